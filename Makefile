@@ -1,0 +1,50 @@
+# `make` or `make help` lists what can be done here. Every target sets up .venv first if it has to.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LOGS ?= outputs
+# Byte code is compiled at install, whatever the environment says: start-up takes half as long.
+PIP := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup format format-check lint types unit test tensorboard clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## create .venv with the pinned versions of constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "keypoints needs Python 3.11 to 3.13; name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV): a few minutes the first time"
+	@$(PIP) pip setuptools wheel hatchling
+	@$(PIP) --no-build-isolation --editable '.[dev]'
+	@touch $@
+
+format: $(READY) ## rewrite the code in the house's format
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix-only
+
+format-check: $(READY)
+	@$(BIN)/ruff format --check
+
+lint: $(READY) ## look for mistakes in the code
+	@$(BIN)/ruff check
+
+types: $(READY) ## check the types
+	@$(BIN)/mypy
+
+unit: $(READY) ## run the tests alone
+	@$(BIN)/pytest
+
+test: format-check lint types unit ## check format, lint and types, and run the tests
+
+tensorboard: $(READY) ## look at the runs in the browser (LOGS=outputs/…)
+	@$(BIN)/tensorboard --logdir $(LOGS)
+
+clean: ## remove .venv and the caches; runs, results and data stay
+	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,80 @@
+"""Facial-keypoint experiments: PyTorch Lightning for training, Hydra for configuration.
+
+The map, from the ground up; imports run downwards only:
+
+=================== ==============================================================
+``landmarks``       what a point is called, how a face mirrors, how NME is normed
+``geometry``        the one affine between a photo and a network's input
+``datasets``        readers: files in, :class:`Face` out
+``datamodules``     faces in, splits and batches out
+``models``          plain networks
+``tasks``           networks with a loss, metrics and an optimizer
+``callbacks``       what is looked at while training
+``train``           one workflow a file: configuration in, result out
+``cli``             ``keypoints VERB [overrides]``
+=================== ==============================================================
+
+Names are imported when they are first asked for, so that ``import keypoints`` costs nothing
+and what needs no torch never loads it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from keypoints.components import configure
+    from keypoints.datamodules.base import Batch, FaceDataModule
+    from keypoints.datamodules.imm import IMMDataModule
+    from keypoints.datasets.face import Face
+    from keypoints.errors import KeypointsError
+    from keypoints.geometry import Affine, Box, Crop
+    from keypoints.landmarks import IBUG68, IMM58, LandmarkScheme
+    from keypoints.models.convnet import ConvNet
+    from keypoints.tasks.base import Task, load_task
+    from keypoints.tasks.regression import RegressionTask
+
+_HOME = {
+    "Affine": "geometry",
+    "Batch": "datamodules.base",
+    "Box": "geometry",
+    "ConvNet": "models.convnet",
+    "Crop": "geometry",
+    "Face": "datasets.face",
+    "FaceDataModule": "datamodules.base",
+    "IBUG68": "landmarks",
+    "IMM58": "landmarks",
+    "IMMDataModule": "datamodules.imm",
+    "KeypointsError": "errors",
+    "LandmarkScheme": "landmarks",
+    "RegressionTask": "tasks.regression",
+    "Task": "tasks.base",
+    "configure": "components",
+    "load_task": "tasks.base",
+}
+
+__all__ = [
+    "IBUG68",
+    "IMM58",
+    "Affine",
+    "Batch",
+    "Box",
+    "ConvNet",
+    "Crop",
+    "Face",
+    "FaceDataModule",
+    "IMMDataModule",
+    "KeypointsError",
+    "LandmarkScheme",
+    "RegressionTask",
+    "Task",
+    "configure",
+    "load_task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

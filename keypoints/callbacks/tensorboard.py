@@ -1,0 +1,47 @@
+"""Reaching TensorBoard from a callback."""
+
+import numpy as np
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch.utils.tensorboard import SummaryWriter
+
+from keypoints.datamodules.base import Batch
+from keypoints.drawing import contact_sheet, draw_face
+from keypoints.geometry import ByteArray
+from keypoints.landmarks import LandmarkScheme
+
+
+def writers(trainer: pl.Trainer) -> list[SummaryWriter]:
+    """The writers of the TensorBoard loggers there are, on the first process only."""
+    if not trainer.is_global_zero:
+        return []
+    return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+
+
+def add_picture(trainer: pl.Trainer, tag: str, picture: ByteArray, step: int) -> None:
+    """Log an (H, W, 3) RGB picture."""
+    for writer in writers(trainer):
+        writer.add_image(tag, picture, step, dataformats="HWC")
+
+
+def picture_of(
+    batch: Batch, scheme: LandmarkScheme, predictions: np.ndarray | None = None, faces: int = 16
+) -> ByteArray:
+    """The batch's first images as the network sees them, with their points.
+
+    Args:
+        predictions: (B, K, 2) ratios of the input.
+        faces: at most this many are drawn.
+    """
+    pixels = ((batch.images + 0.5) * 255).round().clamp(0, 255).byte().cpu().numpy()
+    targets = batch.targets.cpu().numpy()
+    drawn = [
+        draw_face(
+            image[0] if len(image) == 1 else image.transpose(1, 2, 0),
+            truth=targets[place],
+            prediction=None if predictions is None else predictions[place],
+            skeleton=scheme.skeleton,
+        )
+        for place, image in enumerate(pixels[:faces])
+    ]
+    return contact_sheet(drawn)

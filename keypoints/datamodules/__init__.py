@@ -1,0 +1,1 @@
+"""LightningDataModules, one per dataset: how its faces are split, cropped and batched."""

@@ -1,0 +1,26 @@
+"""Errors that are the user's to mend: one line that names the file or the value, and the way out.
+
+The command line prints them without a traceback and exits with a non-zero status. Anything else
+that is raised is a fault of the program and keeps its traceback.
+"""
+
+
+class KeypointsError(Exception):
+    """What a user can mend; the message is one line."""
+
+
+class ConfigError(KeypointsError):
+    """A value in the configuration that cannot be used."""
+
+
+class DataError(KeypointsError):
+    """A file or folder that is missing or not what it should be."""
+
+
+class CheckpointError(KeypointsError):
+    """A checkpoint that cannot be used."""
+
+
+def one_line(error: BaseException) -> str:
+    """The message of ``error`` on one line, or its type's name where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

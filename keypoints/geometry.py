@@ -1,0 +1,228 @@
+"""The one affine between a photo and a network's input, and the one way to cut a crop.
+
+Coordinates are pixels, and pixel (0, 0) has its **centre** at (0, 0): a picture of width W reaches
+from -0.5 to W - 0.5. *Ratio* coordinates of a network's input are (u + 0.5) / size, so that 0 and 1
+are its edges. Training, prediction and export all crop through this file. It imports neither torch
+nor albumentations.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from keypoints.errors import ConfigError
+
+FloatArray = npt.NDArray[np.float64]
+ByteArray = npt.NDArray[np.uint8]
+
+_MOST_PADDING = 64
+"""A crop may be this many times the picture's area; a larger box is a mistake, not a face."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels: its first column and row, and how many of each; fractions allowed.
+
+    Its edges lie half a pixel outside its outermost pixel centres: at ``left - 0.5`` and
+    ``left + width - 0.5``. It may stick out of the picture.
+
+    Raises:
+        ValueError: if a number is not finite or a side is not positive.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.left, self.top, self.width, self.height))):
+            raise ValueError(f"a box needs finite numbers, not {self}")
+        if self.width <= 0 or self.height <= 0:
+            raise ValueError(f"a box needs positive sides, not {self.width:g} × {self.height:g}")
+
+    @classmethod
+    def whole(cls, size: tuple[int, int]) -> Self:
+        """The box of a whole picture of ``size`` (width, height)."""
+        return cls(0, 0, size[0], size[1])
+
+    def resized(self, width: float, height: float) -> "Box":
+        """The box of this size round the same centre."""
+        return Box(self.left + (self.width - width) / 2, self.top + (self.height - height) / 2, width, height)
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """A map of points (x, y) between two pixel grids: ``matrix`` is 2 × 3, in pixels."""
+
+    matrix: FloatArray
+
+    @classmethod
+    def between(cls, source: Box, target: Box) -> Self:
+        """The map that takes the edges of ``source`` to the edges of ``target``."""
+        across, down = target.width / source.width, target.height / source.height
+        return cls(
+            np.array(
+                [
+                    [across, 0.0, target.left - 0.5 - (source.left - 0.5) * across],
+                    [0.0, down, target.top - 0.5 - (source.top - 0.5) * down],
+                ]
+            )
+        )
+
+    def __call__(self, points: npt.ArrayLike) -> FloatArray:
+        """Map ``points``, (…, 2) pixels of the one grid, to pixels of the other."""
+        return np.asarray(points, np.float64) @ self.matrix[:, :2].T + self.matrix[:, 2]
+
+    def inverse(self) -> "Affine":
+        """The map back.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        try:
+            linear = np.linalg.inv(self.matrix[:, :2])
+        except np.linalg.LinAlgError as error:
+            raise ValueError("this affine has no inverse") from error
+        return Affine(np.column_stack([linear, -linear @ self.matrix[:, 2]]))
+
+    def then(self, other: "Affine") -> "Affine":
+        """This map, followed by ``other``."""
+        linear = other.matrix[:, :2]
+        return Affine(np.column_stack([linear @ self.matrix[:, :2], other(self.matrix[:, 2])]))
+
+
+def pixels_to_ratio(points: npt.ArrayLike, size: tuple[int, int]) -> FloatArray:
+    """Pixels (…, 2) of a picture of ``size`` (width, height) as ratios of it."""
+    return (np.asarray(points, np.float64) + 0.5) / size
+
+
+def ratio_to_pixels(points: npt.ArrayLike, size: tuple[int, int]) -> FloatArray:
+    """The inverse of :func:`pixels_to_ratio`."""
+    return np.asarray(points, np.float64) * size - 0.5
+
+
+def cut(image: ByteArray, box: Box, size: tuple[int, int]) -> ByteArray:
+    """Resample what lies in ``box`` to ``size`` (width, height).
+
+    Exactly the picture under ``Affine.between(box, Box.whole(size))``. What lies outside the
+    picture repeats its border. Scaling down averages over the area that a new pixel covers.
+
+    Args:
+        image: (H, W) or (H, W, C).
+
+    Raises:
+        ValueError: if the box misses the picture, or is beyond all proportion to it.
+    """
+    height, width = image.shape[:2]
+    right, bottom = box.left + box.width, box.top + box.height
+    if right <= 0 or bottom <= 0 or box.left >= width or box.top >= height:
+        raise ValueError(f"{box} lies outside the picture of {width} × {height}")
+    if box.width * box.height > _MOST_PADDING * width * height:
+        raise ValueError(f"{box} is more than {_MOST_PADDING} times the picture of {width} × {height}")
+    # The resampling filter looks one new pixel beyond the box, so keep that much context.
+    reach_x = math.ceil(max(1.0, box.width / size[0])) + 1
+    reach_y = math.ceil(max(1.0, box.height / size[1])) + 1
+    x0, x1 = math.floor(box.left) - reach_x, math.ceil(right) + reach_x
+    y0, y1 = math.floor(box.top) - reach_y, math.ceil(bottom) + reach_y
+    inside = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
+    margins = [(max(-y0, 0), max(y1 - height, 0)), (max(-x0, 0), max(x1 - width, 0))]
+    padded = np.pad(inside, margins + [(0, 0)] * (image.ndim - 2), mode="edge")
+    resampled = Image.fromarray(padded).resize(
+        size, Image.Resampling.BILINEAR, box=(box.left - x0, box.top - y0, right - x0, bottom - y0)
+    )
+    return np.asarray(resampled)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """How a face becomes a network's input. It travels in the checkpoint, never in a flag.
+
+    Args:
+        width, height: of the network's input, in pixels.
+        channels: 1 for grey, 3 for RGB.
+        source: what is cut out: the whole ``image``, or the face's ``box``.
+        margin: the factor by which the box is enlarged round its centre.
+
+    The shorter side of what is cut is then extended to the input's proportions, so that faces are
+    never stretched.
+
+    Raises:
+        ConfigError: if a value cannot be used.
+    """
+
+    width: int
+    height: int
+    channels: int = 1
+    source: Literal["image", "box"] = "image"
+    margin: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("width", "height"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"the input's {name} is a positive whole number of pixels, not {value!r}")
+        if self.channels not in (1, 3):
+            raise ConfigError(f"the input has 1 channel (grey) or 3 (RGB), not {self.channels!r}")
+        if self.source not in ("image", "box"):
+            raise ConfigError(f"what is cut out is 'image' or 'box', not {self.source!r}")
+        if not (isinstance(self.margin, int | float) and math.isfinite(self.margin) and self.margin > 0):
+            raise ConfigError(f"the box margin is a positive factor, not {self.margin!r}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
+
+    def region(self, image_size: tuple[int, int], box: Box | None) -> Box:
+        """What is cut out of a picture of ``image_size`` (width, height), in its pixels.
+
+        Raises:
+            ValueError: if the face's box is needed and there is none.
+        """
+        if self.source == "image":
+            box = Box.whole(image_size)
+        elif box is None:
+            raise ValueError("this crop needs the face's box, and there is none")
+        width, height = box.width * self.margin, box.height * self.margin
+        proportion = self.width / self.height
+        return box.resized(max(width, height * proportion), max(height, width / proportion))
+
+    def __call__(self, image: ByteArray, box: Box | None) -> tuple[ByteArray, Affine]:
+        """The network's input, not yet normalised, and the map to it from the picture's pixels.
+
+        Args:
+            image: (H, W) grey or (H, W, 3) RGB, as ``channels`` says.
+            box: the face's box; not looked at where the whole image is cut.
+
+        Returns:
+            (channels, height, width) bytes, and the affine from ``image`` to them.
+
+        Raises:
+            ValueError: as :func:`cut` and :meth:`region`.
+        """
+        region = self.region((image.shape[1], image.shape[0]), box)
+        pixels = cut(image, region, self.size)
+        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+        return np.ascontiguousarray(planes), Affine.between(region, Box.whole(self.size))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that a checkpoint can hold; :meth:`from_dict` reads them back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            ConfigError: if values are missing, unknown, or cannot be used.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise ConfigError(f"not a crop convention: {error}") from error

@@ -1,0 +1,208 @@
+"""Landmark schemes: what each point of a face is, and how the points belong together.
+
+Output widths, flips, plots, metrics and reports all ask the scheme. Left and right are those of
+the picture, not of the person: ``left_eye`` is the eye nearer to x = 0.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Self
+
+from keypoints.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class LandmarkScheme:
+    """A named, ordered set of landmarks.
+
+    Args:
+        name: what reports and checkpoints call it.
+        parts: disjoint groups of indices that together are all the points.
+        flip: the mirror permutation: after a horizontal flip, point ``i`` is what was point
+            ``flip[i]``; its own inverse. ``None`` where the points are not closed under mirroring.
+        pair: the two points whose distance normalises NME, or ``None``.
+        skeleton: pairs of indices joined by a line when the face is drawn.
+        selections: further named subsets for :meth:`select`, which may overlap the parts.
+
+    Raises:
+        ConfigError: if parts, permutation, pair or skeleton contradict each other.
+    """
+
+    name: str
+    parts: Mapping[str, tuple[int, ...]]
+    flip: tuple[int, ...] | None
+    pair: tuple[int, int] | None
+    skeleton: tuple[tuple[int, int], ...]
+    selections: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        indices = [index for part in self.parts.values() for index in part]
+        if not indices or sorted(indices) != list(range(len(indices))):
+            raise ConfigError(f"scheme {self.name}: the parts do not name each of 0…{len(indices) - 1} once")
+        if self.flip is not None and (
+            sorted(self.flip) != list(range(len(self)))
+            or any(self.flip[self.flip[index]] != index for index in range(len(self)))
+        ):
+            raise ConfigError(f"scheme {self.name}: flip is no permutation of its points that undoes itself")
+        used = [*(self.pair or ()), *(i for line in self.skeleton for i in line)]
+        used += [i for selection in self.selections.values() for i in selection]
+        if any(not 0 <= index < len(self) for index in used):
+            raise ConfigError(f"scheme {self.name}: an index lies outside its {len(self)} points")
+
+    def __len__(self) -> int:
+        """The number of points."""
+        return sum(len(part) for part in self.parts.values())
+
+    def indices(self, name: str) -> tuple[int, ...]:
+        """The points of the part or selection ``name``.
+
+        Raises:
+            ConfigError: if there is none of that name; the message lists those there are.
+        """
+        subsets = {**self.parts, **self.selections}
+        if name not in subsets:
+            raise ConfigError(f"{self.name} has no landmarks {name!r}; it has {', '.join(sorted(subsets))}")
+        return subsets[name]
+
+    def select(self, name: str) -> "LandmarkScheme":
+        """The scheme of one part or selection, its points renumbered from 0 in their order.
+
+        What does not survive the selection is dropped: lines with one end, the pair if either
+        point is gone, the flip if a point's mirror image is gone.
+        """
+        chosen = self.indices(name)
+        new = {old: position for position, old in enumerate(chosen)}
+        flip = None
+        if self.flip is not None and all(self.flip[old] in new for old in chosen):
+            flip = tuple(new[self.flip[old]] for old in chosen)
+        pair = None
+        if self.pair is not None and all(old in new for old in self.pair):
+            pair = (new[self.pair[0]], new[self.pair[1]])
+        return LandmarkScheme(
+            name=f"{self.name}-{name}",
+            parts={name: tuple(range(len(chosen)))},
+            flip=flip,
+            pair=pair,
+            skeleton=tuple((new[a], new[b]) for a, b in self.skeleton if a in new and b in new),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that a checkpoint can hold; :meth:`from_dict` reads them back."""
+        return {
+            "name": self.name,
+            "parts": {name: list(part) for name, part in self.parts.items()},
+            "flip": None if self.flip is None else list(self.flip),
+            "pair": None if self.pair is None else list(self.pair),
+            "skeleton": [list(line) for line in self.skeleton],
+            "selections": {name: list(part) for name, part in self.selections.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`.
+
+        Raises:
+            ConfigError: if values are missing, of the wrong type, or contradict each other.
+        """
+        try:
+            return cls(
+                name=str(values["name"]),
+                parts={str(name): tuple(map(int, part)) for name, part in values["parts"].items()},
+                flip=None if values["flip"] is None else tuple(map(int, values["flip"])),
+                pair=None if values["pair"] is None else (int(values["pair"][0]), int(values["pair"][1])),
+                skeleton=tuple((int(a), int(b)) for a, b in values["skeleton"]),
+                selections={
+                    str(name): tuple(map(int, part)) for name, part in values.get("selections", {}).items()
+                },
+            )
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(f"not a landmark scheme: {error!r}") from error
+
+
+def _span(first: int, last: int) -> tuple[int, ...]:
+    """Indices from ``first`` to ``last``, both included, in either direction."""
+    step = 1 if last >= first else -1
+    return tuple(range(first, last + step, step))
+
+
+def _lines(points: Sequence[int], *, closed: bool = False) -> tuple[tuple[int, int], ...]:
+    lines = tuple(pairwise(points))
+    return (*lines, (points[-1], points[0])) if closed else lines
+
+
+def _scheme(
+    name: str,
+    parts: Mapping[str, tuple[int, ...]],
+    *,
+    closed: Sequence[str],
+    flip: tuple[int, ...],
+    pair: tuple[int, int],
+    selections: Mapping[str, tuple[int, ...]],
+) -> LandmarkScheme:
+    """A scheme whose skeleton follows each part in order, and back to its start if ``closed``."""
+    skeleton = tuple(line for part in parts for line in _lines(parts[part], closed=part in closed))
+    return LandmarkScheme(name, parts, flip, pair, skeleton, selections)
+
+
+IMM58 = _scheme(
+    "imm58",
+    {
+        "jaw": _span(0, 12),
+        "right_eye": _span(13, 20),
+        "left_eye": _span(21, 28),
+        "right_brow": _span(29, 33),
+        "left_brow": _span(34, 38),
+        "mouth": _span(39, 46),
+        "nose": _span(47, 57),
+    },
+    closed=("right_eye", "left_eye", "mouth"),
+    flip=(
+        *_span(12, 0),
+        *_span(21, 28),
+        *_span(13, 20),
+        *_span(34, 38),
+        *_span(29, 33),
+        *_span(43, 39),
+        *_span(46, 44),
+        *_span(57, 47),
+    ),
+    pair=(13, 21),
+    selections={"nose_tip": (52,)},
+)
+"""The IMM Face Database's 58 points (Nordstrøm et al., 2004).
+
+``nose_tip`` is the point the course calls so, index -6; it lies at the base of the nose.
+``pair`` are the outer eye corners.
+"""
+
+IBUG68 = _scheme(
+    "ibug68",
+    {
+        "jaw": _span(0, 16),
+        "left_brow": _span(17, 21),
+        "right_brow": _span(22, 26),
+        "nose_bridge": _span(27, 30),
+        "lower_nose": _span(31, 35),
+        "left_eye": _span(36, 41),
+        "right_eye": _span(42, 47),
+        "outer_lip": _span(48, 59),
+        "inner_lip": _span(60, 67),
+    },
+    closed=("left_eye", "right_eye", "outer_lip", "inner_lip"),
+    flip=(
+        *_span(16, 0),
+        *_span(26, 17),
+        *_span(27, 30),
+        *_span(35, 31),
+        *(45, 44, 43, 42, 47, 46),
+        *(39, 38, 37, 36, 41, 40),
+        *_span(54, 48),
+        *_span(59, 55),
+        *_span(64, 60),
+        *_span(67, 65),
+    ),
+    pair=(36, 45),
+    selections={"nose_tip": (30,)},
+)
+"""300-W's 68 points (Sagonas et al., 2013); ``pair`` are the outer eye corners."""

@@ -1,0 +1,73 @@
+"""The course's small convolutional network."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class ConvNet(nn.Module):
+    """Convolutions, each followed by ReLU and max-pooling, then two linear layers.
+
+    Convolutions are not padded: each takes ``kernel_size - 1`` off width and height.
+
+    Args:
+        input_size: width and height of the images.
+        in_channels: of the images.
+        out_features: how many numbers come out.
+        kernel_sizes: of the convolutions, first to last.
+        channels: of the convolutions' outputs, as many as there are kernels.
+        pooling: window and stride of the max-pooling after each convolution; one number for all,
+            or one for each; 1 leaves it out.
+        hidden: width of the first linear layer.
+
+    Raises:
+        ValueError: if the lists differ in length, a number is below 1, or a layer is larger than
+            what is left of the image.
+    """
+
+    def __init__(
+        self,
+        input_size: tuple[int, int],
+        in_channels: int,
+        out_features: int,
+        kernel_sizes: Sequence[int] = (7, 5, 3),
+        channels: Sequence[int] = (12, 24, 32),
+        pooling: int | Sequence[int] = 2,
+        hidden: int = 128,
+    ) -> None:
+        super().__init__()
+        pools = [pooling] * len(kernel_sizes) if isinstance(pooling, int) else list(pooling)
+        if not kernel_sizes or not len(kernel_sizes) == len(channels) == len(pools):
+            raise ValueError(
+                f"kernel_sizes {list(kernel_sizes)}, channels {list(channels)} and pooling {pools} "
+                "need one entry for each convolution"
+            )
+        if min(*kernel_sizes, *channels, *pools, hidden) < 1:
+            raise ValueError("kernel_sizes, channels, pooling and hidden are whole numbers from 1 up")
+        width, height = input_size
+        layers: list[nn.Module] = []
+        for place, (kernel, features, pool) in enumerate(zip(kernel_sizes, channels, pools, strict=True), 1):
+            if kernel > min(width, height) or pool > min(width, height) - kernel + 1:
+                raise ValueError(
+                    f"kernel_sizes={list(kernel_sizes)} with pooling={pools}: convolution {place} "
+                    f"({kernel} × {kernel}, then {pool} × {pool}) is larger than the {width} × {height} "
+                    "pixels that reach it; take smaller kernels, less pooling, or a larger input"
+                )
+            layers += [nn.Conv2d(in_channels, features, kernel), nn.ReLU()]
+            width, height = width - kernel + 1, height - kernel + 1
+            if pool > 1:
+                layers.append(nn.MaxPool2d(pool))
+                width, height = width // pool, height // pool
+            in_channels = features
+        self.features = nn.Sequential(*layers)
+        self.head = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(in_channels * width * height, hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, out_features),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) images to (B, out_features)."""
+        outputs: Tensor = self.head(self.features(images))
+        return outputs

@@ -1,0 +1,131 @@
+"""A run's folder: which file is where, and what became of the run. Imports no torch."""
+
+import json
+import math
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from keypoints import __version__
+from keypoints.errors import ConfigError, DataError, KeypointsError, one_line
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The whole configuration, resolved."""
+        return self.path / "config.yaml"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Holds ``best.ckpt`` and ``last.ckpt``."""
+        return self.path / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        """What was logged, a row a logging."""
+        return self.path / "metrics.csv"
+
+    @property
+    def status_file(self) -> Path:
+        """What became of the run; a folder without it holds none."""
+        return self.path / "status.json"
+
+    def status(self) -> dict[str, Any]:
+        """The contents of ``status.json``; see :meth:`recorded`.
+
+        Raises:
+            DataError: if the folder holds no run, or the file is damaged.
+        """
+        try:
+            status = json.loads(self.status_file.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise DataError(f"{self.path}: holds no run (no {self.status_file.name})") from error
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.status_file}: cannot be read ({one_line(error)})") from error
+        if not isinstance(status, dict):
+            raise DataError(f"{self.status_file}: is not a status")
+        return status
+
+    def history(self) -> pd.DataFrame:
+        """The metrics of each epoch: a row an epoch, a column a metric.
+
+        Raises:
+            DataError: if nothing was logged.
+        """
+        try:
+            logged = pd.read_csv(self.metrics)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.metrics}: cannot be read ({one_line(error)})") from error
+        if "epoch" not in logged:
+            raise DataError(f"{self.metrics}: has no column 'epoch'")
+        return logged.dropna(subset=["epoch"]).astype({"epoch": int}).groupby("epoch").last()
+
+    @contextmanager
+    def recorded(self) -> Iterator[dict[str, float]]:
+        """Keep ``status.json`` true while the block runs: running, then finished, failed or interrupted.
+
+        What the block puts into the dict that it is given is kept under ``metrics``.
+
+        Raises:
+            ConfigError: if the folder holds a run already.
+        """
+        if self.status_file.exists():
+            raise ConfigError(f"{self.path}: holds a run already; name another folder: output=<folder>")
+        self.path.mkdir(parents=True, exist_ok=True)
+        metrics: dict[str, float] = {}
+        started = datetime.now(UTC)
+        about = {
+            "status": "running",
+            "version": __version__,
+            "command": sys.argv,
+            "started": started.isoformat(timespec="seconds"),
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+        }
+        self._write(about)
+        try:
+            yield metrics
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+            about |= {"status": "interrupted" if stopped else "failed", "error": describe(error)}
+            raise
+        else:
+            about |= {"status": "finished"}
+        finally:
+            seconds = (datetime.now(UTC) - started).total_seconds()
+            finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+            self._write({**about, "seconds": round(seconds, 1), "metrics": finite})
+
+    def _write(self, status: Mapping[str, Any]) -> None:
+        write_whole(self.status_file, json.dumps(status, indent=2) + "\n")
+
+
+def describe(error: BaseException) -> str:
+    """One line for ``error``, with its type unless the message was made for users."""
+    if isinstance(error, KeypointsError):
+        return one_line(error)
+    return f"{type(error).__name__}: {one_line(error)}"

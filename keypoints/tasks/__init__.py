@@ -1,0 +1,1 @@
+"""Tasks: LightningModules that know nothing of any dataset. To add one, see ``base.py``."""

@@ -1,0 +1,179 @@
+"""What every task is: images in, ratio coordinates out, whatever stands between.
+
+To add an approach:
+
+1. subclass :class:`Task` in a file of its own here; build the network in ``__init__`` and return
+   (B, K, 2) ratio coordinates from ``forward``; override :meth:`Task.compute_loss` if the loss is
+   not one of coordinates;
+2. name it in ``conf/model/<name>.yaml``.
+
+Metrics, callbacks, checkpoints and reports then work as for any other.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import MetricCollection
+
+from keypoints import __version__
+from keypoints.components import Component, build, configure
+from keypoints.datamodules.base import Batch
+from keypoints.errors import CheckpointError, ConfigError, one_line
+from keypoints.geometry import Crop
+from keypoints.landmarks import LandmarkScheme
+from keypoints.metrics import CourseMSE, PixelMAE, VarianceRatio
+
+CHECKPOINT_FORMAT = 1
+"""Raised when a checkpoint of before could no longer be read."""
+
+_OURS = "keypoints"
+"""The checkpoint's entry that says it is one of this package, and of which format."""
+
+
+class Task(pl.LightningModule, ABC):
+    """The part that all tasks share: loss, metrics, optimizer, and a checkpoint that is whole.
+
+    Args:
+        scheme: the landmarks to predict.
+        crop: how a photo becomes an input; with the scheme, all that a user of the checkpoint needs.
+        loss: a component called with predictions and targets, both (B, K, 2) ratios; MSE if none.
+        optimizer: a component; Adam with learning rate 1e-3 if none.
+        scheduler: a component, or none. Besides the class's own settings: ``interval``, ``epoch``
+            (the default) or ``step``, and ``monitor``, the metric it watches. Where ``total_steps``
+            is null, the length of the training is put in.
+        hyperparameters: a subclass's own arguments, plain values, for the checkpoint.
+
+    Scheme and crop may also be given as their plain values, as they stand in a checkpoint.
+    """
+
+    def __init__(
+        self,
+        scheme: LandmarkScheme | Mapping[str, Any],
+        crop: Crop | Mapping[str, Any],
+        loss: Component | None,
+        optimizer: Component | None,
+        scheduler: Component | None,
+        **hyperparameters: Any,
+    ) -> None:
+        super().__init__()
+        self.scheme = scheme if isinstance(scheme, LandmarkScheme) else LandmarkScheme.from_dict(scheme)
+        self.crop = crop if isinstance(crop, Crop) else Crop.from_dict(crop)
+        loss = loss or configure(nn.MSELoss)
+        self._optimizer = optimizer or configure(torch.optim.Adam, lr=1e-3)
+        self._scheduler = scheduler
+        self.save_hyperparameters(
+            {
+                "scheme": self.scheme.to_dict(),
+                "crop": self.crop.to_dict(),
+                "loss": loss,
+                "optimizer": self._optimizer,
+                "scheduler": scheduler,
+                **hyperparameters,
+            },
+            logger=False,
+        )
+        self.loss = build(loss, nn.Module)
+        self.metrics = MetricCollection(
+            {"mse": CourseMSE(), "mae_px": PixelMAE(), "variance_ratio": VarianceRatio()}, prefix="val/"
+        )
+        self.example_input_array = torch.zeros(1, self.crop.channels, self.crop.height, self.crop.width)
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
+
+    def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The loss, a scalar, and the predictions, (B, K, 2) ratios."""
+        predictions = self(batch.images)
+        return self.loss(predictions, batch.targets), predictions
+
+    def to_photo(self, ratios: Tensor, batch: Batch) -> Tensor:
+        """(B, K, 2) ratios of the input to pixels of the photos."""
+        pixels = ratios.float() * ratios.new_tensor(self.crop.size) - 0.5
+        # Not a matrix product: those lose digits under reduced precision.
+        return (pixels[:, :, None] * batch.to_photo[:, None, :, :2]).sum(-1) + batch.to_photo[:, None, :, 2]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """The loss of a batch, logged as the mean over the epoch."""
+        loss, _ = self.compute_loss(batch)
+        self.log("loss/train", loss, on_step=False, on_epoch=True, batch_size=len(batch.images))
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """The loss of a batch and the metrics, in pixels of the photos."""
+        loss, predictions = self.compute_loss(batch)
+        self.log("loss/val", loss, batch_size=len(batch.images))
+        self.metrics.update(
+            self.to_photo(predictions, batch), self.to_photo(batch.targets, batch), batch.photo_sizes
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the metrics of the epoch."""
+        self.log_dict(self.metrics.compute())
+        self.metrics.reset()
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizer and, if there is one, the scheduler."""
+        optimizer = build(self._optimizer, Optimizer, self.parameters())
+        if self._scheduler is None:
+            return optimizer
+        settings = dict(self._scheduler)
+        schedule: LRSchedulerConfigType = {
+            "interval": settings.pop("interval", "epoch"),
+            "monitor": settings.pop("monitor", None),
+            "scheduler": None,  # type: ignore[typeddict-item]
+        }
+        if "total_steps" in settings and settings["total_steps"] is None:
+            settings["total_steps"] = int(self.trainer.estimated_stepping_batches)
+        schedule["scheduler"] = build(settings, LRScheduler, optimizer)
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say what the file is, so that it can be read without any other."""
+        checkpoint[_OURS] = {
+            "format": CHECKPOINT_FORMAT,
+            "version": __version__,
+            "task": f"{type(self).__module__}.{type(self).__qualname__}",
+        }
+
+
+def load_task(path: str | Path) -> Task:
+    """The task in a checkpoint, on the CPU, in evaluation mode. Nothing but the file is needed.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, no checkpoint of this package, or of a
+            format that this version does not know.
+    """
+    path = Path(path)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such checkpoint") from error
+    except Exception as error:
+        raise CheckpointError(f"{path}: truncated, damaged, or no checkpoint at all") from error
+    about = checkpoint.get(_OURS) if isinstance(checkpoint, dict) else None
+    if not isinstance(about, dict):
+        raise CheckpointError(f"{path}: is no checkpoint of keypoints; `keypoints train` writes them")
+    if about.get("format") != CHECKPOINT_FORMAT:
+        raise CheckpointError(
+            f"{path}: has format {about.get('format')} (keypoints {about.get('version')}), but this version, "
+            f"{__version__}, reads format {CHECKPOINT_FORMAT}; use the version that wrote it"
+        )
+    try:
+        task = build({**checkpoint["hyper_parameters"], "_target_": about["task"]}, Task)
+        task.load_state_dict(checkpoint["state_dict"])
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path}: its weights do not fit its network ({one_line(error)[:200]})"
+        ) from error
+    return task.eval()

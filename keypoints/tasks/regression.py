@@ -1,0 +1,46 @@
+"""Direct regression: the network's outputs are the coordinates."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from keypoints.components import Component, build, configure
+from keypoints.geometry import Crop
+from keypoints.landmarks import LandmarkScheme
+from keypoints.models.convnet import ConvNet
+from keypoints.tasks.base import Task
+
+
+class RegressionTask(Task):
+    """A network with two outputs for each landmark, x and y as ratios of the input.
+
+    Args:
+        net: a component whose class takes ``input_size``, ``in_channels`` and ``out_features``;
+            :class:`~keypoints.models.convnet.ConvNet` if none.
+        scheme, crop, loss, optimizer, scheduler: as :class:`~keypoints.tasks.base.Task`.
+    """
+
+    def __init__(
+        self,
+        scheme: LandmarkScheme | Mapping[str, Any],
+        crop: Crop | Mapping[str, Any],
+        net: Component | None = None,
+        loss: Component | None = None,
+        optimizer: Component | None = None,
+        scheduler: Component | None = None,
+    ) -> None:
+        net = net or configure(ConvNet)
+        super().__init__(scheme, crop, loss, optimizer, scheduler, net=net)
+        self.net = build(
+            net,
+            nn.Module,
+            input_size=self.crop.size,
+            in_channels=self.crop.channels,
+            out_features=2 * len(self.scheme),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
+        outputs: Tensor = self.net(images)
+        return outputs.view(-1, len(self.scheme), 2)

@@ -1,0 +1,176 @@
+"""Training: configuration in, a run's folder and its metrics out."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytorch_lightning as pl
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
+
+from keypoints.callbacks.description import HyperParameters
+from keypoints.components import build, trust
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.errors import ConfigError, KeypointsError
+from keypoints.runs import RunFolder, describe, write_whole
+from keypoints.tasks.base import Task
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_MEAN_FACE = 0.1
+"""A network whose predictions vary less than this share of the truth predicts the mean face."""
+
+
+def train(cfg: DictConfig) -> dict[str, float]:
+    """One run, in the folder ``cfg.output``.
+
+    Returns:
+        The best and the last epoch's validation metrics, and the constant predictor's MSE.
+
+    Raises:
+        KeypointsError: for what the user can mend; the run's status is then ``failed``.
+    """
+    run = RunFolder(Path(cfg.output))
+    with run.recorded() as metrics:
+        write_whole(run.config, OmegaConf.to_yaml(cfg, resolve=True))
+        pl.seed_everything(cfg.seed, workers=True, verbose=False)
+        data = _make(cfg, "data", FaceDataModule)
+        data.setup("fit")
+        task = make_task(cfg, data)
+        trainer = make_trainer(cfg)
+        _fit(trainer, task, data)
+        metrics.update(summarise(run))
+        _report(run, metrics)
+        return metrics
+
+
+def make_task(cfg: DictConfig, data: FaceDataModule) -> Task:
+    """The task of ``cfg`` for the landmarks and the crop of ``data``.
+
+    Raises:
+        ConfigError: if a part of it cannot be built.
+    """
+    parts = {name: _plain(cfg, name) for name in ("model", "loss", "optimizer", "scheduler")}
+    model = parts.pop("model")
+    if model is None:
+        raise ConfigError("there is no model; choose one: model=convnet")
+    trust(*_packages(model), *_packages(parts))  # it is the user's own configuration
+    return build(model, Task, scheme=data.scheme, crop=data.crop, **parts)
+
+
+def make_trainer(cfg: DictConfig) -> pl.Trainer:
+    """The trainer of ``cfg``, with its callbacks and loggers.
+
+    Raises:
+        ConfigError: if a part of it cannot be built.
+    """
+    callbacks = [_make(cfg, f"callbacks.{name}", pl.Callback) for name in cfg.get("callbacks") or {}]
+    loggers = [_make(cfg, f"logger.{name}", Logger) for name in cfg.get("logger") or {}]
+    callbacks.append(HyperParameters(_flat(cfg)))
+    return _make(cfg, "trainer", pl.Trainer, callbacks=callbacks, logger=loggers)
+
+
+def summarise(run: RunFolder) -> dict[str, float]:
+    """Best and last epoch of a run, from what it logged."""
+    history = run.history()
+    if "val/mse" not in history or (history := history.dropna(subset=["val/mse"])).empty:
+        raise ConfigError(f"{run.metrics}: no epoch was validated; is trainer.limit_val_batches 0?")
+    metrics = {}
+    for when, place in (("best", int(history["val/mse"].to_numpy().argmin())), ("last", -1)):
+        row = history.iloc[place]
+        metrics[f"{when}/epoch"] = float(history.index[place])
+        for name in ("mse", "mae_px", "variance_ratio"):
+            metrics[f"{when}/{name}"] = float(row[f"val/{name}"])
+    if "val/mse_constant" in history:
+        metrics["constant/mse"] = float(history["val/mse_constant"].iloc[-1])
+    return metrics
+
+
+def _fit(trainer: pl.Trainer, task: Task, data: FaceDataModule) -> None:
+    with warnings.catch_warnings():
+        # The crops are in memory: more workers would only hand them from process to process.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # Hydra's log file is in the run's folder before the metrics are.
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning's own
+        trainer.fit(task, datamodule=data)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def _report(run: RunFolder, metrics: Mapping[str, float]) -> None:
+    """Say what came of it."""
+    constant = metrics.get("constant/mse")
+    for when in ("best", "last"):
+        log.info(
+            "%s epoch (%d): validation MSE %.6f, MAE %.2f px, variance ratio %.2f",
+            when,
+            metrics[f"{when}/epoch"],
+            metrics[f"{when}/mse"],
+            metrics[f"{when}/mae_px"],
+            metrics[f"{when}/variance_ratio"],
+        )
+    if constant is not None:
+        log.info("the constant predictor's validation MSE: %.6f", constant)
+    if metrics["best/variance_ratio"] < _MEAN_FACE:
+        log.warning(
+            "this network predicts nearly the same face for everyone: "
+            "its predictions vary %.1f %% as much as the truth",
+            100 * metrics["best/variance_ratio"],
+        )
+    log.info("the run is in %s; look at it: tensorboard --logdir %s", run.path, run.path)
+
+
+def _make(cfg: DictConfig, key: str, kind: type[T], **extra: Any) -> T:
+    """The object of kind ``kind`` that ``cfg`` describes under ``key``."""
+    node = OmegaConf.select(cfg, key)
+    if node is None or "_target_" not in node:
+        raise ConfigError(f"{key} names no class (_target_); choose an option of its group: {key}=…")
+    try:
+        made = instantiate(node, _convert_="all", **extra)
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, KeypointsError):
+            raise cause from error
+        raise ConfigError(f"{key}: {describe(cause)}") from error
+    if not isinstance(made, kind):
+        raise ConfigError(f"{key}: {node._target_} is no {kind.__name__}")
+    return made
+
+
+def _plain(cfg: DictConfig, key: str) -> dict[str, Any] | None:
+    """A part of the configuration as plain values, or ``None`` where there is nothing."""
+    node = cfg.get(key)
+    plain: Any = OmegaConf.to_container(node, resolve=True) if node is not None else None
+    return plain or None
+
+
+def _packages(config: Any) -> set[str]:
+    """The top-level packages of all targets in ``config``."""
+    if isinstance(config, Mapping):
+        own = {str(config["_target_"]).split(".")[0]} if "_target_" in config else set()
+        return own.union(*map(_packages, config.values()))
+    return set().union(*map(_packages, config)) if isinstance(config, list | tuple) else set()
+
+
+def _flat(cfg: DictConfig) -> dict[str, bool | int | float | str]:
+    """What HPARAMS compares: the run's values under dotted names."""
+    parts = {name: _plain(cfg, name) for name in ("model", "loss", "optimizer", "scheduler", "data")}
+    parts["trainer"] = {"max_epochs": cfg.trainer.max_epochs}
+    flat: dict[str, bool | int | float | str] = {"name": cfg.name, "seed": cfg.seed}
+
+    def visit(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                visit(f"{prefix}.{name}", inner)
+        elif value is not None and prefix != "data.root":
+            flat[prefix] = value if isinstance(value, bool | int | float | str) else str(value)
+
+    for name, part in parts.items():
+        visit(name, part)
+    return flat

@@ -1,0 +1,62 @@
+"""What the tests share: made-up faces in IMM's own layout, and the real ones where they are at hand."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from keypoints.configuration import conf_dir
+from keypoints.datasets.imm import format_asf
+from keypoints.landmarks import IMM58
+
+SIZE = (160, 120)
+PERSONS = (1, 2, 3, 4, 33)
+
+
+def write_face(folder: Path, name: str, centre: tuple[float, float]) -> None:
+    """A bright picture with a dark disc; the points lie on a circle round it, the nose tip at its centre."""
+    image = Image.new("L", SIZE, 200)
+    x, y = centre
+    ImageDraw.Draw(image).ellipse((x - 15, y - 15, x + 15, y + 15), fill=30)
+    image.save(folder / f"{name}.jpg")
+    angles = np.linspace(0, 2 * np.pi, len(IMM58), endpoint=False)
+    points = np.stack([x + 20 * np.cos(angles), y + 20 * np.sin(angles)], axis=1)
+    points[IMM58.indices("nose_tip")] = centre
+    (folder / f"{name}.asf").write_text(format_asf(points, SIZE, f"{name}.jpg"))
+
+
+def write_imm(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for person in PERSONS:
+        for view in range(1, 7):
+            write_face(folder, f"{person:02}-{view}m", tuple(random.uniform((40, 40), (120, 80))))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def made_up_imm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 30 made-up faces, persons 1 to 4 and 33; to be read, not changed."""
+    return write_imm(tmp_path_factory.mktemp("data") / "imm_face_db")
+
+
+@pytest.fixture
+def own_imm(tmp_path: Path) -> Path:
+    """The same, for a test to damage."""
+    return write_imm(tmp_path / "data" / "imm_face_db")
+
+
+@pytest.fixture(scope="session")
+def real_imm() -> Path:
+    """The IMM Face Database itself."""
+    root = Path(os.environ.get("KEYPOINTS_DATA", "data")) / "imm_face_db"
+    if not root.is_dir():
+        pytest.skip("the IMM Face Database is not at hand (KEYPOINTS_DATA)")
+    return root
+
+
+@pytest.fixture(scope="session")
+def conf() -> Path:
+    return conf_dir()

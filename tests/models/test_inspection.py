@@ -1,0 +1,20 @@
+from torch import nn
+from torchvision.models import mobilenet_v3_small, resnet18
+
+from keypoints.models.convnet import ConvNet
+from keypoints.models.inspection import first_convolution
+
+
+def test_the_first_convolution_is_found_wherever_it_is_called_what():
+    net = ConvNet((80, 60), 1, 2)
+    assert first_convolution(net) is net.features[0]
+    resnet = resnet18()
+    assert first_convolution(nn.ModuleDict({"relu": nn.ReLU(), "net": resnet})) is resnet.conv1
+    mobile = mobilenet_v3_small()
+    assert first_convolution(mobile) is mobile.features[0][0]
+
+
+def test_a_network_that_begins_otherwise_has_none():
+    assert first_convolution(nn.Sequential(nn.Flatten(), nn.Linear(4, 4))) is None
+    assert first_convolution(nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 1, 3))) is None
+    assert first_convolution(nn.ReLU()) is None

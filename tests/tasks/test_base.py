@@ -1,0 +1,179 @@
+import pickle
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
+
+from keypoints.components import configure
+from keypoints.datamodules.imm import IMMDataModule
+from keypoints.errors import CheckpointError, ConfigError
+from keypoints.geometry import Crop
+from keypoints.landmarks import IMM58
+from keypoints.losses import WingLoss
+from keypoints.models.convnet import ConvNet
+from keypoints.tasks.base import load_task
+from keypoints.tasks.regression import RegressionTask
+
+NOSE = IMM58.select("nose_tip")
+CROP = Crop(40, 30)
+NET = configure(ConvNet, kernel_sizes=[5, 3], channels=[4, 4], hidden=8)
+
+
+@pytest.fixture
+def saved(made_up_imm, tmp_path):
+    """A task trained for an epoch, and its checkpoint."""
+    task = RegressionTask(NOSE, CROP, net=NET, loss=configure(WingLoss, width=0.1, curvature=0.05))
+    data = IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30)
+    trainer = trainer_for(tmp_path)
+    trainer.fit(task, datamodule=data)
+    path = tmp_path / "task.ckpt"
+    trainer.save_checkpoint(path)
+    return task.eval(), path
+
+
+def trainer_for(folder, **settings):
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return pl.Trainer(
+        **{"max_epochs": 1, "accelerator": "cpu", "enable_checkpointing": False, **quiet, **settings},
+        default_root_dir=folder,
+    )
+
+
+def test_a_checkpoint_is_whole_and_gives_the_same_task_back(saved):
+    task, path = saved
+    again = load_task(path)
+    images = torch.rand(3, 1, 30, 40) - 0.5
+    assert torch.equal(again(images), task(images))
+    assert (again.scheme, again.crop) == (task.scheme, task.crop)
+    assert again.hparams == task.hparams
+    assert not again.training
+
+
+def test_a_checkpoint_holds_plain_values_only_and_lightning_reads_it_too(saved):
+    task, path = saved
+    checkpoint = torch.load(path, weights_only=True)
+    assert checkpoint["keypoints"]["format"] == 1
+
+    def plain(value):
+        if isinstance(value, dict):
+            return all(isinstance(key, str) and plain(inner) for key, inner in value.items())
+        if isinstance(value, list | tuple):
+            return all(map(plain, value))
+        return value is None or isinstance(value, str | int | float | bool)
+
+    assert plain(dict(checkpoint["hyper_parameters"]))
+    images = torch.rand(1, 1, 30, 40)
+    assert torch.equal(RegressionTask.load_from_checkpoint(path).eval()(images), task(images))
+
+
+def changed(path, change):
+    checkpoint = torch.load(path, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda c: c.pop("keypoints"), "no checkpoint of keypoints"),
+        (lambda c: c["keypoints"].update(format=2, version="9.0"), r"format 2 \(keypoints 9\.0\)"),
+        (lambda c: c["keypoints"].update(task="os.system"), "os.system is outside the trusted packages"),
+        (lambda c: c["keypoints"].update(task="keypoints.models.convnet.ConvNet"), "ConvNet is no Task"),
+        (
+            lambda c: c["hyper_parameters"]["net"].update(_target_="subprocess.Popen"),
+            "Popen is outside the trusted",
+        ),
+        (lambda c: c["hyper_parameters"]["net"].update(hidden=9), "weights do not fit"),
+        (lambda c: c["hyper_parameters"].pop("scheme"), "scheme"),
+        (lambda c: c.pop("state_dict"), "weights do not fit"),
+    ],
+)
+def test_a_checkpoint_that_is_not_sound_is_refused_with_its_name(saved, change, says):
+    _, path = saved
+    changed(path, change)
+    with pytest.raises(CheckpointError, match=rf"task\.ckpt: .*{says}"):
+        load_task(path)
+
+
+class Harmful:
+    def __reduce__(self):
+        return (print, ("code from a checkpoint ran",))
+
+
+@pytest.mark.parametrize("contents", [b"", b"PK\x03\x04 not a zip", pickle.dumps(Harmful())])
+def test_a_file_that_is_no_checkpoint_is_refused_and_runs_nothing(tmp_path, contents, capsys):
+    path = tmp_path / "task.ckpt"
+    path.write_bytes(contents)
+    with pytest.raises(CheckpointError, match=r"task\.ckpt: truncated, damaged, or no checkpoint"):
+        load_task(path)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_truncated_or_missing_checkpoint_is_named(saved, tmp_path):
+    _, path = saved
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(CheckpointError, match="truncated"):
+        load_task(path)
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        load_task(tmp_path / "none.ckpt")
+
+
+def test_predictions_are_measured_in_pixels_of_the_photo(made_up_imm):
+    data = IMMDataModule(
+        made_up_imm, width=40, height=40
+    )  # the photos are 160 × 120: cut to a square, padded
+    data.setup()
+    batch = next(iter(data.val_dataloader()))
+    task = RegressionTask(data.scheme, data.crop, net=NET)
+    photo = task.to_photo(batch.targets, batch)
+    expected = torch.stack([torch.tensor(face.landmarks()) for face in data.dataset("val").faces]).float()
+    assert torch.allclose(photo, expected, atol=1e-3)
+    # An error of a tenth of the input, 16 pixels: (16 / 160)² in x and (16 / 120)² in y.
+    task.metrics.update(task.to_photo(batch.targets + 0.1, batch), photo, batch.photo_sizes)
+    scores = task.metrics.compute()
+    assert scores["val/mse"] == pytest.approx((0.1**2 + (16 / 120) ** 2) / 2, rel=1e-3)
+    assert scores["val/mae_px"] == pytest.approx(16, rel=1e-3)
+
+
+@pytest.fixture
+def fit(made_up_imm, tmp_path):
+    """Two epochs of 6 steps with a scheduler; gives the trainer."""
+
+    def fit_with(scheduler):
+        trainer = trainer_for(tmp_path, max_epochs=2)
+        data = IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30)
+        trainer.fit(RegressionTask(NOSE, CROP, net=NET, scheduler=scheduler), datamodule=data)
+        return trainer
+
+    return fit_with
+
+
+SCHEDULERS = {
+    "by epoch": (configure(StepLR, step_size=1, gamma=0.1), 1e-5),
+    "by step": (configure(StepLR, step_size=6, gamma=0.1, interval="step"), 1e-5),
+    # No improvement is ever enough: the second validation lowers the rate.
+    "by metric": (
+        configure(ReduceLROnPlateau, patience=0, threshold=1e9, threshold_mode="abs", monitor="val/mse"),
+        1e-4,
+    ),
+}
+
+
+@pytest.mark.parametrize(("scheduler", "expected"), SCHEDULERS.values(), ids=SCHEDULERS.keys())
+def test_schedulers_step_when_they_should(fit, scheduler, expected):
+    assert fit(scheduler).optimizers[0].param_groups[0]["lr"] == pytest.approx(expected)
+
+
+def test_a_schedule_that_needs_the_trainings_length_is_told_it(fit):
+    schedule = configure(OneCycleLR, max_lr=1e-3, total_steps=None, interval="step")
+    assert fit(schedule).lr_scheduler_configs[0].scheduler.total_steps == 12
+
+
+def test_the_optimizer_is_a_component_like_any_other():
+    sgd = configure(torch.optim.SGD, lr=0.5)
+    assert (
+        RegressionTask(NOSE, CROP, net=NET, optimizer=sgd).configure_optimizers().param_groups[0]["lr"] == 0.5
+    )
+    with pytest.raises(ConfigError, match="is no Optimizer"):
+        RegressionTask(NOSE, CROP, net=NET, optimizer=configure(torch.nn.ReLU)).configure_optimizers()

@@ -1,0 +1,47 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keypoints.configuration import compose, quote_paths
+
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$"), min_size=1).filter(
+    lambda name: name[0] not in "'\""
+)
+
+
+@given(names)
+def test_any_path_reaches_the_configuration_as_it_was_typed(name):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    (override,) = OverridesParser.create().parse_overrides(quote_paths([f"output={name}"]))
+    assert str(override.value()) == name
+    assert not override.is_sweep_override()
+
+
+def test_what_is_quoted_already_and_what_is_no_path_stay_as_they_are():
+    untouched = ["output='a b'", "optimizer.lr=1e-2,1e-3", "-m", "~logger", "output="]
+    assert quote_paths(untouched) == untouched
+
+
+def test_every_option_of_every_group_composes(conf):
+    groups = [
+        group for group in conf.iterdir() if group.is_dir() and group.name not in ("hydra", "experiment")
+    ]
+    options = [f"{group.name}={option.stem}" for group in groups for option in group.glob("*.yaml")]
+    assert len(options) > 10
+    for option in options:
+        compose("train", [option, "output=somewhere"])
+
+
+@pytest.mark.parametrize("experiment", ["nose_tip"])
+def test_every_experiment_says_its_name(conf, experiment):
+    assert {path.stem for path in (conf / "experiment").glob("*.yaml")} >= {experiment}
+    assert compose("train", [f"experiment={experiment}"]).name == experiment
+
+
+def test_the_data_root_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("KEYPOINTS_DATA", "/somewhere")
+    assert compose("train").data.root == "/somewhere/imm_face_db"
+    monkeypatch.delenv("KEYPOINTS_DATA")
+    assert compose("train").data.root == "data/imm_face_db"
+    assert compose("train", ["paths.data=/a, [b]"]).data.root == "/a, [b]/imm_face_db"

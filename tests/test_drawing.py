@@ -1,0 +1,31 @@
+import numpy as np
+
+from keypoints.drawing import PREDICTION, TRUTH, contact_sheet, draw_face
+
+
+def test_truth_is_green_and_prediction_red_where_their_points_are():
+    picture = draw_face(
+        np.full((60, 80), 128, np.uint8), truth=[[0.25, 0.5]], prediction=[[0.75, 0.5]], width=320
+    )
+    assert picture.shape == (240, 320, 3)
+    assert tuple(picture[120, 80]) == TRUTH
+    assert tuple(picture[120, 240]) == PREDICTION
+    assert tuple(picture[20, 20]) == (128, 128, 128)
+
+
+def test_a_skeleton_joins_its_points():
+    points = [[0.2, 0.5], [0.8, 0.5]]
+    grey = np.full((100, 100), 128, np.uint8)
+    assert tuple(draw_face(grey, truth=points, skeleton=[(0, 1)])[159, 160]) == TRUTH
+    assert tuple(draw_face(grey, truth=points)[159, 160]) == (128, 128, 128)
+
+
+def test_points_outside_the_picture_do_no_harm():
+    assert draw_face(np.zeros((60, 80, 3), np.uint8), truth=[[-2, 0.5], [5, 9]]).shape == (240, 320, 3)
+
+
+def test_a_contact_sheet_keeps_the_order_row_by_row():
+    sheet = contact_sheet([np.full((10, 20, 3), shade, np.uint8) for shade in range(5)], columns=3)
+    assert sheet.shape == (6 + 2 * 16, 6 + 3 * 26, 3)
+    assert [sheet[10, x, 0] for x in (10, 36, 62)] == [0, 1, 2]
+    assert [sheet[30, x, 0] for x in (10, 36, 62)] == [3, 4, 255]

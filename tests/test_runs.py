@@ -1,0 +1,83 @@
+import json
+
+import pytest
+
+from keypoints.errors import ConfigError, DataError
+from keypoints.runs import RunFolder, write_whole
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder(tmp_path / "run")
+
+
+def test_a_run_is_running_until_it_has_finished(run):
+    with run.recorded() as metrics:
+        assert run.status()["status"] == "running"
+        metrics["best/mse"] = 0.5
+    status = run.status()
+    assert status["status"] == "finished"
+    assert status["metrics"] == {"best/mse": 0.5}
+    assert status["seconds"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (DataError("face.jpg:\n truncated"), "failed", "face.jpg: truncated"),
+        (ZeroDivisionError("by nought"), "failed", "ZeroDivisionError: by nought"),
+        (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt: KeyboardInterrupt"),
+        (SystemExit(1), "interrupted", "SystemExit: 1"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_a_run_that_did_not_finish_says_why_and_lets_the_error_through(run, error, status, says):
+    with pytest.raises(type(error)), run.recorded():
+        raise error
+    assert (run.status()["status"], run.status()["error"]) == (status, says)
+
+
+def test_a_folder_with_a_run_is_not_overwritten(run):
+    with run.recorded():
+        pass
+    before = run.status_file.read_text()
+    with pytest.raises(ConfigError, match="holds a run already"), run.recorded():
+        pytest.fail("the block ran")
+    assert run.status_file.read_text() == before
+
+
+def test_a_folder_without_a_run_and_a_damaged_status_are_named(run):
+    with pytest.raises(DataError, match="holds no run"):
+        run.status()
+    run.path.mkdir()
+    for damaged in ("{", "[]"):
+        run.status_file.write_text(damaged)
+        with pytest.raises(DataError, match=r"status\.json"):
+            run.status()
+
+
+def test_the_history_has_a_row_an_epoch(run):
+    run.path.mkdir()
+    run.metrics.write_text("epoch,loss/train,val/mse,step\n,,,0\n0,,0.5,9\n0,0.7,,9\n1,,0.25,19\n1,0.3,,19\n")
+    history = run.history()
+    assert list(history.index) == [0, 1]
+    assert list(history["val/mse"]) == [0.5, 0.25]
+    assert list(history["loss/train"]) == [0.7, 0.3]
+
+
+@pytest.mark.parametrize("contents", [None, "", "step\n1\n"])
+def test_a_run_without_history_says_so(run, contents):
+    run.path.mkdir()
+    if contents is not None:
+        run.metrics.write_text(contents)
+    with pytest.raises(DataError, match=r"metrics\.csv"):
+        run.history()
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "status.json"
+    write_whole(path, json.dumps({"a": 1}))
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "\udc80")
+    assert path.read_text() == '{"a": 1}'
+    assert list(tmp_path.iterdir()) == [path]
