@@ -11,6 +11,7 @@ from keypoints.configuration import conf_dir
 from keypoints.datasets.imm import format_asf
 from keypoints.landmarks import IMM58
 
+ROOT = Path(__file__).resolve().parents[1]
 SIZE = (160, 120)
 PERSONS = (1, 2, 3, 4, 33)
 

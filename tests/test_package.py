@@ -1,20 +1,16 @@
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 
 import keypoints
-
-ROOT = Path(keypoints.__file__).resolve().parents[1]
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     """The wheel, built without a network."""
-    if not (ROOT / "pyproject.toml").is_file():
-        pytest.skip("not run in a checkout")
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--no-build-isolation", "--no-index", "-w", folder, ROOT], check=True)

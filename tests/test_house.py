@@ -1,0 +1,42 @@
+"""The rooms' order holds: imports run one way."""
+
+import ast
+
+import pytest
+
+from tests.conftest import ROOT
+
+FLOORS = [
+    {"errors"},
+    {"landmarks", "geometry", "components", "configuration", "runs"},
+    {"datasets", "models", "losses", "metrics", "drawing"},
+    {"datamodules", "tasks"},
+    {"callbacks", "reports"},
+    {"train"},
+    {"cli"},
+]
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+MODULES = [
+    path for path in (ROOT / "keypoints").rglob("*.py") if path.name not in ("__init__.py", "__main__.py")
+]
+
+
+def imported_rooms(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("keypoints."):
+            yield node.module.split(".")[1]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_only_from_its_own_floor_and_below(path):
+    room = path.relative_to(ROOT / "keypoints").parts[0].removesuffix(".py")
+    assert room in FLOOR, f"{room} has no floor yet"
+    assert all(FLOOR[other] <= FLOOR[room] for other in imported_rooms(path))
+
+
+def test_every_module_has_its_tests_in_the_same_place():
+    for path in MODULES:
+        inside = path.relative_to(ROOT / "keypoints")
+        if inside.stem in ("errors", "tensorboard", "face"):  # nothing of their own to test
+            continue
+        assert (ROOT / "tests" / inside.parent / f"test_{inside.name}").is_file(), inside
