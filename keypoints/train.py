@@ -95,6 +95,9 @@ def _fit(trainer: pl.Trainer, task: Task, data: FaceDataModule) -> None:
     with warnings.catch_warnings():
         # The crops are in memory: more workers would only hand them from process to process.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings(
+            "ignore", message=".*smaller than the logging interval.*"
+        )  # epochs are logged
         # Hydra's log file is in the run's folder before the metrics are.
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning's own

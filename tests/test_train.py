@@ -1,4 +1,5 @@
 import json
+import signal
 import statistics
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from keypoints.configuration import compose
 from keypoints.errors import ConfigError, DataError
 from keypoints.runs import RunFolder
-from keypoints.tasks.base import load_task
+from keypoints.tasks.base import Task, load_task
 from keypoints.train import train
 
 SMALL = [
@@ -142,6 +143,18 @@ def test_a_folder_that_holds_a_run_is_left_alone(configured, tmp_path):
     with pytest.raises(ConfigError, match="holds a run already"):
         train(configured())
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
+
+
+def test_a_run_that_is_interrupted_says_so(configured, tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Task, "training_step", interrupt)
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        train(configured())
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
+    assert RunFolder(tmp_path / "run").status()["status"] == "interrupted"
 
 
 def test_status_is_json_that_any_reader_takes(configured, tmp_path):
