@@ -4,31 +4,64 @@ Heavy libraries are imported only once a verb's work begins, so help and mistake
 """
 
 import argparse
+import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 from omegaconf import DictConfig, open_dict
 
 from keypoints import __version__
-from keypoints.configuration import conf_dir, quote_paths
-from keypoints.errors import KeypointsError, one_line
+from keypoints.configuration import conf_dir, is_given, quote_paths, register, varied_by_hand
+from keypoints.errors import ConfigError, KeypointsError, one_line
+
+log = logging.getLogger(__name__)
 
 DEBUG = "HYDRA_FULL_ERROR"
 """Set to 1, this environment variable shows the whole traceback of every error."""
 
-
-def _train(cfg: DictConfig) -> None:
-    from keypoints.train import train
-
-    train(cfg)
+Work = Callable[[DictConfig], None]
 
 
-VERBS: Mapping[str, tuple[Callable[[DictConfig], None], str]] = {
-    "train": (_train, "train a model, or with -m one for each value of a sweep"),
+def _synthesize(cfg: DictConfig) -> None:
+    from keypoints.synthesize import synthesize
+
+    folder = synthesize(cfg)
+    log.info("the made-up faces are in %s: train on them with paths.data=%s", folder, folder)
+
+
+def _report(cfg: DictConfig) -> None:
+    from keypoints.report import report
+
+    log.info("look at it: %s", report(cfg))
+
+
+@dataclass(frozen=True)
+class Verb:
+    """What a verb does.
+
+    Args:
+        what: in one line.
+        config: the primary file in ``conf/``.
+        work: the work of a verb that makes no run; training is done by :func:`_train`.
+        positional: the key that an argument without ``=`` stands for.
+    """
+
+    what: str
+    config: str
+    work: Work | None = None
+    positional: str | None = None
+
+
+VERBS: Mapping[str, Verb] = {
+    "train": Verb("train a model, or one for each value of a sweep", "train"),
+    "report": Verb("make the report of a run or a sweep again", "report", _report, "folder"),
+    "data synthesize": Verb("make up faces to try things out with", "synthesize", _synthesize),
 }
-"""The work of each verb, and what it is in one line. ``conf/VERB.yaml`` is its configuration."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,10 +70,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if arguments and arguments[0].startswith(("-sc", "--shell-completion")):
         _complete(arguments)
         return
-    verb = _parser().parse_args(arguments[:1] or ["--help"]).verb
-    work, _ = VERBS[verb]
+    words = 2 if arguments[:1] == ["data"] else 1
+    chosen = _parser().parse_args(arguments[:words] or ["--help"])
+    name = " ".join(filter(None, [chosen.verb, getattr(chosen, "action", None)]))
+    verb, rest = VERBS[name], arguments[words:]
     with _reported_errors():
-        _run_hydra(verb, arguments[1:], work)
+        if verb.work is None:
+            _train(rest)
+        else:
+            _work(name, verb, verb.work, rest)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,45 +86,169 @@ def _parser() -> argparse.ArgumentParser:
         prog="keypoints",
         usage="keypoints VERB [key=value …]",
         description="Train, compare, inspect and ship facial-keypoint models.",
-        epilog="\n".join(
-            [
-                "verbs:",
-                *(f"  {verb:10} {what}" for verb, (_, what) in VERBS.items()),
-                "",
-                "`keypoints VERB --help` lists what can be overridden; tab completion:",
-                '  eval "$(keypoints -sc install=bash)"',
-            ]
-        ),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="`keypoints VERB --help` lists what can be overridden. "
+        'Tab completion: eval "$(keypoints -sc install=bash)"',
     )
-    parser.add_argument("verb", choices=VERBS, metavar="VERB", help="what to do")
     parser.add_argument("--version", action="version", version=f"keypoints {__version__}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    data = None
+    for name, verb in VERBS.items():
+        first, _, action = name.partition(" ")
+        if not action:
+            verbs.add_parser(first, help=verb.what, add_help=False)
+            continue
+        if data is None:
+            usage = f"keypoints {first} ACTION [key=value …]"
+            within = verbs.add_parser(first, help="make up faces, and more to come of data", usage=usage)
+            data = within.add_subparsers(dest="action", metavar="ACTION", required=True)
+        data.add_parser(action, help=verb.what, add_help=False)
     return parser
 
 
-def _run_hydra(verb: str, arguments: Sequence[str], work: Callable[[DictConfig], None]) -> None:
-    """Compose the verb's configuration and do its work, as ``hydra.main`` does."""
-    import hydra
-
-    command = list(sys.argv)
+def _work(name: str, verb: Verb, work: Work, arguments: list[str]) -> None:
+    """Do the work of a verb that makes no run."""
+    if verb.positional:
+        arguments = [
+            f"{verb.positional}={argument}" if _is_plain(argument) else argument for argument in arguments
+        ]
     failures: list[Exception] = []
+
+    def job(cfg: DictConfig) -> None:
+        try:
+            work(cfg)
+        except Exception as error:  # raised below, past Hydra's own report of it
+            failures.append(error)
+
+    _hydra(f"keypoints {name}", verb.config, job, arguments)
+    if failures:
+        raise failures[0]
+
+
+def _is_plain(argument: str) -> bool:
+    """Whether it is neither a flag nor key=value; a path that exists is plain whatever its name."""
+    return not argument.startswith("-") and ("=" not in argument or Path(argument).exists())
+
+
+def _train(arguments: list[str]) -> None:
+    """One run or a multirun. A failed job does not stop the others."""
+    from keypoints.sweeps import RememberSweep
+
+    resumed = any(argument.startswith("resume=") for argument in arguments)
+    if resumed:
+        arguments = _resumed(arguments)
+    command, failures = list(sys.argv), list[Exception]()
 
     def job(cfg: DictConfig) -> None:
         from hydra.core.hydra_config import HydraConfig
 
-        # A multirun gives each job a folder of its own.
+        hydra = HydraConfig.get()
         with open_dict(cfg):
-            cfg.output = HydraConfig.get().runtime.output_dir
+            cfg.output = hydra.runtime.output_dir  # a multirun gives each job a folder of its own
         try:
-            with _arguments(command):  # Lightning starts further processes with it
-                work(cfg)
-        except Exception as error:  # a failed job does not stop the others; it has its status.json
-            failures.append(error)
+            if resumed and _is_done(Path(cfg.output)):
+                return
+            from keypoints.train import train
 
-    with _arguments([f"keypoints {verb}", *quote_paths(arguments)]):
-        hydra.main(config_path=str(conf_dir()), config_name=verb, version_base="1.3")(job)()
+            number = hydra.job.num if RememberSweep.started is not None else 0
+            with _arguments(command):  # Lightning starts further processes with it
+                train(cfg, list(hydra.overrides.task), number)
+        except Exception as error:  # its status.json says so too
+            failures.append(error)
+            if RememberSweep.started is not None:
+                known = isinstance(error, KeypointsError)
+                log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
+
+    RememberSweep.started = None
+    extra = [f"hydra.job.config.override_dirname.exclude_keys={_constant_keys(arguments)}"]
+    if (output := is_given(arguments, "output")) is not None:
+        extra.append(f"hydra.sweep.dir={output}")
+    try:
+        _hydra("keypoints train", "train", job, [*arguments, *extra] if _runs(arguments) else arguments)
+    finally:
+        failed = _end_sweep(RememberSweep.started) if RememberSweep.started else 0
+    if failed:
+        raise ConfigError(
+            f"{failed} of the sweep's runs did not finish; mend what is wrong and go on with: "
+            f"keypoints train resume={RememberSweep.started}"
+        )
     if failures:
         raise failures[0]
+
+
+def _runs(arguments: Sequence[str]) -> bool:
+    """Whether anything will be run, and not only shown."""
+    flags = ("-h", "--help", "--hydra-help", "-c", "--cfg", "-i", "--info", "--version")
+    return not any(argument.partition("=")[0] in flags for argument in arguments)
+
+
+def _constant_keys(arguments: Sequence[str]) -> str:
+    """The keys that are the same in all jobs, for Hydra: a job is named by the others."""
+    return "[" + ",".join(f"'{key}'" for key in varied_by_hand(arguments)[1]) + "]"
+
+
+def _resumed(arguments: Sequence[str]) -> list[str]:
+    """The command that began the sweep of ``resume=<folder>``, into that folder."""
+    from keypoints.sweeps import SweepFolder
+
+    if len(arguments) != 1:
+        raise ConfigError("resume=<sweep folder> stands alone: the sweep's own configuration is used again")
+    folder = arguments[0].partition("=")[2].strip("'\"")
+    sweep = SweepFolder(Path(folder))
+    return [
+        "-m",
+        *(a for a in sweep.asked_for() if not a.startswith("output=")),
+        *quote_paths([f"output={folder}"]),
+    ]
+
+
+def _is_done(folder: Path) -> bool:
+    """Whether a sweep's run has finished; what is left of one that has not is cleared away.
+
+    Raises:
+        ConfigError: if it is running at this moment.
+    """
+    from keypoints.runs import RunFolder
+
+    run = RunFolder(folder)
+    if not run.status_file.is_file():
+        return False
+    if run.status()["status"] == "finished":
+        log.info("%s: finished before", folder.name)
+        return True
+    if run.alive():
+        raise ConfigError(f"{folder}: is running at this moment (process {run.status()['process']})")
+    for left in folder.iterdir():
+        if left.is_dir():
+            shutil.rmtree(left)
+        elif left.suffix != ".log":  # Hydra has it open
+            left.unlink()
+    return False
+
+
+def _end_sweep(folder: Path) -> int:
+    """Write and print the summary of a sweep; gives how many of its runs did not finish."""
+    from keypoints.errors import DataError
+    from keypoints.reports.sweep import report_sweep
+    from keypoints.reports.terminal import print_sweep
+    from keypoints.sweeps import SweepFolder
+
+    sweep = SweepFolder(folder)
+    try:
+        table = report_sweep(sweep)
+    except DataError:
+        return 0  # it ended before its first run began
+    print_sweep(table)
+    log.info("the report: %s", sweep.report)
+    return int((table["status"] != "finished").sum())
+
+
+def _hydra(program: str, config: str, job: Work, arguments: Sequence[str]) -> None:
+    """Compose the configuration and run ``job``, as ``hydra.main`` does."""
+    import hydra
+
+    register()
+    with _arguments([program, *quote_paths(arguments)]):
+        hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(job)()
 
 
 @contextmanager
@@ -145,18 +307,12 @@ def _message(error: Exception) -> str:
 
 def _complete(arguments: Sequence[str]) -> None:
     """Answer the shell: verbs first, then Hydra's completion for the verb that was typed."""
-    line = os.environ.get("COMP_LINE", "")
-    _, _, typed = line.lstrip().partition(" ")
-    verb, space, rest = typed.lstrip().partition(" ")
-    if "query=" in arguments[-1] and (not space or verb not in VERBS):
-        print(" ".join(name for name in VERBS if name.startswith(verb)))
+    typed = os.environ.get("COMP_LINE", "").split(" ")[1:]
+    words = 2 if typed[:1] == ["data"] else 1
+    name, rest = " ".join(typed[:words]), typed[words:]
+    if "query=" in arguments[-1] and (not rest or name not in VERBS):
+        begun = " ".join(typed)
+        print(" ".join(verb.split(" ")[words - 1] for verb in VERBS if verb.startswith(begun)))
         return
-    chosen = verb if verb in VERBS else next(iter(VERBS))
-    import hydra
-
-    with _environment("COMP_LINE", f"keypoints {rest}"), _arguments(["keypoints", *arguments]):
-        hydra.main(config_path=str(conf_dir()), config_name=chosen, version_base="1.3")(_nothing)()
-
-
-def _nothing(cfg: DictConfig) -> None:
-    """Completion runs no job."""
+    with _environment("COMP_LINE", f"keypoints {' '.join(rest)}"):
+        _hydra("keypoints", VERBS.get(name, VERBS["train"]).config, lambda _: None, arguments)

@@ -4,12 +4,49 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 import keypoints
 
-PATH_KEYS = frozenset({"output", "paths.data", "paths.outputs", "data.root"})
+PATH_KEYS = frozenset(
+    {"output", "resume", "folder", "paths.data", "paths.outputs", "data.root", "hydra.sweep.dir"}
+)
 """Keys whose values are paths. Hydra's grammar would read commas, brackets and the like in them."""
+
+
+SEPARATOR = ";"
+"""Between the overrides that Hydra joins for a job's name; lists have commas in them."""
+
+
+def run_name(overrides: str, number: int) -> str:
+    """The folder's name for a job that differs by these overrides: letters, digits, dots and dashes.
+
+    >>> run_name("model.net.kernel_sizes=[10,7,5];optimizer.lr=0.01", 3)
+    'kernel-sizes-10-7-5--lr-0.01'
+    >>> run_name("", 3)
+    '3'
+    """
+    pairs = [override.partition("=")[::2] for override in overrides.split(SEPARATOR) if override]
+    if not pairs:
+        return str(number)
+    short = [key.rpartition(".")[2] for key, _ in pairs]
+    keys = [last if short.count(last) == 1 else key for last, (key, _) in zip(short, pairs, strict=True)]
+    return "--".join(f"{_plain(key)}-{_plain(value)}" for key, (_, value) in zip(keys, pairs, strict=True))
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-")
+
+
+def sweep_name(experiment: str, sweep: str | None) -> str:
+    """The folder that sweeps of this kind share."""
+    return experiment if sweep in (None, "None") else f"{experiment}-{sweep}"
+
+
+def register() -> None:
+    """Let the configuration use :func:`run_name` and :func:`sweep_name`."""
+    OmegaConf.register_new_resolver("run_name", run_name, replace=True)
+    OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
 
 
 def conf_dir() -> Path:
@@ -33,6 +70,36 @@ def _quote(argument: str) -> str:
     return f"{key}='{escaped}'"
 
 
+def is_given(arguments: Iterable[str], key: str) -> str | None:
+    """The value that ``key`` is given on the command line, as it was typed."""
+    values = [
+        argument.partition("=")[2] for argument in arguments if argument.lstrip("+").startswith(f"{key}=")
+    ]
+    return values[-1] if values else None
+
+
+def varied_by_hand(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The keys of the overrides that are sweeps, and of those that are not.
+
+    What is no override, or cannot be parsed, is left to Hydra.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    varied: list[str] = []
+    constant: list[str] = []
+    parser = OverridesParser.create()
+    for argument in quote_paths(arguments):
+        if argument.startswith("-"):
+            continue
+        try:
+            (override,) = parser.parse_overrides([argument])
+        except HydraException:
+            continue
+        (varied if override.is_sweep_override() else constant).append(override.key_or_group)
+    return varied, constant
+
+
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The configuration of the verb ``name`` with ``overrides``, as the command line would make it.
 
@@ -42,5 +109,6 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
+    register()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return hydra_compose(name, quote_paths(overrides))

@@ -5,7 +5,7 @@ import math
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from omegaconf import OmegaConf
 
 from keypoints import __version__
 from keypoints.errors import ConfigError, DataError, KeypointsError, one_line
+
+SWEEP_FILE = "multirun.yaml"
+"""What Hydra writes into a sweep's folder; its runs lie beside it."""
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -48,6 +52,47 @@ class RunFolder:
     def metrics(self) -> Path:
         """What was logged, a row a logging."""
         return self.path / "metrics.csv"
+
+    @property
+    def faces(self) -> Path:
+        """The validation faces and what the best epoch predicts for them."""
+        return self.path / "faces.csv"
+
+    @property
+    def report(self) -> Path:
+        """The page about the run."""
+        return self.path / "report.html"
+
+    @property
+    def name(self) -> str:
+        """What titles call the run: its own name, and in a sweep that of the setting."""
+        given = self.setting("name")
+        if given is None:
+            return self.path.name
+        return f"{given} {self.path.name}" if (self.path.parent / SWEEP_FILE).is_file() else str(given)
+
+    def setting(self, key: str) -> Any:
+        """A value of the run's configuration; ``None`` where there is none."""
+        return OmegaConf.select(OmegaConf.load(self.config), key) if self.config.is_file() else None
+
+    def figure(self, name: str) -> Path:
+        """The figure of that name."""
+        return self.path / "figures" / f"{name}.png"
+
+    def alive(self) -> bool:
+        """Whether the process that began the run still runs, as far as can be seen from here."""
+        status = self.status()
+        if status.get("status") != "running":
+            return False
+        if status.get("host") != socket.gethostname():
+            return True
+        try:
+            os.kill(int(status["process"]), 0)
+        except (ProcessLookupError, ValueError, KeyError):
+            return False
+        except PermissionError:
+            return True
+        return True
 
     @property
     def status_file(self) -> Path:
@@ -85,9 +130,10 @@ class RunFolder:
         return logged.dropna(subset=["epoch"]).astype({"epoch": int}).groupby("epoch").last()
 
     @contextmanager
-    def recorded(self) -> Iterator[dict[str, float]]:
+    def recorded(self, overrides: Sequence[str] = (), job: int = 0) -> Iterator[dict[str, float]]:
         """Keep ``status.json`` true while the block runs: running, then finished, failed or interrupted.
 
+        The status keeps the run's ``overrides``, and which ``job`` of its sweep it is.
         What the block puts into the dict that it is given is kept under ``metrics``.
 
         Raises:
@@ -102,6 +148,8 @@ class RunFolder:
             "status": "running",
             "version": __version__,
             "command": sys.argv,
+            "overrides": list(overrides),
+            "job": job,
             "started": started.isoformat(timespec="seconds"),
             "host": socket.gethostname(),
             "process": os.getpid(),

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,18 +16,22 @@ from keypoints.callbacks.description import HyperParameters
 from keypoints.components import build, trust
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, KeypointsError
+from keypoints.measure import measure_faces
+from keypoints.reports.run import draw_batch, predicts_the_mean, report_run
 from keypoints.runs import RunFolder, describe, write_whole
-from keypoints.tasks.base import Task
+from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_MEAN_FACE = 0.1
-"""A network whose predictions vary less than this share of the truth predicts the mean face."""
 
-
-def train(cfg: DictConfig) -> dict[str, float]:
+def train(cfg: DictConfig, overrides: Sequence[str] = (), job: int = 0) -> dict[str, float]:
     """One run, in the folder ``cfg.output``.
+
+    Args:
+        cfg: the configuration of ``conf/train.yaml``.
+        overrides: how it came to be, for the record.
+        job: which of its sweep's runs it is.
 
     Returns:
         The best and the last epoch's validation metrics, and the constant predictor's MSE.
@@ -36,17 +40,21 @@ def train(cfg: DictConfig) -> dict[str, float]:
         KeypointsError: for what the user can mend; the run's status is then ``failed``.
     """
     run = RunFolder(Path(cfg.output))
-    with run.recorded() as metrics:
+    with run.recorded(overrides, job) as metrics:
         write_whole(run.config, OmegaConf.to_yaml(cfg, resolve=True))
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
         data = _make(cfg, "data", FaceDataModule)
         data.setup("fit")
         task = make_task(cfg, data)
         trainer = make_trainer(cfg)
+        draw_batch(run, next(iter(data.train_dataloader())), data.scheme)
         _fit(trainer, task, data)
         metrics.update(summarise(run))
-        _report(run, metrics)
-        return metrics
+        best = load_task(run.checkpoints / "best.ckpt")
+        write_whole(run.faces, measure_faces(best, data.dataset("val")).to_csv(index=False))
+        _tell(run, metrics)
+    report_run(run)
+    return metrics
 
 
 def make_task(cfg: DictConfig, data: FaceDataModule) -> Task:
@@ -106,7 +114,7 @@ def _fit(trainer: pl.Trainer, task: Task, data: FaceDataModule) -> None:
         raise KeyboardInterrupt
 
 
-def _report(run: RunFolder, metrics: Mapping[str, float]) -> None:
+def _tell(run: RunFolder, metrics: Mapping[str, float]) -> None:
     """Say what came of it."""
     constant = metrics.get("constant/mse")
     for when in ("best", "last"):
@@ -120,13 +128,9 @@ def _report(run: RunFolder, metrics: Mapping[str, float]) -> None:
         )
     if constant is not None:
         log.info("the constant predictor's validation MSE: %.6f", constant)
-    if metrics["best/variance_ratio"] < _MEAN_FACE:
-        log.warning(
-            "this network predicts nearly the same face for everyone: "
-            "its predictions vary %.1f %% as much as the truth",
-            100 * metrics["best/variance_ratio"],
-        )
-    log.info("the run is in %s; look at it: tensorboard --logdir %s", run.path, run.path)
+    if warning := predicts_the_mean(metrics["best/variance_ratio"]):
+        log.warning("%s", warning)
+    log.info("look at it: %s", run.report)
 
 
 def _make(cfg: DictConfig, key: str, kind: type[T], **extra: Any) -> T:

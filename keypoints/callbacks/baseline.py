@@ -2,18 +2,10 @@
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import default_collate
 
-from keypoints.datamodules.base import Batch, FaceDataModule, FaceDataset
+from keypoints.datamodules.base import FaceDataModule, whole
 from keypoints.metrics import CourseMSE
 from keypoints.tasks.base import Task
-
-
-def whole(dataset: FaceDataset, indices: list[int] | None = None) -> Batch:
-    """Faces of ``dataset`` as one batch, not augmented; all of them if none are named."""
-    chosen = range(len(dataset)) if indices is None else indices
-    batch: Batch = default_collate([dataset[0, index] for index in chosen])
-    return batch
 
 
 class ConstantPredictor(pl.Callback):

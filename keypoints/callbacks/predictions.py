@@ -4,9 +4,8 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from keypoints.callbacks.baseline import whole
 from keypoints.callbacks.tensorboard import add_picture, picture_of
-from keypoints.datamodules.base import Batch, FaceDataModule
+from keypoints.datamodules.base import Batch, FaceDataModule, whole
 from keypoints.errors import ConfigError
 from keypoints.tasks.base import Task
 

@@ -3,7 +3,7 @@
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from keypoints.datasets.face import Face
 from keypoints.errors import ConfigError, DataError
@@ -91,6 +91,13 @@ class FaceDataset(Dataset[Batch]):
     def nbytes(self) -> int:
         """The memory that the crops take."""
         return self._pixels.nbytes
+
+
+def whole(dataset: FaceDataset, indices: Iterable[int] | None = None) -> Batch:
+    """Faces of ``dataset`` as one batch, not augmented; all of them if none are named."""
+    chosen = range(len(dataset)) if indices is None else indices
+    batch: Batch = default_collate([dataset[0, index] for index in chosen])
+    return batch
 
 
 class EpochSampler(Sampler[Key]):

@@ -21,10 +21,22 @@ _COARSE = 4
 Colour = tuple[int, int, int]
 
 _SKIN: tuple[Colour, ...] = (
-    (232, 190, 165), (222, 176, 150), (205, 158, 128), (240, 204, 182), (176, 126, 96), (140, 96, 72), (105, 70, 52)
+    (232, 190, 165),
+    (222, 176, 150),
+    (205, 158, 128),
+    (240, 204, 182),
+    (176, 126, 96),
+    (140, 96, 72),
+    (105, 70, 52),
 )
 _HAIR: tuple[Colour, ...] = (
-    (40, 30, 26), (66, 46, 34), (98, 70, 46), (150, 116, 72), (188, 156, 104), (120, 58, 34), (130, 126, 122)
+    (40, 30, 26),
+    (66, 46, 34),
+    (98, 70, 46),
+    (150, 116, 72),
+    (188, 156, 104),
+    (120, 58, 34),
+    (130, 126, 122),
 )
 _IRIS: tuple[Colour, ...] = ((70, 48, 32), (62, 92, 118), (80, 104, 70), (52, 40, 34))
 
@@ -284,21 +296,28 @@ class _Brush:
         x, y = self.pose.project(np.array([[0.0, 0.0, -0.6]]))[0] * _FINE
         unit = self.pose.scale * _FINE
         neck = [(-0.95, 1.3), (-0.95, 3.0), (0.95, 3.0), (0.95, 1.3)]
-        self.pen.polygon([(x + a * unit, y + b * unit) for a, b in neck], fill=_tinted(person.skin, 0.78, 0.74, 0.72))
+        self.pen.polygon(
+            [(x + a * unit, y + b * unit) for a, b in neck], fill=_tinted(person.skin, 0.78, 0.74, 0.72)
+        )
         along = np.linspace(-1, 1, 40)
         top = 3.05 + 1.3 * np.abs(along) ** 1.7 - 0.35 * np.exp(-((np.abs(along) - 0.28) ** 2) / 0.012)
         body = [(x + a * 3.6 * unit, y + b * unit) for a, b in zip(along, top, strict=True)]
         floor = self.paper.height + 10
         self.pen.polygon([*body, (body[-1][0], floor), (body[0][0], floor)], fill=person.cloth)
         collar = [point for point, a in zip(body, along, strict=True) if abs(a) < 0.3]
-        self.pen.line(collar, fill=_tinted(person.cloth, 0.6, 0.6, 0.6), width=round(0.16 * unit), joint="curve")
+        self.pen.line(
+            collar, fill=_tinted(person.cloth, 0.6, 0.6, 0.6), width=round(0.16 * unit), joint="curve"
+        )
         if person.style != "bald":  # the back of the head, which shows when it turns
             crown = self.head.crown(np.linspace(0, 180, 40), lift=0.2) - [0, 0, 0.8]
             self.fill(np.concatenate([crown, [[-1.3, 1.0, -1.3], [1.3, 1.0, -1.3]]]), person.hair)
         for side in (-1, 1):
             ear = _oval((side * 1.5 * person.width, 0.42, -0.75), 0.2, 0.46)
             self.fill(ear, _tinted(person.skin, 0.92, 0.84, 0.8))
-            self.fill(_oval((side * 1.52 * person.width, 0.42, -0.7), 0.09, 0.26), _tinted(person.skin, 0.75, 0.64, 0.6))
+            self.fill(
+                _oval((side * 1.52 * person.width, 0.42, -0.7), 0.09, 0.26),
+                _tinted(person.skin, 0.75, 0.64, 0.6),
+            )
 
     def face(self) -> None:
         """The face's surface, and the shadows that model it."""
@@ -309,7 +328,16 @@ class _Brush:
         outline = np.concatenate([head.jaw(np.linspace(-90, 90, 60)), head.crown(np.linspace(0, 180, 60))])
         self.fill(outline, person.skin)
         # Temple and cheek bone: the silhouette of a turned head.
-        bones = np.array([[0.6, -1.72, -0.1], [1.02, -1.3, 0.05], [1.25, -0.6, 0.2], [1.27, 0, 0.25], [1.2, 0.6, 0.3], [0.98, 1.3, 0.3]])
+        bones = np.array(
+            [
+                [0.6, -1.72, -0.1],
+                [1.02, -1.3, 0.05],
+                [1.25, -0.6, 0.2],
+                [1.27, 0, 0.25],
+                [1.2, 0.6, 0.3],
+                [0.98, 1.3, 0.3],
+            ]
+        )
         bones = np.concatenate([bones, bones[::-1] * [-1, 1, 1]]) * [person.width, 1, 1]
         self.fill(bones, person.skin)
         for surface in (outline, bones):
@@ -319,13 +347,17 @@ class _Brush:
             jaw = head.jaw(np.linspace(-72, 72, 40))
             upper = head.jaw(np.linspace(72, -72, 40)) * [0.72, 0.6, 1] + [0, 0.52, 0.25]
             whiskers = np.concatenate([jaw, upper])
-            mixed = [person.beard * 0.75 * hair + (1 - person.beard * 0.75) * skin
-                     for hair, skin in zip(person.hair, person.skin, strict=True)]
+            mixed = [
+                person.beard * 0.75 * hair + (1 - person.beard * 0.75) * skin
+                for hair, skin in zip(person.hair, person.skin, strict=True)
+            ]
             self.fill(whiskers, _rgb(np.array(mixed)))
             self.line(head.lip(np.linspace(-1, 1, 20), "upper") - [0, 0.1, 0], _rgb(np.array(mixed)), 0.2)
         for s in (-1, 1):
             self.shade(_oval((s * 0.62, -0.06, 0.5), 0.5, 0.36), 70)
-            cheek = np.array([[s * 1.4, 0.4, -0.5], [s * 0.85, 0.9, 0.5], [s * 0.75, 1.9, 0.4], [s * 1.2, 1.5, -0.3]])
+            cheek = np.array(
+                [[s * 1.4, 0.4, -0.5], [s * 0.85, 0.9, 0.5], [s * 0.75, 1.9, 0.4], [s * 1.2, 1.5, -0.3]]
+            )
             self.shade(cheek, 42)
         self.shade(_oval((0, 1.92 * person.chin, 0.8), 0.34, 0.09), 60)
 
@@ -338,7 +370,9 @@ class _Brush:
             self.fill(lids, (236, 232, 226))
             self._iris(side, lids)
             self.line(head.eye(side, np.linspace(-8, 188, 30)), _tinted(person.skin, 0.3, 0.24, 0.22), 0.045)
-            self.line(head.eye(side, np.linspace(190, 350, 30)), _tinted(person.skin, 0.68, 0.56, 0.52), 0.025)
+            self.line(
+                head.eye(side, np.linspace(190, 350, 30)), _tinted(person.skin, 0.68, 0.56, 0.52), 0.025
+            )
             crease = head.eye(side, np.linspace(15, 165, 30)) - [0, 0.085, 0]
             self.line(crease, _tinted(person.skin, 0.74, 0.65, 0.62), 0.025)
             along = np.linspace(0, 1, 20)
@@ -358,17 +392,18 @@ class _Brush:
         """Iris and pupil, cut off by the lids."""
         (x, y), unit = self.fine(np.array([[side * 0.68, -0.02, 0.5]]))[0], self.pose.scale * _FINE
         reach = 0.2 * unit
-        window = tuple(map(round, (x - 2 * reach, y - 2 * reach, x + 2 * reach, y + 2 * reach)))
+        left, top = round(x - 2 * reach), round(y - 2 * reach)
+        window = (left, top, left + round(4 * reach), top + round(4 * reach))
         patch = self.paper.crop(window)
         pen = ImageDraw.Draw(patch)
         for radius, colour in ((0.155, self.person.iris), (0.07, (12, 10, 10))):
-            pen.ellipse(_disc(x - window[0], y - window[1], radius * unit), fill=colour)
-        glint = (x - window[0] - 0.05 * unit, y - window[1] - 0.05 * unit)
+            pen.ellipse(_disc(x - left, y - top, radius * unit), fill=colour)
+        glint = (x - left - 0.05 * unit, y - top - 0.05 * unit)
         pen.ellipse(_disc(*glint, 0.03 * unit), fill=(250, 250, 250))
         mask = Image.new("L", patch.size, 0)
-        inside = [(a - window[0], b - window[1]) for a, b in self.fine(lids)]
+        inside = [(a - left, b - top) for a, b in self.fine(lids)]
         ImageDraw.Draw(mask).polygon(inside, fill=255)
-        self.paper.paste(patch, window[:2], mask)
+        self.paper.paste(patch, (left, top), mask)
 
     def _nose(self) -> None:
         nose, skin = self.head.nose(), self.person.skin
@@ -384,8 +419,10 @@ class _Brush:
         self.fill(_oval((tip[0], tip[1], tip[2] - 0.1), 0.2, 0.16), _tinted(skin, 1.05, 1.03, 1.0))
         self.line(nose[2:9], _tinted(skin, 0.66, 0.56, 0.52), 0.035)
         for side in (-1, 1):
-            self.fill(_oval((side * 0.16, nose[5, 1] - 0.05, 1.0), 0.075, 0.045), _tinted(skin, 0.36, 0.27, 0.24))
-        self.shade(np.concatenate([nose[3:8], nose[7:2:-1] + [0, 0.22, -0.2]]), 60)
+            self.fill(
+                _oval((side * 0.16, nose[5, 1] - 0.05, 1.0), 0.075, 0.045), _tinted(skin, 0.36, 0.27, 0.24)
+            )
+        self.shade(np.concatenate([nose[3:8], nose[7:2:-1] + np.array([0, 0.22, -0.2])]), 60)
 
     def _mouth(self) -> None:
         head, along = self.head, np.linspace(-1, 1, 40)

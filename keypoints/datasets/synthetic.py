@@ -5,7 +5,7 @@ on the pictures.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -44,7 +44,9 @@ def write_imm(root: Path, persons: int, seed: int) -> Iterator[Path]:
     folder = root / IMM_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     work = partial(_write_imm_face, folder, seed)
-    yield from _in_parallel(work, [(person, view) for person in range(1, persons + 1) for view in map(int, VIEWS)])
+    yield from _in_parallel(
+        work, [(person, view) for person in range(1, persons + 1) for view in map(int, VIEWS)]
+    )
 
 
 def write_ibug(root: Path, faces: int, seed: int) -> Iterator[Path]:
@@ -61,10 +63,10 @@ def write_ibug(root: Path, faces: int, seed: int) -> Iterator[Path]:
         raise ConfigError(f"faces is 6 or more, not {faces}")
     folder = root / IBUG_FOLDER
     training = faces * 2 // 3
-    names = [
-        f"{('helen', 'lfpw')[number % 2]}/{'trainset' if number < training else 'testset'}/face_{number:04}_1.jpg"
-        for number in range(faces)
-    ]
+    names = []
+    for number in range(faces):
+        part = "trainset" if number < training else "testset"
+        names.append(f"{('helen', 'lfpw')[number % 2]}/{part}/face_{number:04}_1.jpg")
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
     yield from _in_parallel(partial(_write_ibug_face, folder, seed), list(enumerate(names)))
@@ -73,7 +75,9 @@ def write_ibug(root: Path, faces: int, seed: int) -> Iterator[Path]:
     mirrors = [(_mirror_name(name), *_mirrored(box, points)) for name, box, points in tests]
     _write_xml(folder / "labels_ibug_300W_train.xml", described[:training])
     _write_xml(folder / "labels_ibug_300W_test.xml", tests + mirrors)
-    _write_xml(folder / "labels_ibug_300W_test_parsed.xml", [(name, box, None) for name, box, _ in tests + mirrors])
+    _write_xml(
+        folder / "labels_ibug_300W_test_parsed.xml", [(name, box, None) for name, box, _ in tests + mirrors]
+    )
 
 
 def _in_parallel(work: Callable[[T], Path], items: list[T]) -> Iterator[Path]:
@@ -104,7 +108,11 @@ def imm_pose(view: int, random: np.random.Generator) -> Pose:
         yaw=turn + random.uniform(-6, 6),
         pitch=random.uniform(-5, 5),
         roll=random.uniform(-4, 4) * (3 if joker else 1),
-        smile=random.uniform(0.7, 1.1) if happy else random.uniform(-0.4, 1) if joker else random.uniform(-0.1, 0.2),
+        smile=random.uniform(0.7, 1.1)
+        if happy
+        else random.uniform(-0.4, 1)
+        if joker
+        else random.uniform(-0.1, 0.2),
         mouth_open=random.uniform(0.04, 0.2) if happy else random.uniform(0, 0.8) if joker else 0.0,
         brows_up=random.uniform(-0.5, 1.5) if joker else random.uniform(-0.2, 0.2),
         eyes_open=random.uniform(0.45, 1.25) if joker else random.uniform(0.85, 1.1) - 0.15 * happy,
@@ -152,17 +160,15 @@ def _mirror_name(name: str) -> str:
     return name.replace(".jpg", "_mirror.jpg")
 
 
-def _mirrored(
-    box: Box, points: FloatArray
-) -> tuple[Box, FloatArray]:
+def _mirrored(box: Box, points: FloatArray) -> tuple[Box, FloatArray]:
     """Box and points of the mirror image: x becomes W - 1 - x, points are permuted."""
     left, top, width, height = box
     flipped = points[list(IBUG68.flip or ())] * (-1, 1) + (SIZE[0] - 1, 0)
     return (SIZE[0] - width - left, top, width, height), flipped
 
 
-def _write_xml(path: Path, faces: list[tuple[str, Box, FloatArray | None]]) -> None:
-    """dlib's list of images, boxes and, where there are any, points."""
+def _write_xml(path: Path, faces: Sequence[tuple[str, Box, FloatArray | None]]) -> None:
+    """Dlib's list of images, boxes and, where there are any, points."""
     dataset = ElementTree.Element("dataset")
     ElementTree.SubElement(dataset, "name").text = "made-up faces"
     images = ElementTree.SubElement(dataset, "images")

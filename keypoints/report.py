@@ -1,0 +1,33 @@
+"""The report of a run or a sweep, made again from what lies in its folder."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from keypoints.errors import ConfigError, DataError
+from keypoints.reports.run import report_run
+from keypoints.reports.sweep import report_sweep
+from keypoints.runs import RunFolder
+from keypoints.sweeps import SweepFolder
+
+
+def report(cfg: DictConfig) -> Path:
+    """Make the report of ``cfg.folder``; gives the page.
+
+    Raises:
+        DataError: if there is no such folder, or it holds neither a run nor a sweep.
+    """
+    if cfg.folder is None:
+        raise ConfigError("say which run or sweep: keypoints report <folder>")
+    folder = Path(cfg.folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    if RunFolder(folder).status_file.is_file():
+        return report_run(RunFolder(folder))
+    sweep = SweepFolder(folder)
+    if not sweep.manifest.is_file() and not list(folder.glob("*/status.json")):
+        raise DataError(
+            f"{folder}: is neither a run nor a sweep; `keypoints train` makes them under outputs/"
+        )
+    report_sweep(sweep)
+    return sweep.report

@@ -1,0 +1,241 @@
+"""Figures, each from plain data; matplotlib without a display."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from keypoints.datasets.photos import Photo
+from keypoints.geometry import ByteArray, FloatArray
+
+MSE_UNIT = "MSE (ratio² of the photo)"
+_TRUTH, _PREDICTION = "#2bdc46", "#f52d2d"
+_DPI = 100
+_DASHES = ("-", "--", "-.", ":")
+
+Lines = Sequence[tuple[int, int]]
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a PNG, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        figure.savefig(temporary, dpi=_DPI, format="png")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def loss_curves(history: pd.DataFrame, title: str, loss: str) -> Figure:
+    """Training and validation over epochs, on a log axis, with the constant predictor as a line.
+
+    Args:
+        history: a row an epoch, as :meth:`keypoints.runs.RunFolder.history` gives.
+        title: says which run it is.
+        loss: the loss's name, for the axis. Where the loss is not the MSE, that has its own axes.
+    """
+    own_mse = "val/mse" in history and not np.allclose(history["val/mse"], history["loss/val"], rtol=1e-3)
+    figure = _figure(8, 8 if own_mse else 4.8)
+    axes = figure.subplots(1 + own_mse, 1, squeeze=False, sharex=True)[:, 0]
+    figure.suptitle(title)
+    unit = f"{loss} ({'ratio² of the input' if loss == 'MSE' else 'ratios of the input'})"
+    _curve(axes[0], history, "loss/train", f"training {loss}", color="tab:blue")
+    _curve(axes[0], history, "loss/val", f"validation {loss}", color="tab:orange")
+    _constant(axes[0], history, "loss/constant")
+    _finish(axes[0], unit)
+    if own_mse:
+        _curve(axes[1], history, "val/mse", "validation MSE", color="tab:orange")
+        _constant(axes[1], history, "val/mse_constant")
+        _finish(axes[1], MSE_UNIT)
+    if "val/mse" in history:
+        best, _ = _best(history)
+        shown = "val/mse" if own_mse else "loss/val"
+        axes[-1].plot(best, history[shown][best], "*", ms=15, color="tab:red", label=f"best epoch: {best}")
+        axes[-1].legend(fontsize=9)
+    axes[-1].set_xlabel("epoch")
+    return figure
+
+
+def comparison(histories: Mapping[str, pd.DataFrame], groups: Mapping[str, str], title: str) -> Figure:
+    """The validation curves of several runs on one log axis.
+
+    Args:
+        histories: by the run's name.
+        groups: the setting that a run shares with its other seeds: they share a colour.
+    """
+    figure = _figure(10, 5.6)
+    axes = figure.subplots()
+    settings = list(dict.fromkeys(groups[name] for name in histories))
+    colours = mpl.colormaps["tab10" if len(settings) <= 10 else "turbo"]
+    shown: set[str] = set()
+    for name, history in histories.items():
+        if "val/mse" not in history:
+            continue
+        place = settings.index(groups[name])
+        colour = colours(place if len(settings) <= 10 else place / (len(settings) - 1))
+        best_epoch, best = _best(history)
+        many = list(groups.values()).count(groups[name]) > 1
+        label = groups[name] if many else f"{name}: best {best:.2g}"
+        axes.plot(
+            history.index,
+            history["val/mse"],
+            _DASHES[place // 10 % len(_DASHES)],
+            color=colour,
+            alpha=0.75 if many else 1,
+            label=None if label in shown else label,
+        )
+        shown.add(label)
+        axes.plot(best_epoch, best, "*", ms=9, color=colour)
+    for history in histories.values():
+        _constant(axes, history, "val/mse_constant")
+        break
+    axes.set_title(title)
+    axes.set_xlabel("epoch (★ best)")
+    _finish(axes, f"validation {MSE_UNIT}")
+    axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _best(history: pd.DataFrame) -> tuple[int, float]:
+    """The epoch of the smallest validation MSE, and that."""
+    values = history["val/mse"].to_numpy(np.float64)
+    place = int(np.nanargmin(values))
+    return int(history.index.to_numpy()[place]), float(values[place])
+
+
+def _curve(axes: Axes, history: pd.DataFrame, column: str, label: str, color: str) -> None:
+    if column in history:
+        values = history[column].dropna()
+        axes.plot(values.index, values, label=f"{label}: last {values.iloc[-1]:.3g}", color=color)
+
+
+def _constant(axes: Axes, history: pd.DataFrame, column: str) -> None:
+    if column in history:
+        value = history[column].dropna().iloc[0]
+        axes.axhline(value, color="0.35", ls="--", lw=1.2, label=f"constant predictor: {value:.3g}")
+
+
+def _finish(axes: Axes, unit: str) -> None:
+    axes.set_yscale("log")
+    axes.set_ylabel(unit)
+    axes.grid(visible=True, which="both", alpha=0.25)
+    axes.legend(fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def filters(weight: FloatArray, title: str) -> Figure:
+    """The filters of a (filters, channels, height, width) weight: one scale for all, with its legend."""
+    planes = weight.mean(axis=1)
+    columns = min(8, len(planes))
+    rows = -(-len(planes) // columns)
+    figure = _figure(1.1 * columns + 1.2, 1.15 * rows + 0.6)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    top = float(np.abs(planes).max()) or 1.0
+    for place, axes in enumerate(grid.flat):
+        axes.axis("off")
+        if place < len(planes):
+            image = axes.imshow(planes[place], cmap="RdBu_r", vmin=-top, vmax=top)
+            axes.set_title(str(place), fontsize=8)
+    colourbar = figure.colorbar(image, ax=grid, shrink=0.9)
+    colourbar.set_label("weight" if weight.shape[1] == 1 else "weight, mean over input channels")
+    figure.suptitle(title)
+    return figure
+
+
+def batch(images: Sequence[ByteArray], ratios: FloatArray, lines: Lines, title: str) -> Figure:
+    """A batch as the network gets it, with its points.
+
+    Args:
+        images: (H, W) or (H, W, 3) each.
+        ratios: (B, K, 2) of the images.
+        lines: pairs of points to join.
+    """
+    columns = min(4, len(images))
+    rows = -(-len(images) // columns)
+    height, width = images[0].shape[:2]
+    figure = _figure(3.2 * columns, 3.2 * height / width * rows + 0.5)
+    for axes, image, points in zip(_grid(figure, rows, columns), images, ratios, strict=False):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+        _points(axes, points * (width, height) - 0.5, lines, _TRUTH, "truth")
+    figure.suptitle(title)
+    return figure
+
+
+def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -> Figure:
+    """Rows of photos with truth (green) and prediction (red), and what each says under it.
+
+    A photo that is no longer there is drawn as an empty frame with its name.
+    """
+    columns = max(map(len, rows.values()))
+    figure = _figure(4.0 * columns, 3.45 * len(rows) + 0.4)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (label, drawn) in zip(grid, rows.items(), strict=True):
+        for axes in line[len(drawn) :]:
+            axes.axis("off")
+        for axes, face in zip(line, drawn, strict=False):
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_xlabel(face.caption)
+            if face.photo is None:
+                axes.text(0.5, 0.5, "photo not at hand", ha="center", transform=axes.transAxes)
+                continue
+            axes.imshow(face.photo, cmap="gray", vmin=0, vmax=255)
+            _points(axes, face.truth, lines, _TRUTH, "truth")
+            _points(axes, face.predicted, lines, _PREDICTION, "prediction")
+            # Points outside the photo are seen too, but a wild one does not shrink the face.
+            height, width = face.photo.shape[:2]
+            axes.set_xlim(-0.5, width - 0.5)
+            axes.set_ylim(height - 0.5, -0.5)
+        line[0].set_ylabel(label)
+    figure.suptitle(f"{title} · green: truth, red: prediction")
+    return figure
+
+
+class DrawnFace:
+    """One photo of :func:`faces`.
+
+    Args:
+        path: the photo.
+        truth, predicted: (K, 2) pixels of it.
+        caption: what stands under it.
+    """
+
+    def __init__(self, path: Path, truth: FloatArray, predicted: FloatArray, caption: str) -> None:
+        self.photo = Photo(path).decode(1) if path.is_file() else None
+        self.truth = truth
+        self.predicted = predicted
+        self.caption = caption
+
+
+def _grid(figure: Figure, rows: int, columns: int) -> list[Axes]:
+    grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in grid:
+        axes.axis("off")
+    return grid
+
+
+def _points(axes: Axes, points: FloatArray, lines: Lines, colour: str, label: str) -> None:
+    for start, end in lines:
+        axes.plot(*points[[start, end]].T, color=colour, lw=0.9, alpha=0.8)
+    size = 70 if len(points) == 1 else 14
+    axes.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=size,
+        c=colour,
+        edgecolors="black",
+        linewidths=0.7,
+        label=label,
+        zorder=3,
+    )

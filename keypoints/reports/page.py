@@ -1,0 +1,40 @@
+"""Self-contained HTML pages."""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader
+
+from keypoints.runs import write_whole
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG that the page carries within itself."""
+
+    path: Path
+    title: str
+    caption: str
+
+    @property
+    def source(self) -> str:
+        """The picture as a data URL."""
+        return "data:image/png;base64," + base64.b64encode(self.path.read_bytes()).decode("ascii")
+
+
+def write_page(path: Path, template: str, **values: Any) -> Path:
+    """Write the page, whole or not at all. Values are escaped."""
+    environment = Environment(loader=PackageLoader("keypoints.reports"), autoescape=True)
+    write_whole(path, environment.get_template(template).render(**values))
+    return path
+
+
+def shown(value: float | str | None, digits: int = 3) -> str:
+    """A number with this many significant digits; a dash where there is none."""
+    if isinstance(value, str):
+        return value
+    if value is None or value != value:  # noqa: PLR0124  NaN is not itself
+        return "–"
+    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"

@@ -1,0 +1,215 @@
+"""The figures and the page of one run."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
+
+from keypoints.datamodules.base import Batch
+from keypoints.errors import DataError, KeypointsError
+from keypoints.landmarks import LandmarkScheme
+from keypoints.measure import points_of, read_faces
+from keypoints.models.inspection import first_convolution
+from keypoints.reports import figures
+from keypoints.reports.page import Picture, shown, write_page
+from keypoints.runs import RunFolder
+from keypoints.tasks.base import Task, load_task
+
+log = logging.getLogger(__name__)
+
+MEAN_FACE = 0.1
+"""A network whose predictions vary less than this share of the truth predicts the mean face."""
+_SHOWN = 4
+
+
+def draw_batch(run: RunFolder, batch: Batch, scheme: LandmarkScheme) -> None:
+    """Keep the figure of a training batch, as the network gets it; later reports use it again."""
+    pixels = ((batch.images + 0.5) * 255).round().clamp(0, 255).byte().numpy()
+    images = [image[0] if len(image) == 1 else image.transpose(1, 2, 0) for image in pixels[:16]]
+    title = f"{run.name}: a training batch as the network gets it"
+    figures.save(
+        figures.batch(images, batch.targets.numpy()[:16], scheme.skeleton, title), run.figure("batch")
+    )
+
+
+def report_run(run: RunFolder) -> Path:
+    """Make the figures and ``report.html`` of ``run`` from what lies in its folder.
+
+    A run that failed or still runs gets a page that says so, with what there is.
+
+    Raises:
+        DataError: if the folder holds no run.
+    """
+    status = run.status()
+    config = OmegaConf.load(run.config) if run.config.is_file() else OmegaConf.create()
+    assert isinstance(config, DictConfig)
+    metrics = {name: value for name, value in status.get("metrics", {}).items() if value is not None}
+    task = _best_task(run)
+    pictures = [
+        *_curves(run, config),
+        *_faces(run, task),
+        *_filters(run, task),
+        *_kept(
+            run.figure("batch"), "Sample batch", "Training faces as the network gets them, truth in green."
+        ),
+    ]
+    return write_page(
+        run.report,
+        "run.html",
+        title=run.name,
+        about=_about(status),
+        notes=[*_state(run, status), *_collapse(metrics)],
+        numbers=_numbers(metrics),
+        pictures=pictures,
+        layers=[] if task is None else _layers(task),
+        tree="" if task is None else str(task),
+        command="keypoints " + " ".join(status.get("command", ["", "?"])[1:]),
+        config=run.config.read_text(encoding="utf-8") if run.config.is_file() else "",
+    )
+
+
+def predicts_the_mean(variance_ratio: float) -> str | None:
+    """A warning if predictions vary that little from face to face, else nothing."""
+    if variance_ratio >= MEAN_FACE:
+        return None
+    return (
+        "this network predicts nearly the same face for everyone: "
+        f"its predictions vary {100 * variance_ratio:.1f} % as much as the truth"
+    )
+
+
+def _best_task(run: RunFolder) -> Task | None:
+    path = run.checkpoints / "best.ckpt"
+    try:
+        return load_task(path) if path.is_file() else None
+    except KeypointsError as error:
+        log.warning("%s", error)
+        return None
+
+
+def _about(status: dict[str, Any]) -> str:
+    parts = [f"started {status.get('started', '?')}"]
+    if "seconds" in status:
+        parts.append(f"{status['seconds']:g} s")
+    return " · ".join([*parts, f"keypoints {status.get('version', '?')}", *status.get("overrides", [])])
+
+
+def _state(run: RunFolder, status: dict[str, Any]) -> list[tuple[str, str]]:
+    if status["status"] == "finished":
+        return []
+    if status["status"] == "running":
+        if run.alive():
+            return [("warn", "This run is still running; the page shows what it has done so far.")]
+        return [("bad", "This run ended without a word: its process is gone.")]
+    how = "failed" if status["status"] == "failed" else "was interrupted"
+    return [("bad", f"This run {how}: {status.get('error')}")]
+
+
+def _collapse(metrics: dict[str, float]) -> list[tuple[str, str]]:
+    warning = predicts_the_mean(metrics.get("best/variance_ratio", 1.0))
+    return [("warn", warning)] if warning else []
+
+
+def _numbers(metrics: dict[str, float]) -> list[dict[str, str]]:
+    rows = [
+        {
+            "": f"{when} epoch ({metrics[f'{when}/epoch']:.0f})",
+            "MSE (ratio²)": shown(metrics.get(f"{when}/mse"), 4),
+            "MAE (px)": shown(metrics.get(f"{when}/mae_px"), 4),
+            "variance ratio": shown(metrics.get(f"{when}/variance_ratio"), 2),
+        }
+        for when in ("best", "last")
+        if f"{when}/epoch" in metrics
+    ]
+    if rows and "constant/mse" in metrics:
+        constant = {"": "constant predictor", "MSE (ratio²)": shown(metrics["constant/mse"], 4)}
+        rows.append({**constant, "MAE (px)": "–", "variance ratio": "0"})
+    return rows
+
+
+def _curves(run: RunFolder, config: DictConfig) -> list[Picture]:
+    try:
+        history = run.history()
+    except DataError:
+        return []  # nothing was logged before it ended
+    if "loss/train" not in history and "loss/val" not in history:
+        return []
+    target = str(OmegaConf.select(config, "loss._target_") or "loss").rpartition(".")[2]
+    loss = {"MSELoss": "MSE", "L1Loss": "L1"}.get(target, target)
+    path = figures.save(
+        figures.loss_curves(history, f"{run.name}: loss over epochs", loss), run.figure("curves")
+    )
+    caption = (
+        "Log axis. The dashed line is the constant predictor: the mean of the training faces for everyone."
+    )
+    return [Picture(path, "Loss curves", caption)]
+
+
+def _faces(run: RunFolder, task: Task | None) -> list[Picture]:
+    if not run.faces.is_file():
+        return []
+    table = read_faces(run.faces).sort_values("error_px", ignore_index=True)
+    count = min(_SHOWN, len(table) // 2 or 1)
+    rows = {"best faces": table.head(count), "worst faces": table.tail(count).iloc[::-1]}
+    lines = () if task is None else task.scheme.skeleton
+    path = run.figure("faces")
+    photos = [Path(photo) for part in rows.values() for photo in part["photo"]]
+    if path.is_file() and not any(map(Path.is_file, photos)):
+        log.warning("%s is kept: its photos are no longer at hand", path)
+    else:
+        drawn = {label: drawn_faces(part) for label, part in rows.items()}
+        figures.save(figures.faces(drawn, lines, f"{run.name}: validation faces"), path)
+    caption = (
+        "The validation faces with the smallest and the largest mean error of a point, best epoch's weights."
+    )
+    return [Picture(path, "Good and bad faces", caption)]
+
+
+def drawn_faces(table: pd.DataFrame, label: str = "") -> list[figures.DrawnFace]:
+    """The faces of a table of :func:`keypoints.measure.measure_faces`, with their errors."""
+    truth, predicted = points_of(table, "truth"), points_of(table, "predicted")
+    return [
+        figures.DrawnFace(Path(photo), true, found, f"{label}{Path(photo).stem}: {error:.1f} px")
+        for photo, true, found, error in zip(table["photo"], truth, predicted, table["error_px"], strict=True)
+    ]
+
+
+def _filters(run: RunFolder, task: Task | None) -> list[Picture]:
+    convolution = None if task is None else first_convolution(task)
+    if convolution is None:
+        return []
+    weight = convolution.weight.detach().float().numpy().astype(np.float64)
+    title = f"{run.name}: first-layer filters, best epoch"
+    path = figures.save(figures.filters(weight, title), run.figure("filters"))
+    return [Picture(path, "First-layer filters", "One scale for all: blue below zero, red above.")]
+
+
+def _kept(path: Path, title: str, caption: str) -> list[Picture]:
+    return [Picture(path, title, caption)] if path.is_file() else []
+
+
+def _layers(task: Task) -> list[dict[str, str]]:
+    with torch.no_grad():
+        summary = ModelSummary(task, max_depth=-1)
+    rows = zip(summary.layer_names, summary.layer_types, summary.out_sizes, summary.param_nums, strict=True)
+    leaves = {name for name, module in task.named_modules() if not list(module.children())}
+    layers = [
+        {"layer": name, "kind": kind, "output shape": _shape(size), "parameters": f"{count:,}"}
+        for name, kind, size, count in rows
+        if name in leaves and name.partition(".")[0] not in ("loss", "metrics")
+    ]
+    total = sum(parameter.numel() for parameter in task.parameters())
+    return [*layers, {"layer": "all", "kind": "", "output shape": "", "parameters": f"{total:,}"}]
+
+
+def _shape(size: Any) -> str:
+    return (
+        " × ".join(map(str, size[1:]))
+        if isinstance(size, list) and size and isinstance(size[0], int)
+        else "?"
+    )

@@ -1,0 +1,240 @@
+"""The table, the figures and the page of a sweep."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from keypoints.errors import DataError
+from keypoints.landmarks import LandmarkScheme
+from keypoints.measure import read_faces
+from keypoints.reports import figures
+from keypoints.reports.page import Picture, shown, write_page
+from keypoints.reports.run import drawn_faces, predicts_the_mean
+from keypoints.runs import RunFolder
+from keypoints.sweeps import SweepFolder
+
+log = logging.getLogger(__name__)
+
+_FACES = 3
+"""How many good and how many bad faces are set side by side."""
+_COLUMNS = 6
+"""At most this many runs are set side by side, one a setting."""
+_SETTLED = 0.9
+"""A run whose best epoch lies in the last tenth may not have ended its way down."""
+_OVERFIT = 1.3
+"""A last epoch this much worse than the best has gone past it."""
+
+
+def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
+    """Write ``summary.csv``, ``comparison.png`` and ``report.html``; gives the summary.
+
+    Raises:
+        DataError: if the folder holds no run.
+    """
+    table = sweep.write_summary()
+    runs = {run.path.name: run for run in sweep.runs()}
+    histories = _histories(runs)
+    finished = table[table["status"] == "finished"]
+    name = sweep.path.parent.name
+    pictures = []
+    if histories:
+        groups = dict(zip(table["run"], table["setting"], strict=True))
+        figures.save(
+            figures.comparison(histories, groups, f"{name}: validation over epochs"), sweep.comparison
+        )
+        caption = "All runs on one log axis; seeds of one setting share a colour; ★ marks each best epoch."
+        pictures.append(Picture(sweep.comparison, "Validation curves", caption))
+    pictures += _side_by_side(sweep, runs, finished)
+    settings = _settings(finished) if finished["setting"].duplicated().any() else []
+    ranked = table.reset_index(drop=True)
+    best = None if finished.empty else int(ranked["best_mse"].astype(float).argmin())
+    command = "keypoints train -m " + " ".join(sweep.asked_for()) if sweep.manifest.is_file() else ""
+    write_page(
+        sweep.report,
+        "sweep.html",
+        title=f"{name}: {len(table)} runs",
+        about=f"{len(finished)} finished · {sweep.path.name}",
+        notes=[("bad", f"{len(table) - len(finished)} of {len(table)} runs did not finish.")]
+        if len(finished) < len(table)
+        else [],
+        runs=[_shown_row(row) for row in _rows(ranked)],
+        best=best,
+        settings=settings,
+        findings=findings(finished, histories),
+        pictures=pictures,
+        failures=[
+            f"{row['run']} ({row['status']}): {row['error']}"
+            for row in _rows(table)
+            if row["status"] != "finished"
+        ],
+        command=command,
+    )
+    return table
+
+
+def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> list[str]:
+    """What the finished runs say, in sentences."""
+    if finished.empty:
+        return []
+    said = []
+    by_setting = finished.groupby("setting", sort=False)["best_mse"]
+    order = by_setting.median().sort_values()
+    spread = by_setting.agg(lambda values: values.max() - values.min())
+    if len(order) > 1:
+        first, second = order.index[:2]
+        text = (
+            f"{first} does best: validation MSE {order.iloc[0]:.3g}, against {order.iloc[1]:.3g} for {second}"
+        )
+        if by_setting.size().max() > 1:
+            apart = by_setting.max()[first] < by_setting.min()[second]
+            text += " (medians over seeds); " + (
+                "all its seeds beat all of the other's" if apart else "but the ranges of their seeds overlap"
+            )
+        else:
+            text += "; with one seed each, a small difference says little"
+        said.append(text + ".")
+        said.append(
+            f"From best to worst: {', '.join(f'{name} {value:.3g}' for name, value in order.items())}."
+        )
+    if by_setting.size().max() > 1:
+        said.append(
+            f"Between seeds of one setting the best MSE ranges over {spread.min():.2g} to {spread.max():.2g}."
+        )
+    constant = finished["constant_mse"].dropna()
+    if not constant.empty:
+        factor = constant.iloc[0] / order.iloc[0]
+        said.append(
+            f"The constant predictor scores {constant.iloc[0]:.3g}; "
+            f"the best setting is {factor:.1f} times better."
+        )
+    rows = _rows(finished)
+    for row in rows:
+        if warning := predicts_the_mean(row["variance_ratio"]):
+            said.append(f"{row['run']}: {warning}.")
+    rising = [row["run"] for row in rows if row["last_mse"] > _OVERFIT * row["best_mse"]]
+    if rising:
+        said.append(f"The last epoch is over {_OVERFIT - 1:.0%} worse than the best in {_listed(rising)}.")
+    ends = {name: history.index[-1] for name, history in histories.items()}
+    falling = [
+        row["run"] for row in rows if row["run"] in ends and row["best_epoch"] >= _SETTLED * ends[row["run"]]
+    ]
+    if falling:
+        said.append(f"Best in the last tenth of the epochs, so perhaps not at their end: {_listed(falling)}.")
+    rough = {name: _roughness(history) for name, history in histories.items() if len(history) > 3}
+    if len(rough) > 1:
+        smooth = pd.Series(rough).groupby(lambda name: _setting_of(finished, name)).median().sort_values()
+        said.append(
+            "Smoothness, the median change of validation MSE from epoch to epoch: "
+            + ", ".join(f"{name} {value:.0%}" for name, value in smooth.items())
+            + "."
+        )
+    return said
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """The table's rows as plain dicts."""
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+
+
+def _roughness(history: pd.DataFrame) -> float:
+    """The median factor, less 1, by which the validation MSE changes from epoch to epoch."""
+    steps = np.abs(np.diff(np.log(history["val/mse"].to_numpy())))
+    return float(np.expm1(np.median(steps)))
+
+
+def _setting_of(table: pd.DataFrame, run: str) -> str:
+    found = table.loc[table["run"] == run, "setting"]
+    return str(found.iloc[0]) if len(found) else run
+
+
+def _listed(names: list[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _histories(runs: Mapping[str, RunFolder]) -> dict[str, pd.DataFrame]:
+    histories = {}
+    for name, run in runs.items():
+        try:
+            history = run.history()
+        except DataError:
+            continue  # it ended before its first epoch did
+        if "val/mse" in history:
+            histories[name] = history.dropna(subset=["val/mse"])
+    return histories
+
+
+def _settings(finished: pd.DataFrame) -> list[dict[str, str]]:
+    """Medians and ranges over the seeds of each setting."""
+    rows = []
+    for setting, group in finished.groupby("setting", sort=False):
+        best = group["best_mse"].astype(float)
+        rows.append(
+            {
+                "setting": str(setting),
+                "seeds": str(len(group)),
+                "best MSE, median": shown(best.median()),
+                "min": shown(best.min()),
+                "max": shown(best.max()),
+                "last MSE, median": shown(group["last_mse"].astype(float).median()),
+                "MAE px, median": shown(group["mae_px"].astype(float).median()),
+            }
+        )
+    return rows
+
+
+def _shown_row(row: Mapping[str, Any]) -> dict[str, str]:
+    def number(name: str) -> float | None:
+        value = row[name]
+        return float(value) if isinstance(value, int | float) else None
+
+    return {
+        "run": str(row["run"]),
+        "best MSE": shown(number("best_mse")),
+        "epoch": shown(number("best_epoch")),
+        "last MSE": shown(number("last_mse")),
+        "MAE px": shown(number("mae_px")),
+        "variance ratio": shown(number("variance_ratio"), 2),
+        "seconds": shown(number("seconds")),
+        "status": str(row["status"]),
+    }
+
+
+def _side_by_side(sweep: SweepFolder, runs: Mapping[str, RunFolder], finished: pd.DataFrame) -> list[Picture]:
+    """The same good and the same bad faces for the best run of each setting."""
+    chosen = finished.sort_values("best_mse").drop_duplicates("setting").head(_COLUMNS)["run"].tolist()
+    tables = {name: read_faces(runs[name].faces) for name in chosen if runs[name].faces.is_file()}
+    if not tables:
+        return []
+    photos = {tuple(table["photo"]) for table in tables.values()}
+    points = {sum(str(column).startswith("truth_x") for column in table) for table in tables.values()}
+    if len(photos) != 1 or len(points) != 1:
+        log.warning(
+            "%s: the runs validate on different faces or points; they are not set side by side", sweep.path
+        )
+        return []
+    mean = sum(table["error_px"].to_numpy() for table in tables.values()) / len(tables)
+    ranked = np.argsort(mean)
+    count = min(_FACES, len(ranked) // 2 or 1)
+    lines = _skeleton(next(iter(runs[name] for name in tables)))
+    pictures = []
+    for label, places in (("Good", ranked[:count]), ("Bad", ranked[::-1][:count])):
+        rows = {name: drawn_faces(table.iloc[places]) for name, table in tables.items()}
+        path = sweep.path / f"{label.lower()}_faces.png"
+        figures.save(
+            figures.faces(rows, lines, f"{sweep.path.parent.name}: the same {label.lower()} faces"), path
+        )
+        which = "smallest" if label == "Good" else "largest"
+        caption = f"The faces with the {which} error, mean over these runs; best epochs."
+        pictures.append(Picture(path, f"{label} faces, run by run", caption))
+    return pictures
+
+
+def _skeleton(run: RunFolder) -> figures.Lines:
+    """The lines to draw: the checkpoint's scheme has them."""
+    import torch
+
+    checkpoint = torch.load(run.checkpoints / "best.ckpt", map_location="cpu", weights_only=True)
+    return LandmarkScheme.from_dict(checkpoint["hyper_parameters"]["scheme"]).skeleton

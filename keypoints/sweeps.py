@@ -1,0 +1,113 @@
+"""A sweep's folder: which runs there are, and what came of each. Imports no torch."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from keypoints.errors import DataError
+from keypoints.runs import SWEEP_FILE, RunFolder, write_whole
+
+
+class RememberSweep(Callback):
+    """Hydra's callback that tells the command line which folder a multirun writes to."""
+
+    started: Path | None = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+        """Note the folder before the first job."""
+        RememberSweep.started = Path(config.hydra.sweep.dir)
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """The folder of one multirun."""
+
+    path: Path
+
+    @property
+    def manifest(self) -> Path:
+        """Hydra's record of what was asked for."""
+        return self.path / SWEEP_FILE
+
+    @property
+    def summary(self) -> Path:
+        """A row a run."""
+        return self.path / "summary.csv"
+
+    @property
+    def report(self) -> Path:
+        """The page that sets the runs side by side."""
+        return self.path / "report.html"
+
+    @property
+    def comparison(self) -> Path:
+        """All validation curves on one axis."""
+        return self.path / "comparison.png"
+
+    def runs(self) -> list[RunFolder]:
+        """The runs there are, in the order in which they were started.
+
+        Raises:
+            DataError: if there is none.
+        """
+        found = [RunFolder(status.parent) for status in self.path.glob("*/status.json")]
+        if not found:
+            raise DataError(f"{self.path}: holds no run yet")
+        return sorted(found, key=lambda run: (run.status().get("job", 0), run.path.name))
+
+    def asked_for(self) -> list[str]:
+        """The overrides of the command that began the sweep.
+
+        Raises:
+            DataError: if the folder is no sweep's.
+        """
+        if not self.manifest.is_file():
+            raise DataError(f"{self.path}: is no sweep's folder (no {SWEEP_FILE})")
+        return [str(override) for override in OmegaConf.load(self.manifest).hydra.overrides.task]
+
+    def table(self) -> pd.DataFrame:
+        """The summary: a row a run, with ``setting``, the name without the seed, to group by.
+
+        Raises:
+            DataError: if there is no run.
+        """
+        runs = self.runs()
+        names = [run.path.name for run in runs]
+        return pd.DataFrame([_row(run, name) for run, name in zip(runs, names, strict=True)])
+
+    def write_summary(self) -> pd.DataFrame:
+        """Write ``summary.csv``, and give its contents."""
+        table = self.table()
+        write_whole(self.summary, table.to_csv(index=False))
+        return table
+
+
+def _row(run: RunFolder, name: str) -> dict[str, Any]:
+    status = run.status()
+    metrics = status.get("metrics", {})
+    epoch = metrics.get("best/epoch")
+    return {
+        "run": name,
+        "setting": _without_seed(name),
+        "overrides": " ".join(status.get("overrides", [])),
+        "seed": run.setting("seed"),
+        "best_mse": metrics.get("best/mse"),
+        "best_epoch": None if epoch is None else int(epoch),
+        "last_mse": metrics.get("last/mse"),
+        "mae_px": metrics.get("best/mae_px"),
+        "variance_ratio": metrics.get("best/variance_ratio"),
+        "constant_mse": metrics.get("constant/mse"),
+        "seconds": status.get("seconds"),
+        "status": status["status"] if status["status"] != "running" or run.alive() else "interrupted",
+        "error": status.get("error", ""),
+    }
+
+
+def _without_seed(name: str) -> str:
+    parts = [part for part in name.split("--") if not re.fullmatch(r"seed-\d+", part)]
+    return "--".join(parts) or name
