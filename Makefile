@@ -9,7 +9,7 @@ LOGS ?= outputs
 PIP := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format format-check lint types unit test tensorboard clean
+.PHONY: help setup format format-check lint types unit test demo tensorboard clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ unit: $(READY) ## run the tests alone
 	@$(BIN)/pytest
 
 test: format-check lint types unit ## check format, lint and types, and run the tests
+
+demo: $(READY) ## make up faces, train on them with three learning rates, and compare: two minutes
+	@$(BIN)/keypoints data synthesize
+	@$(BIN)/keypoints train experiment=nose_tip sweep=learning_rate paths.data=data/synthetic
 
 tensorboard: $(READY) ## look at the runs in the browser (LOGS=outputs/…)
 	@$(BIN)/tensorboard --logdir $(LOGS)

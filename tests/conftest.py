@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from keypoints.configuration import conf_dir
+from keypoints.configuration import compose, conf_dir
 from keypoints.datasets.imm import format_asf
 from keypoints.landmarks import IMM58
 
@@ -56,6 +56,39 @@ def real_imm() -> Path:
     if not root.is_dir():
         pytest.skip("the IMM Face Database is not at hand (KEYPOINTS_DATA)")
     return root
+
+
+SMALL = (
+    "experiment=nose_tip",
+    "trainer=cpu",
+    "trainer.max_epochs=2",
+    "model.net.channels=[4,4,4]",
+    "model.net.hidden=8",
+    "~callbacks.progress",
+)
+"""Overrides that make a run take a second."""
+
+
+@pytest.fixture(scope="session")
+def finished_run(made_up_imm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small run; to be read, not changed."""
+    from keypoints.train import train
+
+    folder = tmp_path_factory.mktemp("outputs") / "run"
+    train(compose("train", [*SMALL, f"data.root={made_up_imm}", f"output={folder}"]), overrides=SMALL)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished_sweep(made_up_imm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small sweep over two networks and two seeds, of which one network is impossible."""
+    from keypoints.cli import main
+
+    folder = tmp_path_factory.mktemp("sweeps") / "networks" / "first"
+    varied = ["model.net.kernel_sizes=[7,5,3],[90,5,3],[5,3,2]", "seed=0,1"]
+    with pytest.raises(SystemExit, match="1"):
+        main(["train", "-m", *SMALL, *varied, f"data.root={made_up_imm}", f"output={folder}"])
+    return folder
 
 
 @pytest.fixture(scope="session")

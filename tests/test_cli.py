@@ -1,15 +1,17 @@
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 
 from keypoints import __version__
 from keypoints.cli import main
 from keypoints.runs import RunFolder
-
-SMALL = ["train", "experiment=nose_tip", "trainer=cpu", "trainer.max_epochs=1", "~callbacks.progress"]
+from tests.conftest import SMALL
 
 
 def call(*arguments, **how):
@@ -59,7 +61,7 @@ def test_the_version_is_told(capsys):
 
 def test_a_run_is_where_output_says(made_up_imm, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    main([*SMALL, f"data.root={made_up_imm}", "output=a run, [1]~ø"])
+    main(["train", *SMALL, f"data.root={made_up_imm}", "output=a run, [1]~ø"])
     run = RunFolder(tmp_path / "a run, [1]~ø")
     assert run.status()["status"] == "finished"
     assert "validation MSE" in (run.path / "train.log").read_text()
@@ -70,7 +72,7 @@ def test_the_data_root_may_be_any_folder_name(made_up_imm, tmp_path):
     odd = tmp_path / "my data, (1) = [x]"
     odd.mkdir()
     (odd / "imm_face_db").symlink_to(made_up_imm)
-    main([*SMALL, f"paths.data={odd}", f"output={tmp_path / 'run'}"])
+    main(["train", *SMALL, f"paths.data={odd}", f"output={tmp_path / 'run'}"])
     assert RunFolder(tmp_path / "run").status()["status"] == "finished"
 
 
@@ -78,7 +80,7 @@ def test_a_failed_run_is_one_line_a_status_and_an_exit_code(own_imm, tmp_path, c
     jpg = own_imm / "02-3m.jpg"
     jpg.write_bytes(jpg.read_bytes()[:-300])
     with pytest.raises(SystemExit, match="1"):
-        main([*SMALL, f"data.root={own_imm}", f"output={tmp_path / 'run'}"])
+        main(["train", *SMALL, f"data.root={own_imm}", f"output={tmp_path / 'run'}"])
     errors = capsys.readouterr().err
     assert errors.startswith("error: ")
     assert "02-3m.jpg: truncated or damaged" in errors
@@ -91,21 +93,102 @@ def test_the_whole_traceback_is_there_for_who_asks(own_imm, tmp_path, monkeypatc
     from keypoints.errors import DataError
 
     with pytest.raises(DataError):
-        main([*SMALL, "data.root=nowhere", f"output={tmp_path / 'run'}"])
+        main(["train", *SMALL, "data.root=nowhere", f"output={tmp_path / 'run'}"])
 
 
-def test_one_failed_job_of_a_multirun_stops_no_other(made_up_imm, tmp_path, monkeypatch):
+def summary_of(folder):
+    return pd.read_csv(folder / "summary.csv")
+
+
+def test_a_sweep_stops_at_no_failure_and_says_which_failed(finished_sweep):
+    summary = summary_of(finished_sweep)
+    assert list(summary["status"]) == ["finished", "finished", "failed", "failed", "finished", "finished"]
+    assert list(summary["run"])[:3] == [
+        "kernel-sizes-7-5-3--seed-0",
+        "kernel-sizes-7-5-3--seed-1",
+        "kernel-sizes-90-5-3--seed-0",
+    ]
+    assert list(summary["seed"]) == [0, 1] * 3
+    assert "larger than the 80 × 60" in summary["error"][2]
+    assert {path.name for path in finished_sweep.iterdir()} >= {
+        "comparison.png",
+        "report.html",
+        "summary.csv",
+    }
+
+
+def test_a_sweep_is_interrupted_and_goes_on_with_what_is_missing(made_up_imm, tmp_path, monkeypatch, capsys):
+    from keypoints.tasks.base import Task
+
+    step, handler = Task.training_step, signal.getsignal(signal.SIGINT)
+
+    def interrupted(task, batch, batch_idx):
+        if task.hparams["optimizer"]["lr"] == 1e-3:
+            raise KeyboardInterrupt
+        return step(task, batch, batch_idx)
+
+    folder = tmp_path / "a sweep, [1]"
+    monkeypatch.setattr(Task, "training_step", interrupted)
+    with pytest.raises(SystemExit):
+        main(["train", *SMALL, "sweep=learning_rate", f"data.root={made_up_imm}", f"output={folder}"])
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
+    assert list(summary_of(folder)["status"]) == ["finished", "interrupted"]
+    before = (folder / "lr-0.01" / "status.json").stat().st_mtime_ns
+
+    monkeypatch.setattr(Task, "training_step", step)
+    main(["train", f"resume={folder}"])
+    summary = summary_of(folder)
+    assert list(summary["run"]) == ["lr-0.01", "lr-0.001", "lr-0.0001"]
+    assert list(summary["status"]) == ["finished"] * 3
+    assert (folder / "lr-0.01" / "status.json").stat().st_mtime_ns == before
+    assert "lr-0.0001" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train", "resume=nowhere"], "nowhere: is no sweep's folder"),
+        (["train", "resume=nowhere", "seed=1"], "stands alone"),
+        (["report"], "say which run or sweep: keypoints report <folder>"),
+        (["report", "nowhere"], "nowhere: no such folder"),
+        (["report", "."], "is neither a run nor a sweep"),
+        (["data", "synthesize", "persons=0"], "persons is 1 or more"),
+        (["train", "sweep=learning_rates"], "'sweep/learning_rates' .*kernel_size learning_rate"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_done_is_one_line(tmp_path, monkeypatch, capsys, arguments, says):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="1"):
-        main([SMALL[0], "-m", *SMALL[1:], f"data.root={made_up_imm}", "model.net.hidden=0,8"])
-    runs = sorted((tmp_path / "outputs" / "sweeps" / "nose_tip").glob("*/*/status.json"))
-    assert [RunFolder(path.parent).status()["status"] for path in runs] == ["failed", "finished"]
+        main(arguments)
+    errors = capsys.readouterr().err
+    assert re.search(f"error: .*{says}", errors.splitlines()[-1])
+    assert "Traceback" not in errors
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_report_is_made_again(finished_run, finished_sweep, tmp_path, capsys):
+    for kind, folder in (("run", finished_run), ("sweep", finished_sweep)):
+        copy = tmp_path / f"{kind}=1, [x]"  # a name that Hydra's grammar would not take
+        shutil.copytree(folder, copy)
+        (copy / "report.html").unlink()
+        main(["report", str(copy)])
+        assert (copy / "report.html").is_file()
+
+
+def test_making_up_faces_says_how_to_use_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["data", "synthesize", "persons=1", "faces=6"])
+    assert "paths.data=data/synthetic" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
         ("keypoints tr", "train"),
+        ("keypoints da", "data"),
+        ("keypoints data ", "synthesize"),
+        ("keypoints data synthesize pers", "persons="),
         ("keypoints ", "train"),
         ("keypoints train experiment=", "experiment=nose_tip"),
         ("keypoints train optimizer.", "optimizer.lr="),

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keypoints.configuration import compose, quote_paths
+from keypoints.configuration import compose, quote_paths, run_name, sweep_name, varied_by_hand
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$"), min_size=1).filter(
     lambda name: name[0] not in "'\""
@@ -21,6 +21,39 @@ def test_any_path_reaches_the_configuration_as_it_was_typed(name):
 def test_what_is_quoted_already_and_what_is_no_path_stay_as_they_are():
     untouched = ["output='a b'", "optimizer.lr=1e-2,1e-3", "-m", "~logger", "output="]
     assert quote_paths(untouched) == untouched
+
+
+@pytest.mark.parametrize(
+    ("overrides", "name"),
+    [
+        ("optimizer.lr=0.01", "lr-0.01"),
+        ("optimizer.lr=1e-05;seed=3", "lr-1e-05--seed-3"),
+        ("model.net.kernel_sizes=[10,7,5]", "kernel-sizes-10-7-5"),
+        ("data.width=80;model.width=64", "data.width-80--model.width-64"),
+        ("paths.data='/a b, ø'", "data-a-b"),
+        ("", "7"),
+    ],
+)
+def test_a_jobs_folder_is_named_by_what_varies(overrides, name):
+    assert run_name(overrides, 7) == name
+
+
+def test_a_sweeps_folder_is_named_by_experiment_and_sweep():
+    assert sweep_name("nose_tip", "learning_rate") == "nose_tip-learning_rate"
+    assert sweep_name("nose_tip", None) == "nose_tip"
+
+
+def test_what_varies_is_told_from_what_does_not():
+    typed = [
+        "-m",
+        "experiment=nose_tip",
+        "seed=0,1",
+        "model.net.kernel_sizes=[7,5],[5,3]",
+        "output=a,b",
+        "~logger",
+        "x=[",
+    ]
+    assert varied_by_hand(typed) == (["seed", "model.net.kernel_sizes"], ["experiment", "output", "logger"])
 
 
 def test_every_option_of_every_group_composes(conf):

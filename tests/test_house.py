@@ -9,10 +9,11 @@ from tests.conftest import ROOT
 FLOORS = [
     {"errors"},
     {"landmarks", "geometry", "components", "configuration", "runs"},
-    {"datasets", "models", "losses", "metrics", "drawing"},
+    {"datasets", "models", "losses", "metrics", "drawing", "sweeps"},
     {"datamodules", "tasks"},
+    {"measure"},
     {"callbacks", "reports"},
-    {"train"},
+    {"train", "report", "synthesize"},
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

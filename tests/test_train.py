@@ -12,15 +12,7 @@ from keypoints.errors import ConfigError, DataError
 from keypoints.runs import RunFolder
 from keypoints.tasks.base import Task, load_task
 from keypoints.train import train
-
-SMALL = [
-    "experiment=nose_tip",
-    "trainer=cpu",
-    "trainer.max_epochs=2",
-    "model.net.channels=[4,4,4]",
-    "model.net.hidden=8",
-    "~callbacks.progress",
-]
+from tests.conftest import SMALL
 
 
 @pytest.fixture
@@ -51,6 +43,9 @@ def test_a_run_leaves_its_folder_whole(configured, tmp_path):
         "metrics.csv",
         "tensorboard",
         "status.json",
+        "faces.csv",
+        "figures",
+        "report.html",
     }
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
     assert "max_epochs: 2" in run.config.read_text()

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 MEAN_FACE = 0.1
 """A network whose predictions vary less than this share of the truth predicts the mean face."""
 _SHOWN = 4
+_ACROSS = 2
+"""Best and worst faces in a row: few, so that points can be seen on a phone too."""
 
 
 def draw_batch(run: RunFolder, batch: Batch, scheme: LandmarkScheme) -> None:
@@ -142,7 +144,8 @@ def _curves(run: RunFolder, config: DictConfig) -> list[Picture]:
     target = str(OmegaConf.select(config, "loss._target_") or "loss").rpartition(".")[2]
     loss = {"MSELoss": "MSE", "L1Loss": "L1"}.get(target, target)
     path = figures.save(
-        figures.loss_curves(history, f"{run.name}: loss over epochs", loss), run.figure("curves")
+        figures.loss_curves(history, f"{run.name}: loss over epochs\n{_settings(run)}", loss),
+        run.figure("curves"),
     )
     caption = (
         "Log axis. The dashed line is the constant predictor: the mean of the training faces for everyone."
@@ -150,12 +153,31 @@ def _curves(run: RunFolder, config: DictConfig) -> list[Picture]:
     return [Picture(path, "Loss curves", caption)]
 
 
+def _settings(run: RunFolder) -> str:
+    """What a reader of the curves wants to know of the run's configuration."""
+    optimizer = str(run.setting("optimizer._target_")).rpartition(".")[2]
+    values = {
+        "lr": "optimizer.lr",
+        "batch": "data.batch_size",
+        "kernels": "model.net.kernel_sizes",
+        "seed": "seed",
+    }
+    known = [f"{label} {value}" for label, key in values.items() if (value := run.setting(key)) is not None]
+    return ", ".join([optimizer, *known])
+
+
 def _faces(run: RunFolder, task: Task | None) -> list[Picture]:
     if not run.faces.is_file():
         return []
     table = read_faces(run.faces).sort_values("error_px", ignore_index=True)
     count = min(_SHOWN, len(table) // 2 or 1)
-    rows = {"best faces": table.head(count), "worst faces": table.tail(count).iloc[::-1]}
+    ranked = {"best": table.head(count), "worst": table.tail(count).iloc[::-1]}
+    rows = {
+        f"{label} {start + 1} to {start + len(pair)}": pair
+        for label, part in ranked.items()
+        for start in range(0, count, _ACROSS)
+        for pair in [part.iloc[start : start + _ACROSS]]
+    }
     lines = () if task is None else task.scheme.skeleton
     path = run.figure("faces")
     photos = [Path(photo) for part in rows.values() for photo in part["photo"]]

@@ -22,7 +22,7 @@ def print_sweep(summary: pd.DataFrame) -> None:
 
     ``variance`` is the predictions' over the truth's, from face to face.
     """
-    table = Table(title="validation MSE of each run", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title="validation MSE of each run", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("run", overflow="fold")
     for title in _COLUMNS.values():
         table.add_column(title, justify="right")

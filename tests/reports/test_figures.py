@@ -1,0 +1,106 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from keypoints.reports import figures
+
+HISTORY = pd.DataFrame(
+    {
+        "loss/train": [1.0, 0.1, 0.01],
+        "loss/val": [0.5, 0.05, 0.06],
+        "val/mse": [0.5, 0.05, 0.06],
+        "loss/constant": [0.2] * 3,
+        "val/mse_constant": [0.2] * 3,
+    }
+)
+
+
+def labels(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_loss_curves_have_a_log_axis_units_final_values_and_the_constant_predictor():
+    (axes,) = figures.loss_curves(HISTORY, "a title", "MSE").axes
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylabel() == "MSE (ratio² of the input)"
+    assert labels(axes) == [
+        "training MSE: last 0.01",
+        "validation MSE: last 0.06",
+        "constant predictor: 0.2",
+        "best epoch: 1",
+    ]
+
+
+def test_a_loss_that_is_not_the_mse_has_axes_of_its_own():
+    other = HISTORY.assign(**{"loss/val": [0.9, 0.8, 0.7]}).drop(columns="loss/constant")
+    loss, mse = figures.loss_curves(other, "a title", "L1").axes
+    assert loss.get_ylabel() == "L1 (ratios of the input)"
+    assert mse.get_ylabel() == figures.MSE_UNIT
+    assert "best epoch: 1" in labels(mse)
+
+
+def test_a_comparison_gives_seeds_of_a_setting_one_colour_and_one_label():
+    histories = {"a--seed-0": HISTORY, "a--seed-1": HISTORY, "b--seed-0": HISTORY}
+    groups = {"a--seed-0": "a", "a--seed-1": "a", "b--seed-0": "b"}
+    (axes,) = figures.comparison(histories, groups, "a title").axes
+    assert labels(axes) == ["a", "b--seed-0: best 0.05", "constant predictor: 0.2"]
+    curves = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    assert curves[0].get_color() == curves[1].get_color() != curves[2].get_color()
+
+
+def test_a_comparison_of_many_settings_tells_them_apart():
+    names = [str(number) for number in range(24)]
+    (axes,) = figures.comparison(dict.fromkeys(names, HISTORY), dict(zip(names, names, strict=True)), "").axes
+    curves = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    assert len({(str(line.get_color()), line.get_linestyle()) for line in curves}) == 24
+
+
+def test_filters_share_one_scale_with_a_legend():
+    figure = figures.filters(np.random.default_rng(0).normal(size=(10, 1, 5, 5)), "filters")
+    shown = [axes.images[0] for axes in figure.axes if axes.images and len(axes.images[0].get_array()) == 5]
+    assert len(shown) == 10
+    assert len({image.get_clim() for image in shown}) == 1
+    assert figure.axes[-1].get_ylabel() == "weight"
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / "face.png"
+    Image.new("L", (80, 60), 120).save(path)
+    return path
+
+
+def test_faces_have_truth_and_prediction_where_they_are_and_their_error_under_them(photo, tmp_path):
+    truth, predicted = np.array([[10.0, 20.0]]), np.array([[30.0, 40.0]])
+    face = figures.DrawnFace(photo, truth, predicted, "face: 28.3 px")
+    lost = figures.DrawnFace(tmp_path / "gone.png", truth, predicted, "gone: 28.3 px")
+    figure = figures.faces({"best": [face], "worst": [lost]}, (), "a title")
+    first, second = figure.axes
+    drawn = [tuple(points.get_offsets()[0]) for points in first.collections]
+    assert drawn == [(10, 20), (30, 40)]
+    assert (first.get_xlabel(), first.get_ylabel()) == ("face: 28.3 px", "best")
+    assert [text.get_text() for text in second.texts] == ["photo not at hand"]
+
+
+def test_a_batch_is_drawn_with_its_points():
+    images = [np.zeros((60, 80), np.uint8)] * 3
+    figure = figures.batch(images, np.full((3, 2, 2), 0.5), [(0, 1)], "a title")
+    assert [tuple(axes.collections[0].get_offsets()[0]) for axes in figure.axes if axes.images] == [
+        (39.5, 29.5)
+    ] * 3
+
+
+def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
+    path = figures.save(figures.filters(np.ones((1, 1, 2, 2)), "x"), tmp_path / "figures" / "filters.png")
+    before = path.read_bytes()
+
+    class Broken:
+        def savefig(self, file, **_):
+            file.write_bytes(b"half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        figures.save(Broken(), path)
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == ["filters.png"]

@@ -1,0 +1,98 @@
+import json
+import os
+import re
+import shutil
+import socket
+
+import pytest
+
+from keypoints.errors import DataError
+from keypoints.reports.run import predicts_the_mean, report_run
+from keypoints.runs import RunFolder
+
+
+@pytest.fixture
+def run(finished_run, tmp_path):
+    """A copy of a finished run, to change."""
+    return RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
+
+
+def page(run):
+    return report_run(run).read_text()
+
+
+def change(run, **status):
+    run.status_file.write_text(json.dumps({**run.status(), **status}))
+
+
+def test_the_page_has_everything_and_needs_nothing_else(run):
+    html = page(run)
+    for title in (
+        "Validation",
+        "Loss curves",
+        "Good and bad faces",
+        "First-layer filters",
+        "Sample batch",
+        "Architecture",
+    ):
+        assert f"<h2>{title}</h2>" in html
+    assert html.count("data:image/png;base64,") == 4
+    assert not re.findall(r'(?:src|href)="(?!data:)', html)
+    assert "constant predictor" in html
+    assert "4 × 54 × 74" in html
+    assert 'name="viewport"' in html
+    assert "@media print" in html
+
+
+def test_it_can_be_made_again_from_the_folder_alone(run, made_up_imm):
+    before = {path.name for path in (run.path / "figures").iterdir()}
+    shutil.copy(run.figure("batch"), run.path / "kept.png")
+    for name in ("curves", "faces", "filters"):
+        run.figure(name).unlink()
+    page(run)
+    assert {path.name for path in (run.path / "figures").iterdir()} == before
+
+
+def test_without_the_photos_the_figure_of_faces_is_kept(run, caplog):
+    before = run.figure("faces").read_bytes()
+    table = run.faces.read_text()
+    run.faces.write_text(re.sub(r"^[^,\n]*?/([^/,]+\.jpg),", r"/gone/\1,", table, flags=re.MULTILINE))
+    assert "Good and bad faces" in page(run)
+    assert run.figure("faces").read_bytes() == before
+    assert "is kept" in caplog.text
+
+
+def test_a_run_that_only_predicts_the_mean_says_so(run):
+    assert "same face for everyone" not in page(run) or run.status()["metrics"]["best/variance_ratio"] < 0.1
+    change(run, metrics={**run.status()["metrics"], "best/variance_ratio": 0.02})
+    assert "same face for everyone: its predictions vary 2.0 %" in page(run)
+    assert predicts_the_mean(0.5) is None
+
+
+def test_a_failed_run_says_why_even_with_nothing_else_in_its_folder(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(ValueError, match="<b>"), run.recorded():
+        raise ValueError("kernel <b>too large</b>")
+    html = page(run)
+    assert "This run failed: ValueError: kernel &lt;b&gt;too large&lt;/b&gt;" in html
+    assert "data:image" not in html
+
+
+def test_a_run_that_still_runs_and_one_that_died_say_so(run):
+    change(run, status="running", host=socket.gethostname(), process=os.getpid())
+    assert "still running" in page(run)
+    change(run, process=0x3FFFFFF0)
+    assert "its process is gone" in page(run)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(DataError, match="holds no run"):
+        report_run(RunFolder(tmp_path))
+
+
+def test_a_damaged_checkpoint_costs_only_what_needs_it(run, caplog):
+    (run.checkpoints / "best.ckpt").write_bytes(b"damaged")
+    html = page(run)
+    assert "Loss curves" in html
+    assert "Architecture" not in html
+    assert "best.ckpt: truncated" in caplog.text

@@ -1,0 +1,79 @@
+import shutil
+
+import pandas as pd
+import pytest
+
+from keypoints.errors import DataError
+from keypoints.reports.sweep import findings, report_sweep
+from keypoints.sweeps import SweepFolder
+
+
+def finished(rows):
+    defaults = {"last_mse": 0.001, "best_epoch": 5, "variance_ratio": 0.8, "constant_mse": 0.005}
+    return pd.DataFrame([{**defaults, "last_mse": row["best_mse"], **row} for row in rows])
+
+
+def history(values):
+    return pd.DataFrame({"val/mse": values})
+
+
+def test_the_page_sets_the_runs_side_by_side(finished_sweep):
+    html = (finished_sweep / "report.html").read_text()
+    assert html.count("data:image/png;base64,") == 3
+    assert "Good faces, run by run" in html
+    assert "Bad faces, run by run" in html
+    assert "2 of 6 runs did not finish" in html
+    assert "larger than the 80 × 60" in html
+    assert "Settings, over their seeds" in html
+    assert "keypoints train -m experiment=nose_tip" in html
+
+
+def test_it_can_be_made_again(finished_sweep, tmp_path):
+    copy = SweepFolder(shutil.copytree(finished_sweep, tmp_path / "sweep"))
+    for made in (copy.summary, copy.comparison, copy.report):
+        made.unlink()
+    table = report_sweep(copy)
+    assert len(table) == 6
+    assert all(made.is_file() for made in (copy.summary, copy.comparison, copy.report))
+
+
+def test_a_folder_without_runs_has_no_report(tmp_path):
+    with pytest.raises(DataError, match="holds no run yet"):
+        report_sweep(SweepFolder(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_findings_rank_the_settings_and_weigh_the_seeds():
+    rows = [
+        {"run": f"{name}--seed-{seed}", "setting": name, "best_mse": mse}
+        for name, values in {"a": (0.002, 0.003), "b": (0.001, 0.0025), "c": (0.004, 0.0041)}.items()
+        for seed, mse in enumerate(values)
+    ]
+    said = " ".join(findings(finished(rows), {}))
+    assert "b does best" in said
+    assert "ranges of their seeds overlap" in said
+    assert "From best to worst: b 0.00175, a 0.0025, c 0.00405" in said
+    apart = " ".join(findings(finished(rows[2:]), {}))
+    assert "all its seeds beat all of the other's" in apart
+
+
+def test_findings_name_collapse_overshoot_and_training_that_was_cut_short():
+    rows = [
+        {"run": "flat", "setting": "flat", "best_mse": 0.005, "variance_ratio": 0.01},
+        {"run": "over", "setting": "over", "best_mse": 0.001, "last_mse": 0.002, "best_epoch": 1},
+        {"run": "short", "setting": "short", "best_mse": 0.002, "best_epoch": 9},
+    ]
+    said = findings(finished(rows), {"short": history([0.01 * 0.8**epoch for epoch in range(10)])})
+    assert any(sentence.startswith("flat: this network predicts nearly the same face") for sentence in said)
+    assert "The last epoch is over 30% worse than the best in over." in said
+    assert any("perhaps not at their end: short" in sentence for sentence in said)
+
+
+def test_findings_measure_how_smooth_the_curves_are():
+    rows = [{"run": name, "setting": name, "best_mse": 0.001} for name in ("calm", "wild")]
+    curves = {"calm": history([1.0, 0.9, 0.81, 0.729]), "wild": history([1.0, 0.5, 1.0, 0.5])}
+    assert any("calm 11%, wild 100%" in sentence for sentence in findings(finished(rows), curves))
+
+
+def test_nothing_finished_says_nothing():
+    assert findings(finished([{"run": "a", "setting": "a", "best_mse": 1.0}]).head(0), {}) == []
