@@ -167,10 +167,7 @@ def _train(arguments: list[str]) -> None:
     finally:
         failed = _end_sweep(RememberSweep.started) if RememberSweep.started else 0
     if failed:
-        raise ConfigError(
-            f"{failed} of the sweep's runs did not finish; mend what is wrong and go on with: "
-            f"keypoints train resume={RememberSweep.started}"
-        )
+        raise ConfigError(f"{failed} of the sweep's runs did not finish")
     if failures:
         raise failures[0]
 
@@ -238,8 +235,11 @@ def _end_sweep(folder: Path) -> int:
     except DataError:
         return 0  # it ended before its first run began
     print_sweep(table)
-    log.info("the report: %s", sweep.report)
-    return int((table["status"] != "finished").sum())
+    print(f"The report: {sweep.report}")
+    failed = int((table["status"] != "finished").sum())
+    if failed:
+        print(f"Once what is wrong is mended, go on with: keypoints train resume={folder}")
+    return failed
 
 
 def _hydra(program: str, config: str, job: Work, arguments: Sequence[str]) -> None:

@@ -32,6 +32,20 @@ def write_whole(path: Path, text: str) -> None:
         temporary.unlink(missing_ok=True)
 
 
+MEAN_FACE = 0.1
+"""A network whose predictions vary less than this share of the truth predicts the mean face."""
+
+
+def predicts_the_mean(variance_ratio: float) -> str | None:
+    """A warning if predictions vary that little from face to face, else nothing."""
+    if variance_ratio >= MEAN_FACE:
+        return None
+    return (
+        "this network predicts nearly the same face for everyone: "
+        f"its predictions vary {100 * variance_ratio:.1f} % as much as the truth"
+    )
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The folder of one run."""

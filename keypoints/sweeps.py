@@ -10,7 +10,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from keypoints.errors import DataError
-from keypoints.runs import SWEEP_FILE, RunFolder, write_whole
+from keypoints.runs import SWEEP_FILE, RunFolder, predicts_the_mean, write_whole
 
 
 class RememberSweep(Callback):
@@ -90,6 +90,7 @@ class SweepFolder:
 def _row(run: RunFolder, name: str) -> dict[str, Any]:
     status = run.status()
     metrics = status.get("metrics", {})
+    ratio = metrics.get("best/variance_ratio")
     epoch = metrics.get("best/epoch")
     return {
         "run": name,
@@ -100,10 +101,11 @@ def _row(run: RunFolder, name: str) -> dict[str, Any]:
         "best_epoch": None if epoch is None else int(epoch),
         "last_mse": metrics.get("last/mse"),
         "mae_px": metrics.get("best/mae_px"),
-        "variance_ratio": metrics.get("best/variance_ratio"),
+        "variance_ratio": ratio,
         "constant_mse": metrics.get("constant/mse"),
         "seconds": status.get("seconds"),
         "status": status["status"] if status["status"] != "running" or run.alive() else "interrupted",
+        "note": "" if ratio is None or not predicts_the_mean(ratio) else "predicts the mean face",
         "error": status.get("error", ""),
     }
 

@@ -17,8 +17,8 @@ from keypoints.components import build, trust
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, KeypointsError
 from keypoints.measure import measure_faces
-from keypoints.reports.run import draw_batch, predicts_the_mean, report_run
-from keypoints.runs import RunFolder, describe, write_whole
+from keypoints.reports.run import draw_batch, report_run
+from keypoints.runs import RunFolder, describe, predicts_the_mean, write_whole
 from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)

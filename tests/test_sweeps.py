@@ -15,7 +15,12 @@ def write_run(folder, **status):
 
 @pytest.fixture
 def sweep(tmp_path):
-    write_run(tmp_path / "lr-0.1--seed-1", job=1, metrics={"best/mse": 0.5, "best/epoch": 3.0}, seconds=2)
+    write_run(
+        tmp_path / "lr-0.1--seed-1",
+        job=1,
+        metrics={"best/mse": 0.5, "best/epoch": 3.0, "best/variance_ratio": 0.01},
+        seconds=2,
+    )
     write_run(tmp_path / "lr-0.1--seed-0", job=0, status="failed", error="no")
     write_run(
         tmp_path / "lr-0.2--seed-0", job=2, status="running", host=socket.gethostname(), process=0x3FFFFFF0
@@ -32,6 +37,7 @@ def test_a_row_a_run_in_the_order_of_the_jobs(sweep):
     assert list(table["setting"]) == ["lr-0.1", "lr-0.1", "lr-0.2", "lr-0.2"]
     assert table["best_mse"][1] == 0.5
     assert table["error"][0] == "no"
+    assert list(table["note"]) == ["", "predicts the mean face", "", ""]
     assert sweep.summary.read_text().count("\n") == 5
 
 

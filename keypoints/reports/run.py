@@ -17,13 +17,11 @@ from keypoints.measure import points_of, read_faces
 from keypoints.models.inspection import first_convolution
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, shown, write_page
-from keypoints.runs import RunFolder
+from keypoints.runs import RunFolder, predicts_the_mean
 from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)
 
-MEAN_FACE = 0.1
-"""A network whose predictions vary less than this share of the truth predicts the mean face."""
 _SHOWN = 4
 _ACROSS = 2
 """Best and worst faces in a row: few, so that points can be seen on a phone too."""
@@ -72,16 +70,6 @@ def report_run(run: RunFolder) -> Path:
         tree="" if task is None else str(task),
         command="keypoints " + " ".join(status.get("command", ["", "?"])[1:]),
         config=run.config.read_text(encoding="utf-8") if run.config.is_file() else "",
-    )
-
-
-def predicts_the_mean(variance_ratio: float) -> str | None:
-    """A warning if predictions vary that little from face to face, else nothing."""
-    if variance_ratio >= MEAN_FACE:
-        return None
-    return (
-        "this network predicts nearly the same face for everyone: "
-        f"its predictions vary {100 * variance_ratio:.1f} % as much as the truth"
     )
 
 

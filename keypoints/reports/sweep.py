@@ -12,8 +12,8 @@ from keypoints.landmarks import LandmarkScheme
 from keypoints.measure import read_faces
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, shown, write_page
-from keypoints.reports.run import drawn_faces, predicts_the_mean
-from keypoints.runs import RunFolder
+from keypoints.reports.run import drawn_faces
+from keypoints.runs import RunFolder, predicts_the_mean
 from keypoints.sweeps import SweepFolder
 
 log = logging.getLogger(__name__)
@@ -198,7 +198,7 @@ def _shown_row(row: Mapping[str, Any]) -> dict[str, str]:
         "MAE px": shown(number("mae_px")),
         "variance ratio": shown(number("variance_ratio"), 2),
         "seconds": shown(number("seconds")),
-        "status": str(row["status"]),
+        "status": " · ".join(filter(None, [str(row["status"]), str(row["note"])])),
     }
 
 

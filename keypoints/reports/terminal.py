@@ -12,17 +12,18 @@ _COLUMNS = {
     "best_epoch": "epoch",
     "last_mse": "last MSE",
     "mae_px": "MAE px",
-    "variance_ratio": "variance",
-    "seconds": "s",
+    "variance_ratio": "var.",
 }
 
 
 def print_sweep(summary: pd.DataFrame) -> None:
     """Print the summary of a sweep, the best run marked, with the constant predictor as its last row.
 
-    ``variance`` is the predictions' over the truth's, from face to face.
+    ``var.`` is the variance of the predictions over the truth's, from face to face.
     """
-    table = Table(title="validation MSE of each run", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(
+        title="validation MSE of each run", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
+    )
     table.add_column("run", overflow="fold")
     for title in _COLUMNS.values():
         table.add_column(title, justify="right")
@@ -32,7 +33,7 @@ def print_sweep(summary: pd.DataFrame) -> None:
         failed = row["status"] != "finished"
         style = "red" if failed else "bold green" if row["best_mse"] == best else None
         values = [shown(None if row[name] is None else float(row[name])) for name in _COLUMNS]
-        table.add_row(str(row["run"]), *values, str(row["status"]), style=style)
+        table.add_row(str(row["run"]), *values, str(row["note"] or row["status"]), style=style)
     constant = pd.to_numeric(summary["constant_mse"]).dropna()
     if not constant.empty:
         table.add_row(

@@ -7,8 +7,8 @@ import socket
 import pytest
 
 from keypoints.errors import DataError
-from keypoints.reports.run import predicts_the_mean, report_run
-from keypoints.runs import RunFolder
+from keypoints.reports.run import report_run
+from keypoints.runs import RunFolder, predicts_the_mean
 
 
 @pytest.fixture

@@ -16,8 +16,22 @@ def test_the_table_has_a_row_a_run_and_the_constant_predictor(capsys):
     print_sweep(
         pd.DataFrame(
             [
-                {"run": "lr-0.01", "best_mse": 0.00123456, "status": "finished", "error": "", **row},
-                {"run": "lr-9", "best_mse": None, "status": "failed", "error": "too fast [1]", **failed},
+                {
+                    "run": "lr-0.01",
+                    "best_mse": 0.00123456,
+                    "status": "finished",
+                    "note": "",
+                    "error": "",
+                    **row,
+                },
+                {
+                    "run": "lr-9",
+                    "best_mse": None,
+                    "status": "failed",
+                    "note": "",
+                    "error": "too fast [1]",
+                    **failed,
+                },
             ]
         )
     )
