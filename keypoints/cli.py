@@ -292,6 +292,11 @@ def _reported_errors() -> Iterator[None]:
                 raise
             print(f"error: {_message(error)}", file=sys.stderr)
             sys.exit(1)
+        except OSError as error:  # a folder that cannot be written, a full disk
+            if wants_traceback or error.filename is None:
+                raise
+            print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+            sys.exit(1)
 
 
 def _message(error: Exception) -> str:

@@ -5,8 +5,6 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from keypoints.errors import ConfigError, DataError
-from keypoints.reports.run import report_run
-from keypoints.reports.sweep import report_sweep
 from keypoints.runs import RunFolder
 from keypoints.sweeps import SweepFolder
 
@@ -22,12 +20,16 @@ def report(cfg: DictConfig) -> Path:
     folder = Path(cfg.folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
-    if RunFolder(folder).status_file.is_file():
-        return report_run(RunFolder(folder))
-    sweep = SweepFolder(folder)
+    run, sweep = RunFolder(folder), SweepFolder(folder)
+    if run.status_file.is_file():
+        from keypoints.reports.run import report_run
+
+        return report_run(run)
     if not sweep.manifest.is_file() and not list(folder.glob("*/status.json")):
         raise DataError(
             f"{folder}: is neither a run nor a sweep; `keypoints train` makes them under outputs/"
         )
+    from keypoints.reports.sweep import report_sweep
+
     report_sweep(sweep)
     return sweep.report

@@ -1,4 +1,4 @@
-"""A run's folder: which file is where, and what became of the run. Imports no torch."""
+"""A run's folder: which file is where, and what became of the run. Imports no torch, and pandas late."""
 
 import json
 import math
@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from omegaconf import OmegaConf
 
 from keypoints import __version__
 from keypoints.errors import ConfigError, DataError, KeypointsError, one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SWEEP_FILE = "multirun.yaml"
 """What Hydra writes into a sweep's folder; its runs lie beside it."""
@@ -129,12 +131,14 @@ class RunFolder:
             raise DataError(f"{self.status_file}: is not a status")
         return status
 
-    def history(self) -> pd.DataFrame:
+    def history(self) -> "pd.DataFrame":
         """The metrics of each epoch: a row an epoch, a column a metric.
 
         Raises:
             DataError: if nothing was logged.
         """
+        import pandas as pd
+
         try:
             logged = pd.read_csv(self.metrics)
         except (OSError, ValueError) as error:

@@ -3,14 +3,16 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from keypoints.errors import DataError
 from keypoints.runs import SWEEP_FILE, RunFolder, predicts_the_mean, write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class RememberSweep(Callback):
@@ -70,17 +72,19 @@ class SweepFolder:
             raise DataError(f"{self.path}: is no sweep's folder (no {SWEEP_FILE})")
         return [str(override) for override in OmegaConf.load(self.manifest).hydra.overrides.task]
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """The summary: a row a run, with ``setting``, the name without the seed, to group by.
 
         Raises:
             DataError: if there is no run.
         """
+        import pandas as pd
+
         runs = self.runs()
         names = [run.path.name for run in runs]
         return pd.DataFrame([_row(run, name) for run, name in zip(runs, names, strict=True)])
 
-    def write_summary(self) -> pd.DataFrame:
+    def write_summary(self) -> "pd.DataFrame":
         """Write ``summary.csv``, and give its contents."""
         table = self.table()
         write_whole(self.summary, table.to_csv(index=False))

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
 from keypoints.callbacks.description import HyperParameters
 from keypoints.components import build, trust
 from keypoints.datamodules.base import FaceDataModule
-from keypoints.errors import ConfigError, KeypointsError
+from keypoints.errors import ConfigError, KeypointsError, one_line
 from keypoints.measure import measure_faces
 from keypoints.reports.run import draw_batch, report_run
 from keypoints.runs import RunFolder, describe, predicts_the_mean, write_whole
@@ -42,7 +43,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = (), job: int = 0) -> dict[
     run = RunFolder(Path(cfg.output))
     with run.recorded(overrides, job) as metrics:
         write_whole(run.config, OmegaConf.to_yaml(cfg, resolve=True))
-        pl.seed_everything(cfg.seed, workers=True, verbose=False)
+        _seed(cfg)
         data = _make(cfg, "data", FaceDataModule)
         data.setup("fit")
         task = make_task(cfg, data)
@@ -55,6 +56,13 @@ def train(cfg: DictConfig, overrides: Sequence[str] = (), job: int = 0) -> dict[
         _tell(run, metrics)
     report_run(run)
     return metrics
+
+
+def _seed(cfg: DictConfig) -> None:
+    try:
+        pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"seed is a whole number from 0 up, not {cfg.seed!r}") from error
 
 
 def make_task(cfg: DictConfig, data: FaceDataModule) -> Task:
@@ -77,6 +85,9 @@ def make_trainer(cfg: DictConfig) -> pl.Trainer:
     Raises:
         ConfigError: if a part of it cannot be built.
     """
+    epochs = cfg.trainer.get("max_epochs")
+    if epochs is not None and not isinstance(epochs, int):
+        raise ConfigError(f"trainer.max_epochs is a whole number, not {epochs!r}")
     callbacks = [_make(cfg, f"callbacks.{name}", pl.Callback) for name in cfg.get("callbacks") or {}]
     loggers = [_make(cfg, f"logger.{name}", Logger) for name in cfg.get("logger") or {}]
     callbacks.append(HyperParameters(_flat(cfg)))
@@ -85,9 +96,12 @@ def make_trainer(cfg: DictConfig) -> pl.Trainer:
 
 def summarise(run: RunFolder) -> dict[str, float]:
     """Best and last epoch of a run, from what it logged."""
-    history = run.history()
-    if "val/mse" not in history or (history := history.dropna(subset=["val/mse"])).empty:
-        raise ConfigError(f"{run.metrics}: no epoch was validated; is trainer.limit_val_batches 0?")
+    history = run.history() if run.metrics.is_file() else None
+    if history is None or "val/mse" not in history or (history := history.dropna(subset=["val/mse"])).empty:
+        raise ConfigError(
+            f"{run.path}: no epoch was validated and logged; look at trainer.max_epochs, "
+            "trainer.limit_val_batches and logger.csv"
+        )
     metrics = {}
     for when, place in (("best", int(history["val/mse"].to_numpy().argmin())), ("last", -1)):
         row = history.iloc[place]
@@ -109,7 +123,10 @@ def _fit(trainer: pl.Trainer, task: Task, data: FaceDataModule) -> None:
         # Hydra's log file is in the run's folder before the metrics are.
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning's own
-        trainer.fit(task, datamodule=data)
+        try:
+            trainer.fit(task, datamodule=data)
+        except MisconfigurationException as error:
+            raise ConfigError(one_line(error)) from error
     if trainer.interrupted:
         raise KeyboardInterrupt
 

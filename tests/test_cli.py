@@ -36,6 +36,7 @@ def call(*arguments, **how):
         (["train", "experiment=nose"], 1, "error: .*'experiment/nose' .*nose_tip"),
         (["train", "optimizer.speed=1"], 1, "error: .*'optimizer.speed'"),
         (["train", "model.net.kernel_sizes=[7"], 1, "error: "),
+        (["report", "nowhere"], 1, "error: nowhere: no such folder"),
         (["train", "optimizer=adamant"], 1, "error: .*optimizer/adamant.*adam, adamw, sgd|adamw"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -43,7 +44,7 @@ def call(*arguments, **how):
 def test_help_and_mistakes_answer_at_once_without_torch(tmp_path, arguments, status, says):
     done, seconds = call(*arguments, cwd=tmp_path)
     assert done.returncode == status
-    assert not {"torch", "pytorch_lightning", "albumentations"} & done.imported
+    assert not {"torch", "pytorch_lightning", "albumentations", "pandas"} & done.imported
     assert "Traceback" not in done.stderr
     if status == 1:
         assert done.stderr.count("\n") == 0, done.stderr
@@ -153,6 +154,7 @@ def test_a_sweep_is_interrupted_and_goes_on_with_what_is_missing(made_up_imm, tm
         (["report", "nowhere"], "nowhere: no such folder"),
         (["report", "."], "is neither a run nor a sweep"),
         (["data", "synthesize", "persons=0"], "persons is 1 or more"),
+        (["train", "output=/proc/nothing/x"], "/proc/nothing.*: "),
         (["train", "sweep=learning_rates"], "'sweep/learning_rates' .*kernel_size learning_rate"),
     ],
     ids=" ".join,

@@ -152,7 +152,8 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         seed: int,
     ) -> None:
         super().__init__()
-        if batch_size < 1 or num_workers < 0 or seed < 0:
+        whole_numbers = all(isinstance(value, int) for value in (batch_size, num_workers, seed))
+        if not whole_numbers or batch_size < 1 or num_workers < 0 or seed < 0:
             raise ConfigError(
                 "batch_size has to be 1 or more, num_workers and seed 0 or more; "
                 f"they are {batch_size}, {num_workers} and {seed}"
