@@ -24,14 +24,21 @@ SWEEP_FILE = "multirun.yaml"
 """What Hydra writes into a sweep's folder; its runs lie beside it."""
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all."""
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A temporary file to write to, which takes the place of ``path`` if the block succeeds."""
     temporary = path.with_name(f".{path.name}.part")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file so that it is there whole or not at all."""
+    with replaced(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 MEAN_FACE = 0.1

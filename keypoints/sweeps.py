@@ -80,9 +80,7 @@ class SweepFolder:
         """
         import pandas as pd
 
-        runs = self.runs()
-        names = [run.path.name for run in runs]
-        return pd.DataFrame([_row(run, name) for run, name in zip(runs, names, strict=True)])
+        return pd.DataFrame([_row(run) for run in self.runs()])
 
     def write_summary(self) -> "pd.DataFrame":
         """Write ``summary.csv``, and give its contents."""
@@ -91,8 +89,8 @@ class SweepFolder:
         return table
 
 
-def _row(run: RunFolder, name: str) -> dict[str, Any]:
-    status = run.status()
+def _row(run: RunFolder) -> dict[str, Any]:
+    name, status = run.path.name, run.status()
     metrics = status.get("metrics", {})
     ratio = metrics.get("best/variance_ratio")
     epoch = metrics.get("best/epoch")

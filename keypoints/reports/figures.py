@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from keypoints.datasets.photos import Photo
 from keypoints.geometry import ByteArray, FloatArray
+from keypoints.runs import replaced
 
 MSE_UNIT = "MSE (ratio² of the photo)"
 _TRUTH, _PREDICTION = "#2bdc46", "#f52d2d"
@@ -24,12 +25,8 @@ Lines = Sequence[tuple[int, int]]
 def save(figure: Figure, path: Path) -> Path:
     """Write a PNG, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    try:
+    with replaced(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, format="png")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

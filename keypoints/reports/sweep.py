@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from keypoints.errors import DataError
-from keypoints.landmarks import LandmarkScheme
 from keypoints.measure import read_faces
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, shown, write_page
 from keypoints.reports.run import drawn_faces
 from keypoints.runs import RunFolder, predicts_the_mean
 from keypoints.sweeps import SweepFolder
+from keypoints.tasks.base import load_task
 
 log = logging.getLogger(__name__)
 
@@ -234,7 +234,4 @@ def _side_by_side(sweep: SweepFolder, runs: Mapping[str, RunFolder], finished: p
 
 def _skeleton(run: RunFolder) -> figures.Lines:
     """The lines to draw: the checkpoint's scheme has them."""
-    import torch
-
-    checkpoint = torch.load(run.checkpoints / "best.ckpt", map_location="cpu", weights_only=True)
-    return LandmarkScheme.from_dict(checkpoint["hyper_parameters"]["scheme"]).skeleton
+    return load_task(run.checkpoints / "best.ckpt").scheme.skeleton
