@@ -201,15 +201,31 @@ class Crop:
             box: the face's box; not looked at where the whole image is cut.
 
         Returns:
-            (channels, height, width) bytes, and the affine from ``image`` to them.
+            (height, width, channels) bytes, and the affine from ``image`` to them.
 
         Raises:
             ValueError: as :func:`cut` and :meth:`region`.
         """
+        return self.canvas(image, box, (0, 0))
+
+    def canvas(self, image: ByteArray, box: Box | None, border: tuple[int, int]) -> tuple[ByteArray, Affine]:
+        """The network's input with what lies round it: without its border it is the input itself.
+
+        Args:
+            image, box: as :meth:`__call__`.
+            border: how many of the input's pixels are added left and right, and above and below.
+
+        Returns:
+            (height, width, channels) bytes, and the affine from ``image`` to them.
+
+        Raises:
+            ValueError: as :func:`cut` and :meth:`region`.
+        """
+        size = self.width + 2 * border[0], self.height + 2 * border[1]
         region = self.region((image.shape[1], image.shape[0]), box)
-        pixels = cut(image, region, self.size)
-        planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
-        return np.ascontiguousarray(planes), Affine.between(region, Box.whole(self.size))
+        region = region.resized(region.width * size[0] / self.width, region.height * size[1] / self.height)
+        pixels = cut(image, region, size)
+        return pixels.reshape(size[1], size[0], self.channels), Affine.between(region, Box.whole(size))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that a checkpoint can hold; :meth:`from_dict` reads them back."""

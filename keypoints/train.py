@@ -13,6 +13,7 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 
+from keypoints.augmentation import Augmentation
 from keypoints.callbacks.description import HyperParameters
 from keypoints.components import build, trust
 from keypoints.datamodules.base import FaceDataModule
@@ -44,7 +45,7 @@ def train(cfg: DictConfig, overrides: Sequence[str] = (), job: int = 0) -> dict[
     with run.recorded(overrides, job) as metrics:
         write_whole(run.config, OmegaConf.to_yaml(cfg, resolve=True))
         _seed(cfg)
-        data = _make(cfg, "data", FaceDataModule)
+        data = make_data(cfg)
         data.setup("fit")
         task = make_task(cfg, data)
         trainer = make_trainer(cfg)
@@ -63,6 +64,27 @@ def _seed(cfg: DictConfig) -> None:
         pl.seed_everything(cfg.seed, workers=True, verbose=False)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"seed is a whole number from 0 up, not {cfg.seed!r}") from error
+
+
+def make_data(cfg: DictConfig) -> FaceDataModule:
+    """The datamodule of ``cfg``, with its augmentation.
+
+    Raises:
+        ConfigError: if a part of it cannot be built.
+    """
+    return _make(cfg, "data", FaceDataModule, augmentation=_augmentation(cfg))
+
+
+def _augmentation(cfg: DictConfig) -> Augmentation | None:
+    if not cfg.get("augmentation"):
+        return None
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="Argument.* not valid"
+        )  # refused as soon as they are composed
+        names = cfg.augmentation.get("transforms") or {}
+        transforms = {name: _make(cfg, f"augmentation.transforms.{name}", object) for name in names}
+    return _make(cfg, "augmentation", Augmentation, transforms=transforms)
 
 
 def make_task(cfg: DictConfig, data: FaceDataModule) -> Task:
@@ -153,7 +175,7 @@ def _tell(run: RunFolder, metrics: Mapping[str, float]) -> None:
 def _make(cfg: DictConfig, key: str, kind: type[T], **extra: Any) -> T:
     """The object of kind ``kind`` that ``cfg`` describes under ``key``."""
     node = OmegaConf.select(cfg, key)
-    if node is None or "_target_" not in node:
+    if not isinstance(node, DictConfig) or "_target_" not in node:
         raise ConfigError(f"{key} names no class (_target_); choose an option of its group: {key}=…")
     try:
         made = instantiate(node, _convert_="all", **extra)

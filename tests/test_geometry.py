@@ -133,9 +133,9 @@ def test_a_crop_of_a_box_enlarges_it_round_its_centre():
 
 
 @pytest.mark.parametrize(("channels", "shape"), [(1, (120, 160)), (3, (120, 160, 3))])
-def test_a_crop_has_its_channels_first(channels, shape):
+def test_a_crop_has_its_channels_last(channels, shape):
     pixels, affine = Crop(80, 60, channels)(np.zeros(shape, np.uint8), None)
-    assert pixels.shape == (channels, 60, 80)
+    assert pixels.shape == (60, 80, channels)
     np.testing.assert_allclose(affine([159.5, 119.5]), [79.5, 59.5])
 
 

@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 FLOORS = [
     {"errors"},
     {"landmarks", "geometry", "components", "configuration", "runs"},
-    {"datasets", "models", "losses", "metrics", "drawing", "sweeps"},
+    {"datasets", "models", "losses", "metrics", "drawing", "sweeps", "augmentation", "transforms"},
     {"datamodules", "tasks"},
     {"measure"},
     {"callbacks", "reports"},

@@ -125,6 +125,24 @@ def test_a_loss_an_optimizer_and_a_schedule_are_one_override_each(configured):
         (["model._target_=os.getcwd"], ConfigError, "is no Task"),
         (["callbacks.filters._target_=torch.nn.ReLU"], ConfigError, "callbacks.filters"),
         (["+trainer.limit_val_batches=0"], ConfigError, "validat"),
+        (
+            ["augmentation=wild", "augmentation.transforms.move._target_=albumentations.Afine"],
+            ConfigError,
+            r"augmentation\.transforms\.move: .*'albumentations.Afine'",
+        ),
+        (
+            ["augmentation=wild", "+augmentation.transforms.move.degrees=4"],
+            ConfigError,
+            "'degrees' are not valid for transform Affine",
+        ),
+        (
+            ["augmentation=wild", "+augmentation.transforms.x._target_=albumentations.ElasticTransform"],
+            ConfigError,
+            r"augmentation\.transforms\.x: ElasticTransform dropped \d+ of 90 points",
+        ),
+        (["augmentation=wild", "+augmentation.transforms.x=3"], ConfigError, "x names no class"),
+        (["augmentation=wild", "augmentation.context=9"], ConfigError, "a factor from 1 to 4"),
+        (["augmentation=wild", "data.landmarks=left_eye"], ConfigError, "HorizontalFlip mirrors faces"),
     ],
     ids=lambda value: str(value[0]) if isinstance(value, list) else "",
 )

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
+from keypoints.augmentation import Augmentation
 from keypoints.datasets.face import Face
 from keypoints.errors import ConfigError, DataError
-from keypoints.geometry import Crop, pixels_to_ratio
+from keypoints.geometry import Affine, ByteArray, Crop, FloatArray, pixels_to_ratio
 from keypoints.landmarks import LandmarkScheme
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ class Batch(NamedTuple):
     targets: Tensor
     """(B, K, 2) float32: x and y as ratios of the input; outside 0…1 where the crop cuts points off."""
     to_photo: Tensor
-    """(B, 2, 3) float32: the affine from pixels of the input to pixels of the photo."""
+    """(B, 2, 3) float32: the affine from pixels of the input to pixels of the photo; NaN where an
+    augmentation bent the picture."""
     photo_sizes: Tensor
     """(B, 2) float32: the photos' width and height in pixels."""
     indices: Tensor
@@ -43,60 +45,113 @@ class Batch(NamedTuple):
 
 
 class FaceDataset(Dataset[Batch]):
-    """Faces, decoded once and held in memory as crops of the network's input size.
+    """Faces, decoded once and held in memory as crops, with context round them if they are augmented.
 
     Args:
         faces: all with points.
         landmarks: which of a face's points are the targets.
         crop: how a photo becomes an input.
+        augmentation: what is drawn anew for each face and epoch, or nothing.
+        flip: the landmarks' mirror permutation, for an augmentation that mirrors.
+        seed: decides, with epoch and index, what is drawn.
 
     Raises:
         DataError: if a photo cannot be decoded or a face's box misses it.
+        ConfigError: if the augmentation cannot be used on these faces.
     """
 
-    def __init__(self, faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) -> None:
+    def __init__(
+        self,
+        faces: Sequence[Face],
+        landmarks: Sequence[int],
+        crop: Crop,
+        *,
+        augmentation: Augmentation | None = None,
+        flip: Sequence[int] | None = None,
+        seed: int = 0,
+    ) -> None:
         self.faces = tuple(faces)
+        self._landmarks = list(landmarks)
         self._crop = crop
+        self._augmentation = augmentation
+        self._flip = None if flip is None else list(flip)
+        self._seed = seed
+        self._border = (0, 0) if augmentation is None else augmentation.border(crop.size)
+        if augmentation is not None:
+            self._check(augmentation)
         with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow decodes outside the interpreter's lock
             prepared = list(threads.map(self._prepare, self.faces))
-        self._pixels = torch.from_numpy(np.stack([pixels for pixels, _, _ in prepared]))
-        self._to_photo = torch.from_numpy(np.stack([inverse for _, inverse, _ in prepared])).float()
-        self._photo_sizes = torch.tensor([face.photo.size for face in self.faces], dtype=torch.float32)
-        targets = np.stack([ratios[list(landmarks)] for _, _, ratios in prepared])
-        self.targets = torch.from_numpy(targets).float()
+        self._canvases = np.stack([canvas for canvas, _ in prepared])
+        self._affines = [affine for _, affine in prepared]
+        self.targets = torch.stack([self.plain(index).targets for index in range(len(self))])
 
-    def _prepare(self, face: Face) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pixels of the crop, the matrix back to the photo, and all points as ratios of the crop."""
+    def _check(self, augmentation: Augmentation) -> None:
+        across, down = self._border
+        shape = (self._crop.height + 2 * down, self._crop.width + 2 * across, self._crop.channels)
+        if bending := augmentation.check(shape, may_mirror=self._flip is not None):
+            log.info("%s: no affine leads back to the photo, so it serves training only", ", ".join(bending))
+
+    def _prepare(self, face: Face) -> tuple[ByteArray, Affine]:
+        """The canvas, and the affine to it from the photo."""
         try:
-            pixels, affine = self._crop(face.photo.decode(self._crop.channels), face.box)
+            return self._crop.canvas(face.photo.decode(self._crop.channels), face.box, self._border)
         except ValueError as error:
             raise DataError(f"{face.photo.path}: {error}") from error
-        return pixels, affine.inverse().matrix, pixels_to_ratio(affine(face.landmarks()), self._crop.size)
 
     def __len__(self) -> int:
         return len(self.faces)
 
     def __getitem__(self, key: Key) -> Batch:
-        """The sample that ``key`` stands for."""
-        _, index = key
+        """The sample that ``key`` stands for, augmented if the dataset is."""
+        epoch, index = key
+        if self._augmentation is None:
+            return self.plain(index)
+        drawn = self._augmentation(self._canvases[index], self._points(index), (self._seed, epoch, index))
+        points = drawn.points[self._flip] if drawn.mirrored else drawn.points
+        to_canvas = None if drawn.affine is None else self._affines[index].then(drawn.affine)
+        return self._sample(index, drawn.pixels, points, to_canvas)
+
+    def plain(self, index: int) -> Batch:
+        """The sample of the face ``index``, not augmented."""
+        return self._sample(index, self._canvases[index], self._points(index), self._affines[index])
+
+    def _points(self, index: int) -> FloatArray:
+        """The targets of a face, (K, 2) pixels of its canvas."""
+        return self._affines[index](self.faces[index].landmarks()[self._landmarks])
+
+    def _sample(self, index: int, canvas: ByteArray, points: FloatArray, affine: Affine | None) -> Batch:
+        """The middle of ``canvas``; ``points`` are pixels of it, ``affine`` leads to it from the photo."""
+        across, down = self._border
+        width, height = self._crop.size
+        pixels = canvas[down : down + height, across : across + width].transpose(2, 0, 1)
+        to_photo = _UNKNOWN if affine is None else affine.then(_shift(-across, -down)).inverse().matrix
+        ratios = pixels_to_ratio(points - (across, down), self._crop.size)
         return Batch(
-            images=self._pixels[index].float() / 255 - 0.5,
-            targets=self.targets[index],
-            to_photo=self._to_photo[index],
-            photo_sizes=self._photo_sizes[index],
+            images=torch.from_numpy(np.ascontiguousarray(pixels)).float() / 255 - 0.5,
+            targets=torch.from_numpy(ratios).float(),
+            to_photo=torch.from_numpy(to_photo).float(),
+            photo_sizes=torch.tensor(self.faces[index].photo.size, dtype=torch.float32),
             indices=torch.tensor(index),
         )
 
     @property
     def nbytes(self) -> int:
         """The memory that the crops take."""
-        return self._pixels.nbytes
+        return self._canvases.nbytes
+
+
+_UNKNOWN = np.full((2, 3), np.nan)
+"""Of a face that was bent: no affine leads back."""
+
+
+def _shift(across: float, down: float) -> Affine:
+    return Affine(np.array([[1.0, 0.0, across], [0.0, 1.0, down]]))
 
 
 def whole(dataset: FaceDataset, indices: Iterable[int] | None = None) -> Batch:
     """Faces of ``dataset`` as one batch, not augmented; all of them if none are named."""
     chosen = range(len(dataset)) if indices is None else indices
-    batch: Batch = default_collate([dataset[0, index] for index in chosen])
+    batch: Batch = default_collate([dataset.plain(index) for index in chosen])
     return batch
 
 
@@ -104,12 +159,22 @@ class EpochSampler(Sampler[Key]):
     """Yields (epoch, index): the order is a function of the seed and the epoch alone.
 
     So neither resuming nor the number of workers can change it. Lightning calls :meth:`set_epoch`.
+
+    Args:
+        length: of the dataset.
+        seed: of the order.
+        shuffle: whether the order is drawn anew each epoch.
+        rank, ranks: which of how many processes this is. Together they take what one process
+            would, batch by batch; the last few faces of a shuffled epoch come again from its
+            beginning where the ranks do not divide them, since each has to take as many steps.
     """
 
-    def __init__(self, length: int, *, seed: int, shuffle: bool) -> None:
+    def __init__(self, length: int, *, seed: int, shuffle: bool, rank: int = 0, ranks: int = 1) -> None:
         self._length = length
         self._seed = seed
         self._shuffle = shuffle
+        self._rank = rank
+        self._ranks = ranks
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -117,13 +182,19 @@ class EpochSampler(Sampler[Key]):
         self._epoch = epoch
 
     def __len__(self) -> int:
-        return self._length
+        return len(range(self._rank, self._padded, self._ranks))
+
+    @property
+    def _padded(self) -> int:
+        """The length that all ranks together go through."""
+        return -(-self._length // self._ranks) * self._ranks if self._shuffle else self._length
 
     def __iter__(self) -> Iterator[Key]:
         order = np.arange(self._length)
         if self._shuffle:
             np.random.default_rng([self._seed, self._epoch]).shuffle(order)
-        return ((self._epoch, int(index)) for index in order)
+        own = np.resize(order, self._padded)[self._rank :: self._ranks]
+        return ((self._epoch, int(index)) for index in own)
 
 
 class FaceDataModule(pl.LightningDataModule, ABC):
@@ -135,7 +206,8 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         crop: how a photo becomes an input.
         batch_size: of training; validation needs no gradients and takes larger batches.
         num_workers: processes that prepare batches; 0 is fastest for small crops held in memory.
-        seed: decides, with the epoch, the order of the training faces.
+        seed: decides, with the epoch, the order of the training faces and what is drawn of them.
+        augmentation: of the training faces alone; none if it is not given.
 
     Raises:
         ConfigError: if the scheme has no such landmarks, or a number cannot be used.
@@ -150,6 +222,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         batch_size: int,
         num_workers: int,
         seed: int,
+        augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__()
         whole_numbers = all(isinstance(value, int) for value in (batch_size, num_workers, seed))
@@ -164,6 +237,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         self._batch_size = batch_size
         self._num_workers = num_workers
         self._seed = seed
+        self._augmentation = augmentation
         self._datasets: dict[str, FaceDataset] = {}
 
     @abstractmethod
@@ -179,7 +253,14 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         if self._datasets:
             return
         for split, faces in self.read().items():
-            self._datasets[split] = FaceDataset(faces, self.indices, self.crop)
+            self._datasets[split] = FaceDataset(
+                faces,
+                self.indices,
+                self.crop,
+                augmentation=self._augmentation if split == "train" else None,
+                flip=self.scheme.flip,
+                seed=self._seed,
+            )
         log.info(
             "%s; %.1f MB of crops held in memory",
             ", ".join(f"{len(dataset)} {split} faces" for split, dataset in self._datasets.items()),
@@ -208,10 +289,11 @@ class FaceDataModule(pl.LightningDataModule, ABC):
 
     def _loader(self, split: str, batch_size: int, *, shuffle: bool) -> DataLoader[Batch]:
         dataset = self.dataset(split)
+        rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return DataLoader(
             dataset,
             batch_size=batch_size,
-            sampler=EpochSampler(len(dataset), seed=self._seed, shuffle=shuffle),
+            sampler=EpochSampler(len(dataset), seed=self._seed, shuffle=shuffle, rank=rank, ranks=ranks),
             num_workers=self._num_workers,
             persistent_workers=self._num_workers > 0,
             pin_memory=torch.cuda.is_available(),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from keypoints.augmentation import Augmentation
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datasets.face import Face
 from keypoints.datasets.imm import read_imm
@@ -21,7 +22,7 @@ class IMMDataModule(FaceDataModule):
         landmarks: ``"nose_tip"``, or a part of the scheme; ``None`` for all 58.
         width, height: of the network's input.
         channels: 1 for grey, 3 for RGB.
-        batch_size, num_workers, seed: as :class:`FaceDataModule`.
+        batch_size, num_workers, seed, augmentation: as :class:`FaceDataModule`.
         train_persons: the persons 1 to this number train, the others validate. The course: 32.
         fold: 0 to 3 validates on a quarter of the training persons instead, and leaves the others
             out: recipes are chosen on these folds, so that the final figure is of unseen persons.
@@ -43,6 +44,7 @@ class IMMDataModule(FaceDataModule):
         seed: int = 0,
         train_persons: int = 32,
         fold: int | None = None,
+        augmentation: Augmentation | None = None,
     ) -> None:
         super().__init__(
             scheme=IMM58,
@@ -51,6 +53,7 @@ class IMMDataModule(FaceDataModule):
             batch_size=batch_size,
             num_workers=num_workers,
             seed=seed,
+            augmentation=augmentation,
         )
         if fold is not None and fold not in range(FOLDS):
             raise ConfigError(

@@ -21,7 +21,6 @@ from pytorch_lightning.utilities.types import LRSchedulerConfigType, OptimizerLR
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from torchmetrics import MetricCollection
 
 from keypoints import __version__
 from keypoints.components import Component, build, configure
@@ -29,7 +28,7 @@ from keypoints.datamodules.base import Batch
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
-from keypoints.metrics import CourseMSE, PixelMAE, VarianceRatio
+from keypoints.metrics import validation_metrics
 
 CHECKPOINT_FORMAT = 1
 """Raised when a checkpoint of before could no longer be read."""
@@ -81,9 +80,7 @@ class Task(pl.LightningModule, ABC):
             logger=False,
         )
         self.loss = build(loss, nn.Module)
-        self.metrics = MetricCollection(
-            {"mse": CourseMSE(), "mae_px": PixelMAE(), "variance_ratio": VarianceRatio()}, prefix="val/"
-        )
+        self.metrics = validation_metrics(self.scheme)
         self.example_input_array = torch.zeros(1, self.crop.channels, self.crop.height, self.crop.width)
 
     @abstractmethod

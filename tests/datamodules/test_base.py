@@ -1,8 +1,12 @@
+import albumentations
 import pytest
 import torch
+from hydra.utils import instantiate
 from torch.utils.data import DataLoader
 
-from keypoints.datamodules.base import EpochSampler, FaceDataset
+from keypoints.augmentation import Augmentation
+from keypoints.configuration import compose
+from keypoints.datamodules.base import Batch, EpochSampler, FaceDataset, whole
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.datasets.imm import read_imm
 from keypoints.datasets.photos import Photo
@@ -31,22 +35,111 @@ def test_without_shuffling_the_faces_come_in_their_own_order():
     assert list(EpochSampler(3, seed=0, shuffle=False)) == [(0, 0), (0, 1), (0, 2)]
 
 
-@pytest.mark.parametrize(("workers", "persistent"), [(1, False), (2, True)])
-def test_workers_change_nothing(made_up_imm, workers, persistent):
-    faces = FaceDataset(read_imm(made_up_imm)[:8], (52,), Crop(80, 60))
+@pytest.fixture(scope="module")
+def augmented(made_up_imm):
+    """Eight faces, strongly augmented."""
+    cfg = compose("train", ["augmentation=wild"]).augmentation
+    augmentation = instantiate(cfg, _convert_="all")
+    faces = read_imm(made_up_imm)[:8]
+    return FaceDataset(faces, range(58), Crop(80, 60), augmentation=augmentation, flip=IMM58.flip, seed=5)
 
-    def batches(**how):
-        sampler = EpochSampler(len(faces), seed=0, shuffle=True)
-        loader = DataLoader(faces, batch_size=3, sampler=sampler, **how)
-        for epoch in range(2):
-            sampler.set_epoch(epoch)
-            yield from loader
 
-    expected = list(batches())
-    found = list(batches(num_workers=workers, persistent_workers=persistent))
-    assert len(found) == len(expected) == 6
+def drawn(faces, epochs, *, rank=0, ranks=1, batch_size=4, **how):
+    """All that a training would be given in these epochs: a list of batches."""
+    sampler = EpochSampler(len(faces), seed=0, shuffle=True, rank=rank, ranks=ranks)
+    loader = DataLoader(faces, batch_size=batch_size, sampler=sampler, **how)
+    batches = []
+    for epoch in epochs:
+        sampler.set_epoch(epoch)
+        batches += list(loader)
+    return batches
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(("workers", "persistent"), [(1, False), (1, True), (4, False), (4, True)])
+def test_workers_change_nothing_of_what_is_drawn(augmented, workers, persistent):
+    expected = drawn(augmented, range(2))
+    assert not torch.equal(expected[0].images, expected[2].images)  # each epoch draws anew
+    assert_same(drawn(augmented, range(2), num_workers=workers, persistent_workers=persistent), expected)
+
+
+def test_resuming_draws_what_the_run_that_never_stopped_would_have_drawn(augmented):
+    assert_same(drawn(augmented, [2, 3]), drawn(augmented, range(4))[4:])
+
+
+def test_ranks_together_draw_what_one_process_draws_batch_by_batch(augmented):
+    expected = drawn(augmented, range(2))
+    ranks = [drawn(augmented, range(2), rank=rank, ranks=2, batch_size=2) for rank in range(2)]
+    for step, batch in enumerate(expected):
+        for rank in range(2):
+            own = Batch(*(field[rank::2] for field in batch))
+            assert_same([ranks[rank][step]], [own])
+
+
+def test_ranks_that_do_not_divide_the_faces_take_as_many_steps_and_leave_none_out():
+    def keys(rank, shuffle):
+        return [index for _, index in EpochSampler(10, seed=0, shuffle=shuffle, rank=rank, ranks=4)]
+
+    training = [keys(rank, shuffle=True) for rank in range(4)]
+    assert (
+        [len(own) for own in training]
+        == [3, 3, 3, 3]
+        == [len(EpochSampler(10, seed=0, shuffle=True, rank=rank, ranks=4)) for rank in range(4)]
+    )
+    assert set().union(*training) == set(range(10))
+    # Validation counts each face once.
+    assert sorted(index for rank in range(4) for index in keys(rank, shuffle=False)) == list(range(10))
+
+
+def test_augmented_points_lead_back_to_the_photo(augmented):
+    for index, face in enumerate(augmented.faces):
+        for epoch in range(4):
+            sample = augmented[epoch, index]
+            pixels = sample.targets.double() * torch.tensor([80, 60]) - 0.5
+            photo = pixels @ sample.to_photo[:, :2].T.double() + sample.to_photo[:, 2]
+            mirrored = torch.det(sample.to_photo[:, :2]) < 0
+            truth = face.landmarks()[list(IMM58.flip)] if mirrored else face.landmarks()
+            assert torch.allclose(photo, torch.from_numpy(truth), atol=2e-3)
+
+
+def test_an_augmented_dataset_still_gives_its_faces_as_they_are(augmented, made_up_imm):
+    bare = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60))
+    for one, other in zip(whole(augmented), whole(bare), strict=True):
+        assert torch.allclose(one, other, atol=1.01 / 255)  # a rounding of the picture's resampling
+    assert torch.allclose(augmented.targets, bare.targets)
+
+
+def test_a_bent_face_trains_and_says_that_no_map_leads_back(made_up_imm, caplog):
+    bend = Augmentation({"bend": albumentations.Perspective(p=1)})
+    with caplog.at_level("INFO"):
+        faces = FaceDataset(read_imm(made_up_imm)[:2], range(58), Crop(80, 60), augmentation=bend)
+    assert "bend: no affine leads back" in caplog.text
+    sample = faces[0, 0]
+    assert sample.to_photo.isnan().all()
+    assert sample.targets.isfinite().all()
+    assert faces.plain(0).to_photo.isfinite().all()
+
+
+def test_only_training_faces_are_augmented(made_up_imm):
+    augmentation = Augmentation({"move": albumentations.Affine(rotate=(10, 15), p=1)})
+    data, bare = IMMDataModule(made_up_imm, augmentation=augmentation), IMMDataModule(made_up_imm)
+    data.setup()
+    bare.setup()
+    assert_same(list(data.val_dataloader()), list(bare.val_dataloader()))
+    assert not torch.equal(
+        next(iter(data.train_dataloader())).images, next(iter(bare.train_dataloader())).images
+    )
+
+
+def test_landmarks_without_a_mirror_image_refuse_an_augmentation_that_mirrors(made_up_imm):
+    flip = Augmentation({"flip": albumentations.HorizontalFlip()})
+    with pytest.raises(ConfigError, match="HorizontalFlip mirrors faces"):
+        IMMDataModule(made_up_imm, landmarks="left_eye", augmentation=flip).setup()
 
 
 def test_a_batch_has_the_shapes_and_ranges_it_promises(made_up_imm):

@@ -46,3 +46,9 @@ def test_pooling_can_differ_from_layer_to_layer_and_be_left_out():
 def test_what_cannot_work_is_refused_with_the_way_out(settings, says):
     with pytest.raises(ValueError, match=says):
         ConvNet((80, 60), 1, 2, **settings)
+
+
+def test_normalization_stands_between_convolution_and_relu():
+    net = ConvNet((40, 40), 1, 2, kernel_sizes=[3, 3], channels=[4, 8], normalization="batch")
+    assert [type(layer) for layer in net.features] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d] * 2
+    assert net.features[0].bias is None

@@ -1,0 +1,25 @@
+import pytest
+import torch
+from torch import nn
+
+from keypoints.models.layers import convolution, normalization_layer
+
+
+@pytest.mark.parametrize(
+    ("kind", "made"), [("batch", [nn.BatchNorm2d]), ("group", [nn.GroupNorm]), ("none", [])]
+)
+def test_normalization_is_a_choice_by_name(kind, made):
+    assert [type(layer) for layer in normalization_layer(kind, 12)] == made
+
+
+def test_an_unknown_normalization_lists_the_known_ones():
+    with pytest.raises(ValueError, match="'batch', 'group' or 'none', not 'layer'"):
+        normalization_layer("layer", 8)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 7])
+def test_a_convolution_is_padded_and_has_a_bias_only_where_nothing_normalises(kernel):
+    assert convolution(1, 8, kernel)(torch.zeros(2, 1, 9, 10)).shape == (2, 8, 9, 10)
+    assert convolution(1, 8, kernel, stride=2)(torch.zeros(2, 1, 8, 10)).shape == (2, 8, 4, 5)
+    assert convolution(1, 8)[0].bias is None
+    assert convolution(1, 8, normalization="none")[0].bias is not None

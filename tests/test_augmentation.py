@@ -1,0 +1,175 @@
+import albumentations
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from keypoints.augmentation import Augmentation
+from keypoints.configuration import compose, conf_dir
+from keypoints.errors import ConfigError
+from tests.test_geometry import blob, centroid
+
+SHAPE = (192, 256, 1)
+POINTS = np.array([[128.0, 96.0], [100.25, 80.0], [150.0, 120.5], [-20.0, 300.0]])
+
+
+def shipped(name):
+    return instantiate(OmegaConf.load(conf_dir() / f"augmentation/{name}.yaml"), _convert_="all")
+
+
+def single(transform, **settings):
+    return Augmentation({"it": transform}, **settings)
+
+
+def noise(shape=SHAPE):
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+GEOMETRIC = {
+    "rotate_shift's move": lambda: shipped("rotate_shift")._transforms["move"],
+    "wild's move": lambda: shipped("wild")._transforms["move"],
+    "wild's flip": lambda: shipped("wild")._transforms["flip"],
+}
+PIXELS = {
+    f"{name}'s {part}": (lambda name=name, part=part: shipped(name)._transforms[part])
+    for name, parts in {"rotate_shift": ["light"], "wild": ["light", "soften"]}.items()
+    for part in parts
+}
+
+
+@pytest.mark.parametrize("transform", [*GEOMETRIC, *PIXELS])
+def test_a_blob_at_a_keypoint_is_found_at_the_moved_keypoint(transform):
+    augmentation = single({**GEOMETRIC, **PIXELS}[transform]())
+    for draw, (x, y) in enumerate(np.random.default_rng(0).uniform((90, 70), (166, 122), (12, 2))):
+        black = blob((256, 192), (x, y), radius=4)[:, :, None]
+        drawn = augmentation(black, np.array([[x, y]]), [draw])
+        bright = drawn.pixels[:, :, 0].astype(float)
+        np.testing.assert_allclose(
+            centroid(np.clip(bright - np.median(bright) - 8, 0, None)), drawn.points[0], atol=0.1
+        )
+
+
+@pytest.mark.parametrize("name", ["rotate_shift", "wild"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_affine_is_that_which_moved_the_points(name, channels):
+    augmentation = shipped(name)
+    for seed in range(20):
+        drawn = augmentation(noise((192, 256, channels)), POINTS, [seed])
+        assert drawn.pixels.shape == (192, 256, channels)
+        np.testing.assert_allclose(drawn.affine(POINTS), drawn.points, atol=1e-3)
+        np.testing.assert_allclose(drawn.affine.inverse()(drawn.points), POINTS, atol=1e-3)
+
+
+def test_points_outside_the_frame_are_kept_and_moved():
+    drawn = single(albumentations.HorizontalFlip(p=1))(noise(), POINTS, [0])
+    np.testing.assert_allclose(drawn.points[3], [255 + 20, 300])
+    assert drawn.mirrored
+
+
+def test_the_course_turns_up_to_15_degrees_and_shifts_up_to_a_sixteenth_of_the_input():
+    augmentation = shipped("rotate_shift")
+    assert augmentation.border((160, 120)) == (48, 36)
+    draws = [augmentation(noise(), POINTS, [seed]) for seed in range(400)]
+    turned = [np.degrees(np.arctan2(*drawn.affine.matrix[1::-1, 0])) for drawn in draws]
+    centre = np.array([127.5, 95.5])
+    shifted = np.array([drawn.affine(centre) - centre for drawn in draws])
+    assert 14 < np.abs(turned).max() <= 15
+    assert 9 < np.abs(shifted[:, 0]).max() <= 10.01
+    assert 6.7 < np.abs(shifted[:, 1]).max() <= 7.51
+    assert not any(drawn.mirrored for drawn in draws)
+
+
+def test_transforms_draw_apart_and_not_the_same_numbers():
+    augmentation = Augmentation(
+        {
+            "first": albumentations.Affine(rotate=(-15, 15), p=1),
+            "second": albumentations.Affine(rotate=(-15, 15), p=1),
+        }
+    )
+    one = single(albumentations.Affine(rotate=(-15, 15), p=1))
+    turned = [
+        (
+            np.arctan2(*augmentation(noise(), POINTS, [seed]).affine.matrix[1::-1, 0]),
+            2 * np.arctan2(*one(noise(), POINTS, [seed]).affine.matrix[1::-1, 0]),
+        )
+        for seed in range(5)
+    ]
+    assert not any(np.isclose(both, doubled) for both, doubled in turned)
+
+
+def test_the_same_seed_gives_the_same_draw_whatever_was_drawn_before():
+    augmentation, other = shipped("wild"), shipped("wild")
+    first = augmentation(noise(), POINTS, [0, 3, 7])
+    other(noise(), POINTS, [1, 2, 3])
+    again = other(noise(), POINTS, [0, 3, 7])
+    np.testing.assert_array_equal(first.pixels, again.pixels)
+    np.testing.assert_array_equal(first.points, again.points)
+    different = other(noise(), POINTS, [0, 3, 8])
+    assert not np.array_equal(first.points, different.points)
+
+
+def test_what_no_affine_follows_says_so():
+    bent = single(albumentations.Perspective(p=1))
+    assert bent(noise(), POINTS, [0]).affine is None
+    assert bent.check(SHAPE, may_mirror=False) == ["it"]
+    assert shipped("wild").check(SHAPE, may_mirror=True) == []
+
+
+class Dropping(albumentations.HorizontalFlip):
+    def apply_to_keypoints(self, keypoints, **params):
+        return keypoints[:-1]
+
+
+@pytest.mark.parametrize(
+    ("transform", "says"),
+    [
+        (lambda: Dropping(p=0.01), r"transforms\.it: Dropping dropped 1 of 90 points"),
+        (
+            lambda: albumentations.OneOf([albumentations.NoOp(), Dropping()], p=0.01),
+            "Dropping dropped 1 of 90 points",
+        ),
+        (lambda: albumentations.RandomCrop(50, 50), "RandomCrop made a picture of 50 × 50 uint8"),
+        (lambda: albumentations.Resize(96, 128), "Resize made a picture of 128 × 96"),
+        (
+            lambda: albumentations.ElasticTransform(alpha=200, sigma=10),
+            "ElasticTransform dropped",
+        ),
+        (
+            lambda: albumentations.ElasticTransform(alpha=200, keypoint_remapping_method="direct"),
+            "ElasticTransform loses points that lie outside",
+        ),
+        (albumentations.ToFloat, "ToFloat made a picture of .* float32"),
+        (albumentations.HorizontalFlip, "HorizontalFlip mirrors faces"),
+        (albumentations.Transpose, "Transpose made a picture of 192 × 256"),
+    ],
+)
+def test_a_transform_that_cannot_be_used_is_named_before_training_begins(transform, says):
+    augmentation = single(transform())
+    with pytest.raises(ConfigError, match=says) as caught:
+        augmentation.check(SHAPE, may_mirror=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_transform_and_what_takes_no_such_setting_are_refused():
+    with pytest.raises(ConfigError, match=r"transforms\.it: dict is no transform"):
+        single({"rotate": 5})
+    with (
+        pytest.warns(UserWarning, match="not valid"),
+        pytest.raises(ConfigError, match=r"Argument.*'degrees' are not valid for transform Rotate"),
+    ):
+        single(albumentations.Rotate(degrees=5))
+    with pytest.raises(ConfigError, match="a factor from 1 to 4, not 0"):
+        single(albumentations.NoOp(), context=0)
+
+
+def test_a_user_adds_a_transform_in_yaml_or_on_the_command_line():
+    cfg = compose(
+        "train",
+        [
+            "augmentation=rotate_shift",
+            "+augmentation.transforms.haze._target_=albumentations.GaussianBlur",
+            "~augmentation.transforms.light",
+        ],
+    )
+    made = instantiate(cfg.augmentation, _convert_="all")
+    assert [type(transform).__name__ for transform in made._transforms.values()] == ["Affine", "GaussianBlur"]
