@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from omegaconf import DictConfig, open_dict
 
@@ -145,10 +146,14 @@ def _train(arguments: list[str]) -> None:
         with open_dict(cfg):
             cfg.output = hydra.runtime.output_dir  # a multirun gives each job a folder of its own
         try:
-            if resumed and _is_done(Path(cfg.output)):
+            left = _left(Path(cfg.output)) if resumed else "nothing"
+            if left == "all":
                 return
-            from keypoints.train import train
+            from keypoints.train import resume, train
 
+            if left == "some":
+                resume(Path(cfg.output))
+                return
             number = hydra.job.num if RememberSweep.started is not None else 0
             with _arguments(command):  # Lightning starts further processes with it
                 train(cfg, list(hydra.overrides.task), number)
@@ -184,22 +189,22 @@ def _constant_keys(arguments: Sequence[str]) -> str:
 
 
 def _resumed(arguments: Sequence[str]) -> list[str]:
-    """The command that began the sweep of ``resume=<folder>``, into that folder."""
+    """What goes on with the run or the sweep of ``resume=<folder>``, in that folder."""
+    from keypoints.runs import RunFolder
     from keypoints.sweeps import SweepFolder
 
     if len(arguments) != 1:
-        raise ConfigError("resume=<sweep folder> stands alone: the sweep's own configuration is used again")
-    folder = arguments[0].partition("=")[2].strip("'\"")
-    sweep = SweepFolder(Path(folder))
-    return [
-        "-m",
-        *(a for a in sweep.asked_for() if not a.startswith("output=")),
-        *quote_paths([f"output={folder}"]),
-    ]
+        raise ConfigError("resume=<folder> stands alone: the configuration that it began with is used again")
+    folder = Path(arguments[0].partition("=")[2].strip("'\""))
+    output = quote_paths([f"output={folder}"])
+    if RunFolder(folder).status_file.is_file():
+        return output
+    asked_for = SweepFolder(folder).asked_for()
+    return ["-m", *(argument for argument in asked_for if not argument.startswith("output=")), *output]
 
 
-def _is_done(folder: Path) -> bool:
-    """Whether a sweep's run has finished; what is left of one that has not is cleared away.
+def _left(folder: Path) -> Literal["all", "some", "nothing"]:
+    """What there is of a run to be resumed; what is left of one that cannot be is cleared away.
 
     Raises:
         ConfigError: if it is running at this moment.
@@ -208,18 +213,24 @@ def _is_done(folder: Path) -> bool:
 
     run = RunFolder(folder)
     if not run.status_file.is_file():
-        return False
+        return "nothing"
+    if run.resumable() or not _in_sweep(folder):
+        return "some"  # or a run by itself, of which resuming will say why it cannot
     if run.status()["status"] == "finished":
         log.info("%s: finished before", folder.name)
-        return True
-    if run.alive():
-        raise ConfigError(f"{folder}: is running at this moment (process {run.status()['process']})")
+        return "all"
     for left in folder.iterdir():
         if left.is_dir():
             shutil.rmtree(left)
         elif left.suffix != ".log":  # Hydra has it open
             left.unlink()
-    return False
+    return "nothing"
+
+
+def _in_sweep(folder: Path) -> bool:
+    from keypoints.sweeps import SweepFolder
+
+    return SweepFolder(folder.parent).manifest.is_file()
 
 
 def _end_sweep(folder: Path) -> int:

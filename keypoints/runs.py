@@ -20,6 +20,9 @@ from keypoints.errors import ConfigError, DataError, KeypointsError, one_line
 if TYPE_CHECKING:
     import pandas as pd
 
+_KEPT = ("command", "overrides", "job", "started")
+"""What a resumed run's status keeps of the one before."""
+
 SWEEP_FILE = "multirun.yaml"
 """What Hydra writes into a sweep's folder; its runs lie beside it."""
 
@@ -70,6 +73,16 @@ class RunFolder:
     def checkpoints(self) -> Path:
         """Holds ``best.ckpt`` and ``last.ckpt``."""
         return self.path / "checkpoints"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The epoch with the smallest validation MSE."""
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The last epoch that was finished: what a run is resumed from."""
+        return self.checkpoints / "last.ckpt"
 
     @property
     def metrics(self) -> Path:
@@ -138,8 +151,8 @@ class RunFolder:
             raise DataError(f"{self.status_file}: is not a status")
         return status
 
-    def history(self) -> "pd.DataFrame":
-        """The metrics of each epoch: a row an epoch, a column a metric.
+    def logged(self) -> "pd.DataFrame":
+        """What was logged: a row a logging, with its ``epoch`` and ``step``.
 
         Raises:
             DataError: if nothing was logged.
@@ -150,35 +163,66 @@ class RunFolder:
             logged = pd.read_csv(self.metrics)
         except (OSError, ValueError) as error:
             raise DataError(f"{self.metrics}: cannot be read ({one_line(error)})") from error
-        if "epoch" not in logged:
-            raise DataError(f"{self.metrics}: has no column 'epoch'")
-        return logged.dropna(subset=["epoch"]).astype({"epoch": int}).groupby("epoch").last()
+        if not {"epoch", "step"} <= set(logged):
+            raise DataError(f"{self.metrics}: has no columns 'epoch' and 'step'")
+        return logged
 
-    @contextmanager
-    def recorded(self, overrides: Sequence[str] = (), job: int = 0) -> Iterator[dict[str, float]]:
-        """Keep ``status.json`` true while the block runs: running, then finished, failed or interrupted.
-
-        The status keeps the run's ``overrides``, and which ``job`` of its sweep it is.
-        What the block puts into the dict that it is given is kept under ``metrics``.
+    def history(self) -> "pd.DataFrame":
+        """The metrics of each epoch: a row an epoch, a column a metric.
 
         Raises:
-            ConfigError: if the folder holds a run already.
+            DataError: if nothing was logged.
         """
-        if self.status_file.exists():
+        logged = self.logged()
+        return logged.dropna(subset=["epoch"]).astype({"epoch": int}).groupby("epoch").last()
+
+    def resumable(self) -> bool:
+        """Whether the run stopped before its end and left a checkpoint to go on from.
+
+        Raises:
+            DataError: if the folder holds no run.
+            ConfigError: if the run is running at this moment.
+        """
+        status = self.status()
+        if self.alive():
+            raise ConfigError(f"{self.path}: is running at this moment (process {status['process']})")
+        return status["status"] in ("running", "interrupted") and self.last_checkpoint.is_file()
+
+    @contextmanager
+    def recorded(
+        self, overrides: Sequence[str] = (), job: int = 0, *, resumed: bool = False
+    ) -> Iterator[dict[str, float]]:
+        """Keep ``status.json`` true while the block runs: running, then finished, failed or interrupted.
+
+        The status keeps the run's ``overrides``, and which ``job`` of its sweep it is; a ``resumed``
+        run keeps what it had. What the block puts into the dict that it is given is kept under
+        ``metrics``.
+
+        Raises:
+            ConfigError: if the folder holds a run already and that is not resumed.
+        """
+        if self.status_file.exists() and not resumed:
             raise ConfigError(f"{self.path}: holds a run already; name another folder: output=<folder>")
         self.path.mkdir(parents=True, exist_ok=True)
         metrics: dict[str, float] = {}
-        started = datetime.now(UTC)
-        about = {
+        began = datetime.now(UTC)
+        now = began.isoformat(timespec="seconds")
+        about: dict[str, Any] = {
             "status": "running",
             "version": __version__,
             "command": sys.argv,
             "overrides": list(overrides),
             "job": job,
-            "started": started.isoformat(timespec="seconds"),
+            "started": now,
             "host": socket.gethostname(),
             "process": os.getpid(),
         }
+        before = 0.0
+        if resumed:
+            earlier = self.status()
+            before = float(earlier.get("seconds", 0))
+            about |= {key: earlier[key] for key in _KEPT if key in earlier}
+            about["resumed"] = [*earlier.get("resumed", []), now]
         self._write(about)
         try:
             yield metrics
@@ -189,7 +233,7 @@ class RunFolder:
         else:
             about |= {"status": "finished"}
         finally:
-            seconds = (datetime.now(UTC) - started).total_seconds()
+            seconds = before + (datetime.now(UTC) - began).total_seconds()
             finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
             self._write({**about, "seconds": round(seconds, 1), "metrics": finite})
 

@@ -2,38 +2,44 @@
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pandas as pd
 import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.loggers import CSVLogger, Logger
 
 from keypoints.augmentation import Augmentation
 from keypoints.callbacks.description import HyperParameters
+from keypoints.callbacks.reproducible import SeedEachEpoch
 from keypoints.components import build, trust
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, KeypointsError, one_line
 from keypoints.measure import measure_faces
 from keypoints.reports.run import draw_batch, report_run
 from keypoints.runs import RunFolder, describe, predicts_the_mean, write_whole
-from keypoints.tasks.base import Task, load_task
+from keypoints.tasks.base import Task, load_task, read_checkpoint
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def train(cfg: DictConfig, overrides: Sequence[str] = (), job: int = 0) -> dict[str, float]:
+def train(
+    cfg: DictConfig, overrides: Sequence[str] = (), job: int = 0, *, resumed: bool = False
+) -> dict[str, float]:
     """One run, in the folder ``cfg.output``.
 
     Args:
         cfg: the configuration of ``conf/train.yaml``.
         overrides: how it came to be, for the record.
         job: which of its sweep's runs it is.
+        resumed: go on from the folder's last checkpoint; see :func:`resume`.
 
     Returns:
         The best and the last epoch's validation metrics, and the constant predictor's MSE.
@@ -42,21 +48,71 @@ def train(cfg: DictConfig, overrides: Sequence[str] = (), job: int = 0) -> dict[
         KeypointsError: for what the user can mend; the run's status is then ``failed``.
     """
     run = RunFolder(Path(cfg.output))
-    with run.recorded(overrides, job) as metrics:
-        write_whole(run.config, OmegaConf.to_yaml(cfg, resolve=True))
+    with run.recorded(overrides, job, resumed=resumed) as metrics, _without_idle_warnings():
+        if not resumed:
+            write_whole(run.config, OmegaConf.to_yaml(cfg, resolve=True))
         _seed(cfg)
         data = make_data(cfg)
         data.setup("fit")
         task = make_task(cfg, data)
-        trainer = make_trainer(cfg)
+        step = int(read_checkpoint(run.last_checkpoint)["global_step"]) if resumed else None
+        logged = None if step is None else run.logged().query("step < @step")
+        trainer = make_trainer(cfg, purge_step=step)
+        if logged is not None:
+            _log_again(trainer, logged)
         draw_batch(run, next(iter(data.train_dataloader())), data.scheme)
-        _fit(trainer, task, data)
+        _fit(trainer, task, data, run.last_checkpoint if resumed else None)
         metrics.update(summarise(run))
-        best = load_task(run.checkpoints / "best.ckpt")
+        best = load_task(run.best_checkpoint)
         write_whole(run.faces, measure_faces(best, data.dataset("val")).to_csv(index=False))
         _tell(run, metrics)
     report_run(run)
     return metrics
+
+
+def resume(folder: Path) -> dict[str, float]:
+    """Go on with the run in ``folder`` from the last epoch that it finished.
+
+    It ends with the metrics of a run that was never stopped: order, augmentation and dropout are
+    functions of seed and epoch, and the checkpoint has all else.
+
+    Raises:
+        DataError: if the folder holds no run.
+        ConfigError: if the run is finished, failed, still running, has no checkpoint yet, or lies
+            elsewhere than when it began.
+        CheckpointError: if its checkpoint is damaged.
+    """
+    run = RunFolder(folder)
+    status = run.status()
+    if not run.resumable():
+        raise ConfigError(_not_resumable(run, status))
+    cfg = OmegaConf.load(run.config)
+    assert isinstance(cfg, DictConfig)
+    if Path(cfg.output).resolve() != folder.resolve():
+        raise ConfigError(
+            f"{folder}: began as {cfg.output}, and its files name that folder; move it back, or start there "
+            "from where the command was given first"
+        )
+    log.info("going on with %s", folder)
+    return train(cfg, status.get("overrides", ()), int(status.get("job", 0)), resumed=True)
+
+
+def _not_resumable(run: RunFolder, status: Mapping[str, Any]) -> str:
+    if status["status"] == "finished":
+        return f"{run.path}: is finished; there is nothing to resume"
+    if status["status"] == "failed":
+        return f"{run.path}: failed ({status.get('error')}) and would fail again; mend that and train anew"
+    return f"{run.path}: stopped before its first epoch ended; delete the folder and train anew"
+
+
+def _log_again(trainer: pl.Trainer, logged: pd.DataFrame) -> None:
+    """Let the CSV logger, which begins its file anew, have what was logged up to the checkpoint."""
+    for logger in trainer.loggers:
+        if isinstance(logger, CSVLogger):
+            for row in logged.to_dict("records"):
+                known = {str(name): value for name, value in row.items() if value == value and name != "step"}  # noqa: PLR0124
+                logger.log_metrics(known, step=int(row["step"]))
+            logger.save()
 
 
 def _seed(cfg: DictConfig) -> None:
@@ -101,8 +157,11 @@ def make_task(cfg: DictConfig, data: FaceDataModule) -> Task:
     return build(model, Task, scheme=data.scheme, crop=data.crop, **parts)
 
 
-def make_trainer(cfg: DictConfig) -> pl.Trainer:
+def make_trainer(cfg: DictConfig, purge_step: int | None = None) -> pl.Trainer:
     """The trainer of ``cfg``, with its callbacks and loggers.
+
+    Args:
+        purge_step: of a resumed run: TensorBoard hides what was logged from this step on.
 
     Raises:
         ConfigError: if a part of it cannot be built.
@@ -111,9 +170,14 @@ def make_trainer(cfg: DictConfig) -> pl.Trainer:
     if epochs is not None and not isinstance(epochs, int):
         raise ConfigError(f"trainer.max_epochs is a whole number, not {epochs!r}")
     callbacks = [_make(cfg, f"callbacks.{name}", pl.Callback) for name in cfg.get("callbacks") or {}]
-    loggers = [_make(cfg, f"logger.{name}", Logger) for name in cfg.get("logger") or {}]
-    callbacks.append(HyperParameters(_flat(cfg)))
+    loggers = [_logger(cfg, f"logger.{name}", purge_step) for name in cfg.get("logger") or {}]
+    callbacks += [SeedEachEpoch(cfg.seed), HyperParameters(_flat(cfg))]
     return _make(cfg, "trainer", pl.Trainer, callbacks=callbacks, logger=loggers)
+
+
+def _logger(cfg: DictConfig, key: str, purge_step: int | None) -> Logger:
+    is_tensorboard = OmegaConf.select(cfg, f"{key}._target_") == "pytorch_lightning.loggers.TensorBoardLogger"
+    return _make(cfg, key, Logger, **({"purge_step": purge_step} if is_tensorboard and purge_step else {}))
 
 
 def summarise(run: RunFolder) -> dict[str, float]:
@@ -135,22 +199,27 @@ def summarise(run: RunFolder) -> dict[str, float]:
     return metrics
 
 
-def _fit(trainer: pl.Trainer, task: Task, data: FaceDataModule) -> None:
+def _fit(trainer: pl.Trainer, task: Task, data: FaceDataModule, checkpoint: Path | None) -> None:
+    try:
+        trainer.fit(task, datamodule=data, ckpt_path=checkpoint)
+    except MisconfigurationException as error:
+        raise ConfigError(one_line(error)) from error
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _without_idle_warnings() -> Iterator[None]:
+    """Keep back what libraries warn of and what is meant here."""
     with warnings.catch_warnings():
         # The crops are in memory: more workers would only hand them from process to process.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings(
-            "ignore", message=".*smaller than the logging interval.*"
-        )  # epochs are logged
-        # Hydra's log file is in the run's folder before the metrics are.
+        # Epochs are logged, not steps.
+        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+        # Hydra's log file is in the run's folder before the metrics are; a resumed run has them already.
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning's own
-        try:
-            trainer.fit(task, datamodule=data)
-        except MisconfigurationException as error:
-            raise ConfigError(one_line(error)) from error
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        yield
 
 
 def _tell(run: RunFolder, metrics: Mapping[str, float]) -> None:

@@ -1,18 +1,24 @@
 import json
+import shutil
 import signal
 import statistics
+import subprocess
+import sys
+from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from keypoints.configuration import compose
-from keypoints.errors import ConfigError, DataError
+from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.runs import RunFolder
 from keypoints.tasks.base import Task, load_task
-from keypoints.train import train
-from tests.conftest import SMALL
+from keypoints.train import resume, train
+from tests.conftest import ROOT, SMALL
 
 
 @pytest.fixture
@@ -183,6 +189,146 @@ def test_status_is_json_that_any_reader_takes(configured, tmp_path):
         (tmp_path / "run" / "status.json").read_text(),
         parse_constant=lambda name: pytest.fail(f"{name} is no JSON"),
     )
+
+
+class Dropping(nn.Sequential):
+    """A network whose training draws random numbers."""
+
+    def __init__(self, input_size, in_channels, out_features):
+        pixels = input_size[0] * input_size[1] * in_channels
+        super().__init__(nn.Flatten(), nn.Dropout(0.5), nn.Linear(pixels, out_features))
+
+
+RESUMED = [
+    "augmentation=wild",
+    "trainer.max_epochs=4",
+    "data.batch_size=8",
+    "model.net._target_=tests.test_train.Dropping",
+    *(f"~model.net.{name}" for name in compose("train").model.net if name != "_target_"),
+]
+
+
+def without_smalls(overrides):
+    return [override for override in overrides if not override.startswith("model.net.")]
+
+
+@pytest.fixture
+def dropping(made_up_imm, tmp_path):
+    """The configuration of a training whose every part draws random numbers."""
+
+    def make(*overrides, output="run"):
+        ours = [*without_smalls(SMALL), *RESUMED, f"data.root={made_up_imm}", f"output={tmp_path / output}"]
+        return compose("train", [*ours, *overrides])
+
+    return make
+
+
+@contextmanager
+def interrupted_at(step):
+    """Ctrl-C in the middle of a training."""
+    before = Task.training_step
+
+    def training_step(self, batch, batch_idx):
+        if self.trainer.global_step == step:
+            raise KeyboardInterrupt
+        return before(self, batch, batch_idx)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Task, "training_step", training_step)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            yield
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
+
+
+def logged(folder):
+    """Everything that was logged, without the time."""
+    return RunFolder(folder).logged().sort_values(["step", "epoch"], ignore_index=True)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        ["scheduler=none", "data.num_workers=2"],
+        ["scheduler=cosine"],
+        ["scheduler=one_cycle"],
+        ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.1"],
+    ],
+    ids=lambda how: how[0],
+)
+def test_a_resumed_run_ends_as_one_that_was_never_stopped_to_the_last_digit(dropping, tmp_path, how):
+    whole = train(dropping(*how, output="whole"))
+    with interrupted_at(step=7):  # three steps an epoch: in the middle of the third
+        train(dropping(*how, output="stopped"))
+    assert RunFolder(tmp_path / "stopped").status()["status"] == "interrupted"
+    resumed = resume(tmp_path / "stopped")
+    assert resumed == whole
+    one, other = weights(dropping(output="whole"), "last"), weights(dropping(output="stopped"), "last")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    if "scheduler=none" not in how:
+        assert logged(tmp_path / "whole")["lr-Adam"].nunique() > 1
+    pd.testing.assert_frame_equal(logged(tmp_path / "stopped"), logged(tmp_path / "whole"), check_like=True)
+    status = RunFolder(tmp_path / "stopped").status()
+    assert status["status"] == "finished"
+    assert len(status["resumed"]) == 1
+
+
+KILLED = """
+import os, signal, sys
+from keypoints.configuration import compose
+from keypoints.tasks.base import Task
+from keypoints.train import train
+
+before = Task.training_step
+
+def training_step(self, batch, batch_idx):
+    if self.trainer.global_step == 10:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return before(self, batch, batch_idx)
+
+Task.training_step = training_step
+train(compose("train", sys.argv[1:]))
+"""
+
+
+def test_a_run_whose_process_was_killed_is_resumed(dropping, made_up_imm, tmp_path):
+    ours = [*without_smalls(SMALL), *RESUMED, f"data.root={made_up_imm}", f"output={tmp_path / 'killed'}"]
+    done = subprocess.run([sys.executable, "-c", KILLED, *ours], cwd=ROOT, check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    assert RunFolder(tmp_path / "killed").status()["status"] == "running"
+    assert resume(tmp_path / "killed") == train(dropping(output="whole"))
+
+
+def test_what_cannot_be_resumed_says_why(dropping, tmp_path):
+    with pytest.raises(DataError, match="holds no run"):
+        resume(tmp_path / "nothing")
+    with interrupted_at(step=1):
+        train(dropping(output="early"))
+    with pytest.raises(ConfigError, match="stopped before its first epoch ended"):
+        resume(tmp_path / "early")
+    with interrupted_at(step=7):
+        train(dropping())
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(run.path, tmp_path / "moved")
+    with pytest.raises(ConfigError, match=r"began as .*run, and its files name that folder"):
+        resume(tmp_path / "moved")
+    run.last_checkpoint.write_bytes(run.last_checkpoint.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match=r"last\.ckpt: truncated"):
+        resume(run.path)
+    train(dropping(output="whole"))
+    with pytest.raises(ConfigError, match="is finished"):
+        resume(tmp_path / "whole")
+    with pytest.raises(ConfigError):
+        train(dropping("scheduler=plateau", "scheduler.monitor=val/nonsense", output="failed"))
+    with pytest.raises(ConfigError, match=r"failed .*would fail again"):
+        resume(tmp_path / "failed")
+
+
+def test_the_last_checkpoint_is_of_the_last_epoch_even_where_that_is_not_the_best(configured):
+    cfg = configured("optimizer.lr=0.3", "trainer.max_epochs=4", "loss=l1")
+    metrics = train(cfg)
+    assert metrics["best/epoch"] < metrics["last/epoch"] == 3
+    assert torch.load(Path(cfg.output) / "checkpoints/last.ckpt", weights_only=True)["epoch"] == 3
 
 
 def test_the_real_nose_tips_are_learnt_well_below_the_constant_predictor(real_imm, tmp_path):

@@ -290,10 +290,14 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     def _loader(self, split: str, batch_size: int, *, shuffle: bool) -> DataLoader[Batch]:
         dataset = self.dataset(split)
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sampler = EpochSampler(len(dataset), seed=self._seed, shuffle=shuffle, rank=rank, ranks=ranks)
+        if self.trainer:  # of a resumed run, workers begin before Lightning has told the sampler its epoch
+            sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
         return DataLoader(
             dataset,
             batch_size=batch_size,
-            sampler=EpochSampler(len(dataset), seed=self._seed, shuffle=shuffle, rank=rank, ranks=ranks),
+            sampler=sampler,
+            generator=torch.Generator(),  # else each iterator takes a number from those that dropout draws
             num_workers=self._num_workers,
             persistent_workers=self._num_workers > 0,
             pin_memory=torch.cuda.is_available(),

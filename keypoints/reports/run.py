@@ -74,7 +74,7 @@ def report_run(run: RunFolder) -> Path:
 
 
 def _best_task(run: RunFolder) -> Task | None:
-    path = run.checkpoints / "best.ckpt"
+    path = run.best_checkpoint
     try:
         return load_task(path) if path.is_file() else None
     except KeypointsError as error:

@@ -234,4 +234,4 @@ def _side_by_side(sweep: SweepFolder, runs: Mapping[str, RunFolder], finished: p
 
 def _skeleton(run: RunFolder) -> figures.Lines:
     """The lines to draw: the checkpoint's scheme has them."""
-    return load_task(run.checkpoints / "best.ckpt").scheme.skeleton
+    return load_task(run.best_checkpoint).scheme.skeleton

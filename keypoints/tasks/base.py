@@ -20,7 +20,7 @@ import torch
 from pytorch_lightning.utilities.types import LRSchedulerConfigType, OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from keypoints import __version__
 from keypoints.components import Component, build, configure
@@ -133,6 +133,25 @@ class Task(pl.LightningModule, ABC):
         schedule["scheduler"] = build(settings, LRScheduler, optimizer)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """One step of a scheduler, except those that watch a metric: see :meth:`on_train_epoch_end`."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)
+
+    def on_train_epoch_end(self) -> None:
+        """Step the schedulers that watch a metric.
+
+        Lightning would do it once the epoch's checkpoint is written, so that a run resumed from it
+        lacked the step.
+        """
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, ReduceLROnPlateau):
+                known = self.trainer.callback_metrics
+                if config.monitor not in known:
+                    names = ", ".join(sorted(known))
+                    raise ConfigError(f"scheduler.monitor={config.monitor} is not logged; these are: {names}")
+                config.scheduler.step(float(known[config.monitor]))
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say what the file is, so that it can be read without any other."""
         checkpoint[_OURS] = {
@@ -142,8 +161,8 @@ class Task(pl.LightningModule, ABC):
         }
 
 
-def load_task(path: str | Path) -> Task:
-    """The task in a checkpoint, on the CPU, in evaluation mode. Nothing but the file is needed.
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The contents of a checkpoint of this package, on the CPU. Nothing but plain values and weights is read.
 
     Raises:
         CheckpointError: if the file is missing, damaged, no checkpoint of this package, or of a
@@ -164,8 +183,18 @@ def load_task(path: str | Path) -> Task:
             f"{path}: has format {about.get('format')} (keypoints {about.get('version')}), but this version, "
             f"{__version__}, reads format {CHECKPOINT_FORMAT}; use the version that wrote it"
         )
+    return dict(checkpoint)
+
+
+def load_task(path: str | Path) -> Task:
+    """The task in a checkpoint, on the CPU, in evaluation mode. Nothing but the file is needed.
+
+    Raises:
+        CheckpointError: as :func:`read_checkpoint`, or if what it describes cannot be built.
+    """
+    checkpoint = read_checkpoint(path)
     try:
-        task = build({**checkpoint["hyper_parameters"], "_target_": about["task"]}, Task)
+        task = build({**checkpoint["hyper_parameters"], "_target_": checkpoint[_OURS]["task"]}, Task)
         task.load_state_dict(checkpoint["state_dict"])
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
