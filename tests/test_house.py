@@ -13,7 +13,8 @@ FLOORS = [
     {"datamodules", "tasks"},
     {"measure"},
     {"callbacks", "reports"},
-    {"train", "report", "synthesize"},
+    {"building"},
+    {"train", "evaluate", "preview", "report", "synthesize"},
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

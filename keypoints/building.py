@@ -1,0 +1,130 @@
+"""Objects from the configuration: the datamodule, the task, the trainer."""
+
+import warnings
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import pytorch_lightning as pl
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
+
+from keypoints.augmentation import Augmentation
+from keypoints.callbacks.description import HyperParameters
+from keypoints.callbacks.reproducible import SeedEachEpoch
+from keypoints.components import build, trust
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.errors import ConfigError, KeypointsError
+from keypoints.runs import describe
+from keypoints.tasks.base import Task
+
+T = TypeVar("T")
+
+
+def make_data(cfg: DictConfig) -> FaceDataModule:
+    """The datamodule of ``cfg``, with its augmentation.
+
+    Raises:
+        ConfigError: if a part of it cannot be built.
+    """
+    return _make(cfg, "data", FaceDataModule, augmentation=_augmentation(cfg))
+
+
+def _augmentation(cfg: DictConfig) -> Augmentation | None:
+    if not cfg.get("augmentation"):
+        return None
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="Argument.* not valid"
+        )  # refused as soon as they are composed
+        names = cfg.augmentation.get("transforms") or {}
+        transforms = {name: _make(cfg, f"augmentation.transforms.{name}", object) for name in names}
+    return _make(cfg, "augmentation", Augmentation, transforms=transforms)
+
+
+def make_task(cfg: DictConfig, data: FaceDataModule) -> Task:
+    """The task of ``cfg`` for the landmarks and the crop of ``data``.
+
+    Raises:
+        ConfigError: if a part of it cannot be built.
+    """
+    parts = {name: _plain(cfg, name) for name in ("model", "loss", "optimizer", "scheduler")}
+    model = parts.pop("model")
+    if model is None:
+        raise ConfigError("there is no model; choose one: model=convnet")
+    trust(*_packages(model), *_packages(parts))  # it is the user's own configuration
+    return build(model, Task, scheme=data.scheme, crop=data.crop, **parts)
+
+
+def make_trainer(cfg: DictConfig, purge_step: int | None = None) -> pl.Trainer:
+    """The trainer of ``cfg``, with its callbacks and loggers.
+
+    Args:
+        purge_step: of a resumed run: TensorBoard hides what was logged from this step on.
+
+    Raises:
+        ConfigError: if a part of it cannot be built.
+    """
+    epochs = cfg.trainer.get("max_epochs")
+    if epochs is not None and not isinstance(epochs, int):
+        raise ConfigError(f"trainer.max_epochs is a whole number, not {epochs!r}")
+    callbacks = [_make(cfg, f"callbacks.{name}", pl.Callback) for name in cfg.get("callbacks") or {}]
+    loggers = [_logger(cfg, f"logger.{name}", purge_step) for name in cfg.get("logger") or {}]
+    callbacks += [SeedEachEpoch(cfg.seed), HyperParameters(_flat(cfg))]
+    return _make(cfg, "trainer", pl.Trainer, callbacks=callbacks, logger=loggers)
+
+
+def _logger(cfg: DictConfig, key: str, purge_step: int | None) -> Logger:
+    is_tensorboard = OmegaConf.select(cfg, f"{key}._target_") == "pytorch_lightning.loggers.TensorBoardLogger"
+    return _make(cfg, key, Logger, **({"purge_step": purge_step} if is_tensorboard and purge_step else {}))
+
+
+def _make(cfg: DictConfig, key: str, kind: type[T], **extra: Any) -> T:
+    """The object of kind ``kind`` that ``cfg`` describes under ``key``."""
+    node = OmegaConf.select(cfg, key)
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        raise ConfigError(f"{key} names no class (_target_); choose an option of its group: {key}=…")
+    try:
+        made = instantiate(node, _convert_="all", **extra)
+    except InstantiationException as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, KeypointsError):
+            raise cause from error
+        raise ConfigError(f"{key}: {describe(cause)}") from error
+    if not isinstance(made, kind):
+        raise ConfigError(f"{key}: {node._target_} is no {kind.__name__}")
+    return made
+
+
+def _plain(cfg: DictConfig, key: str) -> dict[str, Any] | None:
+    """A part of the configuration as plain values, or ``None`` where there is nothing."""
+    node = cfg.get(key)
+    plain: Any = OmegaConf.to_container(node, resolve=True) if node is not None else None
+    return plain or None
+
+
+def _packages(config: Any) -> set[str]:
+    """The top-level packages of all targets in ``config``."""
+    if isinstance(config, Mapping):
+        own = {str(config["_target_"]).split(".")[0]} if "_target_" in config else set()
+        return own.union(*map(_packages, config.values()))
+    return set().union(*map(_packages, config)) if isinstance(config, list | tuple) else set()
+
+
+def _flat(cfg: DictConfig) -> dict[str, bool | int | float | str]:
+    """What HPARAMS compares: the run's values under dotted names."""
+    parts = {name: _plain(cfg, name) for name in ("model", "loss", "optimizer", "scheduler", "data")}
+    parts["trainer"] = {"max_epochs": cfg.trainer.max_epochs}
+    flat: dict[str, bool | int | float | str] = {"name": cfg.name, "seed": cfg.seed}
+
+    def visit(prefix: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for name, inner in value.items():
+                visit(f"{prefix}.{name}", inner)
+        elif value is not None and prefix != "data.root":
+            flat[prefix] = value if isinstance(value, bool | int | float | str) else str(value)
+
+    for name, part in parts.items():
+        visit(name, part)
+    return flat
