@@ -41,6 +41,21 @@ def _report(cfg: DictConfig) -> None:
     log.info("look at it: %s", report(cfg))
 
 
+def _evaluate(cfg: DictConfig) -> None:
+    from keypoints.evaluate import evaluate
+    from keypoints.reports.terminal import print_evaluation
+
+    done = evaluate(cfg)
+    print_evaluation(done.result)
+    log.info("look at it: %s", done.folder / "report.html")
+
+
+def _preview(cfg: DictConfig) -> None:
+    from keypoints.preview import preview
+
+    log.info("look at it: %s", preview(cfg))
+
+
 @dataclass(frozen=True)
 class Verb:
     """What a verb does.
@@ -60,7 +75,11 @@ class Verb:
 
 VERBS: Mapping[str, Verb] = {
     "train": Verb("train a model, or one for each value of a sweep", "train"),
+    "evaluate": Verb(
+        "measure a checkpoint on a split: metrics, figures, a page", "evaluate", _evaluate, "checkpoint"
+    ),
     "report": Verb("make the report of a run or a sweep again", "report", _report, "folder"),
+    "data preview": Verb("draw what the network really gets", "preview", _preview),
     "data synthesize": Verb("make up faces to try things out with", "synthesize", _synthesize),
 }
 
@@ -100,7 +119,7 @@ def _parser() -> argparse.ArgumentParser:
             continue
         if data is None:
             usage = f"keypoints {first} ACTION [key=value …]"
-            within = verbs.add_parser(first, help="make up faces, and more to come of data", usage=usage)
+            within = verbs.add_parser(first, help="look at data, make up faces", usage=usage)
             data = within.add_subparsers(dest="action", metavar="ACTION", required=True)
         data.add_parser(action, help=verb.what, add_help=False)
     return parser

@@ -9,7 +9,17 @@ from omegaconf import DictConfig, OmegaConf
 import keypoints
 
 PATH_KEYS = frozenset(
-    {"output", "resume", "folder", "paths.data", "paths.outputs", "data.root", "hydra.sweep.dir"}
+    {
+        "checkpoint",
+        "data.root",
+        "folder",
+        "hydra.sweep.dir",
+        "output",
+        "paths.data",
+        "paths.outputs",
+        "resume",
+        "root",
+    }
 )
 """Keys whose values are paths. Hydra's grammar would read commas, brackets and the like in them."""
 
