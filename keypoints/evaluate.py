@@ -4,7 +4,8 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,10 +21,21 @@ from keypoints import __version__
 from keypoints.building import make_data
 from keypoints.components import build
 from keypoints.datamodules.base import FaceDataModule, FaceDataset, mean_targets, pixels_of
+from keypoints.datasets.face import Face
 from keypoints.drawing import draw_face
 from keypoints.errors import CheckpointError, ConfigError, DataError
-from keypoints.geometry import FloatArray
-from keypoints.measure import Predictions, face_table, in_common, plain_batches, predict, score, tags_of
+from keypoints.geometry import ByteArray
+from keypoints.measure import (
+    BATCH,
+    Predictions,
+    constant_predictor,
+    face_table,
+    in_common,
+    plain_batches,
+    predict,
+    score,
+    tags_of,
+)
 from keypoints.metrics import NORMS, default_norm, evaluation_metrics, normalized_mean_error
 from keypoints.reports import error_figures, figures
 from keypoints.reports.evaluation import draw, draw_faces, write_report
@@ -46,6 +58,20 @@ class Evaluation(NamedTuple):
     """The contents of ``metrics.json``."""
 
 
+@dataclass(frozen=True)
+class _Case:
+    """What is evaluated, and how."""
+
+    cfg: DictConfig
+    name: str
+    folder: Path
+    task: Task
+    data: FaceDataModule
+    norm: str
+    mean: Tensor | None
+    """The mean of the training targets, (K, 2) ratios: the constant predictor, where there is one."""
+
+
 def evaluate(cfg: DictConfig) -> Evaluation:
     """Evaluate ``cfg.checkpoint`` on ``cfg.split``.
 
@@ -66,39 +92,35 @@ def evaluate(cfg: DictConfig) -> Evaluation:
     splits = data.read()
     if cfg.split not in splits:
         raise DataError(f"there is no split {cfg.split!r}; there is {', '.join(splits)}")
-    faces = splits[cfg.split]
-    canvas = unchanged() if cfg.stress else None
-    dataset = FaceDataset(faces, data.indices, task.crop, augmentation=canvas)
-    predictions = predict(task, track(list(plain_batches(dataset)), "predicting", transient=True))
-    mean = mean_targets(splits["train"], data.indices, task.crop) if splits.get("train") else None
-    constant = None if mean is None else _constant(task, dataset, mean)
-
+    faces, train = splits[cfg.split], splits.get("train")
+    mean = mean_targets(train, data.indices, task.crop) if train else None
     folder = Path(cfg.output) if cfg.output else _folder(run, path, cfg)
+    case = _Case(cfg, f"{run.name if run else path.stem}, {cfg.split}", folder, task, data, norm, mean)
+
+    dataset = FaceDataset(faces, data.indices, task.crop)
+    total = math.ceil(len(dataset) / BATCH)
+    predictions = predict(task, track(plain_batches(dataset), "predicting", total, transient=True))
+    constant = None if mean is None else predict(task, plain_batches(dataset), constant_predictor(mean))
     table = face_table(faces, predictions, norm, task.scheme.pair)
-    result = _result(cfg, task, norm, predictions, constant, table, data.words)
-    result = {"checkpoint": str(path), "data": type(data).__name__, **result}
-    name = f"{run.name if run else path.stem}, {cfg.split}"
-    errors = None if constant is None else _normalized(constant, norm, task)
+    result = {
+        "checkpoint": str(path),
+        "data": type(data).__name__,
+        **_result(case, predictions, constant, table),
+    }
+    errors = None if constant is None else normalized_mean_error(*constant, norm=norm, pair=task.scheme.pair)
+    lines = task.scheme.skeleton
     pictures = [
-        draw_faces(folder, name, table, cfg.faces, task.scheme.skeleton, data.words),
-        *draw(folder, name, table, result, task.scheme.skeleton, errors),
+        draw_faces(folder, case.name, table, cfg.faces, lines, data.words),
+        *draw(folder, case.name, table, result, lines, None if errors is None else errors.double().numpy()),
     ]
     if cfg.stress:
-        stressed = stress(
-            task,
-            dataset,
-            mean,
-            norm,
-            cfg.threshold,
-            lambda steps: track(list(steps), "stress"),  # type: ignore[arg-type,return-value]
-        )
-        write_whole(folder / "stress.csv", stressed.to_csv(index=False))
-        result["stress"] = tolerances(stressed)
-        pictures += _draw_stress(folder, name, stressed, norm, task, dataset)
+        said, drawn = _stress(case, _spread_over(faces, cfg.stress_faces))
+        result["stress"] = said
+        pictures += drawn
     write_whole(folder / "faces.csv", table.to_csv(index=False))
     write_whole(folder / "metrics.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
     command = "keypoints " + " ".join(sys.argv[1:])
-    write_report(folder / "report.html", f"Evaluation of {name}", result, pictures, command)
+    write_report(folder / "report.html", f"Evaluation of {case.name}", result, pictures, command)
     return Evaluation(folder, result)
 
 
@@ -148,33 +170,14 @@ def _folder(run: RunFolder | None, path: Path, cfg: DictConfig) -> Path:
     return run.path / "evaluations" / (str(cfg.split) if cfg.which == "best" else f"{cfg.split}-{cfg.which}")
 
 
-def _constant(task: Task, dataset: FaceDataset, mean: Tensor) -> Predictions:
-    """What the constant predictor predicts."""
-    return predict(task, plain_batches(dataset), lambda images: mean.expand(len(images), -1, -1))
-
-
-def _normalized(predictions: Predictions, norm: str, task: Task) -> FloatArray:
-    errors: FloatArray = (
-        normalized_mean_error(*predictions, norm=norm, pair=task.scheme.pair).double().numpy()
-    )
-    return errors
-
-
 def _result(
-    cfg: DictConfig,
-    task: Task,
-    norm: str,
-    predictions: Predictions,
-    constant: Predictions | None,
-    table: pd.DataFrame,
-    words: Mapping[str, Mapping[str, str]],
+    case: _Case, predictions: Predictions, constant: Predictions | None, table: pd.DataFrame
 ) -> dict[str, Any]:
     """All that is measured, as plain values."""
+    scheme, threshold, words = case.task.scheme, case.cfg.threshold, case.data.words
 
-    def measured(chosen: Predictions, points: Iterable[int] | None = None) -> dict[str, float | None]:
-        metrics = evaluation_metrics(
-            task.scheme, norm, cfg.threshold, None if points is None else list(points)
-        )
+    def measured(chosen: Predictions, points: Sequence[int] | None = None) -> dict[str, float | None]:
+        metrics = evaluation_metrics(scheme, case.norm, threshold, points)
         scores = score(metrics, chosen)
         return {name: value if math.isfinite(value) else None for name, value in scores.items()}
 
@@ -188,14 +191,14 @@ def _result(
             }
     metrics = measured(predictions)
     warning = predicts_the_mean(metrics["variance_ratio"] if metrics["variance_ratio"] is not None else 1.0)
-    parts = task.scheme.parts if len(task.scheme.parts) > 1 else {}
+    parts = scheme.parts if len(scheme.parts) > 1 else {}
     return {
         "version": __version__,
-        "scheme": task.scheme.name,
-        "split": cfg.split,
+        "scheme": scheme.name,
+        "split": case.cfg.split,
         "faces": len(table),
-        "norm": norm,
-        "threshold": cfg.threshold,
+        "norm": case.norm,
+        "threshold": threshold,
         "metrics": metrics,
         "constant": None if constant is None else measured(constant),
         "by_part": {name: measured(predictions, points) for name, points in parts.items()},
@@ -206,31 +209,48 @@ def _result(
     }
 
 
-def _draw_stress(
-    folder: Path, name: str, table: pd.DataFrame, norm: str, task: Task, dataset: FaceDataset
-) -> list[Picture]:
-    """Errors against the levels, and what one face looks like under them."""
+def _spread_over(faces: Sequence[Face], most: int) -> list[Face]:
+    """At most so many of the faces, spread over all of them."""
+    if not isinstance(most, int) or most < 1:
+        raise ConfigError(f"stress_faces is a whole number from 1 up, not {most!r}")
+    places = np.linspace(0, len(faces) - 1, min(most, len(faces))).round().astype(int)
+    return [faces[place] for place in places]
+
+
+def _stress(case: _Case, faces: Sequence[Face]) -> tuple[list[str], list[Picture]]:
+    """Measure, write and draw what spoils the model: sentences and figures."""
+    dataset = FaceDataset(faces, case.data.indices, case.task.crop, augmentation=unchanged())
+    table = stress(
+        case.task, dataset, case.mean, case.norm, case.cfg.threshold, lambda steps: track(steps, "stress")
+    )
+    write_whole(case.folder / "stress.csv", table.to_csv(index=False))
     curves = figures.save(
-        error_figures.under_stress(table, NORMS[norm], f"{name}: what spoils it"), folder / "stress.png"
+        error_figures.under_stress(table, NORMS[case.norm], f"{case.name}: what spoils it"),
+        case.folder / "stress.png",
     )
-    rows = {}
-    for kind, about in STRESSES.items():
-        pictures = []
-        for level in sorted(about.levels, reverse=about.levels[0] == max(about.levels)):
-            sample = dataset.augmented_by(changes(kind, level)[0])[0, len(dataset) // 2]
-            batch = default_collate([sample])
-            with torch.inference_mode():
-                found = task(batch.images.to(task.device)).cpu()[0].numpy()
-            drawn = draw_face(pixels_of(batch)[0], truth=sample.targets.numpy(), prediction=found)
-            pictures.append((f"{level:g}", drawn))
-        rows[about.title] = pictures
     examples = figures.save(
-        error_figures.stressed_faces(rows, f"{name}: one face, green: truth, red: prediction"),
-        folder / "stressed_faces.png",
+        error_figures.stressed_faces(
+            {kind.title: _stressed(case.task, dataset, name) for name, kind in STRESSES.items()},
+            f"{case.name}: one face, green: truth, red: prediction",
+        ),
+        case.folder / "stressed_faces.png",
     )
-    return [
+    return tolerances(table), [
         Picture(
             curves, "What spoils it", "Errors on all faces against how much worse the pictures are made."
         ),
         Picture(examples, "One face under stress", "The network's input at each level."),
     ]
+
+
+def _stressed(task: Task, dataset: FaceDataset, name: str) -> list[tuple[str, ByteArray]]:
+    """One face at each level of a stress, with truth and prediction, and the level."""
+    levels = STRESSES[name].levels
+    pictures = []
+    for level in sorted(levels, reverse=levels[0] == max(levels)):
+        batch = default_collate([dataset.augmented_by(changes(name, level)[0])[0, len(dataset) // 2]])
+        with torch.inference_mode():
+            found = task(batch.images).numpy()
+        drawn = draw_face(pixels_of(batch)[0], truth=batch.targets[0].numpy(), prediction=found[0])
+        pictures.append((f"{level:g}", drawn))
+    return pictures

@@ -17,7 +17,8 @@ from keypoints.geometry import FloatArray
 from keypoints.metrics import normalized_mean_error
 from keypoints.tasks.base import Task
 
-_BATCH = 64
+BATCH = 64
+"""Faces that are predicted at once."""
 
 
 class Predictions(NamedTuple):
@@ -37,8 +38,8 @@ class Predictions(NamedTuple):
 
 def plain_batches(dataset: FaceDataset) -> Iterator[Batch]:
     """All faces in their own order, not augmented."""
-    for start in range(0, len(dataset), _BATCH):
-        yield whole(dataset, range(start, min(start + _BATCH, len(dataset))))
+    for start in range(0, len(dataset), BATCH):
+        yield whole(dataset, range(start, min(start + BATCH, len(dataset))))
 
 
 def predict(
@@ -53,6 +54,11 @@ def predict(
             truth.append(task.to_photo(batch.targets, batch))
             sizes.append(batch.photo_sizes)
     return Predictions(torch.cat(found), torch.cat(truth), torch.cat(sizes))
+
+
+def constant_predictor(mean: Tensor) -> Callable[[Tensor], Tensor]:
+    """What :func:`predict` takes in a task's place to give everyone the ``mean``, (K, 2) ratios."""
+    return lambda images: mean.expand(len(images), -1, -1)
 
 
 def score(metrics: MetricCollection, predictions: Predictions) -> dict[str, float]:

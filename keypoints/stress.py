@@ -4,7 +4,7 @@ Each picture is changed on the canvas round the input, by the routine that augme
 so the exact map back to the photo is known and errors stay in its pixels.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +16,13 @@ from torch.utils.data import default_collate
 from keypoints.augmentation import Augmentation
 from keypoints.datamodules.base import Batch, FaceDataset
 from keypoints.errors import ConfigError
-from keypoints.measure import predict, score
+from keypoints.measure import BATCH, constant_predictor, predict, score
 from keypoints.metrics import evaluation_metrics
 from keypoints.tasks.base import Task
 from keypoints.transforms import LowResolution
 
 CONTEXT = 2.4
 """Sides of the canvas over sides of the input: so much of the photo is there for worse boxes."""
-_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def stress(
     mean: Tensor | None,
     norm: str,
     threshold: float,
-    progress: Callable[[Sequence[tuple[str, float]]], Sequence[tuple[str, float]]] = lambda steps: steps,
+    progress: Callable[[Sequence[tuple[str, float]]], Iterable[tuple[str, float]]] = iter,
 ) -> pd.DataFrame:
     """The metrics of ``task`` under each stress, and the constant predictor's.
 
@@ -123,7 +122,7 @@ def stress(
             batches = list(_changed(dataset, change))
             found = score(metrics, predict(task, batches))
             if mean is not None:
-                constant = predict(task, batches, lambda images: mean.expand(len(images), -1, -1))
+                constant = predict(task, batches, constant_predictor(mean))
                 found["constant_nme"] = score(metrics, constant)["nme"]
             for metric, value in found.items():
                 scores.setdefault(metric, []).append(value)
@@ -148,8 +147,8 @@ def changes(name: str, level: float) -> list[Augmentation]:
 def _changed(dataset: FaceDataset, change: Augmentation) -> Iterator[Batch]:
     """All faces under ``change``, in batches."""
     changed = dataset.augmented_by(change)
-    for start in range(0, len(changed), _BATCH):
-        samples = [changed[0, index] for index in range(start, min(start + _BATCH, len(changed)))]
+    for start in range(0, len(changed), BATCH):
+        samples = [changed[0, index] for index in range(start, min(start + BATCH, len(changed)))]
         batch: Batch = default_collate(samples)
         if bool(batch.to_photo.isnan().any()):
             raise ConfigError("a stress has to leave an exact map back to the photo, and this one does not")

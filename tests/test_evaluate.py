@@ -203,12 +203,14 @@ def test_a_checkpoint_that_cannot_be_used_is_one_line_and_a_failure(
         (["norm=eyes"], ConfigError, "pair, box, diagonal"),
         (["threshold=0"], ConfigError, "positive ratio"),
         (["which=first"], ConfigError, "best or last"),
+        (["stress=true", "stress_faces=0"], ConfigError, "whole number from 1 up"),
         (["root=nowhere"], DataError, "nowhere: no such folder"),
     ],
 )
-def test_values_that_cannot_be_used_are_refused(full_face, overrides, error, says):
+def test_values_that_cannot_be_used_are_refused(full_face, tmp_path, overrides, error, says):
+    checkpoint = [f"checkpoint={full_face}", f"output={tmp_path}"] if overrides else []
     with pytest.raises(error, match=says):
-        of(*([f"checkpoint={full_face}"] if overrides else []), *overrides)
+        of(*checkpoint, *overrides)
 
 
 def test_a_checkpoint_of_another_scheme_says_what_both_have(full_face, made_up_imm, tmp_path):
