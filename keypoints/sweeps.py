@@ -32,6 +32,16 @@ class SweepFolder:
     path: Path
 
     @property
+    def name(self) -> str:
+        """What titles call the sweep: what its runs are called, and what varies or where it lies."""
+        kind = self.path.parent.name
+        runs = self.runs()
+        given = runs[0].setting("name")
+        if given is None or kind.startswith(str(given)):
+            return kind
+        return f"{given}, {self.path.name}"
+
+    @property
     def manifest(self) -> Path:
         """Hydra's record of what was asked for."""
         return self.path / SWEEP_FILE

@@ -55,3 +55,11 @@ def test_a_folder_without_runs_says_so(tmp_path):
 def test_seeds_alone_are_one_setting_each_by_name(tmp_path):
     write_run(tmp_path / "seed-0")
     assert list(SweepFolder(tmp_path).table()["setting"]) == ["seed-0"]
+
+
+def test_titles_name_the_experiment_wherever_the_sweep_lies(tmp_path):
+    for folder in (tmp_path / "nose_tip-learning_rate" / "now", tmp_path / "elsewhere" / "first"):
+        write_run(folder / "lr-0.1")
+        (folder / "lr-0.1" / "config.yaml").write_text("name: nose_tip")
+    assert SweepFolder(tmp_path / "nose_tip-learning_rate" / "now").name == "nose_tip-learning_rate"
+    assert SweepFolder(tmp_path / "elsewhere" / "first").name == "nose_tip, first"

@@ -38,7 +38,7 @@ def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
     runs = {run.path.name: run for run in sweep.runs()}
     histories = _histories(runs)
     finished = table[table["status"] == "finished"]
-    name = sweep.path.parent.name
+    name = sweep.name
     pictures = []
     if histories:
         groups = dict(zip(table["run"], table["setting"], strict=True))
@@ -223,9 +223,7 @@ def _side_by_side(sweep: SweepFolder, runs: Mapping[str, RunFolder], finished: p
     for label, places in (("Good", ranked[:count]), ("Bad", ranked[::-1][:count])):
         rows = {name: drawn_faces(table.iloc[places]) for name, table in tables.items()}
         path = sweep.path / f"{label.lower()}_faces.png"
-        figures.save(
-            figures.faces(rows, lines, f"{sweep.path.parent.name}: the same {label.lower()} faces"), path
-        )
+        figures.save(figures.faces(rows, lines, f"{sweep.name}: the same {label.lower()} faces"), path)
         which = "smallest" if label == "Good" else "largest"
         caption = f"The faces with the {which} error, mean over these runs; best epochs."
         pictures.append(Picture(path, f"{label} faces, run by run", caption))
