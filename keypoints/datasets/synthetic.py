@@ -17,6 +17,7 @@ from PIL import Image
 
 from keypoints import geometry
 from keypoints.datasets.dlib_xml import Entry, format_dlib_xml
+from keypoints.datasets.folders import IBUG_FOLDER, IMM_FOLDER
 from keypoints.datasets.imm import VIEWS, format_asf
 from keypoints.datasets.portrait import SIZE, Head, Person, Pose, portrait
 from keypoints.errors import ConfigError
@@ -27,8 +28,6 @@ T = TypeVar("T")
 Box = tuple[int, int, int, int]
 """Left, top, width, height."""
 
-IMM_FOLDER = "imm_face_db"
-IBUG_FOLDER = "ibug_300W_large_face_landmark_dataset"
 _QUALITY = 92
 
 
