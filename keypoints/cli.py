@@ -44,6 +44,13 @@ def _verify(cfg: DictConfig) -> None:
         raise DataError(f"{found.root}: wrong entries: {found.wrong}, see above")
 
 
+def _shrink(cfg: DictConfig) -> None:
+    from keypoints.shrink import shrink
+
+    copy = shrink(cfg)
+    log.info("%s: %d pictures, side %d, %.1f MB", copy.root, copy.pictures, copy.side, copy.megabytes)
+
+
 def _report(cfg: DictConfig) -> None:
     from keypoints.report import report
 
@@ -71,6 +78,7 @@ VERBS: Mapping[str, Verb] = {
     "train": Verb("train a model, or one for each value of a sweep", "train"),
     "report": Verb("make the report of a run or a sweep again", "report", _report, "folder"),
     "data synthesize": Verb("make up faces to try things out with", "synthesize", _synthesize),
+    "data shrink": Verb("make a compact copy of a data set", "shrink", _shrink, "dataset"),
     "data verify": Verb(
         "look at every file of a data set: is it all there and usable", "verify", _verify, "dataset"
     ),

@@ -209,14 +209,9 @@ def _check_lists(
                     str(path), "is the mirror image of a picture that is not in its list", wrong=False
                 )
                 continue
-            size, other = seen[path], seen[original.photo.path]
-            if isinstance(size, Seen) and isinstance(other, Seen):
-                if size.size != other.size:
-                    texts.append(
-                        f"is not of the size of {original.photo.path.name}, whose mirror image it is"
-                    )
-                else:
-                    texts += check_twin(original, face, size.size[0])
+            own, other = seen[path], seen[original.photo.path]
+            if isinstance(own, Seen) and isinstance(other, Seen):
+                texts += check_twin(original, face, other.size, own.size)
         yield from (Finding(str(path), text) for text in texts)
 
 

@@ -96,8 +96,12 @@ def _overlap(box: Box, points: FloatArray) -> float:
     return float(common / (sides.prod() + (high - low).prod() - common))
 
 
-def check_twin(face: Face, twin: Face, width: int) -> Iterator[str]:
-    """What is wrong with ``twin`` as the mirror image of ``face``, a 300-W face in a picture of ``width``."""
+def check_twin(face: Face, twin: Face, size: tuple[int, int], twin_size: tuple[int, int]) -> Iterator[str]:
+    """What is wrong with ``twin`` as the mirror image of a 300-W face, given their pictures' sizes."""
+    width = size[0]
+    if np.abs(np.subtract(size, twin_size)).max() > _ROUNDING:
+        yield f"is not of the size of {face.photo.path.name}, whose mirror image it is"
+        return
     if face.box is not None and twin.box is not None:
         left = width - face.box.width - face.box.left
         expected = (left, face.box.top, face.box.width, face.box.height)

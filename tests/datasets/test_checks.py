@@ -59,11 +59,18 @@ def test_a_mirror_image_mirrors_box_and_points():
     points = wild_points(0)
     mirrored = points[list(IBUG68.flip)] * (-1, 1) + (199, 0)
     twin = face_of(Box(60, 40, 80, 70), mirrored)
-    assert not list(check_twin(face_of(points=points), twin, 200))
+    assert not list(check_twin(face_of(points=points), twin, SIZE, SIZE))
     forgotten = face_of(Box(60, 40, 80, 70), points * (-1, 1) + (199, 0))  # not permuted
-    assert "px off the mirrored points" in next(check_twin(face_of(points=points), forgotten, 200))
+    assert "px off the mirrored points" in next(check_twin(face_of(points=points), forgotten, SIZE, SIZE))
     moved = face_of(Box(57, 40, 80, 70))
-    assert "does not mirror that of face.jpg" in next(check_twin(face_of(), moved, 200))
+    assert "does not mirror that of face.jpg" in next(check_twin(face_of(), moved, SIZE, SIZE))
+
+
+def test_a_mirror_image_is_of_its_originals_size():
+    assert not list(check_twin(face_of(), face_of(), SIZE, (201, 160)))  # boxes of a copy are rounded
+    assert list(check_twin(face_of(), face_of(), SIZE, (160, 200))) == [
+        "is not of the size of face.jpg, whose mirror image it is"
+    ]
 
 
 def test_a_list_has_the_points_of_the_pts_file_rounded():
