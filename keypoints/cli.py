@@ -18,7 +18,7 @@ from omegaconf import DictConfig, open_dict
 
 from keypoints import __version__
 from keypoints.configuration import conf_dir, is_given, quote_paths, register, varied_by_hand
-from keypoints.errors import ConfigError, KeypointsError, one_line
+from keypoints.errors import ConfigError, DataError, KeypointsError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,23 @@ def _synthesize(cfg: DictConfig) -> None:
 
     folder = synthesize(cfg)
     log.info("the made-up faces are in %s: train on them with paths.data=%s", folder, folder)
+
+
+def _verify(cfg: DictConfig) -> None:
+    from keypoints.reports.findings import print_findings
+    from keypoints.verify import verify
+
+    found = verify(cfg)
+    print_findings(*found)
+    if found.wrong:
+        raise DataError(f"{found.root}: wrong entries: {found.wrong}, see above")
+
+
+def _shrink(cfg: DictConfig) -> None:
+    from keypoints.shrink import shrink
+
+    copy = shrink(cfg)
+    log.info("%s: %d pictures, side %d, %.1f MB", copy.root, copy.pictures, copy.side, copy.megabytes)
 
 
 def _report(cfg: DictConfig) -> None:
@@ -62,6 +79,10 @@ VERBS: Mapping[str, Verb] = {
     "train": Verb("train a model, or one for each value of a sweep", "train"),
     "report": Verb("make the report of a run or a sweep again", "report", _report, "folder"),
     "data synthesize": Verb("make up faces to try things out with", "synthesize", _synthesize),
+    "data shrink": Verb("make a compact copy of a data set", "shrink", _shrink, "dataset"),
+    "data verify": Verb(
+        "look at every file of a data set: is it all there and usable", "verify", _verify, "dataset"
+    ),
 }
 
 
@@ -100,7 +121,9 @@ def _parser() -> argparse.ArgumentParser:
             continue
         if data is None:
             usage = f"keypoints {first} ACTION [key=value …]"
-            within = verbs.add_parser(first, help="make up faces, and more to come of data", usage=usage)
+            within = verbs.add_parser(
+                first, help="make up faces, verify a data set, or shrink it", usage=usage
+            )
             data = within.add_subparsers(dest="action", metavar="ACTION", required=True)
         data.add_parser(action, help=verb.what, add_help=False)
     return parser
@@ -235,7 +258,6 @@ def _in_sweep(folder: Path) -> bool:
 
 def _end_sweep(folder: Path) -> int:
     """Write and print the summary of a sweep; gives how many of its runs did not finish."""
-    from keypoints.errors import DataError
     from keypoints.reports.sweep import report_sweep
     from keypoints.reports.terminal import print_sweep
     from keypoints.sweeps import SweepFolder

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 import keypoints
 
 PATH_KEYS = frozenset(
-    {"output", "resume", "folder", "paths.data", "paths.outputs", "data.root", "hydra.sweep.dir"}
+    {"output", "resume", "folder", "root", "paths.data", "paths.outputs", "data.root", "hydra.sweep.dir"}
 )
 """Keys whose values are paths. Hydra's grammar would read commas, brackets and the like in them."""
 

@@ -14,7 +14,7 @@ FLOORS = [
     {"measure"},
     {"callbacks", "reports"},
     {"building"},
-    {"train", "evaluate", "preview", "report", "synthesize"},
+    {"train", "evaluate", "preview", "report", "synthesize", "verify", "shrink"},
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

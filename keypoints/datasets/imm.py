@@ -53,10 +53,15 @@ def read_imm(root: Path) -> list[Face]:
     annotations = sorted(root.glob("*.asf"))
     if not annotations:
         raise DataError(f"{root}: holds no .asf file; the IMM Face Database has 240 ({SOURCE})")
-    return sorted(map(_read_face, annotations), key=lambda face: (int(face.group), face.name))
+    return sorted(map(read_imm_face, annotations), key=lambda face: (int(face.group), face.name))
 
 
-def _read_face(path: Path) -> Face:
+def read_imm_face(path: Path) -> Face:
+    """The face of one ``.asf`` file, with the picture beside it.
+
+    Raises:
+        DataError: as :func:`read_imm`.
+    """
     name = _NAME.fullmatch(path.stem)
     if name is None:
         raise DataError(f"{path}: the name is not of the form NN-Vm.asf or NN-Vf.asf")
