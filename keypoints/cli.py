@@ -40,6 +40,12 @@ def _report(cfg: DictConfig) -> None:
     log.info("look at it: %s", report(cfg))
 
 
+def _convert(cfg: DictConfig) -> None:
+    from keypoints.convert import convert
+
+    convert(cfg)
+
+
 @dataclass(frozen=True)
 class Verb:
     """What a verb does.
@@ -61,6 +67,7 @@ VERBS: Mapping[str, Verb] = {
     "train": Verb("train a model, or one for each value of a sweep", "train"),
     "report": Verb("make the report of a run or a sweep again", "report", _report, "folder"),
     "data synthesize": Verb("make up faces to try things out with", "synthesize", _synthesize),
+    "data convert": Verb("write a list of labelled photos in another format", "convert", _convert),
 }
 
 
@@ -99,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
             continue
         if data is None:
             usage = f"keypoints {first} ACTION [key=value …]"
-            within = verbs.add_parser(first, help="make up faces, and more to come of data", usage=usage)
+            within = verbs.add_parser(first, help="make up, fetch and convert faces", usage=usage)
             data = within.add_subparsers(dest="action", metavar="ACTION", required=True)
         data.add_parser(action, help=verb.what, add_help=False)
     return parser

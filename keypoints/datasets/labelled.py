@@ -30,14 +30,14 @@ class Format:
         recognises: whether a file that begins so is one.
         read: put a list's faces into the :class:`Reading`.
         write: the text for faces, the names of their photos, and their scheme.
-        has_tags: whether it has a place for groups and tags.
+        loses: what of a face it has no place for, as a sentence.
     """
 
     what: str
     recognises: Callable[[str], bool]
     read: Callable[[Reading], None] | None = None
     write: Callable[[Sequence[Face], Sequence[str], LandmarkScheme | None], str] | None = None
-    has_tags: bool = True
+    loses: str = ""
 
 
 FORMATS: Mapping[str, Format] = {
@@ -49,7 +49,7 @@ FORMATS: Mapping[str, Format] = {
         hrnet.recognises,
         hrnet.read,
         hrnet.write,
-        has_tags=False,
+        loses="groups and tags are left out, and a box becomes the square of its longer side",
     ),
     "coco": Format("COCO's keypoints (JSON)", coco.recognises, coco.read, coco.write),
 }

@@ -87,7 +87,7 @@ def test_a_whole_scheme_goes_through_every_format(photos):
         write_labelled([face(photos, points, Box(3, 4, 20, 20))], photos / "list", name, scheme=IBUG68)
         (back,) = read_labelled(photos / "list", scheme=IBUG68).faces
         np.testing.assert_array_equal(back.landmarks(), points)
-        with pytest.raises(DataError, match="list: .*has 68 points, not the 58 of imm58"):
+        with pytest.raises(DataError, match=r"list: .*has 68 points, not the 58 of imm58"):
             read_labelled(photos / "list", scheme=IMM58)
 
 
