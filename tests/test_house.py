@@ -8,7 +8,7 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"errors"},
-    {"landmarks", "geometry", "components", "configuration", "runs"},
+    {"landmarks", "geometry", "components", "configuration", "runs", "archives"},
     {"datasets", "models", "losses", "metrics", "drawing", "sweeps"},
     {"datamodules", "tasks"},
     {"measure"},
