@@ -8,7 +8,7 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"errors"},
-    {"landmarks", "geometry", "components", "configuration", "runs", "archives"},
+    {"landmarks", "geometry", "components", "configuration", "runs", "archives", "fetch"},
     {"datasets", "models", "losses", "metrics", "drawing", "sweeps"},
     {"datamodules", "tasks"},
     {"measure"},
