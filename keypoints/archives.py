@@ -47,6 +47,27 @@ class Limits:
             raise ValueError(f"holds more than {self.files:,} files and folders")
 
 
+def check_kind(archive: Path) -> None:
+    """See that a file begins as an archive that :func:`unpack` knows.
+
+    Raises:
+        DataError: if not.
+    """
+    try:
+        _kind(archive)
+    except (ValueError, OSError) as error:
+        raise DataError(f"{archive.name}: {one_line(error)}") from error
+
+
+def _kind(archive: Path) -> bytes:
+    with archive.open("rb") as file:
+        beginning = file.read(4)
+    for kind in (_GZIP, _ZIP):
+        if beginning.startswith(kind):
+            return kind
+    raise ValueError(f"is neither zip nor tar.gz: it begins with {beginning!r}")
+
+
 def unpack(archive: Path, folder: Path, limits: Limits) -> Iterator[str]:
     """Unpack ``archive`` into ``folder``, which is made; yields the name of each file or folder before it is.
 
@@ -58,14 +79,8 @@ def unpack(archive: Path, folder: Path, limits: Limits) -> Iterator[str]:
     """
     folder.mkdir(parents=True)
     try:
-        with archive.open("rb") as file:
-            beginning = file.read(4)
-        if beginning.startswith(_GZIP):
-            yield from _unpack_tar(archive, folder, limits)
-        elif beginning == _ZIP:
-            yield from _unpack_zip(archive, folder, limits)
-        else:
-            raise ValueError(f"is neither zip nor tar.gz: it begins with {beginning!r}")
+        unpack_kind = _unpack_zip if _kind(archive) == _ZIP else _unpack_tar
+        yield from unpack_kind(archive, folder, limits)
     except _BROKEN as error:
         raise DataError(f"{archive}: cannot be unpacked: {one_line(error)}") from error
     except OSError as error:

@@ -40,6 +40,12 @@ def _report(cfg: DictConfig) -> None:
     log.info("look at it: %s", report(cfg))
 
 
+def _download(cfg: DictConfig) -> None:
+    from keypoints.download import download
+
+    log.info("it is in %s", download(cfg))
+
+
 def _convert(cfg: DictConfig) -> None:
     from keypoints.convert import convert
 
@@ -67,6 +73,7 @@ VERBS: Mapping[str, Verb] = {
     "train": Verb("train a model, or one for each value of a sweep", "train"),
     "report": Verb("make the report of a run or a sweep again", "report", _report, "folder"),
     "data synthesize": Verb("make up faces to try things out with", "synthesize", _synthesize),
+    "data download": Verb("download a data set from its official place", "download", _download, "dataset"),
     "data convert": Verb("write a list of labelled photos in another format", "convert", _convert),
 }
 

@@ -6,7 +6,7 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,6 +100,7 @@ def fetch(
     *,
     most_bytes: int,
     sha256: str | None = None,
+    check: Callable[[Path], None] | None = None,
     patience: Patience | None = None,
 ) -> None:
     """Download ``target`` from the first of ``urls`` that has it.
@@ -112,15 +113,17 @@ def fetch(
         target: the file; its folder is there.
         most_bytes: a longer one is refused.
         sha256: what it has to sum up to, where that is known.
+        check: raises ``DataError`` if what came is something else, such as a page that says farewell.
         patience: how long to wait for the servers.
 
     Raises:
-        ConfigError: if an address is none.
+        ConfigError: if an address or the sum is none.
         DataError: if it cannot be had from any of them; the message says why.
     """
     for url in urls:
         if not url.lower().startswith(("http://", "https://")):
             raise ConfigError(f"url begins with http:// or https://, not as {url!r}")
+    _check_form(sha256)
     part = _Part(target)
     note = part.note()
     problems: list[str] = []
@@ -130,7 +133,7 @@ def fetch(
         try:
             with _kept(part):
                 _fetch_from(url, part, most_bytes, patience or Patience())
-            _check(part, url, sha256)
+            _check(part, url, sha256, check)
         except DataError as error:
             problems.append(str(error))
         else:
@@ -151,9 +154,11 @@ def _kept(part: _Part) -> Iterator[None]:
         raise
 
 
-def _check(part: _Part, url: str, sha256: str | None) -> None:
+def _check(part: _Part, url: str, sha256: str | None, check: Callable[[Path], None] | None) -> None:
     try:
         check_sum(part.path, sha256)
+        if check is not None:
+            check(part.path)
     except DataError as error:
         part.discard()  # going on with it would never end well
         raise DataError(f"{url}: {error}") from error
@@ -166,14 +171,18 @@ def check_sum(path: Path, sha256: str | None) -> None:
         ConfigError: if ``sha256`` is no such sum.
         DataError: if the file sums up to another.
     """
+    _check_form(sha256)
     if sha256 is None:
         return
-    if re.fullmatch("[0-9a-fA-F]{64}", sha256) is None:
-        raise ConfigError(f"sha256 is 64 hexadecimal digits, not {sha256!r}")
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256.lower():
         raise DataError(f"{path.name.removesuffix('.part')} has the sha256 {found}, not {sha256.lower()}")
+
+
+def _check_form(sha256: str | None) -> None:
+    if sha256 is not None and re.fullmatch("[0-9a-fA-F]{64}", sha256) is None:
+        raise ConfigError(f"sha256 is 64 hexadecimal digits, not {sha256!r}")
 
 
 def _fetch_from(url: str, part: _Part, most_bytes: int, patience: Patience) -> None:

@@ -13,7 +13,7 @@ FLOORS = [
     {"datamodules", "tasks"},
     {"measure"},
     {"callbacks", "reports"},
-    {"train", "report", "synthesize", "convert"},
+    {"train", "report", "synthesize", "convert", "download"},
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
