@@ -37,6 +37,8 @@ def call(*arguments, **how):
         (["train", "optimizer.speed=1"], 1, "error: .*'optimizer.speed'"),
         (["train", "model.net.kernel_sizes=[7"], 1, "error: "),
         (["report", "nowhere"], 1, "error: nowhere: no such folder"),
+        (["data", "convert", "source=no.csv", "format=coco", "output=x"], 1, "error: no.csv: cannot be read"),
+        (["data", "download", "wflw"], 1, "error: there is no data set 'wflw' .*imm, ibug300w"),
         (["train", "optimizer=adamant"], 1, "error: .*optimizer/adamant.*adam, adamw, sgd|adamw"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
