@@ -58,6 +58,25 @@ def _report(cfg: DictConfig) -> None:
     log.info("look at it: %s", report(cfg))
 
 
+def _download(cfg: DictConfig) -> None:
+    from keypoints.download import download
+    from keypoints.reports.findings import print_findings
+    from keypoints.verify import verify_folder
+
+    folder = download(cfg)
+    log.info("it is in %s", folder)
+    found = verify_folder(cfg.dataset, folder)
+    print_findings(*found)
+    if found.wrong:
+        log.warning("%s: wrong entries: %d, see above", folder, found.wrong)
+
+
+def _convert(cfg: DictConfig) -> None:
+    from keypoints.convert import convert
+
+    convert(cfg)
+
+
 @dataclass(frozen=True)
 class Verb:
     """What a verb does.
@@ -79,6 +98,8 @@ VERBS: Mapping[str, Verb] = {
     "train": Verb("train a model, or one for each value of a sweep", "train"),
     "report": Verb("make the report of a run or a sweep again", "report", _report, "folder"),
     "data synthesize": Verb("make up faces to try things out with", "synthesize", _synthesize),
+    "data download": Verb("download a data set from its official place", "download", _download, "dataset"),
+    "data convert": Verb("write a list of labelled photos in another format", "convert", _convert),
     "data shrink": Verb("make a compact copy of a data set", "shrink", _shrink, "dataset"),
     "data verify": Verb(
         "look at every file of a data set: is it all there and usable", "verify", _verify, "dataset"
@@ -122,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
         if data is None:
             usage = f"keypoints {first} ACTION [key=value …]"
             within = verbs.add_parser(
-                first, help="make up faces, verify a data set, or shrink it", usage=usage
+                first, help="make up, fetch, verify, shrink and convert faces", usage=usage
             )
             data = within.add_subparsers(dest="action", metavar="ACTION", required=True)
         data.add_parser(action, help=verb.what, add_help=False)

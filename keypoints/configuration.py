@@ -9,9 +9,21 @@ from omegaconf import DictConfig, OmegaConf
 import keypoints
 
 PATH_KEYS = frozenset(
-    {"output", "resume", "folder", "root", "paths.data", "paths.outputs", "data.root", "hydra.sweep.dir"}
+    {
+        "output",
+        "resume",
+        "folder",
+        "source",
+        "root",
+        "url",
+        "paths.data",
+        "paths.outputs",
+        "data.root",
+        "hydra.sweep.dir",
+    }
 )
-"""Keys whose values are paths. Hydra's grammar would read commas, brackets and the like in them."""
+"""Keys whose values are paths or addresses. Hydra's grammar would read commas, brackets and the like in
+them."""
 
 
 SEPARATOR = ";"

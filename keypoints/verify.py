@@ -61,8 +61,19 @@ def verify(cfg: DictConfig) -> Verification:
         ConfigError: if there is no such data set.
         DataError: if its folder is missing, or holds nothing of it.
     """
-    root = find_root(cfg.dataset, cfg.paths.data, cfg.root)
-    counts, findings = _verify_imm(root) if cfg.dataset == "imm" else _verify_ibug(root)
+    found = verify_folder(cfg.dataset, find_root(cfg.dataset, cfg.paths.data, cfg.root))
+    if cfg.output is not None:
+        _write(Path(cfg.output), found.findings)
+    return found
+
+
+def verify_folder(dataset: str, root: Path) -> Verification:
+    """Look at every file of ``dataset``, ``imm`` or ``ibug300w``, which lies in ``root``.
+
+    Raises:
+        DataError: if the folder holds nothing of it.
+    """
+    counts, findings = _verify_imm(root) if dataset == "imm" else _verify_ibug(root)
     findings = [found._replace(file=found.file.removeprefix(f"{root}/")) for found in dict.fromkeys(findings)]
     findings += [
         Finding(count.what, f"{count.found} instead of the {count.published} published", wrong=False)
@@ -70,8 +81,6 @@ def verify(cfg: DictConfig) -> Verification:
         if count.found != count.published
     ]
     findings.sort(key=lambda found: not found.wrong)
-    if cfg.output is not None:
-        _write(Path(cfg.output), findings)
     return Verification(root, counts, findings)
 
 

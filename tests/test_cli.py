@@ -39,6 +39,8 @@ def call(*arguments, **how):
         (["report", "nowhere"], 1, "error: nowhere: no such folder"),
         (["data", "verify", "imm", "root=a, [b]"], 1, r"error: a, \[b\]: no such folder; unpack http"),
         (["data", "shrink", "ibug300w"], 1, "error: say either side="),
+        (["data", "convert", "source=no.csv", "format=coco", "output=x"], 1, "error: no.csv: cannot be read"),
+        (["data", "download", "wflw"], 1, "error: there is no data set 'wflw' .*imm, ibug300w"),
         (["train", "optimizer=adamant"], 1, "error: .*optimizer/adamant.*adam, adamw, sgd|adamw"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

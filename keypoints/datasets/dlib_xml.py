@@ -37,18 +37,22 @@ class Entry(NamedTuple):
     """Width and height of the picture, where the list tells them."""
 
 
-def read_entries(path: Path, count: int) -> Iterator[Entry | DataError]:
+def read_entries(path: Path, count: int | None, root: Path | None = None) -> Iterator[Entry | DataError]:
     """The faces of the list ``path``, in its order, with ``count`` points each or none.
 
-    A face that is not what it should be, or whose picture is missing or lies outside the list's
+    A face that is not what it should be, or whose picture is missing or lies outside the pictures'
     folder, comes as the error in its place; the message names the list, and the image by number and
     file. Boxes marked ``ignore='1'`` are no faces. Pictures are not opened.
+
+    Args:
+        count: of the points; ``None`` takes as many as a face has.
+        root: the folder of the pictures; ``None`` is the list's own.
 
     Raises:
         DataError: if the list itself cannot be read: cut off, no XML, not dlib's, without an image,
             or with a document type, in which entities could be hidden.
     """
-    folder = path.parent.resolve()
+    folder = (path.parent if root is None else root).resolve()
     for number, image in enumerate(_images(path), start=1):
         where = f"{path}: image {number} ({image.get('file', 'no file')})"
         try:
@@ -95,7 +99,7 @@ def _file(folder: Path, image: Element, where: str) -> str:
     except (OSError, RuntimeError, ValueError) as error:  # too long a name, links in a circle
         raise DataError(f"{where}: no such name can be looked up ({one_line(error)})") from error
     if not inside:
-        raise DataError(f"{where}: lies outside the list's folder; only pictures below {folder} are read")
+        raise DataError(f"{where}: lies outside the pictures' folder; only pictures below {folder} are read")
     if not there:
         raise DataError(f"{where}: the picture is missing")
     return file
@@ -134,8 +138,10 @@ def _box(element: Element, where: str) -> Box:
         raise DataError(f"{where}: {error}") from error
 
 
-def _points(box: Element, count: int, where: str) -> FloatArray | None:
+def _points(box: Element, count: int | None, where: str) -> FloatArray | None:
     """The parts, by their names and not by their order; ``None`` if there are none."""
+    if count is None:
+        count = len(box.findall("part"))
     places = {f"{number:02}": number for number in range(count)}
     points: dict[int, tuple[float, float]] = {}
     for part in box.iterfind("part"):

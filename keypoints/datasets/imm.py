@@ -47,7 +47,7 @@ def read_imm(root: Path) -> list[Face]:
     """
     if not root.is_dir():
         raise DataError(
-            f"{root}: no such folder; unpack the IMM Face Database there ({SOURCE}), "
+            f"{root}: no such folder; get the IMM Face Database ({SOURCE}): keypoints data download imm, "
             "or say where it lies: KEYPOINTS_DATA=<folder that holds imm_face_db> or paths.data=<folder>"
         )
     annotations = sorted(root.glob("*.asf"))
