@@ -19,6 +19,11 @@ PATH_KEYS = frozenset(
         "paths.data",
         "paths.outputs",
         "data.root",
+        "data.train",
+        "data.val",
+        "checkpoint",
+        "list",
+        "check",
         "hydra.sweep.dir",
     }
 )
@@ -75,7 +80,7 @@ def quote_paths(arguments: Iterable[str]) -> list[str]:
 
 def _quote(argument: str) -> str:
     key, equals, value = argument.partition("=")
-    if not equals or key.lstrip("+") not in PATH_KEYS or not value or value[0] in "'\"":
+    if not equals or key.lstrip("+") not in PATH_KEYS or value in ("", "null") or value[0] in "'\"":
         return argument
     # In the grammar a backslash escapes a quote, and only runs of them before a quote are special.
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)

@@ -8,7 +8,7 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"errors"},
-    {"landmarks", "geometry", "components", "configuration", "runs", "archives", "fetch"},
+    {"landmarks", "geometry", "components", "configuration", "runs", "ranks", "archives", "fetch"},
     {"datasets", "models", "losses", "metrics", "drawing", "sweeps", "augmentation", "transforms"},
     {"datamodules", "tasks"},
     {"measure"},

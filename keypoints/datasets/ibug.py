@@ -7,6 +7,7 @@ database and results, Image and Vision Computing 47, 2016. For research only.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ PROTOCOL = {
 PICTURES = (".jpg", ".jpeg", ".png")
 
 _MIRROR = "_mirror"
+_ROUNDED = 1.0
+"""Pixels by which rounding moves a coordinate at most; .5 may go either way, and has been cut off too."""
 _FACE_OF_PHOTO = re.compile(r"(?P<photo>.*?\d)(_\d+)+")
 _OFFSET = (-0.045, -0.142)
 _SIZE = (1.048, 1.070)
@@ -123,6 +126,47 @@ def detector_box(points: FloatArray) -> Box:
     left, top = low + extent * _OFFSET
     width, height = extent * _SIZE
     return Box(float(left), float(top), float(width), float(height))
+
+
+def exact(face: Face) -> Face:
+    """The face with the points of the ``.pts`` file beside its picture, if its own are those rounded.
+
+    Lists have whole pixels; a face is annotated more finely than that.
+
+    Raises:
+        DataError: if the file is damaged.
+    """
+    path = face.photo.path.with_suffix(".pts")
+    if face.points is None or not path.is_file():
+        return face
+    points = read_pts(path)
+    same = points.shape == face.points.shape and np.abs(points - face.points).max() <= _ROUNDED
+    return replace(face, points=points) if same else face
+
+
+def read_annotated(root: Path, *, strict: bool = True) -> Reading:
+    """Every face below ``root`` that has points: of dlib's lists, and of ``.pts`` files in no list.
+
+    A list has the box that the detector saw; a face in none gets the one of :func:`detector_box`.
+
+    Args:
+        root: the folder of the lists, of ``afw``, ``helen`` and so on.
+        strict: ``False`` passes over what is not as it should be, and says why.
+
+    Raises:
+        DataError: if there is no such face, or, if ``strict``, one is not what it should be.
+    """
+    lists = [root / name for name in (TRAIN_LIST, TEST_LIST) if (root / name).is_file()]
+    readings = [read_dlib_xml(path, strict=strict) for path in lists]
+    known = {face.photo.path for reading in readings for face in reading.faces}
+    if not lists or any(root.rglob("*.pts")):
+        unlisted = read_ibug_folder(root, strict=strict)
+        faces = [face for face in unlisted.faces if face.photo.path not in known]
+        readings.append(Reading(faces, unlisted.skipped))
+    return Reading(
+        [exact(face) for reading in readings for face in reading.faces if face.points is not None],
+        [line for reading in readings for line in reading.skipped],
+    )
 
 
 class OfficialSplit(NamedTuple):
