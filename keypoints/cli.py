@@ -19,13 +19,22 @@ from omegaconf import DictConfig, open_dict
 from keypoints import __version__
 from keypoints.configuration import conf_dir, is_given, quote_paths, register, varied_by_hand
 from keypoints.errors import ConfigError, DataError, KeypointsError, one_line
+from keypoints.ranks import run_to_join
 
 log = logging.getLogger(__name__)
 
 DEBUG = "HYDRA_FULL_ERROR"
 """Set to 1, this environment variable shows the whole traceback of every error."""
 
+OBJECTIVE = "best/mse"
+"""The metric that a search makes small."""
+
+EXTRAS = {"launcher/joblib": "parallel", "launcher/submitit_slurm": "slurm", "sweeper/optuna": "search"}
+"""What brings the choices of Hydra's that a plain installation lacks."""
+
 Work = Callable[[DictConfig], None]
+Job = Callable[[DictConfig], float | None]
+"""What Hydra calls for each job; it gives a search's objective."""
 
 
 def _synthesize(cfg: DictConfig) -> None:
@@ -176,6 +185,11 @@ def _is_plain(argument: str) -> bool:
 
 def _train(arguments: list[str]) -> None:
     """One run or a multirun. A failed job does not stop the others."""
+    if (folder := run_to_join()) is not None:
+        from keypoints.train import take_part
+
+        take_part(folder)
+        return
     from keypoints.sweeps import RememberSweep
 
     resumed = any(argument.startswith("resume=") for argument in arguments)
@@ -183,29 +197,33 @@ def _train(arguments: list[str]) -> None:
         arguments = _resumed(arguments)
     command, failures = list(sys.argv), list[Exception]()
 
-    def job(cfg: DictConfig) -> None:
+    def job(cfg: DictConfig) -> float | None:
         from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        from keypoints.runs import RunFolder
 
         hydra = HydraConfig.get()
+        in_sweep = hydra.mode == RunMode.MULTIRUN
         with open_dict(cfg):
             cfg.output = hydra.runtime.output_dir  # a multirun gives each job a folder of its own
         try:
             left = _left(Path(cfg.output)) if resumed else "nothing"
             if left == "all":
-                return
+                return float(RunFolder(Path(cfg.output)).status()["metrics"][OBJECTIVE])
             from keypoints.train import resume, train
 
-            if left == "some":
-                resume(Path(cfg.output))
-                return
-            number = hydra.job.num if RememberSweep.started is not None else 0
             with _arguments(command):  # Lightning starts further processes with it
-                train(cfg, list(hydra.overrides.task), number)
+                if left == "some":
+                    return resume(Path(cfg.output)).get(OBJECTIVE)
+                number = hydra.job.num if in_sweep else 0
+                return train(cfg, list(hydra.overrides.task), number).get(OBJECTIVE)
         except Exception as error:  # its status.json says so too
             failures.append(error)
-            if RememberSweep.started is not None:
+            if in_sweep:
                 known = isinstance(error, KeypointsError)
                 log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
+            return None
 
     RememberSweep.started = None
     extra = [f"hydra.job.config.override_dirname.exclude_keys={_constant_keys(arguments)}"]
@@ -296,7 +314,7 @@ def _end_sweep(folder: Path) -> int:
     return failed
 
 
-def _hydra(program: str, config: str, job: Work, arguments: Sequence[str]) -> None:
+def _hydra(program: str, config: str, job: Job, arguments: Sequence[str]) -> None:
     """Compose the configuration and run ``job``, as ``hydra.main`` does."""
     import hydra
 
@@ -361,6 +379,9 @@ def _message(error: Exception) -> str:
         cause = error.__cause__
         if cause is not None and str(cause) not in text:
             text = f"{text} ({str(cause).splitlines()[0]})"
+        for choice, extra in EXTRAS.items():
+            if f"Could not find 'hydra/{choice}'" in text:
+                text = f"hydra/{choice} is not installed: pip install 'keypoints[{extra}]'"
     return one_line(Exception(text))
 
 

@@ -31,6 +31,9 @@ PATH_KEYS = frozenset(
 them."""
 
 
+_DRAWN = re.compile(r"-?\d+\.\d{9,}(e-?\d+)?")
+"""More digits than anyone types."""
+
 SEPARATOR = ";"
 """Between the overrides that Hydra joins for a job's name; lists have commas in them."""
 
@@ -40,6 +43,8 @@ def run_name(overrides: str, number: int) -> str:
 
     >>> run_name("model.net.kernel_sizes=[10,7,5];optimizer.lr=0.01", 3)
     'kernel-sizes-10-7-5--lr-0.01'
+    >>> run_name("optimizer.lr=0.00044303752452182633", 3)
+    'lr-0.000443'
     >>> run_name("", 3)
     '3'
     """
@@ -48,7 +53,14 @@ def run_name(overrides: str, number: int) -> str:
         return str(number)
     short = [key.rpartition(".")[2] for key, _ in pairs]
     keys = [last if short.count(last) == 1 else key for last, (key, _) in zip(short, pairs, strict=True)]
-    return "--".join(f"{_plain(key)}-{_plain(value)}" for key, (_, value) in zip(keys, pairs, strict=True))
+    return "--".join(
+        f"{_plain(key)}-{_plain(_short(value))}" for key, (_, value) in zip(keys, pairs, strict=True)
+    )
+
+
+def _short(value: str) -> str:
+    """A number that a search drew, to three digits; whatever else as it is."""
+    return f"{float(value):.3g}" if _DRAWN.fullmatch(value) else value
 
 
 def _plain(text: str) -> str:
@@ -64,6 +76,9 @@ def register() -> None:
     """Let the configuration use :func:`run_name` and :func:`sweep_name`."""
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
+
+
+register()  # also in the processes of a launcher, which import this and no more
 
 
 def conf_dir() -> Path:

@@ -407,7 +407,8 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     def _loader(self, split: str, batch_size: int, *, shuffle: bool) -> DataLoader[Batch]:
         dataset = self.dataset(split)
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        batch_size = even_batch_size(len(dataset), ranks, batch_size)
+        if not shuffle:
+            batch_size = even_batch_size(len(dataset), ranks, batch_size)
         sampler = EpochSampler(len(dataset), seed=self._seed, shuffle=shuffle, rank=rank, ranks=ranks)
         if self.trainer:  # of a resumed run, workers begin before Lightning has told the sampler its epoch
             sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from keypoints.errors import ConfigError, one_line
+from keypoints.models.layers import CoordinateLayer
 from keypoints.models.pretrained import is_blank
 
 _GREY = 0.5
@@ -186,7 +187,7 @@ def _say(net: nn.Module, out_features: int) -> None:
     place = max(i for i, (_, layer) in enumerate(modules) if isinstance(layer, nn.Linear | nn.Conv2d))
     name, last = modules[place]
     if isinstance(last, nn.Linear):
-        layer: nn.Linear | nn.Conv2d = nn.Linear(last.in_features, out_features)
+        layer: nn.Linear | nn.Conv2d = CoordinateLayer(last.in_features, out_features)
     else:
         assert isinstance(last, nn.Conv2d)
         layer = nn.Conv2d(last.in_channels, out_features, kernel_size=1)
