@@ -6,11 +6,12 @@ The map, from the ground up; imports run downwards only:
 ``landmarks``       what a point is called, how a face mirrors, how NME is normed
 ``geometry``        the one affine between a photo and a network's input
 ``datasets``        readers: files in, :class:`Face` out
+``augmentation``    albumentations, keypoint-aware, the same whatever the workers
 ``datamodules``     faces in, splits and batches out
 ``models``          plain networks
 ``tasks``           networks with a loss, metrics and an optimizer
 ``callbacks``       what is looked at while training
-``train``           one workflow a file: configuration in, result out
+``train`` …         one workflow a file: configuration in, result out
 ``cli``             ``keypoints VERB [overrides]``
 =================== ==============================================================
 
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from keypoints.augmentation import Augmentation
     from keypoints.components import configure
     from keypoints.datamodules.base import Batch, FaceDataModule
     from keypoints.datamodules.imm import IMMDataModule
@@ -32,11 +34,13 @@ if TYPE_CHECKING:
     from keypoints.geometry import Affine, Box, Crop
     from keypoints.landmarks import IBUG68, IMM58, LandmarkScheme
     from keypoints.models.convnet import ConvNet
+    from keypoints.models.integral import IntegralNet
     from keypoints.tasks.base import Task, load_task
     from keypoints.tasks.regression import RegressionTask
 
 _HOME = {
     "Affine": "geometry",
+    "Augmentation": "augmentation",
     "Batch": "datamodules.base",
     "Box": "geometry",
     "ConvNet": "models.convnet",
@@ -46,6 +50,7 @@ _HOME = {
     "IBUG68": "landmarks",
     "IMM58": "landmarks",
     "IMMDataModule": "datamodules.imm",
+    "IntegralNet": "models.integral",
     "KeypointsError": "errors",
     "LandmarkScheme": "landmarks",
     "RegressionTask": "tasks.regression",
@@ -58,6 +63,7 @@ __all__ = [
     "IBUG68",
     "IMM58",
     "Affine",
+    "Augmentation",
     "Batch",
     "Box",
     "ConvNet",
@@ -65,6 +71,7 @@ __all__ = [
     "Face",
     "FaceDataModule",
     "IMMDataModule",
+    "IntegralNet",
     "KeypointsError",
     "LandmarkScheme",
     "RegressionTask",

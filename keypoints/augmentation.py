@@ -4,12 +4,12 @@ To add a transform: name its class in YAML, under a name of your own,
 
 .. code-block:: yaml
 
-    # conf/augmentation/mine.yaml, or on the command line with +augmentation.transforms.haze…
+    # conf/augmentation/mine.yaml, or on the command line with +augmentation.transforms.blur…
     defaults:
       - rotate_shift
     transforms:
-      haze:
-        _target_: albumentations.RandomFog
+      blur:
+        _target_: albumentations.GaussianBlur
         p: 0.3
 
 What is drawn is a function of seed, epoch and index alone: neither workers, their persistence,

@@ -86,6 +86,21 @@ def _convert(cfg: DictConfig) -> None:
     convert(cfg)
 
 
+def _evaluate(cfg: DictConfig) -> None:
+    from keypoints.evaluate import evaluate
+    from keypoints.reports.terminal import print_evaluation
+
+    done = evaluate(cfg)
+    print_evaluation(done.result)
+    log.info("look at it: %s", done.folder / "report.html")
+
+
+def _preview(cfg: DictConfig) -> None:
+    from keypoints.preview import preview
+
+    log.info("look at it: %s", preview(cfg))
+
+
 @dataclass(frozen=True)
 class Verb:
     """What a verb does.
@@ -105,7 +120,11 @@ class Verb:
 
 VERBS: Mapping[str, Verb] = {
     "train": Verb("train a model, or one for each value of a sweep", "train"),
+    "evaluate": Verb(
+        "measure a checkpoint on a split: metrics, figures, a page", "evaluate", _evaluate, "checkpoint"
+    ),
     "report": Verb("make the report of a run or a sweep again", "report", _report, "folder"),
+    "data preview": Verb("draw what the network really gets", "preview", _preview),
     "data synthesize": Verb("make up faces to try things out with", "synthesize", _synthesize),
     "data download": Verb("download a data set from its official place", "download", _download, "dataset"),
     "data convert": Verb("write a list of labelled photos in another format", "convert", _convert),
@@ -152,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
         if data is None:
             usage = f"keypoints {first} ACTION [key=value …]"
             within = verbs.add_parser(
-                first, help="make up, fetch, verify, shrink and convert faces", usage=usage
+                first, help="make up, fetch, look at, verify, shrink and convert faces", usage=usage
             )
             data = within.add_subparsers(dest="action", metavar="ACTION", required=True)
         data.add_parser(action, help=verb.what, add_help=False)

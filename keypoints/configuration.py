@@ -10,21 +10,21 @@ import keypoints
 
 PATH_KEYS = frozenset(
     {
-        "output",
-        "resume",
-        "folder",
-        "source",
-        "root",
-        "url",
-        "paths.data",
-        "paths.outputs",
+        "check",
+        "checkpoint",
         "data.root",
         "data.train",
         "data.val",
-        "checkpoint",
-        "list",
-        "check",
+        "folder",
         "hydra.sweep.dir",
+        "list",
+        "output",
+        "paths.data",
+        "paths.outputs",
+        "resume",
+        "root",
+        "source",
+        "url",
     }
 )
 """Keys whose values are paths or addresses. Hydra's grammar would read commas, brackets and the like in

@@ -1,48 +1,114 @@
 """Face by face: what a task predicts, and how far off it is."""
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
+from torchmetrics import MetricCollection
 
-from keypoints.datamodules.base import FaceDataset, whole
+from keypoints.datamodules.base import Batch, FaceDataset, whole
+from keypoints.datasets.face import Face
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import FloatArray
+from keypoints.metrics import normalized_mean_error
 from keypoints.tasks.base import Task
 
-_BATCH = 64
+BATCH = 64
+"""Faces that are predicted at once."""
+
+
+class Predictions(NamedTuple):
+    """What was predicted for N faces, in pixels of their photos."""
+
+    predicted: Tensor
+    """(N, K, 2)"""
+    truth: Tensor
+    """(N, K, 2)"""
+    photo_sizes: Tensor
+    """(N, 2): width and height."""
+
+    def of(self, places: Sequence[int]) -> "Predictions":
+        """Those of some of the faces."""
+        return Predictions(*(field[list(places)] for field in self))
+
+
+def plain_batches(dataset: FaceDataset) -> Iterator[Batch]:
+    """All faces in their own order, not augmented."""
+    for start in range(0, len(dataset), BATCH):
+        yield whole(dataset, range(start, min(start + BATCH, len(dataset))))
+
+
+def predict(
+    task: Task, batches: Iterable[Batch], forward: Callable[[Tensor], Tensor] | None = None
+) -> Predictions:
+    """What ``task`` predicts, or ``forward`` in its place: images to (B, K, 2) ratios of the input."""
+    found, truth, sizes = [], [], []
+    with torch.inference_mode():
+        for batch in batches:
+            ratios = (forward or task)(batch.images.to(task.device)).cpu()
+            found.append(task.to_photo(ratios, batch))
+            truth.append(task.to_photo(batch.targets, batch))
+            sizes.append(batch.photo_sizes)
+    return Predictions(torch.cat(found), torch.cat(truth), torch.cat(sizes))
+
+
+def constant_predictor(mean: Tensor) -> Callable[[Tensor], Tensor]:
+    """What :func:`predict` takes in a task's place to give everyone the ``mean``, (K, 2) ratios."""
+    return lambda images: mean.expand(len(images), -1, -1)
+
+
+def score(metrics: MetricCollection, predictions: Predictions) -> dict[str, float]:
+    """What ``metrics`` say of ``predictions``."""
+    metrics.reset()
+    metrics.update(*predictions)
+    return {name: float(value) for name, value in metrics.compute().items()}
 
 
 def measure_faces(task: Task, dataset: FaceDataset) -> pd.DataFrame:
-    """A row a face, in the dataset's order.
+    """A row a face, in the dataset's order: see :func:`face_table`."""
+    return face_table(dataset.faces, predict(task, plain_batches(dataset)))
+
+
+def face_table(
+    faces: Sequence[Face],
+    predictions: Predictions,
+    norm: str | None = None,
+    pair: tuple[int, int] | None = None,
+) -> pd.DataFrame:
+    """A row a face.
 
     Columns: ``photo``, the file; a column a tag; ``mse`` in the course's units; ``mae_px``, the mean
     absolute error of a coordinate, and ``error_px``, the mean distance of a point, in pixels of the
-    photo; then ``truth_x0, truth_y0, …`` and ``predicted_x0, …`` in pixels of the photo.
+    photo; with a ``norm``, ``nme``; then ``truth_x0, truth_y0, …`` and ``predicted_x0, …`` in pixels
+    of the photo.
     """
-    truth, predicted, sizes = [], [], []
-    with torch.inference_mode():
-        for start in range(0, len(dataset), _BATCH):
-            batch = whole(dataset, range(start, min(start + _BATCH, len(dataset))))
-            ratios = task(batch.images.to(task.device)).cpu()
-            predicted.append(task.to_photo(ratios, batch).numpy())
-            truth.append(task.to_photo(batch.targets, batch).numpy())
-            sizes.append(batch.photo_sizes.numpy())
-    true, found = np.concatenate(truth).astype(np.float64), np.concatenate(predicted).astype(np.float64)
+    true, found = (points.numpy().astype(np.float64) for points in (predictions.truth, predictions.predicted))
     errors = found - true
+    tags = dict.fromkeys(tag for face in faces for tag in face.tags)
     columns = {
-        "photo": [str(face.photo.path) for face in dataset.faces],
-        **{tag: [face.tags.get(tag) for face in dataset.faces] for tag in dataset.faces[0].tags},
-        "mse": np.square(errors / np.concatenate(sizes)[:, None]).mean(axis=(1, 2)),
+        "photo": [str(face.photo.path) for face in faces],
+        **{tag: [face.tags.get(tag) for face in faces] for tag in tags},
+        "mse": np.square(errors / predictions.photo_sizes.numpy()[:, None]).mean(axis=(1, 2)),
         "mae_px": np.abs(errors).mean(axis=(1, 2)),
         "error_px": np.linalg.norm(errors, axis=2).mean(axis=1),
     }
+    if norm is not None:
+        columns["nme"] = normalized_mean_error(*predictions, norm=norm, pair=pair).numpy()
     for kind, points in (("truth", true), ("predicted", found)):
         for index in range(points.shape[1]):
             columns[f"{kind}_x{index}"] = points[:, index, 0]
             columns[f"{kind}_y{index}"] = points[:, index, 1]
     return pd.DataFrame(columns)
+
+
+def tags_of(faces: pd.DataFrame) -> list[str]:
+    """The names of the tags in such a table."""
+    names = [str(name) for name in faces.columns]
+    return names[1 : names.index("mse")]
 
 
 def points_of(faces: pd.DataFrame, kind: str) -> FloatArray:
@@ -51,7 +117,7 @@ def points_of(faces: pd.DataFrame, kind: str) -> FloatArray:
 
 
 def read_faces(path: Path) -> pd.DataFrame:
-    """A table of :func:`measure_faces` that was written as CSV.
+    """A table of :func:`face_table` that was written as CSV.
 
     Raises:
         DataError: if it is missing or is no such table.
@@ -63,3 +129,28 @@ def read_faces(path: Path) -> pd.DataFrame:
     if not {"photo", "error_px", "truth_x0", "predicted_x0"} <= set(faces):
         raise DataError(f"{path}: is no table of measured faces")
     return faces
+
+
+def in_common(faces: pd.DataFrame, words: Mapping[str, Mapping[str, str]], share: float = 0.25) -> list[str]:
+    """What the tags say of the worst ``share`` of the faces: sentences, the most telling first.
+
+    A tag's value is named where it stands at least half again as often among the worst as among
+    all, and for three faces or more.
+
+    Args:
+        faces: a table of :func:`face_table`.
+        words: what a tag's values mean, by tag.
+    """
+    count = max(1, round(share * len(faces)))
+    worst = faces.nlargest(count, "error_px")
+    found = []
+    for tag in tags_of(faces):
+        for value, times in worst[tag].value_counts().items():
+            in_all = int((faces[tag] == value).sum())
+            factor = (times / count) / (in_all / len(faces))
+            if times >= 3 and factor >= 1.5:
+                meaning = words.get(tag, {}).get(str(value))
+                name = f"{tag} {value} ({meaning})" if meaning else f"{tag} {value}"
+                text = f"{name}: {times} of the {count} worst faces, {in_all} of all {len(faces)}"
+                found.append((factor, text))
+    return [text for _, text in sorted(found, reverse=True)]

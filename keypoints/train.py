@@ -14,12 +14,12 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger
 
 from keypoints.building import make_data, make_task, make_trainer
-from keypoints.datamodules.base import FaceDataModule
+from keypoints.datamodules.base import FaceDataModule, whole
 from keypoints.errors import ConfigError, one_line
 from keypoints.measure import measure_faces
 from keypoints.models import pretrained
 from keypoints.ranks import is_first, others_join
-from keypoints.reports.run import draw_batch, report_run
+from keypoints.reports.run import draw_batch, draw_feature_maps, report_run
 from keypoints.runs import RunFolder, predicts_the_mean, write_whole
 from keypoints.tasks.base import Task, load_task, read_checkpoint
 
@@ -64,6 +64,7 @@ def train(
         metrics.update(summarise(run))
         best = load_task(run.best_checkpoint)
         write_whole(run.faces, measure_faces(best, data.dataset("val")).to_csv(index=False))
+        draw_feature_maps(run, whole(data.dataset("val"), [0]), best)
         _tell(run, metrics)
     report_run(run)
     return metrics

@@ -1,3 +1,5 @@
+import textwrap
+
 import albumentations
 import numpy as np
 import pytest
@@ -173,3 +175,18 @@ def test_a_user_adds_a_transform_in_yaml_or_on_the_command_line():
     )
     made = instantiate(cfg.augmentation, _convert_="all")
     assert [type(transform).__name__ for transform in made._transforms.values()] == ["Affine", "GaussianBlur"]
+
+
+def test_the_yaml_in_the_modules_docstring_works_as_it_stands(tmp_path):
+    import keypoints.augmentation as module
+
+    block = module.__doc__.partition(".. code-block:: yaml\n")[2].partition("\n\nWhat is drawn")[0]
+    mine = tmp_path / "augmentation" / "mine.yaml"
+    mine.parent.mkdir()
+    mine.write_text(textwrap.dedent(block))
+    from hydra import compose as hydra_compose
+    from hydra import initialize_config_dir
+
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = hydra_compose("train", [f"hydra.searchpath=[file://{tmp_path}]", "augmentation=mine"])
+    assert list(instantiate(cfg.augmentation, _convert_="all")._transforms) == ["move", "light", "blur"]

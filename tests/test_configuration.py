@@ -78,3 +78,16 @@ def test_the_data_root_comes_from_the_environment(monkeypatch):
     monkeypatch.delenv("KEYPOINTS_DATA")
     assert compose("train").data.root == "data/imm_face_db"
     assert compose("train", ["paths.data=/a, [b]"]).data.root == "/a, [b]/imm_face_db"
+
+
+def test_the_networks_of_depth_pooling_fit_the_full_face_input():
+    from keypoints.building import make_task
+    from keypoints.datamodules.imm import IMMDataModule
+
+    for network in ("five", "five-more-pooling", "six", "six-more-pooling"):
+        cfg = compose("train", ["experiment=full_face", "sweep=depth_pooling", f"network={network}"])
+        task = make_task(cfg, IMMDataModule("nowhere", width=cfg.data.width, height=cfg.data.height))
+        convolutions = [
+            name for name, _ in task.named_parameters() if "features" in name and "weight" in name
+        ]
+        assert len(convolutions) == 2 * {"five": 5, "six": 6}[network.partition("-")[0]]  # and their norms

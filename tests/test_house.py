@@ -11,7 +11,7 @@ FLOORS = [
     {"landmarks", "geometry", "components", "configuration", "runs", "ranks", "archives", "fetch"},
     {"datasets", "models", "losses", "metrics", "drawing", "sweeps", "augmentation", "transforms"},
     {"datamodules", "tasks"},
-    {"measure"},
+    {"measure", "stress"},
     {"callbacks", "reports"},
     {"building"},
     {"train", "evaluate", "preview", "report", "synthesize", "verify", "shrink", "convert", "download"},

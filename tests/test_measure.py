@@ -1,10 +1,21 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import DataError
-from keypoints.measure import measure_faces, points_of, read_faces
+from keypoints.measure import (
+    in_common,
+    measure_faces,
+    plain_batches,
+    points_of,
+    predict,
+    read_faces,
+    score,
+    tags_of,
+)
+from keypoints.metrics import evaluation_metrics
 from keypoints.tasks.regression import RegressionTask
 
 
@@ -53,3 +64,35 @@ def test_what_is_no_such_table_is_named(tmp_path, contents):
         path.write_text(contents)
     with pytest.raises(DataError, match=r"faces\.csv"):
         read_faces(path)
+
+
+def test_tags_are_the_columns_between_photo_and_errors(measured):
+    assert tags_of(measured[1]) == ["person", "view", "gender"]
+
+
+def test_metrics_of_all_faces_agree_with_the_rows(made_up_imm):
+    data = IMMDataModule(made_up_imm)
+    data.setup()
+    torch.manual_seed(0)
+    task = RegressionTask(data.scheme, data.crop).eval()
+    dataset = data.dataset("val")
+    scores = score(evaluation_metrics(task.scheme, "pair", 0.08), predict(task, plain_batches(dataset)))
+    rows = measure_faces(task, dataset)
+    assert scores["mse"] == pytest.approx(rows["mse"].mean(), rel=1e-4)
+    assert scores["mae_px"] == pytest.approx(rows["mae_px"].mean(), rel=1e-4)
+
+
+def test_what_the_worst_faces_have_in_common_is_said_where_it_is_more_than_chance():
+    faces = pd.DataFrame(
+        {
+            "photo": [f"{i}.jpg" for i in range(24)],
+            "person": [f"{i // 6:02}" for i in range(24)],
+            "view": [str(i % 6) for i in range(24)],
+            "mse": 0.0,
+            "error_px": [20.0 + i if i // 6 == 2 else float(i) / 10 for i in range(24)],
+        }
+    )
+    assert in_common(faces, {"person": {"02": "the bald one"}}) == [
+        "person 02 (the bald one): 6 of the 6 worst faces, 6 of all 24"
+    ]
+    assert in_common(faces.assign(error_px=[float(i * 7 % 24) for i in range(24)]), {}) == []

@@ -90,7 +90,12 @@ def test_tensorboard_has_everything_to_look_at(configured, tmp_path):
     train(configured())
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"images": 0}).Reload()
     tags = events.Tags()
-    assert set(tags["images"]) == {"training batch", "first-layer filters", "validation faces"}
+    assert set(tags["images"]) == {
+        "training batch",
+        "first-layer filters",
+        "first-layer feature maps",
+        "validation faces",
+    }
     assert {"loss/train", "loss/val", "lr-Adam", "val/mse", "val/mse_constant", "best/mse"} <= set(
         tags["scalars"]
     )

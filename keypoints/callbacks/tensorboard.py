@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
-from keypoints.datamodules.base import Batch
+from keypoints.datamodules.base import Batch, pixels_of
 from keypoints.drawing import contact_sheet, draw_face
 from keypoints.geometry import ByteArray
 from keypoints.landmarks import LandmarkScheme
@@ -33,15 +33,14 @@ def picture_of(
         predictions: (B, K, 2) ratios of the input.
         faces: at most this many are drawn.
     """
-    pixels = ((batch.images + 0.5) * 255).round().clamp(0, 255).byte().cpu().numpy()
     targets = batch.targets.cpu().numpy()
     drawn = [
         draw_face(
-            image[0] if len(image) == 1 else image.transpose(1, 2, 0),
+            image,
             truth=targets[place],
             prediction=None if predictions is None else predictions[place],
             skeleton=scheme.skeleton,
         )
-        for place, image in enumerate(pixels[:faces])
+        for place, image in enumerate(pixels_of(batch, faces))
     ]
     return contact_sheet(drawn)

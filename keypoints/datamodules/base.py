@@ -6,8 +6,9 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import pytorch_lightning as pl
@@ -19,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 from keypoints.augmentation import Augmentation
 from keypoints.datasets.face import Face
 from keypoints.errors import ConfigError, DataError
-from keypoints.geometry import Affine, ByteArray, Crop, FloatArray, pixels_to_ratio
+from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, pixels_to_ratio
 from keypoints.landmarks import LandmarkScheme
 from keypoints.ranks import is_first
 
@@ -46,6 +47,12 @@ class Batch(NamedTuple):
     """(B, 2) float32: the photos' width and height in pixels."""
     indices: Tensor
     """(B,) int64: which faces of the dataset these are."""
+
+
+def pixels_of(batch: Batch, most: int | None = None) -> list[ByteArray]:
+    """The batch's first images, no longer normalised: (H, W) grey or (H, W, 3) RGB each."""
+    planes = ((batch.images[:most] + 0.5) * 255).round().clamp(0, 255).byte().cpu().numpy()
+    return [image[0] if len(image) == 1 else image.transpose(1, 2, 0) for image in planes]
 
 
 class FaceDataset(Dataset[Batch]):
@@ -145,6 +152,12 @@ class FaceDataset(Dataset[Batch]):
         to_canvas = None if drawn.affine is None else self._affines[index].then(drawn.affine)
         return self._sample(index, drawn.pixels, points, to_canvas)
 
+    def augmented_by(self, augmentation: Augmentation) -> Self:
+        """The same faces, not read again, under another augmentation of the same context."""
+        other = copy(self)
+        other._augmentation = augmentation
+        return other
+
     def plain(self, index: int) -> Batch:
         """The sample of the face ``index``, not augmented."""
         return self._sample(index, self._canvas(index), self._points(index), self._affines[index])
@@ -190,6 +203,16 @@ _UNKNOWN = np.full((2, 3), np.nan)
 
 def _shift(across: float, down: float) -> Affine:
     return Affine(np.array([[1.0, 0.0, across], [0.0, 1.0, down]]))
+
+
+def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) -> Tensor:
+    """The mean of the faces' targets, (K, 2) ratios of the input: the constant predictor. Decodes nothing."""
+    ratios = []
+    for face in faces:
+        region = crop.region(face.photo.size, face.box)
+        points = Affine.between(region, Box.whole(crop.size))(face.landmarks()[list(landmarks)])
+        ratios.append(pixels_to_ratio(points, crop.size))
+    return torch.from_numpy(np.mean(ratios, axis=0)).float()
 
 
 def whole(dataset: FaceDataset, indices: Iterable[int] | None = None) -> Batch:
@@ -308,8 +331,8 @@ class FaceDataModule(pl.LightningDataModule, ABC):
                 "batch_size has to be 1 or more, num_workers and seed 0 or more; "
                 f"they are {batch_size}, {num_workers} and {seed}"
             )
-        self.indices = tuple(range(len(scheme))) if landmarks is None else scheme.indices(landmarks)
-        self.scheme = scheme if landmarks is None else scheme.select(landmarks)
+        self._all = scheme
+        self._select(landmarks)
         self.crop = crop
         self._batch_size = batch_size
         self._num_workers = num_workers
@@ -317,6 +340,32 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         self._augmentation = augmentation
         self._memory = int(memory_mb * 1e6)
         self._datasets: dict[str, FaceDataset] = {}
+
+    def _select(self, landmarks: str | None) -> None:
+        scheme = self._all
+        self.indices = tuple(range(len(scheme))) if landmarks is None else scheme.indices(landmarks)
+        self.scheme = scheme if landmarks is None else scheme.select(landmarks)
+
+    def adopt(self, scheme: LandmarkScheme, crop: Crop) -> None:
+        """Take over a checkpoint's landmarks and crop, before the faces are read.
+
+        Raises:
+            ConfigError: if the faces do not have these landmarks.
+        """
+        for landmarks in (None, *self._all.parts, *self._all.selections):
+            self._select(landmarks)
+            if self.scheme == scheme:
+                self.crop = crop
+                return
+        raise ConfigError(
+            f"the checkpoint predicts {scheme.name} ({len(scheme)} points), but these faces have "
+            f"{self._all.name} ({len(self._all)} points); choose other data: data=…"
+        )
+
+    @property
+    def words(self) -> Mapping[str, Mapping[str, str]]:
+        """What the values of the faces' tags mean, by tag, where they do not say it themselves."""
+        return {}
 
     @abstractmethod
     def read(self) -> Mapping[str, Sequence[Face]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from keypoints.augmentation import Augmentation
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datasets.face import Face
-from keypoints.datasets.imm import read_imm
+from keypoints.datasets.imm import VIEWS, read_imm
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
@@ -64,6 +64,11 @@ class IMMDataModule(FaceDataModule):
         self._root = Path(root)
         self._train_persons = train_persons
         self._fold = fold
+
+    @property
+    def words(self) -> Mapping[str, Mapping[str, str]]:
+        """What a view shows."""
+        return {"view": VIEWS}
 
     def read(self) -> Mapping[str, Sequence[Face]]:
         """The two splits, by person."""

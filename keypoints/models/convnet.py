@@ -10,8 +10,6 @@ from keypoints.models.layers import CoordinateLayer, normalization_layer
 class ConvNet(nn.Module):
     """Convolutions, each followed by normalisation, ReLU and max-pooling, then two linear layers.
 
-    Convolutions are not padded: each takes ``kernel_size - 1`` off width and height.
-
     Args:
         input_size: width and height of the images.
         in_channels: of the images.
@@ -23,6 +21,7 @@ class ConvNet(nn.Module):
         hidden: width of the first linear layer.
         normalization: after each convolution, ``"batch"``, ``"group"`` or ``"none"``. Without it
             five convolutions learn little more than the mean face.
+        padded: keep width and height in each convolution; else each takes ``kernel_size - 1`` off.
 
     Raises:
         ValueError: if the lists differ in length, a number is below 1, or a layer is larger than
@@ -39,6 +38,7 @@ class ConvNet(nn.Module):
         pooling: int | Sequence[int] = 2,
         hidden: int = 128,
         normalization: str = "none",
+        padded: bool = False,
     ) -> None:
         super().__init__()
         pools = [pooling] * len(kernel_sizes) if isinstance(pooling, int) else list(pooling)
@@ -52,15 +52,18 @@ class ConvNet(nn.Module):
         width, height = input_size
         layers: list[nn.Module] = []
         for place, (kernel, features, pool) in enumerate(zip(kernel_sizes, channels, pools, strict=True), 1):
-            if kernel > min(width, height) or pool > min(width, height) - kernel + 1:
+            lost = 0 if padded else kernel - 1
+            if kernel > min(width, height) or pool > min(width, height) - lost:
                 raise ValueError(
                     f"kernel_sizes={list(kernel_sizes)} with pooling={pools}: convolution {place} "
                     f"({kernel} × {kernel}, then {pool} × {pool}) is larger than the {width} × {height} "
                     "pixels that reach it; take smaller kernels, less pooling, or a larger input"
                 )
             normalized = normalization_layer(normalization, features)
-            layers += [nn.Conv2d(in_channels, features, kernel, bias=not normalized), *normalized, nn.ReLU()]
-            width, height = width - kernel + 1, height - kernel + 1
+            padding = "same" if padded else "valid"
+            convolution = nn.Conv2d(in_channels, features, kernel, padding=padding, bias=not normalized)
+            layers += [convolution, *normalized, nn.ReLU()]
+            width, height = width - lost, height - lost
             if pool > 1:
                 layers.append(nn.MaxPool2d(pool))
                 width, height = width // pool, height // pool

@@ -98,7 +98,7 @@ def soft_argmax(maps: Tensor, size: tuple[int, int], beyond: int = 0) -> Tensor:
     """The mean position of each map's softmax.
 
     Args:
-        maps: (B, K, h, w) logits.
+        maps: (B, K, h, w) logits; positions are taken in full precision, 16 bits would be pixels off.
         size: how many cells of the maps the picture is wide and high.
         beyond: cells by which the maps reach beyond each edge of the picture.
 
@@ -106,7 +106,7 @@ def soft_argmax(maps: Tensor, size: tuple[int, int], beyond: int = 0) -> Tensor:
         (B, K, 2) ratios of the picture, x and y; 0 and 1 are its edges.
     """
     height, width = maps.shape[-2:]
-    share = maps.flatten(2).softmax(-1).view_as(maps)
-    x = (torch.arange(width, device=maps.device, dtype=maps.dtype) + 0.5 - beyond) / size[0]
-    y = (torch.arange(height, device=maps.device, dtype=maps.dtype) + 0.5 - beyond) / size[1]
+    share = maps.flatten(2).float().softmax(-1).view(maps.shape)
+    x = (torch.arange(width, device=maps.device) + 0.5 - beyond) / size[0]
+    y = (torch.arange(height, device=maps.device) + 0.5 - beyond) / size[1]
     return torch.stack([(share.sum(-2) * x).sum(-1), (share.sum(-1) * y).sum(-1)], dim=-1)

@@ -30,7 +30,8 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -43,7 +44,7 @@ def loss_curves(history: pd.DataFrame, title: str, loss: str) -> Figure:
         loss: the loss's name, for the axis. Where the loss is not the MSE, that has its own axes.
     """
     own_mse = "val/mse" in history and not np.allclose(history["val/mse"], history["loss/val"], rtol=1e-3)
-    figure = _figure(8, 8 if own_mse else 4.8)
+    figure = new_figure(8, 8 if own_mse else 4.8)
     axes = figure.subplots(1 + own_mse, 1, squeeze=False, sharex=True)[:, 0]
     figure.suptitle(title)
     unit = f"{loss} ({'ratio² of the input' if loss == 'MSE' else 'ratios of the input'})"
@@ -71,7 +72,7 @@ def comparison(histories: Mapping[str, pd.DataFrame], groups: Mapping[str, str],
         histories: by the run's name.
         groups: the setting that a run shares with its other seeds: they share a colour.
     """
-    figure = _figure(10, 5.6)
+    figure = new_figure(10, 5.6)
     axes = figure.subplots()
     settings = list(dict.fromkeys(groups[name] for name in histories))
     colours = mpl.colormaps["tab10" if len(settings) <= 10 else "turbo"]
@@ -136,7 +137,7 @@ def filters(weight: FloatArray, title: str) -> Figure:
     planes = weight.mean(axis=1)
     columns = min(8, len(planes))
     rows = -(-len(planes) // columns)
-    figure = _figure(1.1 * columns + 1.2, 1.15 * rows + 0.6)
+    figure = new_figure(1.1 * columns + 1.2, 1.15 * rows + 0.6)
     grid = figure.subplots(rows, columns, squeeze=False)
     top = float(np.abs(planes).max()) or 1.0
     for place, axes in enumerate(grid.flat):
@@ -146,6 +147,32 @@ def filters(weight: FloatArray, title: str) -> Figure:
             axes.set_title(str(place), fontsize=8)
     colourbar = figure.colorbar(image, ax=grid, shrink=0.9)
     colourbar.set_label("weight" if weight.shape[1] == 1 else "weight, mean over input channels")
+    figure.suptitle(title)
+    return figure
+
+
+def feature_maps(image: ByteArray, maps: FloatArray, title: str) -> Figure:
+    """A face, and what each filter of the first layer makes of it, in standard deviations of its map.
+
+    Args:
+        image: (H, W) or (H, W, 3), as the network gets it.
+        maps: (filters, h, w).
+    """
+    columns = 4
+    rows = 1 + -(-len(maps) // columns)
+    height, width = maps.shape[1:]
+    figure = new_figure(2.5 * columns + 1.2, (2.5 * height / width + 0.25) * rows + 0.5)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    centred = maps - maps.mean(axis=(1, 2), keepdims=True)
+    scaled = centred / np.maximum(centred.std(axis=(1, 2), keepdims=True), 1e-9)
+    for axes in grid.flat:
+        axes.axis("off")
+    grid[0, 0].imshow(image, cmap="gray", vmin=0, vmax=255)
+    grid[0, 0].set_title("the input", fontsize=9)
+    for place, axes in zip(range(len(maps)), grid[1:].flat, strict=False):
+        drawn = axes.imshow(scaled[place], cmap="RdBu_r", vmin=-3, vmax=3)
+        axes.set_title(str(place), fontsize=8)
+    figure.colorbar(drawn, ax=grid, shrink=0.6).set_label("response, in standard deviations of the map")
     figure.suptitle(title)
     return figure
 
@@ -161,11 +188,61 @@ def batch(images: Sequence[ByteArray], ratios: FloatArray, lines: Lines, title: 
     columns = min(4, len(images))
     rows = -(-len(images) // columns)
     height, width = images[0].shape[:2]
-    figure = _figure(3.2 * columns, 3.2 * height / width * rows + 0.5)
+    figure = new_figure(3.2 * columns, 3.2 * height / width * rows + 0.5)
     for axes, image, points in zip(_grid(figure, rows, columns), images, ratios, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=255)
         _points(axes, points * (width, height) - 0.5, lines, _TRUTH, "truth")
     figure.suptitle(title)
+    return figure
+
+
+def samples(
+    rows: Mapping[str, Sequence[ByteArray]], ratios: Mapping[str, FloatArray], lines: Lines, title: str
+) -> Figure:
+    """A row a face: as it is, then as it was drawn, with its points.
+
+    Args:
+        rows: (H, W) or (H, W, 3) each, by the face's name.
+        ratios: (B, K, 2) of the images.
+    """
+    columns = max(map(len, rows.values()))
+    height, width = next(iter(rows.values()))[0].shape[:2]
+    figure = new_figure(2.9 * columns, 2.9 * height / width * len(rows) + 0.9)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, images) in zip(grid, rows.items(), strict=True):
+        for place, (axes, image, points) in enumerate(zip(line, images, ratios[name], strict=True)):
+            axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+            _points(axes, points * (width, height) - 0.5, lines, _TRUTH, "truth")
+            axes.set_xlim(-0.5, width - 0.5)
+            axes.set_ylim(height - 0.5, -0.5)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            if line is grid[0]:
+                axes.set_title(f"draw {place}" if place else "as it is", fontsize=10)
+        line[0].set_ylabel(name, fontsize=9)
+    figure.suptitle(title)
+    return figure
+
+
+def histogram(images: FloatArray, title: str) -> Figure:
+    """How often each pixel value occurs in (B, C, H, W) inputs, with range, mean and spread."""
+    figure = new_figure(8, 4)
+    axes = figure.subplots()
+    values = images.ravel()
+    axes.hist(values, bins=np.linspace(-0.5, 0.5, 65).tolist(), color="tab:blue", density=True)
+    mean, deviation = float(values.mean()), float(values.std())
+    axes.axvline(mean, color="tab:red", label=f"mean {mean:.3f}")
+    axes.axvspan(
+        mean - deviation,
+        mean + deviation,
+        color="tab:red",
+        alpha=0.12,
+        label=f"± standard deviation {deviation:.3f}",
+    )
+    axes.set_xlabel(f"pixel value of the input, {values.min():.2f} to {values.max():.2f}")
+    axes.set_ylabel("density")
+    axes.legend()
+    axes.set_title(title)
     return figure
 
 
@@ -175,7 +252,7 @@ def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -
     A photo that is no longer there is drawn as an empty frame with its name.
     """
     columns = max(map(len, rows.values()))
-    figure = _figure(4.0 * columns, 3.45 * len(rows) + 0.4)
+    figure = new_figure(4.0 * columns, 3.45 * len(rows) + 0.4)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for line, (label, drawn) in zip(grid, rows.items(), strict=True):
         for axes in line[len(drawn) :]:

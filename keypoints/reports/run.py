@@ -10,11 +10,11 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
-from keypoints.datamodules.base import Batch
+from keypoints.datamodules.base import Batch, pixels_of
 from keypoints.errors import DataError, KeypointsError
 from keypoints.landmarks import LandmarkScheme
 from keypoints.measure import points_of, read_faces
-from keypoints.models.inspection import first_convolution
+from keypoints.models.inspection import feature_maps, first_convolution
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, shown, write_page
 from keypoints.runs import RunFolder, predicts_the_mean
@@ -29,12 +29,20 @@ _ACROSS = 2
 
 def draw_batch(run: RunFolder, batch: Batch, scheme: LandmarkScheme) -> None:
     """Keep the figure of a training batch, as the network gets it; later reports use it again."""
-    pixels = ((batch.images + 0.5) * 255).round().clamp(0, 255).byte().numpy()
-    images = [image[0] if len(image) == 1 else image.transpose(1, 2, 0) for image in pixels[:16]]
     title = f"{run.name}: a training batch as the network gets it"
     figures.save(
-        figures.batch(images, batch.targets.numpy()[:16], scheme.skeleton, title), run.figure("batch")
+        figures.batch(pixels_of(batch, 16), batch.targets.numpy()[:16], scheme.skeleton, title),
+        run.figure("batch"),
     )
+
+
+def draw_feature_maps(run: RunFolder, batch: Batch, task: Task) -> None:
+    """Keep the figure of what the first layer makes of the batch's first face; later reports use it again."""
+    maps = feature_maps(task, batch.images[:1])
+    if maps is not None:
+        title = f"{run.name}: first-layer feature maps, best epoch"
+        figure = figures.feature_maps(pixels_of(batch, 1)[0], maps[0].double().numpy(), title)
+        figures.save(figure, run.figure("feature_maps"))
 
 
 def report_run(run: RunFolder) -> Path:
@@ -54,6 +62,9 @@ def report_run(run: RunFolder) -> Path:
         *_curves(run, config),
         *_faces(run, task),
         *_filters(run, task),
+        *_kept(
+            run.figure("feature_maps"), "Feature maps", "What each filter above makes of one validation face."
+        ),
         *_kept(
             run.figure("batch"), "Sample batch", "Training faces as the network gets them, truth in green."
         ),

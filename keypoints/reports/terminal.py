@@ -1,10 +1,14 @@
 """Tables for the terminal."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from keypoints.reports.evaluation import rows_of
 from keypoints.reports.page import shown
 
 _COLUMNS = {
@@ -14,6 +18,10 @@ _COLUMNS = {
     "mae_px": "MAE px",
     "variance_ratio": "var.",
 }
+
+
+_MOST_VALUES = 6
+"""A tag with more values is left to the page."""
 
 
 def print_sweep(summary: pd.DataFrame) -> None:
@@ -45,3 +53,29 @@ def print_sweep(summary: pd.DataFrame) -> None:
             Console(stderr=True).print(
                 f"{row['run']}: {row['error']}", style="red", highlight=False, soft_wrap=True
             )
+
+
+def print_evaluation(result: Mapping[str, Any]) -> None:
+    """Print the metrics of an evaluation: all faces, the constant predictor, parts, tags."""
+    table = Table(
+        title=f"{result['scheme']}, {result['split']}",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    rows = rows_of(result)
+    for title in rows[0][1]:
+        table.add_column(title, justify="right" if title else "left", no_wrap=bool(title))
+    before = rows[0][0]
+    for group, row in rows:
+        if len(result["by_tag"].get(group, ())) > _MOST_VALUES:
+            continue
+        if group != before:
+            table.add_section()
+        before = group
+        style = "dim" if row[""] == "constant predictor" else "bold" if row is rows[0][1] else None
+        table.add_row(*row.values(), style=style)
+    console = Console()
+    console.print(table)
+    for line in [*result["notes"], *result["worst_faces"], *result.get("stress", [])]:
+        console.print(line, highlight=False)

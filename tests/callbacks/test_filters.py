@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from keypoints.callbacks.filters import FirstLayerFilters, picture_of_filters
+from keypoints.callbacks.filters import FirstLayerFilters, picture_of_filters, picture_of_maps
 
 
 def test_the_filters_are_logged_before_training_and_after_each_epoch(watched):
@@ -9,6 +9,9 @@ def test_the_filters_are_logged_before_training_and_after_each_epoch(watched):
     images = events.Images("first-layer filters")
     assert [image.step for image in images] == [0, 6, 12]
     assert len({image.encoded_image_string for image in images}) == 3
+    maps = events.Images("first-layer feature maps")
+    assert [image.step for image in maps] == [0, 6, 12]
+    assert len({image.encoded_image_string for image in maps}) == 3
 
 
 def test_all_filters_share_one_scale_about_mid_grey():
@@ -25,3 +28,12 @@ def test_filters_over_three_channels_are_in_colour():
     weight[0, 0] = 1
     assert picture_of_filters(weight)[6, 6].tolist() == [255, 128, 128]
     assert not np.array_equal(picture_of_filters(weight)[..., 0], picture_of_filters(weight)[..., 1])
+
+
+def test_feature_maps_share_one_scale_about_mid_grey():
+    maps = torch.zeros(2, 10, 10)
+    maps[0, 0, 0], maps[1, 0, 0] = 3.0, -1.5
+    picture = picture_of_maps(maps)
+    assert picture[6, 6].tolist() == [255] * 3
+    assert picture[6, 6 + 10 + 6].tolist() == [64] * 3
+    assert picture[10, 10].tolist() == [128] * 3

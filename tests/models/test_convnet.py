@@ -52,3 +52,10 @@ def test_normalization_stands_between_convolution_and_relu():
     net = ConvNet((40, 40), 1, 2, kernel_sizes=[3, 3], channels=[4, 8], normalization="batch")
     assert [type(layer) for layer in net.features] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d] * 2
     assert net.features[0].bias is None
+
+
+@pytest.mark.parametrize("kernels", [[7, 5, 3], [4, 3, 2]])
+def test_padded_convolutions_keep_the_size_and_leave_room_for_more(kernels):
+    net = ConvNet((16, 12), 1, 4, kernel_sizes=kernels, channels=[2, 2, 2], padded=True, pooling=[2, 2, 1])
+    assert net.features(torch.zeros(1, 1, 12, 16)).shape == (1, 2, 3, 4)
+    assert net(torch.zeros(1, 1, 12, 16)).shape == (1, 4)

@@ -1,8 +1,9 @@
+import torch
 from torch import nn
 from torchvision.models import mobilenet_v3_small, resnet18
 
 from keypoints.models.convnet import ConvNet
-from keypoints.models.inspection import first_convolution
+from keypoints.models.inspection import feature_maps, first_convolution
 
 
 def test_the_first_convolution_is_found_wherever_it_is_called_what():
@@ -18,3 +19,11 @@ def test_a_network_that_begins_otherwise_has_none():
     assert first_convolution(nn.Sequential(nn.Flatten(), nn.Linear(4, 4))) is None
     assert first_convolution(nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 1, 3))) is None
     assert first_convolution(nn.ReLU()) is None
+
+
+def test_feature_maps_are_what_the_first_convolution_makes_of_the_images():
+    net = ConvNet((80, 60), 1, 2)
+    images = torch.rand(2, 1, 60, 80)
+    assert torch.equal(feature_maps(net, images), net.features[0](images))
+    assert not feature_maps(net, images).requires_grad
+    assert feature_maps(nn.Sequential(nn.Flatten(), nn.Linear(4, 4)), images) is None

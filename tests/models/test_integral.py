@@ -20,6 +20,15 @@ def test_a_point_between_cells_is_found_between_them():
     assert torch.allclose(soft_argmax(maps, (4, 4))[0, 0], torch.tensor([0.5, 1.5 / 4]))
 
 
+def test_mixed_precision_does_not_round_positions():
+    torch.manual_seed(0)
+    net = IntegralNet((128, 128), 1, 8, channels=[4, 4], width=4)
+    with torch.autocast("cpu", torch.bfloat16):
+        points = net(torch.rand(4, 1, 128, 128))
+    assert points.dtype == torch.float32
+    assert not torch.equal(points, points.bfloat16().float())
+
+
 @pytest.mark.parametrize("size", [(160, 120), (97, 83), (224, 224)])
 @pytest.mark.parametrize("level", [1, 2, 3])
 def test_inputs_and_levels_go_together_by_themselves(size, level):

@@ -36,7 +36,7 @@ def test_the_page_has_everything_and_needs_nothing_else(run):
         "Architecture",
     ):
         assert f"<h2>{title}</h2>" in html
-    assert html.count("data:image/png;base64,") == 4
+    assert html.count("data:image/png;base64,") == 5
     assert not re.findall(r'(?:src|href)="(?!data:)', html)
     assert "constant predictor" in html
     assert "4 × 54 × 74" in html

@@ -1,0 +1,256 @@
+"""Evaluation: a checkpoint and a split in; metrics, tables, figures and a page out."""
+
+import json
+import logging
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from keypoints import __version__
+from keypoints.building import make_data
+from keypoints.components import build
+from keypoints.datamodules.base import FaceDataModule, FaceDataset, mean_targets, pixels_of
+from keypoints.datasets.face import Face
+from keypoints.drawing import draw_face
+from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.geometry import ByteArray
+from keypoints.measure import (
+    BATCH,
+    Predictions,
+    constant_predictor,
+    face_table,
+    in_common,
+    plain_batches,
+    predict,
+    score,
+    tags_of,
+)
+from keypoints.metrics import NORMS, default_norm, evaluation_metrics, normalized_mean_error
+from keypoints.reports import error_figures, figures
+from keypoints.reports.evaluation import draw, draw_faces, write_report
+from keypoints.reports.page import Picture
+from keypoints.runs import RunFolder, predicts_the_mean, write_whole
+from keypoints.stress import STRESSES, changes, stress, tolerances, unchanged
+from keypoints.tasks.base import Task, load_task
+
+log = logging.getLogger(__name__)
+
+_MOST_VALUES = 60
+"""A tag with more values than this tells faces apart, not groups of them."""
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation gave."""
+
+    folder: Path
+    result: dict[str, Any]
+    """The contents of ``metrics.json``."""
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What is evaluated, and how."""
+
+    cfg: DictConfig
+    name: str
+    folder: Path
+    task: Task
+    data: FaceDataModule
+    norm: str
+    mean: Tensor | None
+    """The mean of the training targets, (K, 2) ratios: the constant predictor, where there is one."""
+
+
+def evaluate(cfg: DictConfig) -> Evaluation:
+    """Evaluate ``cfg.checkpoint`` on ``cfg.split``.
+
+    Writes ``metrics.json``, ``faces.csv`` (a row a face), ``report.html`` and its figures; with
+    ``cfg.stress``, ``stress.csv`` too.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be used.
+        ConfigError: if a value cannot be used, or the data have other landmarks than the checkpoint.
+        DataError: if the faces cannot be read.
+    """
+    path, run = find_checkpoint(cfg.checkpoint, cfg.which)
+    task = load_task(path)
+    norm = cfg.norm or default_norm(task.scheme)
+    evaluation_metrics(task.scheme, norm, cfg.threshold)  # a wrong value is said before the faces are read
+    data = _data(cfg, run)
+    data.adopt(task.scheme, task.crop)
+    splits = data.read()
+    if cfg.split not in splits:
+        raise DataError(f"there is no split {cfg.split!r}; there is {', '.join(splits)}")
+    faces, train = splits[cfg.split], splits.get("train")
+    mean = mean_targets(train, data.indices, task.crop) if train else None
+    folder = Path(cfg.output) if cfg.output else _folder(run, path, cfg)
+    case = _Case(cfg, f"{run.name if run else path.stem}, {cfg.split}", folder, task, data, norm, mean)
+
+    dataset = FaceDataset(faces, data.indices, task.crop)
+    total = math.ceil(len(dataset) / BATCH)
+    predictions = predict(task, track(plain_batches(dataset), "predicting", total, transient=True))
+    constant = None if mean is None else predict(task, plain_batches(dataset), constant_predictor(mean))
+    table = face_table(faces, predictions, norm, task.scheme.pair)
+    result = {
+        "checkpoint": str(path),
+        "data": type(data).__name__,
+        **_result(case, predictions, constant, table),
+    }
+    errors = None if constant is None else normalized_mean_error(*constant, norm=norm, pair=task.scheme.pair)
+    lines = task.scheme.skeleton
+    pictures = [
+        draw_faces(folder, case.name, table, cfg.faces, lines, data.words),
+        *draw(folder, case.name, table, result, lines, None if errors is None else errors.double().numpy()),
+    ]
+    if cfg.stress:
+        said, drawn = _stress(case, _spread_over(faces, cfg.stress_faces))
+        result["stress"] = said
+        pictures += drawn
+    write_whole(folder / "faces.csv", table.to_csv(index=False))
+    write_whole(folder / "metrics.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
+    command = "keypoints " + " ".join(sys.argv[1:])
+    write_report(folder / "report.html", f"Evaluation of {case.name}", result, pictures, command)
+    return Evaluation(folder, result)
+
+
+def find_checkpoint(given: str | None, which: str) -> tuple[Path, RunFolder | None]:
+    """The checkpoint's file, and the run that it is of, if it lies in a run's folder.
+
+    Args:
+        given: a file, or a run's folder.
+        which: ``"best"`` or ``"last"``, of a run's folder.
+
+    Raises:
+        ConfigError: if nothing is given, or ``which`` is neither.
+        CheckpointError: if there is no such file.
+    """
+    if given is None:
+        raise ConfigError("say which checkpoint: checkpoint=<file or run's folder>")
+    path = Path(given)
+    if not path.is_dir():
+        run = RunFolder(path.parent.parent)
+        return path, run if run.checkpoints == path.parent and run.config.is_file() else None
+    run = RunFolder(path)
+    if which not in ("best", "last"):
+        raise ConfigError(f"which is best or last, not {which!r}")
+    found = run.best_checkpoint if which == "best" else run.last_checkpoint
+    if not found.is_file():
+        raise CheckpointError(f"{path}: holds no {found.relative_to(path)}; is it a run's folder?")
+    return found, run
+
+
+def _data(cfg: DictConfig, run: RunFolder | None) -> FaceDataModule:
+    """The data that the command names, or else those of the checkpoint's run."""
+    if cfg.get("data") is not None:
+        return make_data(cfg)
+    settings = None if run is None else run.setting("data")
+    if settings is None:
+        raise ConfigError(f"{cfg.checkpoint}: is not in a run's folder, so say on which data: data=imm")
+    plain = OmegaConf.to_container(settings, resolve=True)
+    assert isinstance(plain, dict)
+    if cfg.root is not None:
+        plain["root"] = cfg.root
+    return build({str(key): value for key, value in plain.items()}, FaceDataModule)
+
+
+def _folder(run: RunFolder | None, path: Path, cfg: DictConfig) -> Path:
+    if run is None:
+        return Path(cfg.paths.outputs, "evaluations", path.stem, cfg.split)
+    return run.path / "evaluations" / (str(cfg.split) if cfg.which == "best" else f"{cfg.split}-{cfg.which}")
+
+
+def _result(
+    case: _Case, predictions: Predictions, constant: Predictions | None, table: pd.DataFrame
+) -> dict[str, Any]:
+    """All that is measured, as plain values."""
+    scheme, threshold, words = case.task.scheme, case.cfg.threshold, case.data.words
+
+    def measured(chosen: Predictions, points: Sequence[int] | None = None) -> dict[str, float | None]:
+        metrics = evaluation_metrics(scheme, case.norm, threshold, points)
+        scores = score(metrics, chosen)
+        return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+
+    by_tag: dict[str, dict[str, dict[str, float | int | None]]] = {}
+    for tag in tags_of(table):
+        values = sorted(table[tag].dropna().astype(str).unique())
+        if 1 < len(values) <= min(_MOST_VALUES, len(table) // 2):
+            places = {value: np.flatnonzero(table[tag].astype(str) == value).tolist() for value in values}
+            by_tag[tag] = {
+                value: {"faces": len(at), **measured(predictions.of(at))} for value, at in places.items()
+            }
+    metrics = measured(predictions)
+    warning = predicts_the_mean(metrics["variance_ratio"] if metrics["variance_ratio"] is not None else 1.0)
+    parts = scheme.parts if len(scheme.parts) > 1 else {}
+    return {
+        "version": __version__,
+        "scheme": scheme.name,
+        "split": case.cfg.split,
+        "faces": len(table),
+        "norm": case.norm,
+        "threshold": threshold,
+        "metrics": metrics,
+        "constant": None if constant is None else measured(constant),
+        "by_part": {name: measured(predictions, points) for name, points in parts.items()},
+        "by_tag": by_tag,
+        "words": {tag: dict(meanings) for tag, meanings in words.items()},
+        "worst_faces": in_common(table, words),
+        "notes": [warning] if warning else [],
+    }
+
+
+def _spread_over(faces: Sequence[Face], most: int) -> list[Face]:
+    """At most so many of the faces, spread over all of them."""
+    if not isinstance(most, int) or most < 1:
+        raise ConfigError(f"stress_faces is a whole number from 1 up, not {most!r}")
+    places = np.linspace(0, len(faces) - 1, min(most, len(faces))).round().astype(int)
+    return [faces[place] for place in places]
+
+
+def _stress(case: _Case, faces: Sequence[Face]) -> tuple[list[str], list[Picture]]:
+    """Measure, write and draw what spoils the model: sentences and figures."""
+    dataset = FaceDataset(faces, case.data.indices, case.task.crop, augmentation=unchanged())
+    table = stress(
+        case.task, dataset, case.mean, case.norm, case.cfg.threshold, lambda steps: track(steps, "stress")
+    )
+    write_whole(case.folder / "stress.csv", table.to_csv(index=False))
+    curves = figures.save(
+        error_figures.under_stress(table, NORMS[case.norm], f"{case.name}: what spoils it"),
+        case.folder / "stress.png",
+    )
+    examples = figures.save(
+        error_figures.stressed_faces(
+            {kind.title: _stressed(case.task, dataset, name) for name, kind in STRESSES.items()},
+            f"{case.name}: one face, green: truth, red: prediction",
+        ),
+        case.folder / "stressed_faces.png",
+    )
+    return tolerances(table), [
+        Picture(
+            curves, "What spoils it", "Errors on all faces against how much worse the pictures are made."
+        ),
+        Picture(examples, "One face under stress", "The network's input at each level."),
+    ]
+
+
+def _stressed(task: Task, dataset: FaceDataset, name: str) -> list[tuple[str, ByteArray]]:
+    """One face at each level of a stress, with truth and prediction, and the level."""
+    levels = STRESSES[name].levels
+    pictures = []
+    for level in sorted(levels, reverse=levels[0] == max(levels)):
+        batch = default_collate([dataset.augmented_by(changes(name, level)[0])[0, len(dataset) // 2]])
+        with torch.inference_mode():
+            found = task(batch.images).numpy()
+        drawn = draw_face(pixels_of(batch)[0], truth=batch.targets[0].numpy(), prediction=found[0])
+        pictures.append((f"{level:g}", drawn))
+    return pictures

@@ -1,0 +1,186 @@
+"""Figures of how large errors are: over faces, over landmarks, under stress."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from keypoints.geometry import ByteArray, FloatArray
+from keypoints.reports.figures import Lines, new_figure
+from keypoints.stress import STRESSES
+
+_MODEL, _CONSTANT = "tab:blue", "0.45"
+
+
+def cumulative_errors(curves: Mapping[str, FloatArray], threshold: float, unit: str, title: str) -> Figure:
+    """The share of faces whose error is at most x, for each of ``curves``.
+
+    Args:
+        curves: normalised mean errors of the faces, by the name of who made them.
+        threshold: of failure rate and AUC; drawn as a line.
+        unit: what errors are divided by.
+    """
+    figure = new_figure(8, 5.6)
+    axes = figure.subplots()
+    model = next(iter(curves.values()))
+    reach = 100 * max(1.5 * threshold, min(float(np.quantile(model, 0.98)) * 1.2, 6 * threshold))
+    for (name, errors), colour in zip(curves.items(), (_MODEL, _CONSTANT), strict=False):
+        percent = np.sort(100 * errors)
+        shares = np.arange(1, len(percent) + 1) / len(percent)
+        inside = percent <= reach
+        area = float(np.clip(1 - errors / threshold, 0, None).mean())
+        failures = float((errors > threshold).mean())
+        label = f"{name}: mean {100 * errors.mean():.2f} %, AUC {area:.3f}, failures {100 * failures:.1f} %"
+        height = np.r_[0, shares[inside]]
+        axes.step(
+            np.r_[0, percent[inside], reach],
+            np.r_[height, height[-1]],
+            where="post",
+            color=colour,
+            label=label,
+            lw=2,
+        )
+    axes.axvline(100 * threshold, color="tab:red", ls=":", label=f"threshold {100 * threshold:g} %")
+    axes.set_xlim(0, reach)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel(f"normalised mean error of a face, % of {unit}")
+    axes.set_ylabel("share of faces")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", fontsize=9)
+    axes.set_title(title)
+    return figure
+
+
+def by_landmark(shape: FloatArray, errors: FloatArray, lines: Lines, title: str) -> Figure:
+    """The mean error of each landmark, on the mean face.
+
+    Args:
+        shape: (K, 2) the mean true face, in pixels of some picture.
+        errors: (K,) mean distances in pixels of the photos.
+    """
+    figure = new_figure(8.5, 7)
+    axes = figure.subplots()
+    for start, end in lines:
+        axes.plot(*shape[[start, end]].T, color="0.8", lw=1.2, zorder=1)
+    drawn = axes.scatter(
+        shape[:, 0], shape[:, 1], c=errors, s=30 + 320 * errors / errors.max(), cmap="viridis_r", zorder=2
+    )
+    for index in np.argsort(errors)[::-1][:5]:
+        axes.annotate(
+            f"{index}: {errors[index]:.1f} px",
+            shape[index],
+            xytext=(9, 5),
+            textcoords="offset points",
+            fontsize=9,
+        )
+    figure.colorbar(drawn, ax=axes, label="mean distance, px of the photo", shrink=0.85)
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.margins(0.12)
+    axes.axis("off")
+    axes.set_title(title)
+    return figure
+
+
+def spread(truth: FloatArray, predicted: FloatArray, title: str) -> Figure:
+    """How much predictions follow the faces: they do where points lie on the diagonal.
+
+    Args:
+        truth, predicted: (N, K, 2) pixels of the photos.
+    """
+    figure = new_figure(11, 5.2)
+    left, right = figure.subplots(1, 2)
+    for axis, (name, colour) in enumerate((("x", "tab:blue"), ("y", "tab:orange"))):
+        left.scatter(
+            truth[:, :, axis].std(axis=0),
+            predicted[:, :, axis].std(axis=0),
+            s=22,
+            c=colour,
+            alpha=0.8,
+            label=name,
+        )
+        centred_truth, centred = (points[:, :, axis].mean(axis=1) for points in (truth, predicted))
+        right.scatter(
+            centred_truth - centred_truth.mean(),
+            centred - centred_truth.mean(),
+            s=22,
+            c=colour,
+            alpha=0.7,
+            label=name,
+        )
+    left.set_xlabel("true standard deviation of a landmark over faces, px")
+    left.set_ylabel("predicted, px")
+    right.set_xlabel("true position of the face (mean of its points), px from the average")
+    right.set_ylabel("predicted, px")
+    for axes, zero in ((left, True), (right, False)):
+        _diagonal(axes, from_zero=zero)
+    figure.suptitle(f"{title}\non the diagonal: as varied as the truth; flat: the same face for everyone")
+    return figure
+
+
+def _diagonal(axes: Axes, *, from_zero: bool) -> None:
+    low, high = (min(axes.get_xlim()[0], axes.get_ylim()[0]), max(axes.get_xlim()[1], axes.get_ylim()[1]))
+    low = 0 if from_zero else low
+    axes.plot([low, high], [low, high], color="0.4", ls="--", lw=1)
+    axes.set_xlim(low, high)
+    axes.set_ylim(low, high)
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def under_stress(table: pd.DataFrame, unit: str, title: str) -> Figure:
+    """Errors against the level of each stress.
+
+    Args:
+        table: as :func:`keypoints.stress.stress` gives.
+        unit: what errors are divided by.
+    """
+    rows_of_axes = -(-len(STRESSES) // 3)
+    figure = new_figure(12, 3.5 * rows_of_axes)
+    grid = figure.subplots(rows_of_axes, 3, sharey=True, squeeze=False)
+    for axes in grid.flat[len(STRESSES) :]:
+        axes.axis("off")
+    for axes, (name, kind) in zip(grid.flat, STRESSES.items(), strict=False):
+        rows = table[table["stress"] == name].sort_values("level")
+        axes.plot(rows["level"], 100 * rows["nme"], "o-", color=_MODEL, label="model")
+        if "constant_nme" in rows:
+            axes.plot(
+                rows["level"], 100 * rows["constant_nme"], "--", color=_CONSTANT, label="constant predictor"
+            )
+        axes.axvline(kind.levels[0], color="tab:green", ls=":", lw=1.5, label="unchanged")
+        if kind.levels[0] == max(kind.levels):
+            axes.invert_xaxis()  # worse to the right
+        axes.set_yscale("log")
+        axes.set_title(kind.title)
+        axes.set_xlabel(kind.axis)
+        axes.grid(visible=True, which="both", alpha=0.25)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(f"NME, % of {unit}", fontsize=9)
+    grid.flat[0].legend(fontsize=9)
+    figure.suptitle(title)
+    return figure
+
+
+def stressed_faces(rows: Mapping[str, Sequence[tuple[str, ByteArray]]], title: str) -> Figure:
+    """One face under each level of each stress, its points drawn; a row a stress.
+
+    Args:
+        rows: (H, W, 3) RGB pictures with what stands under them, by the stress's title.
+    """
+    columns = max(map(len, rows.values()))
+    height, width = next(iter(rows.values()))[0][1].shape[:2]
+    figure = new_figure(2.0 * columns, (2.0 * height / width + 0.35) * len(rows) + 0.6)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, pictures) in zip(grid, rows.items(), strict=True):
+        for axes in line:
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_frame_on(False)
+        for axes, (caption, picture) in zip(line, pictures, strict=False):
+            axes.imshow(picture)
+            axes.set_xlabel(caption, fontsize=9)
+        line[0].set_ylabel(name, fontsize=9)
+    figure.suptitle(title)
+    return figure

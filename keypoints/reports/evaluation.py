@@ -1,0 +1,144 @@
+"""The figures and the page of an evaluation."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from keypoints.geometry import FloatArray
+from keypoints.measure import points_of, tags_of
+from keypoints.metrics import NORMS
+from keypoints.reports import error_figures, figures
+from keypoints.reports.page import Picture, shown, write_page
+from keypoints.reports.run import drawn_faces
+
+COLUMNS = {
+    "mse": ("MSE", 1.0),
+    "mae_px": ("MAE px", 1.0),
+    "nme": ("NME %", 100.0),
+    "auc": ("AUC", 1.0),
+    "failure_rate": ("fail %", 100.0),
+    "variance_ratio": ("var.", 1.0),
+}
+"""What tables call a metric, and by what they multiply it. ``var.`` is the variance ratio."""
+
+_ACROSS = 3
+
+
+def rows_of(result: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
+    """The rows of the table of an evaluation, each with the group that it belongs to."""
+    rows = [("all", _row(f"all {result['faces']} faces", result["metrics"]))]
+    if result["constant"] is not None:
+        rows.append(("all", _row("constant predictor", result["constant"])))
+    rows += [("landmarks", _row(name, scores)) for name, scores in result["by_part"].items()]
+    for tag, values in result["by_tag"].items():
+        for value, scores in values.items():
+            meaning = result["words"].get(tag, {}).get(value)
+            name = f"{tag} {value}" + (f", {meaning}" if meaning else "") + f" ({scores['faces']})"
+            rows.append((tag, _row(name, scores)))
+    return rows
+
+
+def _row(name: str, scores: Mapping[str, float | None]) -> dict[str, str]:
+    row = {"": name}
+    for metric, (title, factor) in COLUMNS.items():
+        value = scores.get(metric)
+        row[title] = shown(None if value is None else factor * value)
+    return row
+
+
+def draw(
+    folder: Path,
+    name: str,
+    faces: pd.DataFrame,
+    result: Mapping[str, Any],
+    lines: figures.Lines,
+    constant: FloatArray | None,
+) -> list[Picture]:
+    """Draw the figures of an evaluation into ``folder``.
+
+    Args:
+        name: of model and split, for titles.
+        faces: as :func:`keypoints.measure.face_table` gives, with ``nme``.
+        result: what ``metrics.json`` holds.
+        lines: the skeleton.
+        constant: the constant predictor's normalised errors of the faces.
+    """
+    unit = NORMS[result["norm"]]
+    truth, predicted = points_of(faces, "truth"), points_of(faces, "predicted")
+    curves = {"model": faces["nme"].to_numpy(np.float64)}
+    if constant is not None:
+        curves["constant predictor"] = constant
+    pictures = [
+        Picture(
+            figures.save(
+                error_figures.cumulative_errors(
+                    curves, result["threshold"], unit, f"{name}: cumulative errors"
+                ),
+                folder / "cumulative_errors.png",
+            ),
+            "Cumulative errors",
+            "The share of faces with an error of at most x: the higher and further left, the better.",
+        )
+    ]
+    distances = np.linalg.norm(predicted - truth, axis=2).mean(axis=0)
+    if len(distances) > 1:
+        figure = error_figures.by_landmark(truth.mean(axis=0), distances, lines, f"{name}: error by landmark")
+        caption = "On the mean of the true faces; the five worst are numbered."
+        pictures.append(Picture(figures.save(figure, folder / "landmarks.png"), "Error by landmark", caption))
+    figure = error_figures.spread(truth, predicted, f"{name}: spread, predicted against true")
+    caption = "Left: a mark a landmark and coordinate. Right: a mark a face and coordinate."
+    return [*pictures, Picture(figures.save(figure, folder / "spread.png"), "Spread", caption)]
+
+
+def draw_faces(
+    folder: Path,
+    name: str,
+    faces: pd.DataFrame,
+    count: int,
+    lines: figures.Lines,
+    words: Mapping[str, Mapping[str, str]],
+) -> Picture:
+    """The ``count`` best and worst faces, with their tags."""
+    ranked = faces.sort_values("error_px", ignore_index=True)
+    count = min(count, len(ranked))
+    rows = {}
+    for label, part in (("best", ranked.head(count)), ("worst", ranked.tail(count).iloc[::-1])):
+        for start in range(0, count, _ACROSS):
+            piece = part.iloc[start : start + _ACROSS]
+            drawn = drawn_faces(piece)
+            for face, (_, row) in zip(drawn, piece.iterrows(), strict=True):
+                face.caption += "\n" + _tags(row, tags_of(faces), words)
+            rows[f"{label} {start + 1} to {start + len(piece)}"] = drawn
+    path = figures.save(figures.faces(rows, lines, f"{name}: best and worst faces"), folder / "faces.png")
+    return Picture(
+        path, "Best and worst faces", "Mean distance of a point under each, and what its tags say."
+    )
+
+
+def _tags(row: "pd.Series[Any]", tags: Sequence[str], words: Mapping[str, Mapping[str, str]]) -> str:
+    return ", ".join(
+        words.get(tag, {}).get(str(row[tag]), f"{tag} {row[tag]}") for tag in tags if row[tag] is not None
+    )
+
+
+def write_report(
+    path: Path, title: str, result: Mapping[str, Any], pictures: Sequence[Picture], command: str
+) -> Path:
+    """Write the page."""
+    return write_page(
+        path,
+        "evaluation.html",
+        title=title,
+        about=f"{result['checkpoint']} · {result['scheme']}",
+        units=f"MSE: ratio² of the photo. NME: % of {NORMS[result['norm']]}. AUC and failures: at "
+        f"{100 * result['threshold']:g} %. var.: variance from face to face, predictions over truth.",
+        notes=[("warn", note) for note in result["notes"]],
+        rows=[row for _, row in rows_of(result)],
+        common=result["worst_faces"],
+        tolerances=result.get("stress", []),
+        pictures=pictures,
+        command=command,
+    )

@@ -1,0 +1,66 @@
+from keypoints.reports.evaluation import rows_of, write_report
+from keypoints.reports.terminal import print_evaluation
+
+SCORES = {
+    "mse": 0.001,
+    "mae_px": 3.25,
+    "nme": 0.0432,
+    "auc": 0.5,
+    "failure_rate": 0.125,
+    "variance_ratio": None,
+}
+RESULT = {
+    "checkpoint": "best.ckpt",
+    "scheme": "imm58",
+    "split": "val",
+    "faces": 8,
+    "norm": "pair",
+    "threshold": 0.08,
+    "metrics": SCORES,
+    "constant": {**SCORES, "nme": 0.3},
+    "by_part": {"jaw": SCORES},
+    "by_tag": {
+        "view": {"1": {"faces": 4, **SCORES}},
+        "person": {f"{number}": {"faces": 1, **SCORES} for number in range(8)},
+    },
+    "words": {"view": {"1": "frontal"}},
+    "worst_faces": ["person 3: 2 of the 2 worst faces"],
+    "notes": ["it predicts the mean <face>"],
+}
+
+
+def test_rows_are_all_faces_the_constant_predictor_parts_and_tags():
+    rows = rows_of(RESULT)
+    assert [row[""] for _, row in rows[:4]] == [
+        "all 8 faces",
+        "constant predictor",
+        "jaw",
+        "view 1, frontal (4)",
+    ]
+    assert rows[0][1]["NME %"] == "4.32"
+    assert rows[0][1]["fail %"] == "12.5"
+    assert rows[0][1]["var."] == "–"
+    assert len(rows) == 12
+
+
+def test_without_training_faces_there_is_no_constant_predictor():
+    assert "constant predictor" not in [row[""] for _, row in rows_of({**RESULT, "constant": None})]
+
+
+def test_the_page_says_units_findings_and_stress_and_escapes_text(tmp_path):
+    page = write_report(
+        tmp_path / "page.html", "a title", {**RESULT, "stress": ["blur: bad"]}, [], "keypoints …"
+    )
+    text = page.read_text()
+    assert "% of the distance of the outer eye corners" in text
+    assert "person 3: 2 of the 2 worst faces" in text
+    assert "blur: bad" in text
+    assert "the mean &lt;face&gt;" in text
+
+
+def test_the_terminal_leaves_tags_with_many_values_to_the_page(capsys):
+    print_evaluation(RESULT)
+    printed = capsys.readouterr().out
+    assert "view 1, frontal" in printed
+    assert "person 5" not in printed
+    assert "worst faces" in printed

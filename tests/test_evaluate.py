@@ -1,0 +1,235 @@
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import torch
+
+from keypoints.cli import main
+from keypoints.configuration import compose
+from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.evaluate import evaluate, find_checkpoint
+from keypoints.runs import RunFolder
+from keypoints.train import train
+from tests.conftest import SMALL
+
+
+@pytest.fixture(scope="module")
+def full_face(made_up_imm, tmp_path_factory):
+    """A small run with all 58 points and augmentation."""
+    folder = tmp_path_factory.mktemp("outputs") / "run"
+    smaller = [override for override in SMALL if not override.startswith(("experiment", "model"))]
+    size = ["data.width=80", "data.height=60", "model.net.kernel_sizes=[5,3]", "model.net.channels=[8,8]"]
+    fewer = ["model.net.pooling=2", "model.net.hidden=32", f"data.root={made_up_imm}", f"output={folder}"]
+    train(compose("train", ["experiment=full_face", *smaller, *size, *fewer]))
+    return folder
+
+
+def of(*overrides):
+    return evaluate(compose("evaluate", list(overrides)))
+
+
+def test_a_run_is_evaluated_on_the_faces_it_was_validated_on(full_face, tmp_path):
+    done = of(f"checkpoint={full_face}", f"output={tmp_path / 'out'}", "faces=2")
+    result = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert result == done.result
+    logged = RunFolder(full_face).status()["metrics"]
+    assert result["metrics"]["mse"] == pytest.approx(logged["best/mse"], rel=1e-4)
+    assert result["constant"]["mse"] == pytest.approx(logged["constant/mse"], rel=1e-4)
+    assert result["metrics"]["variance_ratio"] == pytest.approx(logged["best/variance_ratio"], rel=1e-3)
+    assert result["norm"] == "pair"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "metrics.json",
+        "faces.csv",
+        "report.html",
+        "faces.png",
+        "cumulative_errors.png",
+        "landmarks.png",
+        "spread.png",
+    }
+
+
+def test_each_face_has_its_row_and_parts_and_tags_their_numbers(full_face, tmp_path):
+    result = of(f"checkpoint={full_face}", f"output={tmp_path}").result
+    rows = pd.read_csv(tmp_path / "faces.csv", dtype={"view": str})
+    assert len(rows) == result["faces"] == 6
+    assert rows["nme"].mean() == pytest.approx(result["metrics"]["nme"], rel=1e-4)
+    assert (rows["nme"] > 0.08).mean() == pytest.approx(result["metrics"]["failure_rate"])
+    assert set(result["by_part"]) == {
+        "jaw",
+        "right_eye",
+        "left_eye",
+        "right_brow",
+        "left_brow",
+        "mouth",
+        "nose",
+    }
+    # Parts, weighted by their points, make up the whole.
+    points = {
+        "jaw": 13,
+        "right_eye": 8,
+        "left_eye": 8,
+        "right_brow": 5,
+        "left_brow": 5,
+        "mouth": 8,
+        "nose": 11,
+    }
+    mean = sum(result["by_part"][part]["nme"] * count for part, count in points.items()) / 58
+    assert mean == pytest.approx(result["metrics"]["nme"], rel=1e-4)
+
+
+def test_tags_are_told_apart_where_they_group_faces(full_face, tmp_path):
+    done = of(f"checkpoint={full_face}", "split=train", f"output={tmp_path}", "faces=1")
+    assert set(done.result["by_tag"]["person"]) == {"01", "02", "03", "04"}
+    assert done.result["by_tag"]["view"]["6"]["faces"] == 4
+    assert "gender" not in done.result["by_tag"]  # all the same
+
+
+def test_a_file_and_its_run_give_the_same_and_a_file_elsewhere_needs_data(full_face, made_up_imm, tmp_path):
+    best = full_face / "checkpoints" / "best.ckpt"
+    assert find_checkpoint(str(best), "best") == find_checkpoint(str(full_face), "best")
+    alone = tmp_path / "alone.ckpt"
+    shutil.copy(best, alone)
+    with pytest.raises(ConfigError, match=r"alone\.ckpt: is not in a run's folder, so say on which data"):
+        of(f"checkpoint={alone}")
+    one = of(f"checkpoint={alone}", "data=imm", f"data.root={made_up_imm}", f"output={tmp_path / 'one'}")
+    other = of(f"checkpoint={best}", f"output={tmp_path / 'other'}")
+    assert one.result["metrics"] == other.result["metrics"]  # crop and landmarks are the checkpoint's
+
+
+def test_the_crop_and_the_landmarks_are_those_of_the_checkpoint(finished_run, made_up_imm, tmp_path):
+    done = of(f"checkpoint={finished_run}", "data=imm", f"data.root={made_up_imm}", f"output={tmp_path}")
+    assert done.result["scheme"] == "imm58-nose_tip"
+    assert done.result["norm"] == "diagonal"
+    assert done.result["by_part"] == {}
+    assert not (tmp_path / "landmarks.png").exists()
+
+
+def test_data_that_moved_are_found_where_the_command_says(full_face, made_up_imm, tmp_path):
+    moved = shutil.copytree(made_up_imm, tmp_path / "moved")
+    done = of(f"checkpoint={full_face}", f"root={moved}", f"output={tmp_path / 'out'}")
+    assert pd.read_csv(tmp_path / "out" / "faces.csv")["photo"].str.contains("moved").all()
+    assert done.result["faces"] == 6
+
+
+def test_stress_is_measured_and_drawn(full_face, tmp_path, monkeypatch):
+    monkeypatch.setattr("keypoints.evaluate.STRESSES", few := few_stresses())
+    monkeypatch.setattr("keypoints.stress.STRESSES", few)
+    monkeypatch.setattr("keypoints.reports.error_figures.STRESSES", few)
+    done = of(f"checkpoint={full_face}", "stress=true", f"output={tmp_path}", "faces=1")
+    table = pd.read_csv(tmp_path / "stress.csv")
+    assert list(table["level"]) == [0, 2, 0, 10]
+    assert table["nme"][0] == pytest.approx(done.result["metrics"]["nme"], rel=1e-3)
+    assert (tmp_path / "stress.png").is_file()
+    assert (tmp_path / "stressed_faces.png").is_file()
+    assert len(done.result["stress"]) == 2
+    assert "What it stands" in (tmp_path / "report.html").read_text()
+
+
+def few_stresses():
+    from dataclasses import replace
+
+    from keypoints.stress import STRESSES
+
+    return {
+        "blur": replace(STRESSES["blur"], levels=(0, 2)),
+        "rotation": replace(STRESSES["rotation"], levels=(0, 10)),
+    }
+
+
+def test_the_command_prints_the_constant_predictor_beside_the_model(full_face, tmp_path, capsys):
+    main(["evaluate", str(full_face), f"output={tmp_path / 'out, [1]'}"])
+    printed = capsys.readouterr().out
+    assert "constant predictor" in printed
+    assert "right_eye" in printed
+    assert "view 1, frontal, neutral" not in printed  # six faces of one person are no groups
+    assert (tmp_path / "out, [1]" / "report.html").is_file()
+
+
+def damaged(change):
+    def make(path):
+        checkpoint = torch.load(path, weights_only=True)
+        change(checkpoint)
+        torch.save(checkpoint, path)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:2000]), "truncated, damaged"),
+        (lambda path: path.write_text("hello"), "truncated, damaged, or no checkpoint"),
+        (lambda path: path.unlink(), "no such checkpoint"),
+        (damaged(lambda c: c["keypoints"].update(format=99)), "has format 99"),
+        (damaged(lambda c: c.pop("keypoints")), "no checkpoint of keypoints"),
+        (
+            damaged(
+                lambda c: c["hyper_parameters"]["net"].update(_target_="os.system", command="touch owned")
+            ),
+            r"os\.system is outside the trusted packages",
+        ),
+        (
+            damaged(lambda c: c["keypoints"].update(task="os.system")),
+            r"os\.system is outside the trusted packages",
+        ),
+        (
+            damaged(
+                lambda c: c["hyper_parameters"]["loss"].update(_target_="torch.nn.modules.loss.os.system")
+            ),
+            "there is no|is no Module|outside",
+        ),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_used_is_one_line_and_a_failure(
+    full_face, tmp_path, capsys, damage, says
+):
+    path = shutil.copytree(full_face, tmp_path / "run") / "checkpoints" / "best.ckpt"
+    damage(path)
+    with pytest.raises(SystemExit, match="1"):
+        main(["evaluate", str(path), f"output={tmp_path / 'out'}"])
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith(f"error: {path}: ")
+    with pytest.raises(CheckpointError, match=says):
+        of(f"checkpoint={path}")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "error", "says"),
+    [
+        ([], ConfigError, "say which checkpoint"),
+        (["split=test"], DataError, "no split 'test'; there is train, val"),
+        (["norm=eyes"], ConfigError, "pair, box, diagonal"),
+        (["threshold=0"], ConfigError, "positive ratio"),
+        (["which=first"], ConfigError, "best or last"),
+        (["stress=true", "stress_faces=0"], ConfigError, "whole number from 1 up"),
+        (["root=nowhere"], DataError, "nowhere: no such folder"),
+    ],
+)
+def test_values_that_cannot_be_used_are_refused(full_face, tmp_path, overrides, error, says):
+    checkpoint = [f"checkpoint={full_face}", f"output={tmp_path}"] if overrides else []
+    with pytest.raises(error, match=says):
+        of(*checkpoint, *overrides)
+
+
+def test_a_checkpoint_of_another_scheme_says_what_both_have(full_face, made_up_imm, tmp_path):
+    path = tmp_path / "other.ckpt"
+    checkpoint = torch.load(full_face / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint["hyper_parameters"]["scheme"]["name"] = "ibug68"
+    torch.save(checkpoint, path)
+    with pytest.raises(ConfigError, match=r"predicts ibug68 \(58 points\), but these faces have imm58"):
+        of(f"checkpoint={path}", "data=imm", f"data.root={made_up_imm}")
+
+
+def test_a_runs_configuration_builds_no_data_outside_the_trusted_packages(full_face, tmp_path):
+    run = shutil.copytree(full_face, tmp_path / "run")
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("keypoints.datamodules.imm.IMMDataModule", "os.system"))
+    with pytest.raises(ConfigError, match=r"os\.system is outside the trusted packages"):
+        of(f"checkpoint={run}")
+
+
+def test_a_folder_without_a_checkpoint_says_so(tmp_path):
+    with pytest.raises(CheckpointError, match=r"holds no checkpoints/best\.ckpt; is it a run's folder"):
+        of(f"checkpoint={tmp_path}")
