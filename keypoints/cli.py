@@ -101,6 +101,15 @@ def _preview(cfg: DictConfig) -> None:
     log.info("look at it: %s", preview(cfg))
 
 
+def _submit(cfg: DictConfig) -> None:
+    from keypoints.submit import check, submit
+
+    if cfg.check is not None:
+        log.info("%s: is valid, for %d images", cfg.check, check(cfg))
+    else:
+        log.info("%s: is valid, and can be submitted", submit(cfg))
+
+
 @dataclass(frozen=True)
 class Verb:
     """What a verb does.
@@ -123,6 +132,7 @@ VERBS: Mapping[str, Verb] = {
     "evaluate": Verb(
         "measure a checkpoint on a split: metrics, figures, a page", "evaluate", _evaluate, "checkpoint"
     ),
+    "submit": Verb("write or check the course's 300-W submission", "submit", _submit, "checkpoint"),
     "report": Verb("make the report of a run or a sweep again", "report", _report, "folder"),
     "data preview": Verb("draw what the network really gets", "preview", _preview),
     "data synthesize": Verb("make up faces to try things out with", "synthesize", _synthesize),

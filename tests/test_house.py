@@ -14,7 +14,18 @@ FLOORS = [
     {"measure", "stress"},
     {"callbacks", "reports"},
     {"building"},
-    {"train", "evaluate", "preview", "report", "synthesize", "verify", "shrink", "convert", "download"},
+    {
+        "train",
+        "evaluate",
+        "submit",
+        "preview",
+        "report",
+        "synthesize",
+        "verify",
+        "shrink",
+        "convert",
+        "download",
+    },
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -37,7 +37,9 @@ class Entry(NamedTuple):
     """Width and height of the picture, where the list tells them."""
 
 
-def read_entries(path: Path, count: int | None, root: Path | None = None) -> Iterator[Entry | DataError]:
+def read_entries(
+    path: Path, count: int | None, root: Path | None = None, *, missing_ok: bool = False
+) -> Iterator[Entry | DataError]:
     """The faces of the list ``path``, in its order, with ``count`` points each or none.
 
     A face that is not what it should be, or whose picture is missing or lies outside the pictures'
@@ -47,6 +49,7 @@ def read_entries(path: Path, count: int | None, root: Path | None = None) -> Ite
     Args:
         count: of the points; ``None`` takes as many as a face has.
         root: the folder of the pictures; ``None`` is the list's own.
+        missing_ok: whether a face without its picture is a face none the less.
 
     Raises:
         DataError: if the list itself cannot be read: cut off, no XML, not dlib's, without an image,
@@ -56,7 +59,11 @@ def read_entries(path: Path, count: int | None, root: Path | None = None) -> Ite
     for number, image in enumerate(_images(path), start=1):
         where = f"{path}: image {number} ({image.get('file', 'no file')})"
         try:
-            file, size, boxes = _file(folder, image, where), _size(image, where), _boxes(image, where)
+            file, size, boxes = (
+                _file(folder, image, where, missing_ok),
+                _size(image, where),
+                _boxes(image, where),
+            )
         except DataError as error:
             yield error
             continue
@@ -85,8 +92,8 @@ def _images(path: Path) -> list[Element]:
     return images
 
 
-def _file(folder: Path, image: Element, where: str) -> str:
-    """The picture's path from ``folder``; it is there, and inside."""
+def _file(folder: Path, image: Element, where: str, missing_ok: bool) -> str:
+    """The picture's path from ``folder``, inside of it; it is there, unless it may be missing."""
     file = image.get("file")
     if not file:
         raise DataError(f"{where}: does not name its file")
@@ -100,7 +107,7 @@ def _file(folder: Path, image: Element, where: str) -> str:
         raise DataError(f"{where}: no such name can be looked up ({one_line(error)})") from error
     if not inside:
         raise DataError(f"{where}: lies outside the pictures' folder; only pictures below {folder} are read")
-    if not there:
+    if not (there or missing_ok):
         raise DataError(f"{where}: the picture is missing")
     return file
 
