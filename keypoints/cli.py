@@ -221,6 +221,8 @@ def _train(arguments: list[str]) -> None:
         return
     from keypoints.sweeps import RememberSweep
 
+    # argparse, which Hydra uses, knows it before the overrides alone.
+    arguments = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
     resumed = any(argument.startswith("resume=") for argument in arguments)
     if resumed:
         arguments = _resumed(arguments)
@@ -410,7 +412,7 @@ def _message(error: Exception) -> str:
             text = f"{text} ({str(cause).splitlines()[0]})"
         for choice, extra in EXTRAS.items():
             if f"Could not find 'hydra/{choice}'" in text:
-                text = f"hydra/{choice} is not installed: pip install 'keypoints[{extra}]'"
+                text = f"hydra/{choice} is not installed: in the checkout, pip install '.[{extra}]'"
     return one_line(Exception(text))
 
 

@@ -37,7 +37,7 @@ def call(*arguments, **how):
         (["train", "optimizer.speed=1"], 1, "error: .*'optimizer.speed'"),
         (["train", "model.net.kernel_sizes=[7"], 1, "error: "),
         (["report", "nowhere"], 1, "error: nowhere: no such folder"),
-        (["data", "verify", "imm", "root=a, [b]"], 1, r"error: a, \[b\]: no such folder; unpack http"),
+        (["data", "verify", "imm", "root=a, [b]"], 1, r"error: a, \[b\]: no such folder; get it .http"),
         (["data", "shrink", "ibug300w"], 1, "error: say either side="),
         (["data", "convert", "source=no.csv", "format=coco", "output=x"], 1, "error: no.csv: cannot be read"),
         (["data", "download", "wflw"], 1, "error: there is no data set 'wflw' .*imm, ibug300w"),

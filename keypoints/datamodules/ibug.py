@@ -10,6 +10,7 @@ from keypoints.augmentation import Augmentation
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datasets.checks import shared_groups
 from keypoints.datasets.face import Face, Reading
+from keypoints.datasets.folders import find_root
 from keypoints.datasets.ibug import (
     PARSED_LIST,
     PROTOCOL,
@@ -99,6 +100,7 @@ class IBUG300WDataModule(FaceDataModule):
 
     def read(self) -> Mapping[str, Sequence[Face]]:
         """The splits of the chosen kind; those without a face are left out, and named in the log."""
+        find_root("ibug300w", "", self._root)
         splits = self._course() if self._split == "course" else self._official()
         train, val = split_by_group(splits.pop("train"), self._val_fraction, self._val_seed)
         return {"train": train, "val": _originals(val), **{name: own for name, own in splits.items() if own}}

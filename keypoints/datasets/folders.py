@@ -33,7 +33,7 @@ def find_root(dataset: str | None, data: str | Path, root: str | Path | None) ->
     found = Path(data) / home.folder if root is None else Path(root)
     if not found.is_dir():
         raise DataError(
-            f"{found}: no such folder; unpack {home.source} there, or say where it lies: "
-            f"root=<folder> or KEYPOINTS_DATA=<folder that holds {home.folder}>"
+            f"{found}: no such folder; get it ({home.source}): keypoints data download {dataset}, "
+            f"or say where it lies: KEYPOINTS_DATA=<folder that holds {home.folder}> or root=<folder>"
         )
     return found

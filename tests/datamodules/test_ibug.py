@@ -92,6 +92,8 @@ def test_a_model_of_the_courses_list_is_known_to_have_met_the_common_faces(wild)
 def test_what_cannot_be_used_is_named(wild):
     with pytest.raises(ConfigError, match=r"data\.split is course or official, not 'common'"):
         IBUG300WDataModule(wild, split="common")
+    with pytest.raises(DataError, match=r"nowhere: no such folder; .*data download ibug300w.*KEYPOINTS_DATA"):
+        IBUG300WDataModule(wild / "nowhere").read()
     with pytest.raises(DataError, match="no split 'challenge'; there is train, val, common"):
         IBUG300WDataModule(wild, split="official", **SMALL).dataset("challenge")
     (wild / "afw" / "134212_1.jpg").unlink()
