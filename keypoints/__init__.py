@@ -19,10 +19,13 @@ Names are imported when they are first asked for, so that ``import keypoints`` c
 and what needs no torch never loads it.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask the network for a newer one
 
 if TYPE_CHECKING:
     from keypoints.augmentation import Augmentation

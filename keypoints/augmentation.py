@@ -16,7 +16,6 @@ What is drawn is a function of seed, epoch and index alone: neither workers, the
 ranks nor resuming can change it. This module imports albumentations late: that takes seconds.
 """
 
-import os
 import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 
     Transform = Union[albumentations.BasicTransform, albumentations.BaseCompose]  # noqa: UP007  evaluated for types only
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask the network for a newer one
-
 _BENT = 0.05
 """A map that no affine follows more closely than this, in pixels, is none."""
 _PROBES = 8
@@ -50,7 +47,7 @@ class Drawn:
     Args:
         pixels: (H, W, C), of the size that was given.
         points: (K, 2) in its pixels, in the order that was given; none is missing, wherever it lies.
-        affine: the exact map from the given pixels to these; ``None`` where none fits (elastic,
+        affine: the exact map from the given pixels to these; ``None`` where none fits (a
             perspective), and then the draw can train a network but measure none.
         mirrored: whether left and right changed places, so that points have to be permuted.
     """
@@ -186,7 +183,7 @@ def _draw(
     anchors, solve = _anchors(pixels.shape[1], pixels.shape[0])
     try:
         done = compose(image=pixels, keypoints=np.concatenate([anchors, points]).astype(np.float32))
-    except (ValueError, TypeError, KeyError, RuntimeError, NotImplementedError) as error:
+    except Exception as error:  # whatever a transform raises, OpenCV's errors among them
         raise ConfigError(f"{where}: {_names(compose)} failed: {one_line(error)[:200]}") from error
     moved, image = np.asarray(done["keypoints"], np.float64), done["image"]
     if len(moved) != len(anchors) + len(points):
@@ -194,10 +191,10 @@ def _draw(
             f"{where}: {_names(compose)} dropped {len(anchors) + len(points) - len(moved)} of "
             f"{len(anchors) + len(points)} points; a transform has to keep them all, wherever they lie"
         )
-    if image.shape[:2] != pixels.shape[:2] or image.dtype != np.uint8:
+    if image.shape[:2] != pixels.shape[:2] or image.size != pixels.size or image.dtype != np.uint8:
         raise ConfigError(
-            f"{where}: {_names(compose)} made a picture of {image.shape[1]} × {image.shape[0]} {image.dtype} "
-            f"from one of {pixels.shape[1]} × {pixels.shape[0]} uint8; size and type have to stay as they are"
+            f"{where}: {_names(compose)} made a picture of {_described(image)} from one of "
+            f"{_described(pixels)}; size, channels and type have to stay as they are"
         )
     matrix = (solve @ moved[: len(anchors)]).T
     bent = np.abs(anchors @ matrix[:, :2].T + matrix[:, 2] - moved[: len(anchors)]).max() > _BENT
@@ -207,6 +204,11 @@ def _draw(
         affine=None if bent else Affine(matrix),
         mirrored=bool(np.linalg.det(matrix[:, :2]) < 0),
     )
+
+
+def _described(image: ByteArray) -> str:
+    channels = image.shape[2] if image.ndim == 3 else 1
+    return f"{image.shape[1]} × {image.shape[0]} × {channels} {image.dtype}"
 
 
 def _names(compose: "albumentations.Compose") -> str:

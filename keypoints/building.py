@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import Logger
 from keypoints.augmentation import Augmentation
 from keypoints.callbacks.description import HyperParameters
 from keypoints.callbacks.reproducible import SeedEachEpoch
-from keypoints.components import build, trust
+from keypoints.components import build, trusting
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, KeypointsError
 from keypoints.runs import describe
@@ -41,6 +41,10 @@ def _augmentation(cfg: DictConfig) -> Augmentation | None:
             "ignore", message="Argument.* not valid"
         )  # refused as soon as they are composed
         names = cfg.augmentation.get("transforms") or {}
+        if not isinstance(names, Mapping | DictConfig):
+            raise ConfigError(
+                "augmentation.transforms are transforms by name, not a list: name: {_target_: …}"
+            )
         transforms = {name: _make(cfg, f"augmentation.transforms.{name}", object) for name in names}
     return _make(cfg, "augmentation", Augmentation, transforms=transforms)
 
@@ -55,8 +59,8 @@ def make_task(cfg: DictConfig, data: FaceDataModule) -> Task:
     model = parts.pop("model")
     if model is None:
         raise ConfigError("there is no model; choose one: model=convnet")
-    trust(*_packages(model), *_packages(parts))  # it is the user's own configuration
-    return build(model, Task, scheme=data.scheme, crop=data.crop, **parts)
+    with trusting(*_packages(model), *_packages(parts)):  # it is the user's own configuration
+        return build(model, Task, scheme=data.scheme, crop=data.crop, **parts)
 
 
 def make_trainer(cfg: DictConfig, purge_step: int | None = None) -> pl.Trainer:

@@ -6,6 +6,7 @@ Heavy libraries are imported only once a verb's work begins, so help and mistake
 import argparse
 import logging
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,7 +91,7 @@ def _evaluate(cfg: DictConfig) -> None:
     from keypoints.evaluate import evaluate
     from keypoints.reports.terminal import print_evaluation
 
-    done = evaluate(cfg)
+    done = evaluate(cfg, shlex.join([*sys.argv[0].split(), *sys.argv[1:]]))
     print_evaluation(done.result)
     log.info("look at it: %s", done.folder / "report.html")
 
@@ -292,6 +293,8 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
     output = quote_paths([f"output={folder}"])
     if RunFolder(folder).status_file.is_file():
         return output
+    if not SweepFolder(folder).manifest.is_file():
+        raise ConfigError(f"{folder}: is neither a run's folder nor a sweep's; `keypoints train` makes them")
     asked_for = SweepFolder(folder).asked_for()
     return ["-m", *(argument for argument in asked_for if not argument.startswith("output=")), *output]
 

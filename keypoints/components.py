@@ -5,7 +5,8 @@ plain values only, loads with ``weights_only=True``, and is whole. Only classes 
 are built, and only of the kind that is asked for: a checkpoint from elsewhere runs no code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -22,6 +23,18 @@ _trusted = {"keypoints", "torch.nn", "torch.optim", "torchvision.models"}
 def trust(*packages: str) -> None:
     """Let components be built from ``packages`` too, for as long as this process lives."""
     _trusted.update(packages)
+
+
+@contextmanager
+def trusting(*packages: str) -> Iterator[None]:
+    """Trust ``packages``, from here on if the block succeeds, else no longer than the block."""
+    added = set(packages) - _trusted
+    _trusted.update(added)
+    try:
+        yield
+    except BaseException:
+        _trusted.difference_update(added)
+        raise
 
 
 def configure(target: type, **settings: Any) -> dict[str, Any]:
@@ -45,9 +58,9 @@ def build(component: Component, kind: type[T], *args: Any, **extra: Any) -> T:
         ConfigError: if the target is missing, not trusted, of another kind, or does not take
             its settings.
     """
-    target = component.get("_target_")
+    target = component.get("_target_") if isinstance(component, Mapping) else None
     if not isinstance(target, str):
-        raise ConfigError(f"a component needs a _target_, the name of its class: {dict(component)}")
+        raise ConfigError(f"a component needs a _target_, the name of its class: {one_line(component)}")
     made_by = _find(target, kind)
     settings = {name: value for name, value in component.items() if name != "_target_"}
     try:

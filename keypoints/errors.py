@@ -21,6 +21,12 @@ class CheckpointError(KeypointsError):
     """A checkpoint that cannot be used."""
 
 
-def one_line(error: BaseException) -> str:
-    """The message of ``error`` on one line, or its type's name where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+def one_line(error: object) -> str:
+    """The message of ``error`` on one line, or its type's name where it has none.
+
+    Of an error that a DataLoader's worker met, the message alone and not the worker's traceback.
+    """
+    text = str(error)
+    if "Original Traceback" in text:
+        text = text.strip().splitlines()[-1].partition(": ")[2]
+    return " ".join(text.split()) or type(error).__name__

@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from keypoints import __version__
 from keypoints.building import make_data
@@ -23,7 +21,7 @@ from keypoints.components import build
 from keypoints.datamodules.base import FaceDataModule, FaceDataset, mean_targets, pixels_of
 from keypoints.datasets.face import Face
 from keypoints.drawing import draw_face
-from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.errors import CheckpointError, ConfigError, DataError, one_line
 from keypoints.geometry import ByteArray
 from keypoints.measure import (
     BATCH,
@@ -41,11 +39,12 @@ from keypoints.reports import error_figures, figures
 from keypoints.reports.evaluation import draw, draw_faces, write_report
 from keypoints.reports.page import Picture
 from keypoints.runs import RunFolder, predicts_the_mean, write_whole
-from keypoints.stress import STRESSES, changes, stress, tolerances, unchanged
+from keypoints.stress import STRESSES, StressedFaces, changes, stress, tolerances
 from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)
 
+_STRESS_FILES = ("stress.csv", "stress.png", "stressed_faces.png")
 _MOST_VALUES = 60
 """A tag with more values than this tells faces apart, not groups of them."""
 
@@ -72,19 +71,26 @@ class _Case:
     """The mean of the training targets, (K, 2) ratios: the constant predictor, where there is one."""
 
 
-def evaluate(cfg: DictConfig) -> Evaluation:
+def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
     """Evaluate ``cfg.checkpoint`` on ``cfg.split``.
 
     Writes ``metrics.json``, ``faces.csv`` (a row a face), ``report.html`` and its figures; with
     ``cfg.stress``, ``stress.csv`` too.
+
+    Args:
+        cfg: the configuration of ``conf/evaluate.yaml``.
+        command: what was typed, for the page.
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
         ConfigError: if a value cannot be used, or the data have other landmarks than the checkpoint.
         DataError: if the faces cannot be read.
     """
+    for name in ("faces", "stress_faces"):
+        if not isinstance(cfg[name], int) or cfg[name] < 1:
+            raise ConfigError(f"{name} is a whole number from 1 up, not {cfg[name]!r}")
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
-    task = load_task(path)
+    task = load_task(path).to(_device(cfg.device))
     norm = cfg.norm or default_norm(task.scheme)
     evaluation_metrics(task.scheme, norm, cfg.threshold)  # a wrong value is said before the faces are read
     data = _data(cfg, run)
@@ -95,7 +101,8 @@ def evaluate(cfg: DictConfig) -> Evaluation:
     faces, train = splits[cfg.split], splits.get("train")
     mean = mean_targets(train, data.indices, task.crop) if train else None
     folder = Path(cfg.output) if cfg.output else _folder(run, path, cfg)
-    case = _Case(cfg, f"{run.name if run else path.stem}, {cfg.split}", folder, task, data, norm, mean)
+    name = f"{run.name}, {path.stem} epoch" if run else path.stem
+    case = _Case(cfg, f"{name}, {cfg.split}", folder, task, data, norm, mean)
 
     dataset = FaceDataset(faces, data.indices, task.crop)
     total = math.ceil(len(dataset) / BATCH)
@@ -113,13 +120,14 @@ def evaluate(cfg: DictConfig) -> Evaluation:
         draw_faces(folder, case.name, table, cfg.faces, lines, data.words),
         *draw(folder, case.name, table, result, lines, None if errors is None else errors.double().numpy()),
     ]
+    for earlier in _STRESS_FILES:  # of another evaluation: these metrics know nothing of it
+        (folder / earlier).unlink(missing_ok=True)
     if cfg.stress:
         said, drawn = _stress(case, _spread_over(faces, cfg.stress_faces))
         result["stress"] = said
         pictures += drawn
     write_whole(folder / "faces.csv", table.to_csv(index=False))
     write_whole(folder / "metrics.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
-    command = "keypoints " + " ".join(sys.argv[1:])
     write_report(folder / "report.html", f"Evaluation of {case.name}", result, pictures, command)
     return Evaluation(folder, result)
 
@@ -139,8 +147,8 @@ def find_checkpoint(given: str | None, which: str) -> tuple[Path, RunFolder | No
         raise ConfigError("say which checkpoint: checkpoint=<file or run's folder>")
     path = Path(given)
     if not path.is_dir():
-        run = RunFolder(path.parent.parent)
-        return path, run if run.checkpoints == path.parent and run.config.is_file() else None
+        run = RunFolder(path.resolve().parent.parent)
+        return path, run if run.checkpoints == path.resolve().parent and run.config.is_file() else None
     run = RunFolder(path)
     if which not in ("best", "last"):
         raise ConfigError(f"which is best or last, not {which!r}")
@@ -153,12 +161,15 @@ def find_checkpoint(given: str | None, which: str) -> tuple[Path, RunFolder | No
 def _data(cfg: DictConfig, run: RunFolder | None) -> FaceDataModule:
     """The data that the command names, or else those of the checkpoint's run."""
     if cfg.get("data") is not None:
+        if cfg.root is not None:
+            cfg.data.root = cfg.root
         return make_data(cfg)
     settings = None if run is None else run.setting("data")
     if settings is None:
         raise ConfigError(f"{cfg.checkpoint}: is not in a run's folder, so say on which data: data=imm")
-    plain = OmegaConf.to_container(settings, resolve=True)
-    assert isinstance(plain, dict)
+    plain = OmegaConf.to_container(settings, resolve=True) if isinstance(settings, DictConfig) else None
+    if not isinstance(plain, dict):
+        raise ConfigError(f"{run.config if run else ''}: its data are no component; say on which: data=imm")
     if cfg.root is not None:
         plain["root"] = cfg.root
     return build({str(key): value for key, value in plain.items()}, FaceDataModule)
@@ -167,7 +178,20 @@ def _data(cfg: DictConfig, run: RunFolder | None) -> FaceDataModule:
 def _folder(run: RunFolder | None, path: Path, cfg: DictConfig) -> Path:
     if run is None:
         return Path(cfg.paths.outputs, "evaluations", path.stem, cfg.split)
-    return run.path / "evaluations" / (str(cfg.split) if cfg.which == "best" else f"{cfg.split}-{cfg.which}")
+    best = path.name == run.best_checkpoint.name
+    return run.path / "evaluations" / (str(cfg.split) if best else f"{cfg.split}-{path.stem}")
+
+
+def _device(name: str) -> str:
+    """Where to predict: a GPU where there is one, unless the command says otherwise."""
+    chosen = "cuda" if name == "auto" and torch.cuda.is_available() else "cpu" if name == "auto" else name
+    try:
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ConfigError(
+            f"device={name} cannot be used here ({one_line(error)[:120]}); try device=cpu"
+        ) from error
+    return chosen
 
 
 def _result(
@@ -190,7 +214,10 @@ def _result(
                 value: {"faces": len(at), **measured(predictions.of(at))} for value, at in places.items()
             }
     metrics = measured(predictions)
-    warning = predicts_the_mean(metrics["variance_ratio"] if metrics["variance_ratio"] is not None else 1.0)
+    ratio = metrics["variance_ratio"]
+    warning = predicts_the_mean(1.0 if ratio is None else ratio)
+    if not bool(predictions.predicted.isfinite().all()):
+        warning = "some predictions are no finite numbers: the network's weights are broken"
     parts = scheme.parts if len(scheme.parts) > 1 else {}
     return {
         "version": __version__,
@@ -211,17 +238,15 @@ def _result(
 
 def _spread_over(faces: Sequence[Face], most: int) -> list[Face]:
     """At most so many of the faces, spread over all of them."""
-    if not isinstance(most, int) or most < 1:
-        raise ConfigError(f"stress_faces is a whole number from 1 up, not {most!r}")
     places = np.linspace(0, len(faces) - 1, min(most, len(faces))).round().astype(int)
     return [faces[place] for place in places]
 
 
 def _stress(case: _Case, faces: Sequence[Face]) -> tuple[list[str], list[Picture]]:
     """Measure, write and draw what spoils the model: sentences and figures."""
-    dataset = FaceDataset(faces, case.data.indices, case.task.crop, augmentation=unchanged())
+    stressed = StressedFaces(faces, case.data.indices, case.task.crop)
     table = stress(
-        case.task, dataset, case.mean, case.norm, case.cfg.threshold, lambda steps: track(steps, "stress")
+        case.task, stressed, case.mean, case.norm, case.cfg.threshold, lambda steps: track(steps, "stress")
     )
     write_whole(case.folder / "stress.csv", table.to_csv(index=False))
     curves = figures.save(
@@ -230,27 +255,27 @@ def _stress(case: _Case, faces: Sequence[Face]) -> tuple[list[str], list[Picture
     )
     examples = figures.save(
         error_figures.stressed_faces(
-            {kind.title: _stressed(case.task, dataset, name) for name, kind in STRESSES.items()},
+            {kind.title: _stressed(case.task, stressed, name) for name, kind in STRESSES.items()},
             f"{case.name}: one face, green: truth, red: prediction",
         ),
         case.folder / "stressed_faces.png",
     )
     return tolerances(table), [
         Picture(
-            curves, "What spoils it", "Errors on all faces against how much worse the pictures are made."
+            curves, "What spoils it", f"Errors on {len(faces)} faces against how much worse they are made."
         ),
         Picture(examples, "One face under stress", "The network's input at each level."),
     ]
 
 
-def _stressed(task: Task, dataset: FaceDataset, name: str) -> list[tuple[str, ByteArray]]:
+def _stressed(task: Task, faces: StressedFaces, name: str) -> list[tuple[str, ByteArray]]:
     """One face at each level of a stress, with truth and prediction, and the level."""
     levels = STRESSES[name].levels
     pictures = []
     for level in sorted(levels, reverse=levels[0] == max(levels)):
-        batch = default_collate([dataset.augmented_by(changes(name, level)[0])[0, len(dataset) // 2]])
+        batch = next(faces.batches(changes(name, level)[0], [len(faces) // 2]))
         with torch.inference_mode():
-            found = task(batch.images).numpy()
+            found = task(batch.images.to(task.device)).cpu().numpy()
         drawn = draw_face(pixels_of(batch)[0], truth=batch.targets[0].numpy(), prediction=found[0])
         pictures.append((f"{level:g}", drawn))
     return pictures

@@ -5,6 +5,7 @@ adds up over batches and processes. ``points`` restricts a metric to some of the
 errors are divided by is then still that of the whole face.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -155,7 +156,7 @@ class _Threshold(NME):
 
     def __init__(self, threshold: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not (isinstance(threshold, int | float) and threshold > 0):
+        if not (isinstance(threshold, int | float) and 0 < threshold < math.inf):
             raise ConfigError(f"the threshold is a positive ratio such as 0.08, not {threshold!r}")
         self.threshold = threshold
 
@@ -169,7 +170,8 @@ class FailureRate(_Threshold):
 
     def values(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:
         """1 for a failure, else 0."""
-        return (self.errors(predictions, truth, photo_sizes) > self.threshold).float()
+        # Not the other way round: what is no number fails too.
+        return (~(self.errors(predictions, truth, photo_sizes) <= self.threshold)).float()
 
 
 class AUC(_Threshold):
@@ -226,7 +228,7 @@ def validation_metrics(scheme: LandmarkScheme) -> MetricCollection:
     metrics: dict[str, Metric] = {"mse": CourseMSE(), "mae_px": PixelMAE(), "variance_ratio": VarianceRatio()}
     if scheme.pair is not None:
         metrics["nme"] = NME("pair", scheme.pair)
-    return MetricCollection(metrics, prefix="val/")  # type: ignore[arg-type]
+    return MetricCollection(metrics, prefix="val/", compute_groups=False)  # type: ignore[arg-type]
 
 
 def evaluation_metrics(
@@ -247,5 +249,5 @@ def evaluation_metrics(
             "failure_rate": FailureRate(threshold, **scale),
             "variance_ratio": VarianceRatio(points),
         },
-        compute_groups=False,
+        compute_groups=False,  # metrics that agree on the first batch would share their sums for good
     )

@@ -50,8 +50,8 @@ def preview(cfg: DictConfig) -> Path:
         ),
         folder / "samples.png",
     )
-    epochs = range(-(-_MEASURED // len(dataset)))
-    keys = [(epoch, index) for epoch in epochs for index in range(len(dataset))][:_MEASURED]
+    places = np.linspace(0, len(dataset) - 1, _MEASURED).round().astype(int).tolist()
+    keys = [(draw, index) for draw, index in enumerate(places)]
     batch: Batch = default_collate([dataset[key] for key in track(keys, "measuring", transient=True)])
     numbers = measure(batch)
     figures.save(

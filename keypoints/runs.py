@@ -12,7 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import OmegaConf
+import psutil
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from keypoints import __version__
 from keypoints.errors import ConfigError, DataError, KeypointsError, one_line
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 _KEPT = ("command", "overrides", "job", "started")
 """What a resumed run's status keeps of the one before."""
+
+_SAME_MOMENT = 2.0
+"""Seconds that clocks may have been set by while a process runs."""
 
 SWEEP_FILE = "multirun.yaml"
 """What Hydra writes into a sweep's folder; its runs lie beside it."""
@@ -107,9 +113,27 @@ class RunFolder:
             return self.path.name
         return f"{given} {self.path.name}" if (self.path.parent / SWEEP_FILE).is_file() else str(given)
 
+    def configuration(self) -> DictConfig:
+        """The whole configuration, read again.
+
+        Raises:
+            DataError: if the file is missing or damaged.
+        """
+        try:
+            loaded = OmegaConf.load(self.config)
+        except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+            raise DataError(f"{self.config}: cannot be read ({one_line(error)[:200]})") from error
+        if not isinstance(loaded, DictConfig):
+            raise DataError(f"{self.config}: is no configuration")
+        return loaded
+
     def setting(self, key: str) -> Any:
-        """A value of the run's configuration; ``None`` where there is none."""
-        return OmegaConf.select(OmegaConf.load(self.config), key) if self.config.is_file() else None
+        """A value of the run's configuration; ``None`` where there is none.
+
+        Raises:
+            DataError: if the configuration is there and damaged.
+        """
+        return OmegaConf.select(self.configuration(), key) if self.config.is_file() else None
 
     def figure(self, name: str) -> Path:
         """The figure of that name."""
@@ -122,13 +146,13 @@ class RunFolder:
             return False
         if status.get("host") != socket.gethostname():
             return True
-        try:
-            os.kill(int(status["process"]), 0)
-        except (ProcessLookupError, ValueError, KeyError):
+        process, began = status.get("process"), status.get("process_began")
+        if not isinstance(process, int) or not psutil.pid_exists(process):
             return False
-        except PermissionError:
+        try:  # the number may be another process's by now, in a container even our own
+            return began is None or abs(psutil.Process(process).create_time() - began) < _SAME_MOMENT
+        except psutil.Error:
             return True
-        return True
 
     @property
     def status_file(self) -> Path:
@@ -185,8 +209,12 @@ class RunFolder:
         """
         status = self.status()
         if self.alive():
-            raise ConfigError(f"{self.path}: is running at this moment (process {status['process']})")
-        return status["status"] in ("running", "interrupted") and self.last_checkpoint.is_file()
+            where = f"process {status.get('process')} on {status.get('host')}"
+            raise ConfigError(
+                f"{self.path}: is running at this moment ({where}); if you know that it is not, write "
+                f"interrupted for running in {self.status_file.name}"
+            )
+        return status["status"] != "finished" and self.last_checkpoint.is_file()
 
     @contextmanager
     def recorded(
@@ -216,6 +244,7 @@ class RunFolder:
             "started": now,
             "host": socket.gethostname(),
             "process": os.getpid(),
+            "process_began": psutil.Process().create_time(),
         }
         before = 0.0
         if resumed:

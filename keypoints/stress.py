@@ -1,12 +1,14 @@
 """What spoils a model: the same faces with worse boxes, fewer pixels, blur, rotation and darkness.
 
-Each picture is changed on the canvas round the input, by the routine that augments training faces,
-so the exact map back to the photo is known and errors stay in its pixels.
+A worse box is cut from the photo like any other; where it reaches beyond the photo, the photo's
+border is repeated, as it would be for such a box in use. The other changes are made on a canvas round
+the input, by the routine that augments training faces. Either way the exact map back to the photo is
+known, and errors stay in its pixels.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import albumentations
 import pandas as pd
@@ -15,14 +17,38 @@ from torch.utils.data import default_collate
 
 from keypoints.augmentation import Augmentation
 from keypoints.datamodules.base import Batch, FaceDataset
+from keypoints.datasets.face import Face
 from keypoints.errors import ConfigError
+from keypoints.geometry import Box, Crop
 from keypoints.measure import BATCH, constant_predictor, predict, score
 from keypoints.metrics import evaluation_metrics
 from keypoints.tasks.base import Task
 from keypoints.transforms import LowResolution
 
-CONTEXT = 2.4
-"""Sides of the canvas over sides of the input: so much of the photo is there for worse boxes."""
+_CONTEXT = 1.7
+"""Sides of the canvas over sides of the input: enough for a turn by 45°."""
+
+
+class OtherBox(NamedTuple):
+    """Another box than the face's: moved by shares of its sides, then scaled about its centre."""
+
+    across: float = 0.0
+    down: float = 0.0
+    factor: float = 1.0
+
+    def of(self, face: Face, crop: Crop) -> Face:
+        """The face with that box, for a crop that cuts out just the box."""
+        region = crop.region(face.photo.size, face.box)
+        moved = Box(
+            region.left + self.across * region.width,
+            region.top + self.down * region.height,
+            region.width,
+            region.height,
+        )
+        return replace(face, box=moved.resized(self.factor * region.width, self.factor * region.height))
+
+
+Change = OtherBox | Augmentation
 
 
 @dataclass(frozen=True)
@@ -32,69 +58,113 @@ class Stress:
     Args:
         title, axis: what figures call it and its levels.
         levels: how bad; the first changes nothing.
-        changes: the transforms of a level, of which the errors are averaged.
+        changes: what a level stands for; the errors of several are averaged.
     """
 
     title: str
     axis: str
     levels: tuple[float, ...]
-    changes: Callable[[float], list[Any]]
+    changes: Callable[[float], list[Change]]
 
 
-def _moved(**settings: Any) -> Any:
-    return albumentations.Affine(border_mode=1, p=1, **settings)
-
-
-def _shifted(share: float) -> list[Any]:
-    """The input moved by a share of its sides: left, right, up, down."""
-    step = share / CONTEXT
-    return [
-        _moved(translate_percent={"x": (x, x), "y": (y, y)})
-        for x, y in ((step, 0.0), (-step, 0.0), (0.0, step), (0.0, -step))
-    ]
+def _drawn(transform: Any) -> Change:
+    return Augmentation({"stress": transform}, context=_CONTEXT)
 
 
 STRESSES = {
     "shift": Stress(
-        "box shifted", "shift, share of the input's side", (0, 0.05, 0.1, 0.15, 0.2, 0.3), _shifted
+        "box shifted",
+        "shift, share of the box's side",
+        (0, 0.05, 0.1, 0.15, 0.2, 0.3),
+        lambda share: [OtherBox(x, y) for x, y in ((share, 0), (-share, 0), (0, share), (0, -share))],
     ),
     "scale": Stress(
         "box scaled",
         "box, times its side",
         (1, 0.7, 0.8, 0.9, 1.1, 1.25, 1.5, 2),
-        lambda factor: [_moved(scale=(1 / factor, 1 / factor), keep_ratio=True)],
+        lambda factor: [OtherBox(factor=factor)],
     ),
     "resolution": Stress(
         "lower resolution",
         "pixels, share of the input's width",
         (1, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1),
-        lambda share: [LowResolution((share, share), p=1)],
+        lambda share: [_drawn(LowResolution((share, share), p=1))],
     ),
     "blur": Stress(
         "blur",
         "σ in pixels of the input",
         (0, 0.5, 1, 2, 3, 4),
-        lambda sigma: [albumentations.GaussianBlur(blur_limit=0, sigma_limit=(sigma, sigma), p=1)],
+        lambda sigma: [_drawn(albumentations.GaussianBlur(blur_limit=0, sigma_limit=(sigma, sigma), p=1))],
     ),
     "rotation": Stress(
         "rotation",
         "degrees, either way",
         (0, 5, 10, 15, 20, 30, 45),
-        lambda angle: [_moved(rotate=(turn, turn)) for turn in (angle, -angle)],
+        lambda angle: [
+            _drawn(albumentations.Affine(rotate=(turn, turn), border_mode=1, p=1)) for turn in (angle, -angle)
+        ],
     ),
     "darkness": Stress(
         "darkening",
         "light, share of the original",
         (1, 0.8, 0.6, 0.4, 0.2, 0.1),
-        lambda share: [albumentations.MultiplicativeNoise(multiplier=(share, share), p=1)],
+        lambda share: [_drawn(albumentations.MultiplicativeNoise(multiplier=(share, share), p=1))],
     ),
 }
 """By the name that tables call them."""
 
 
+class StressedFaces:
+    """Faces that can be looked at in worse pictures.
+
+    Args:
+        faces: all with points.
+        landmarks: which of a face's points are the targets.
+        crop: how a photo becomes an input.
+    """
+
+    def __init__(self, faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) -> None:
+        self._faces = faces
+        self._landmarks = landmarks
+        self._crop = crop
+        canvas = Augmentation({}, context=_CONTEXT)
+        self._canvases = FaceDataset(faces, landmarks, crop, augmentation=canvas)
+
+    def __len__(self) -> int:
+        return len(self._faces)
+
+    def batches(self, change: Change, indices: Sequence[int] | None = None) -> Iterator[Batch]:
+        """The faces under ``change``, or some of them, in batches.
+
+        Raises:
+            ConfigError: if the change leaves no exact map back to the photo.
+        """
+        chosen = range(len(self)) if indices is None else indices
+        for start in range(0, len(chosen), BATCH):
+            batch: Batch = default_collate(self._samples(change, chosen[start : start + BATCH]))
+            if bool(batch.to_photo.isnan().any()):
+                raise ConfigError("a stress has to leave an exact map back to the photo; this one does not")
+            yield batch
+
+    def _samples(self, change: Change, indices: Sequence[int]) -> list[Batch]:
+        if isinstance(change, Augmentation):
+            changed = self._canvases.augmented_by(change)
+            return [changed[0, index] for index in indices]
+        crop = replace(self._crop, source="box", margin=1.0)
+        faces = [change.of(self._faces[index], self._crop) for index in indices]
+        reframed = FaceDataset(faces, self._landmarks, crop)
+        return [reframed.plain(place) for place in range(len(faces))]
+
+
+def changes(name: str, level: float) -> list[Change]:
+    """What a level of a stress stands for: the boxes as they are at its first."""
+    kind = STRESSES[name]
+    return [OtherBox()] if level == kind.levels[0] else kind.changes(level)
+
+
 def stress(
     task: Task,
-    dataset: FaceDataset,
+    faces: StressedFaces,
     mean: Tensor | None,
     norm: str,
     threshold: float,
@@ -103,7 +173,7 @@ def stress(
     """The metrics of ``task`` under each stress, and the constant predictor's.
 
     Args:
-        dataset: faces with a canvas, made with :func:`unchanged`.
+        faces: to look at.
         mean: the mean of the training targets, (K, 2) ratios, or nothing.
         norm, threshold: as :func:`keypoints.metrics.evaluation_metrics`.
         progress: wraps the steps to show how far it is.
@@ -113,46 +183,24 @@ def stress(
 
     Raises:
         ConfigError: if a change leaves no exact map back to the photo.
+        DataError: if a changed box misses its photo.
     """
     metrics = evaluation_metrics(task.scheme, norm, threshold)
     rows = []
     for name, level in progress([(name, level) for name, kind in STRESSES.items() for level in kind.levels]):
         scores: dict[str, list[float]] = {}
         for change in changes(name, level):
-            batches = list(_changed(dataset, change))
+            batches = list(faces.batches(change))
             found = score(metrics, predict(task, batches))
             if mean is not None:
-                constant = predict(task, batches, constant_predictor(mean))
-                found["constant_nme"] = score(metrics, constant)["nme"]
+                found["constant_nme"] = score(metrics, predict(task, batches, constant_predictor(mean)))[
+                    "nme"
+                ]
             for metric, value in found.items():
                 scores.setdefault(metric, []).append(value)
         average = {metric: sum(values) / len(values) for metric, values in scores.items()}
         rows.append({"stress": name, "level": level, **average})
     return pd.DataFrame(rows)
-
-
-def unchanged() -> Augmentation:
-    """An augmentation that changes nothing, whose dataset has the canvas that stresses need."""
-    return Augmentation({}, context=CONTEXT)
-
-
-def changes(name: str, level: float) -> list[Augmentation]:
-    """The changes that a level stands for: none at a stress's first level."""
-    kind = STRESSES[name]
-    if level == kind.levels[0]:
-        return [unchanged()]
-    return [Augmentation({name: change}, context=CONTEXT) for change in kind.changes(level)]
-
-
-def _changed(dataset: FaceDataset, change: Augmentation) -> Iterator[Batch]:
-    """All faces under ``change``, in batches."""
-    changed = dataset.augmented_by(change)
-    for start in range(0, len(changed), BATCH):
-        samples = [changed[0, index] for index in range(start, min(start + BATCH, len(changed)))]
-        batch: Batch = default_collate(samples)
-        if bool(batch.to_photo.isnan().any()):
-            raise ConfigError("a stress has to leave an exact map back to the photo, and this one does not")
-        yield batch
 
 
 def tolerances(table: pd.DataFrame, factor: float = 1.5) -> list[str]:

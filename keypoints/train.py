@@ -78,20 +78,19 @@ def resume(folder: Path) -> dict[str, float]:
 
     Raises:
         DataError: if the folder holds no run.
-        ConfigError: if the run is finished, failed, still running, has no checkpoint yet, or lies
-            elsewhere than when it began.
+        ConfigError: if the run is finished, still running, has no checkpoint yet, or lies elsewhere
+            than when it began.
         CheckpointError: if its checkpoint is damaged.
     """
     run = RunFolder(folder)
     status = run.status()
     if not run.resumable():
         raise ConfigError(_not_resumable(run, status))
-    cfg = OmegaConf.load(run.config)
-    assert isinstance(cfg, DictConfig)
-    if Path(cfg.output).resolve() != folder.resolve():
+    cfg = run.configuration()
+    if Path(str(cfg.get("output"))).resolve() != folder.resolve():
         raise ConfigError(
-            f"{folder}: began as {cfg.output}, and its files name that folder; move it back, or start there "
-            "from where the command was given first"
+            f"{folder}: began as {cfg.get('output')}, and its files name that folder; move it back, or start "
+            "there from where the command was given first"
         )
     log.info("going on with %s", folder)
     return train(cfg, status.get("overrides", ()), int(status.get("job", 0)), resumed=True)
@@ -105,9 +104,7 @@ def take_part(folder: Path) -> None:
         KeypointsError: as :func:`train`.
     """
     run = RunFolder(folder)
-    cfg = OmegaConf.load(run.config)
-    assert isinstance(cfg, DictConfig)
-    _take_part(cfg, run.last_checkpoint if "resumed" in run.status() else None)
+    _take_part(run.configuration(), run.last_checkpoint if "resumed" in run.status() else None)
 
 
 def _take_part(cfg: DictConfig, checkpoint: Path | None) -> None:
@@ -129,9 +126,8 @@ def _prepared(cfg: DictConfig, *, blank: bool) -> tuple[FaceDataModule, Task]:
 def _not_resumable(run: RunFolder, status: Mapping[str, Any]) -> str:
     if status["status"] == "finished":
         return f"{run.path}: is finished; there is nothing to resume"
-    if status["status"] == "failed":
-        return f"{run.path}: failed ({status.get('error')}) and would fail again; mend that and train anew"
-    return f"{run.path}: stopped before its first epoch ended; delete the folder and train anew"
+    why = f"failed ({status['error']})" if status["status"] == "failed" else "stopped"
+    return f"{run.path}: {why} before its first epoch ended; delete the folder and train anew"
 
 
 def _log_again(trainer: pl.Trainer, logged: pd.DataFrame) -> None:

@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 import signal
@@ -149,10 +150,36 @@ def test_a_sweep_is_interrupted_and_goes_on_with_what_is_missing(made_up_imm, tm
     assert "lr-0.0001" in capsys.readouterr().out
 
 
+def test_a_run_is_interrupted_and_goes_on_where_it_was(made_up_imm, tmp_path, monkeypatch, capsys):
+    from keypoints.tasks.base import Task
+
+    step, handler = Task.training_step, signal.getsignal(signal.SIGINT)
+
+    def interrupted(task, batch, batch_idx):
+        if task.trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+        return step(task, batch, batch_idx)
+
+    folder = tmp_path / "a run, [1]"
+    monkeypatch.setattr(Task, "training_step", interrupted)
+    with pytest.raises(SystemExit):
+        main(["train", *SMALL, f"data.root={made_up_imm}", f"output={folder}"])
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
+    monkeypatch.setattr(Task, "training_step", step)
+    main(["train", f"resume={folder}"])
+    status = json.loads((folder / "status.json").read_text())
+    assert status["status"] == "finished"
+    assert status["metrics"]["last/epoch"] == 1
+    assert f"going on with {folder}" in (folder / "train.log").read_text()
+    with pytest.raises(SystemExit, match="1"):
+        main(["train", f"resume={folder}"])
+    assert "is finished; there is nothing to resume" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["train", "resume=nowhere"], "nowhere: is no sweep's folder"),
+        (["train", "resume=nowhere"], "nowhere: is neither a run's folder nor a sweep's"),
         (["train", "resume=nowhere", "seed=1"], "stands alone"),
         (["report"], "say which run or sweep: keypoints report <folder>"),
         (["report", "nowhere"], "nowhere: no such folder"),

@@ -3,7 +3,7 @@ from torch import nn
 from torch.optim import SGD, Optimizer
 
 from keypoints import components
-from keypoints.components import build, configure, trust
+from keypoints.components import build, configure, trust, trusting
 from keypoints.errors import ConfigError
 from keypoints.losses import WingLoss
 
@@ -50,3 +50,10 @@ def test_settings_that_do_not_fit_name_the_class():
         build(configure(WingLoss, depth=1), nn.Module)
     with pytest.raises(ConfigError, match="WingLoss: width and curvature are positive"):
         build(configure(WingLoss, width=0), nn.Module)
+
+
+def test_trust_is_kept_only_where_what_it_was_given_for_succeeded():
+    with pytest.raises(ConfigError, match="is no Module"), trusting("os"):
+        build({"_target_": "os.system"}, nn.Module)
+    with pytest.raises(ConfigError, match="outside the trusted packages"):
+        build({"_target_": "os.system"}, nn.Module)

@@ -124,6 +124,8 @@ def test_stress_is_measured_and_drawn(full_face, tmp_path, monkeypatch):
     assert (tmp_path / "stressed_faces.png").is_file()
     assert len(done.result["stress"]) == 2
     assert "What it stands" in (tmp_path / "report.html").read_text()
+    of(f"checkpoint={full_face}", f"output={tmp_path}", "faces=1")
+    assert not list(tmp_path.glob("stress*"))  # what was measured before is not of these metrics
 
 
 def few_stresses():
@@ -143,7 +145,8 @@ def test_the_command_prints_the_constant_predictor_beside_the_model(full_face, t
     assert "constant predictor" in printed
     assert "right_eye" in printed
     assert "view 1, frontal, neutral" not in printed  # six faces of one person are no groups
-    assert (tmp_path / "out, [1]" / "report.html").is_file()
+    page = (tmp_path / "out, [1]" / "report.html").read_text()
+    assert "keypoints evaluate" in page
 
 
 def damaged(change):
@@ -204,13 +207,18 @@ def test_a_checkpoint_that_cannot_be_used_is_one_line_and_a_failure(
         (["threshold=0"], ConfigError, "positive ratio"),
         (["which=first"], ConfigError, "best or last"),
         (["stress=true", "stress_faces=0"], ConfigError, "whole number from 1 up"),
+        (["faces=0"], ConfigError, "faces is a whole number from 1 up"),
+        (["faces=some"], ConfigError, "faces is a whole number from 1 up"),
+        (["device=abacus"], ConfigError, "device=abacus cannot be used"),
+        (["norm=box", "threshold=.inf"], ConfigError, "positive ratio"),
         (["root=nowhere"], DataError, "nowhere: no such folder"),
     ],
 )
 def test_values_that_cannot_be_used_are_refused(full_face, tmp_path, overrides, error, says):
-    checkpoint = [f"checkpoint={full_face}", f"output={tmp_path}"] if overrides else []
+    checkpoint = [f"checkpoint={full_face}", f"output={tmp_path / 'out'}"] if overrides else []
     with pytest.raises(error, match=says):
         of(*checkpoint, *overrides)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_checkpoint_of_another_scheme_says_what_both_have(full_face, made_up_imm, tmp_path):
@@ -228,6 +236,42 @@ def test_a_runs_configuration_builds_no_data_outside_the_trusted_packages(full_f
     config.write_text(config.read_text().replace("keypoints.datamodules.imm.IMMDataModule", "os.system"))
     with pytest.raises(ConfigError, match=r"os\.system is outside the trusted packages"):
         of(f"checkpoint={run}")
+
+
+@pytest.mark.parametrize("damage", ["data: [1]", "data: imm", "data: {", "- 1"])
+def test_a_damaged_configuration_is_one_line(full_face, tmp_path, damage):
+    run = shutil.copytree(full_face, tmp_path / "run")
+    (run / "config.yaml").write_text(damage)
+    with pytest.raises((ConfigError, DataError), match=r"config\.yaml"):
+        of(f"checkpoint={run}")
+
+
+def test_broken_weights_are_said_and_count_as_failures(full_face, tmp_path):
+    run = shutil.copytree(full_face, tmp_path / "run")
+    best = run / "checkpoints" / "best.ckpt"
+    checkpoint = torch.load(best, weights_only=True)
+    for value in checkpoint["state_dict"].values():
+        if value.is_floating_point():
+            value.fill_(float("nan"))
+    torch.save(checkpoint, best)
+    result = of(f"checkpoint={run}", f"output={tmp_path / 'out'}").result
+    assert result["metrics"]["failure_rate"] == 1
+    assert "no finite numbers" in result["notes"][0]
+
+
+def test_best_and_last_have_folders_and_titles_of_their_own(full_face, tmp_path):
+    run = shutil.copytree(full_face, tmp_path / "run")
+    folders = {
+        of(f"checkpoint={run / 'checkpoints' / which}.ckpt", "faces=1").folder.name
+        for which in ("best", "last")
+    }
+    assert folders == {"val", "val-last"}
+    assert "last epoch" in (run / "evaluations" / "val-last" / "report.html").read_text()
+
+
+def test_a_checkpoint_in_the_folder_where_one_stands_is_found_to_be_a_runs(full_face, monkeypatch):
+    monkeypatch.chdir(full_face / "checkpoints")
+    assert find_checkpoint("best.ckpt", "best")[1] == RunFolder(full_face.resolve())
 
 
 def test_a_folder_without_a_checkpoint_says_so(tmp_path):

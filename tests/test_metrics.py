@@ -83,6 +83,22 @@ def test_failures_are_above_the_threshold():
     assert of_squares(FailureRate(0.2, norm="pair", pair=(0, 1)), (1.5, 1.5)) == 0
 
 
+def test_what_is_no_number_is_a_failure():
+    nan = float("nan")
+    assert of_squares(FailureRate(0.2, norm="pair", pair=(0, 1)), (1.0, nan)) == 0.5
+
+
+def test_metrics_that_agree_at_first_keep_their_own_sums():
+    scheme = IMM58.select("nose_tip")
+    metrics = validation_metrics(scheme)
+    truth = torch.full((2, 1, 2), 50.0)
+    sizes = torch.full((2, 2), 200.0)
+    metrics.update(truth, truth, sizes)
+    metrics.update(truth + 5, truth, sizes)
+    assert metrics.compute()["val/mse"] == pytest.approx((5 / 200) ** 2 / 2)
+    assert metrics.compute()["val/mae_px"] == pytest.approx(2.5)
+
+
 def test_auc_is_the_area_under_the_cumulative_error_curve():
     errors = np.array([0.02, 0.05])
     levels = np.linspace(0, 0.08, 80001)
@@ -116,6 +132,7 @@ def test_a_part_is_measured_by_itself_on_the_scale_of_the_whole_face(kind):
         (lambda: NME("eyes", (0, 1)), "pair, box, diagonal, not 'eyes'"),
         (lambda: NME("pair"), "norm=diagonal or norm=box"),
         (lambda: AUC(0, norm="box"), "positive ratio"),
+        (lambda: AUC(float("inf"), norm="box"), "positive ratio"),
         (lambda: FailureRate("high", norm="box"), "positive ratio"),
     ],
 )

@@ -1,5 +1,8 @@
 import json
+import os
+import socket
 
+import psutil
 import pytest
 
 from keypoints.errors import ConfigError, DataError
@@ -81,3 +84,50 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
         write_whole(path, "\udc80")
     assert path.read_text() == '{"a": 1}'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def left_running(run, **status):
+    run.checkpoints.mkdir(parents=True)
+    run.last_checkpoint.touch()
+    here = {"status": "running", "host": socket.gethostname(), "process": os.getpid()}
+    run.status_file.write_text(json.dumps({**here, **status}))
+    return run
+
+
+def test_a_run_lives_as_long_as_the_process_that_began_it(run):
+    began = psutil.Process().create_time()
+    left_running(run, process_began=began)
+    assert run.alive()
+    with pytest.raises(
+        ConfigError, match=rf"running at this moment \(process {os.getpid()} on .*write interrupted"
+    ):
+        run.resumable()
+
+
+@pytest.mark.parametrize(
+    "status",
+    [{"process": 0x3FFFFFF0}, {"process": None}, {"process_began": 12345.0}],
+    ids=["gone", "none", "reused"],
+)
+def test_a_number_that_is_no_process_or_another_by_now_is_no_life(run, status):
+    assert not left_running(run, **status).alive()
+    assert run.resumable()
+
+
+def test_of_a_run_on_another_host_nothing_is_known(run):
+    assert left_running(run, host="elsewhere", process=0x3FFFFFF0).alive()
+
+
+@pytest.mark.parametrize("status", ["interrupted", "failed"])
+def test_what_did_not_finish_can_be_resumed_from_a_checkpoint(run, status):
+    assert left_running(run, status=status).resumable()
+    run.last_checkpoint.unlink()
+    assert not run.resumable()
+
+
+def test_a_damaged_configuration_is_named(run):
+    run.path.mkdir()
+    for damage in ("[1, 2", "- 1"):
+        run.config.write_text(damage)
+        with pytest.raises(DataError, match=r"config\.yaml"):
+            run.setting("name")

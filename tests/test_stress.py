@@ -4,18 +4,25 @@ import pytest
 import torch
 
 from keypoints.augmentation import Augmentation
-from keypoints.datamodules.base import FaceDataset
+from keypoints.datamodules.base import FaceDataset, mean_targets
 from keypoints.datasets.imm import read_imm
 from keypoints.errors import ConfigError
-from keypoints.geometry import Crop
+from keypoints.geometry import Box, Crop, cut
 from keypoints.landmarks import IMM58
-from keypoints.stress import CONTEXT, STRESSES, changes, stress, tolerances, unchanged
+from keypoints.stress import STRESSES, OtherBox, StressedFaces, changes, stress, tolerances
 from keypoints.tasks.regression import RegressionTask
+
+CROP = Crop(80, 60)
 
 
 @pytest.fixture(scope="module")
-def dataset(made_up_imm):
-    return FaceDataset(read_imm(made_up_imm)[-3:], range(58), Crop(80, 60), augmentation=unchanged())
+def three(made_up_imm):
+    return read_imm(made_up_imm)[-3:]
+
+
+@pytest.fixture(scope="module")
+def faces(three):
+    return StressedFaces(three, range(58), CROP)
 
 
 class Seeing(RegressionTask):
@@ -35,9 +42,9 @@ class Seeing(RegressionTask):
 
 
 @pytest.fixture(scope="module")
-def table(dataset):
-    task = Seeing(IMM58, Crop(80, 60)).eval()
-    return stress(task, dataset, dataset.targets.mean(dim=0), "box", 0.08)
+def table(three, faces):
+    task = Seeing(IMM58, CROP).eval()
+    return stress(task, faces, mean_targets(three, range(58), CROP), "box", 0.08)
 
 
 def levels(table, name):
@@ -64,20 +71,37 @@ def test_errors_are_in_pixels_of_the_photo_whatever_the_box(table):
 
 
 @pytest.mark.parametrize("name", STRESSES)
-def test_every_level_can_be_drawn_and_leads_back_exactly(dataset, name):
+def test_every_level_can_be_drawn_and_leads_back_exactly(three, faces, name):
     for level in STRESSES[name].levels:
         for change in changes(name, level):
-            sample = dataset.augmented_by(change)[0, 0]
-            pixels = sample.targets.double() * torch.tensor([80, 60]) - 0.5
-            photo = pixels @ sample.to_photo[:, :2].T.double() + sample.to_photo[:, 2]
-            assert torch.allclose(photo, torch.from_numpy(dataset.faces[0].landmarks()), atol=5e-3)
+            (batch,) = faces.batches(change)
+            pixels = batch.targets.double() * torch.tensor([80, 60]) - 0.5
+            photo = pixels @ batch.to_photo[:, :, :2].mT.double() + batch.to_photo[:, None, :, 2]
+            truth = torch.from_numpy(np.stack([face.landmarks() for face in three]))
+            assert torch.allclose(photo, truth, atol=5e-3)
 
 
-def test_a_change_that_bends_is_refused(dataset, monkeypatch):
-    bend = Augmentation({"bend": albumentations.Perspective(p=1)}, context=CONTEXT)
-    monkeypatch.setattr("keypoints.stress.changes", lambda name, level: [bend])
+def test_another_box_is_cut_from_the_photo_and_not_from_the_input(three, faces):
+    photo = three[1].photo.decode(1)
+    (batch,) = faces.batches(OtherBox(0.1, -0.05, 0.5), [1])
+    # Half the sides of 160 × 120, about the centre moved by a tenth and a twentieth of them.
+    expected = cut(photo, Box(40 + 16, 30 - 6, 80, 60), (80, 60))
+    assert torch.equal(batch.images[0, 0], torch.from_numpy(expected).float() / 255 - 0.5)
+
+
+def test_the_first_level_is_what_is_evaluated(three, faces):
+    plain = FaceDataset(three, range(58), CROP)
+    for name in STRESSES:
+        (change,) = changes(name, STRESSES[name].levels[0])
+        (batch,) = faces.batches(change)
+        assert torch.equal(batch.images[2], plain.plain(2).images)
+        assert torch.allclose(batch.targets[2], plain.plain(2).targets)
+
+
+def test_a_change_that_bends_is_refused(faces):
+    bend = Augmentation({"bend": albumentations.Perspective(p=1)}, context=1.7)
     with pytest.raises(ConfigError, match="exact map back"):
-        stress(Seeing(IMM58, Crop(80, 60)).eval(), dataset, None, "box", 0.08)
+        next(faces.batches(bend))
 
 
 def test_what_it_stands_is_said_for_each_stress(table):

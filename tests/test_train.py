@@ -258,8 +258,10 @@ def logged(folder):
         ["scheduler=cosine"],
         ["scheduler=one_cycle"],
         ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.1"],
+        ["scheduler=cosine", "+trainer.val_check_interval=0.34"],
+        ["scheduler=cosine", "+trainer.check_val_every_n_epoch=2"],
     ],
-    ids=lambda how: how[0],
+    ids=" ".join,
 )
 def test_a_resumed_run_ends_as_one_that_was_never_stopped_to_the_last_digit(dropping, tmp_path, how):
     whole = train(dropping(*how, output="whole"))
@@ -325,8 +327,26 @@ def test_what_cannot_be_resumed_says_why(dropping, tmp_path):
         resume(tmp_path / "whole")
     with pytest.raises(ConfigError):
         train(dropping("scheduler=plateau", "scheduler.monitor=val/nonsense", output="failed"))
-    with pytest.raises(ConfigError, match=r"failed .*would fail again"):
+    with pytest.raises(ConfigError, match=r"failed .* before its first epoch ended"):
         resume(tmp_path / "failed")
+    for damage in ("[1, 2", "- 1", "name: x"):
+        (tmp_path / "failed" / "config.yaml").write_text(damage)
+        (tmp_path / "failed" / "checkpoints").mkdir(exist_ok=True)
+        (tmp_path / "failed" / "checkpoints" / "last.ckpt").touch()
+        with pytest.raises((ConfigError, DataError), match=r"failed"):
+            resume(tmp_path / "failed")
+
+
+def test_an_attempt_to_resume_that_fails_loses_nothing(dropping, made_up_imm, tmp_path):
+    away = tmp_path / "imm_face_db"
+    shutil.copytree(made_up_imm, away)
+    with interrupted_at(step=7):
+        train(dropping(f"data.root={away}"))
+    away.rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="no such folder"):
+        resume(tmp_path / "run")
+    (tmp_path / "elsewhere").rename(away)
+    assert resume(tmp_path / "run") == train(dropping(f"data.root={away}", output="whole"))
 
 
 def test_the_last_checkpoint_is_of_the_last_epoch_even_where_that_is_not_the_best(configured):

@@ -206,10 +206,17 @@ def _shift(across: float, down: float) -> Affine:
 
 
 def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) -> Tensor:
-    """The mean of the faces' targets, (K, 2) ratios of the input: the constant predictor. Decodes nothing."""
+    """The mean of the faces' targets, (K, 2) ratios of the input: the constant predictor. Decodes nothing.
+
+    Raises:
+        DataError: if a face has no box and the crop needs one.
+    """
     ratios = []
     for face in faces:
-        region = crop.region(face.photo.size, face.box)
+        try:
+            region = crop.region(face.photo.size, face.box)
+        except ValueError as error:
+            raise DataError(f"{face.photo.path}: {error}") from error
         points = Affine.between(region, Box.whole(crop.size))(face.landmarks()[list(landmarks)])
         ratios.append(pixels_to_ratio(points, crop.size))
     return torch.from_numpy(np.mean(ratios, axis=0)).float()

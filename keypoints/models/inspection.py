@@ -18,11 +18,29 @@ def first_convolution(net: nn.Module) -> nn.Conv2d | None:
 def feature_maps(net: nn.Module, images: Tensor) -> Tensor | None:
     """What the convolution that ``net`` begins with makes of (B, C, H, W) ``images``: (B, filters, h, w).
 
-    ``None`` if it begins with another layer.
+    ``None`` if it begins with another layer. Whatever the network does to the images before is done.
     """
     convolution = first_convolution(net)
     if convolution is None:
         return None
-    with torch.no_grad():
-        maps: Tensor = convolution(images)
-    return maps
+
+    def stop(_module: nn.Module, _inputs: object, maps: Tensor) -> None:
+        raise _Seen(maps)  # no further, so that no statistics of later layers change
+
+    handle = convolution.register_forward_hook(stop)
+    try:
+        with torch.no_grad():
+            net(images.to(convolution.weight.dtype))
+    except _Seen as seen:
+        return seen.maps
+    finally:
+        handle.remove()
+    return None
+
+
+class _Seen(Exception):  # noqa: N818  no error
+    """Carries what the first convolution made of the images."""
+
+    def __init__(self, maps: Tensor) -> None:
+        super().__init__()
+        self.maps = maps

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 _GROUP = 8
-"""Channels that share a mean and a variance under group normalisation."""
+"""Channels that share a mean and a variance under group normalisation, about."""
 
 
 def normalization_layer(kind: str, channels: int) -> list[nn.Module]:
@@ -18,7 +18,8 @@ def normalization_layer(kind: str, channels: int) -> list[nn.Module]:
     if kind == "batch":
         return [nn.BatchNorm2d(channels)]
     if kind == "group":
-        return [nn.GroupNorm(max(1, channels // _GROUP), channels)]
+        groups = next(groups for groups in range(max(1, channels // _GROUP), 0, -1) if channels % groups == 0)
+        return [nn.GroupNorm(groups, channels)]
     raise ValueError(f"normalization is 'batch', 'group' or 'none', not {kind!r}")
 
 

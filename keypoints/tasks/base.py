@@ -88,6 +88,7 @@ class Task(pl.LightningModule, ABC):
         )
         self.loss = build(loss, nn.Module)
         self.metrics = validation_metrics(self.scheme)
+        self._validated = False
         self.example_input_array = torch.zeros(1, self.crop.channels, self.crop.height, self.crop.width)
 
     @abstractmethod
@@ -125,6 +126,7 @@ class Task(pl.LightningModule, ABC):
         """Log the metrics of the epoch, which have added up over processes by themselves."""
         self.log_dict(self.metrics.compute(), sync_dist=True)
         self.metrics.reset()
+        self._validated = True
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer and, if there is one, the scheduler."""
@@ -148,13 +150,15 @@ class Task(pl.LightningModule, ABC):
             super().lr_scheduler_step(scheduler, metric)
 
     def on_train_epoch_end(self) -> None:
-        """Step the schedulers that watch a metric.
+        """Step the schedulers that watch a metric, if it was measured in this epoch.
 
         Lightning would do it once the epoch's checkpoint is written, so that a run resumed from it
         lacked the step.
         """
+        validated, self._validated = self._validated, False
         for config in self.trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, ReduceLROnPlateau):
+            watches = config.monitor == "loss/train" or validated
+            if isinstance(config.scheduler, ReduceLROnPlateau) and watches:
                 known = self.trainer.callback_metrics
                 if config.monitor not in known:
                     names = ", ".join(sorted(known))
@@ -213,7 +217,9 @@ def load_task(path: str | Path) -> Task:
             task.trained_on = TrainedOn(**trained_on)
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    except (KeyError, TypeError, RuntimeError) as error:
+    except KeyError as error:
+        raise CheckpointError(f"{path}: lacks {error}; it is damaged, or was changed") from error
+    except (TypeError, RuntimeError) as error:
         raise CheckpointError(
             f"{path}: its weights do not fit its network ({one_line(error)[:200]})"
         ) from error

@@ -21,9 +21,31 @@ def test_a_network_that_begins_otherwise_has_none():
     assert first_convolution(nn.ReLU()) is None
 
 
+class Tripling(nn.Module):
+    """Repeats a grey picture three times before it looks."""
+
+    first = nn.Conv2d(3, 4, 3)
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(self.first, nn.BatchNorm2d(4))
+
+    def forward(self, images):
+        return self.net(images.repeat(1, 3, 1, 1))
+
+
+def test_looking_at_feature_maps_changes_no_statistics():
+    net = Tripling().train()
+    feature_maps(net, torch.rand(2, 1, 8, 8))
+    assert net.net[1].num_batches_tracked == 0
+    assert net.training
+
+
 def test_feature_maps_are_what_the_first_convolution_makes_of_the_images():
     net = ConvNet((80, 60), 1, 2)
     images = torch.rand(2, 1, 60, 80)
     assert torch.equal(feature_maps(net, images), net.features[0](images))
     assert not feature_maps(net, images).requires_grad
+    assert torch.equal(feature_maps(Tripling(), images), Tripling.first(images.repeat(1, 3, 1, 1)))
+    assert feature_maps(net.bfloat16(), images).dtype == torch.bfloat16
     assert feature_maps(nn.Sequential(nn.Flatten(), nn.Linear(4, 4)), images) is None

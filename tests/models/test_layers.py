@@ -12,6 +12,11 @@ def test_normalization_is_a_choice_by_name(kind, made):
     assert [type(layer) for layer in normalization_layer(kind, 12)] == made
 
 
+@pytest.mark.parametrize("channels", [1, 7, 12, 28, 64])
+def test_groups_divide_any_number_of_channels(channels):
+    normalization_layer("group", channels)[0](torch.zeros(1, channels, 2, 2))
+
+
 def test_an_unknown_normalization_lists_the_known_ones():
     with pytest.raises(ValueError, match="'batch', 'group' or 'none', not 'layer'"):
         normalization_layer("layer", 8)

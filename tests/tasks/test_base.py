@@ -86,7 +86,7 @@ def changed(path, change):
         ),
         (lambda c: c["hyper_parameters"]["net"].update(hidden=9), "weights do not fit"),
         (lambda c: c["hyper_parameters"].pop("scheme"), "scheme"),
-        (lambda c: c.pop("state_dict"), "weights do not fit"),
+        (lambda c: c.pop("state_dict"), "lacks 'state_dict'"),
     ],
 )
 def test_a_checkpoint_that_is_not_sound_is_refused_with_its_name(saved, change, says):
