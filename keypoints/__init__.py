@@ -31,11 +31,14 @@ if TYPE_CHECKING:
     from keypoints.augmentation import Augmentation
     from keypoints.components import configure
     from keypoints.datamodules.base import Batch, FaceDataModule
+    from keypoints.datamodules.ibug import IBUG300WDataModule
     from keypoints.datamodules.imm import IMMDataModule
+    from keypoints.datamodules.labelled import LabelledDataModule
     from keypoints.datasets.face import Face
     from keypoints.errors import KeypointsError
     from keypoints.geometry import Affine, Box, Crop
     from keypoints.landmarks import IBUG68, IMM58, LandmarkScheme
+    from keypoints.models.classifier import TorchvisionNet
     from keypoints.models.convnet import ConvNet
     from keypoints.models.integral import IntegralNet
     from keypoints.tasks.base import Task, load_task
@@ -52,12 +55,15 @@ _HOME = {
     "FaceDataModule": "datamodules.base",
     "IBUG68": "landmarks",
     "IMM58": "landmarks",
+    "IBUG300WDataModule": "datamodules.ibug",
     "IMMDataModule": "datamodules.imm",
     "IntegralNet": "models.integral",
     "KeypointsError": "errors",
+    "LabelledDataModule": "datamodules.labelled",
     "LandmarkScheme": "landmarks",
     "RegressionTask": "tasks.regression",
     "Task": "tasks.base",
+    "TorchvisionNet": "models.classifier",
     "configure": "components",
     "load_task": "tasks.base",
 }
@@ -73,12 +79,15 @@ __all__ = [
     "Crop",
     "Face",
     "FaceDataModule",
+    "IBUG300WDataModule",
     "IMMDataModule",
     "IntegralNet",
     "KeypointsError",
+    "LabelledDataModule",
     "LandmarkScheme",
     "RegressionTask",
     "Task",
+    "TorchvisionNet",
     "configure",
     "load_task",
 ]

@@ -1,5 +1,6 @@
 """Objects from the configuration: the datamodule, the task, the trainer."""
 
+import os
 import warnings
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -8,6 +9,7 @@ import pytorch_lightning as pl
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.accelerators import CPUAccelerator
 from pytorch_lightning.loggers import Logger
 
 from keypoints.augmentation import Augmentation
@@ -76,7 +78,11 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None) -> pl.Trainer:
     callbacks = [_make(cfg, f"callbacks.{name}", pl.Callback) for name in cfg.get("callbacks") or {}]
     loggers = [_logger(cfg, f"logger.{name}", purge_step) for name in cfg.get("logger") or {}]
     callbacks += [SeedEachEpoch(cfg.seed), HyperParameters(_flat(cfg))]
-    return _make(cfg, "trainer", pl.Trainer, callbacks=callbacks, logger=loggers)
+    trainer = _make(cfg, "trainer", pl.Trainer, callbacks=callbacks, logger=loggers)
+    cores = os.cpu_count() or 1
+    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > cores:
+        raise ConfigError(f"trainer.devices={trainer.num_devices} is more than this CPU's {cores} cores")
+    return trainer
 
 
 def _logger(cfg: DictConfig, key: str, purge_step: int | None) -> Logger:

@@ -19,14 +19,23 @@ from omegaconf import DictConfig, open_dict
 
 from keypoints import __version__
 from keypoints.configuration import conf_dir, is_given, quote_paths, register, varied_by_hand
-from keypoints.errors import ConfigError, KeypointsError, one_line
+from keypoints.errors import ConfigError, DataError, KeypointsError, one_line
+from keypoints.ranks import run_to_join
 
 log = logging.getLogger(__name__)
 
 DEBUG = "HYDRA_FULL_ERROR"
 """Set to 1, this environment variable shows the whole traceback of every error."""
 
+OBJECTIVE = "best/mse"
+"""The metric that a search makes small."""
+
+EXTRAS = {"launcher/joblib": "parallel", "launcher/submitit_slurm": "slurm", "sweeper/optuna": "search"}
+"""What brings the choices of Hydra's that a plain installation lacks."""
+
 Work = Callable[[DictConfig], None]
+Job = Callable[[DictConfig], float | None]
+"""What Hydra calls for each job; it gives a search's objective."""
 
 
 def _synthesize(cfg: DictConfig) -> None:
@@ -36,10 +45,46 @@ def _synthesize(cfg: DictConfig) -> None:
     log.info("the made-up faces are in %s: train on them with paths.data=%s", folder, folder)
 
 
+def _verify(cfg: DictConfig) -> None:
+    from keypoints.reports.findings import print_findings
+    from keypoints.verify import verify
+
+    found = verify(cfg)
+    print_findings(*found)
+    if found.wrong:
+        raise DataError(f"{found.root}: wrong entries: {found.wrong}, see above")
+
+
+def _shrink(cfg: DictConfig) -> None:
+    from keypoints.shrink import shrink
+
+    copy = shrink(cfg)
+    log.info("%s: %d pictures, side %d, %.1f MB", copy.root, copy.pictures, copy.side, copy.megabytes)
+
+
 def _report(cfg: DictConfig) -> None:
     from keypoints.report import report
 
     log.info("look at it: %s", report(cfg))
+
+
+def _download(cfg: DictConfig) -> None:
+    from keypoints.download import download
+    from keypoints.reports.findings import print_findings
+    from keypoints.verify import verify_folder
+
+    folder = download(cfg)
+    log.info("it is in %s", folder)
+    found = verify_folder(cfg.dataset, folder)
+    print_findings(*found)
+    if found.wrong:
+        log.warning("%s: wrong entries: %d, see above", folder, found.wrong)
+
+
+def _convert(cfg: DictConfig) -> None:
+    from keypoints.convert import convert
+
+    convert(cfg)
 
 
 def _evaluate(cfg: DictConfig) -> None:
@@ -55,6 +100,15 @@ def _preview(cfg: DictConfig) -> None:
     from keypoints.preview import preview
 
     log.info("look at it: %s", preview(cfg))
+
+
+def _submit(cfg: DictConfig) -> None:
+    from keypoints.submit import check, submit
+
+    if cfg.check is not None:
+        log.info("%s: is valid, for %d images", cfg.check, check(cfg))
+    else:
+        log.info("%s: is valid, and can be submitted", submit(cfg))
 
 
 @dataclass(frozen=True)
@@ -79,9 +133,16 @@ VERBS: Mapping[str, Verb] = {
     "evaluate": Verb(
         "measure a checkpoint on a split: metrics, figures, a page", "evaluate", _evaluate, "checkpoint"
     ),
+    "submit": Verb("write or check the course's 300-W submission", "submit", _submit, "checkpoint"),
     "report": Verb("make the report of a run or a sweep again", "report", _report, "folder"),
     "data preview": Verb("draw what the network really gets", "preview", _preview),
     "data synthesize": Verb("make up faces to try things out with", "synthesize", _synthesize),
+    "data download": Verb("download a data set from its official place", "download", _download, "dataset"),
+    "data convert": Verb("write a list of labelled photos in another format", "convert", _convert),
+    "data shrink": Verb("make a compact copy of a data set", "shrink", _shrink, "dataset"),
+    "data verify": Verb(
+        "look at every file of a data set: is it all there and usable", "verify", _verify, "dataset"
+    ),
 }
 
 
@@ -120,7 +181,9 @@ def _parser() -> argparse.ArgumentParser:
             continue
         if data is None:
             usage = f"keypoints {first} ACTION [key=value …]"
-            within = verbs.add_parser(first, help="look at data, make up faces", usage=usage)
+            within = verbs.add_parser(
+                first, help="make up, fetch, look at, verify, shrink and convert faces", usage=usage
+            )
             data = within.add_subparsers(dest="action", metavar="ACTION", required=True)
         data.add_parser(action, help=verb.what, add_help=False)
     return parser
@@ -152,36 +215,47 @@ def _is_plain(argument: str) -> bool:
 
 def _train(arguments: list[str]) -> None:
     """One run or a multirun. A failed job does not stop the others."""
+    if (folder := run_to_join()) is not None:
+        from keypoints.train import take_part
+
+        take_part(folder)
+        return
     from keypoints.sweeps import RememberSweep
 
+    # argparse, which Hydra uses, knows it before the overrides alone.
+    arguments = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
     resumed = any(argument.startswith("resume=") for argument in arguments)
     if resumed:
         arguments = _resumed(arguments)
     command, failures = list(sys.argv), list[Exception]()
 
-    def job(cfg: DictConfig) -> None:
+    def job(cfg: DictConfig) -> float | None:
         from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        from keypoints.runs import RunFolder
 
         hydra = HydraConfig.get()
+        in_sweep = hydra.mode == RunMode.MULTIRUN
         with open_dict(cfg):
             cfg.output = hydra.runtime.output_dir  # a multirun gives each job a folder of its own
         try:
             left = _left(Path(cfg.output)) if resumed else "nothing"
             if left == "all":
-                return
+                return float(RunFolder(Path(cfg.output)).status()["metrics"][OBJECTIVE])
             from keypoints.train import resume, train
 
-            if left == "some":
-                resume(Path(cfg.output))
-                return
-            number = hydra.job.num if RememberSweep.started is not None else 0
             with _arguments(command):  # Lightning starts further processes with it
-                train(cfg, list(hydra.overrides.task), number)
+                if left == "some":
+                    return resume(Path(cfg.output)).get(OBJECTIVE)
+                number = hydra.job.num if in_sweep else 0
+                return train(cfg, list(hydra.overrides.task), number).get(OBJECTIVE)
         except Exception as error:  # its status.json says so too
             failures.append(error)
-            if RememberSweep.started is not None:
+            if in_sweep:
                 known = isinstance(error, KeypointsError)
                 log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
+            return None
 
     RememberSweep.started = None
     extra = [f"hydra.job.config.override_dirname.exclude_keys={_constant_keys(arguments)}"]
@@ -257,7 +331,6 @@ def _in_sweep(folder: Path) -> bool:
 
 def _end_sweep(folder: Path) -> int:
     """Write and print the summary of a sweep; gives how many of its runs did not finish."""
-    from keypoints.errors import DataError
     from keypoints.reports.sweep import report_sweep
     from keypoints.reports.terminal import print_sweep
     from keypoints.sweeps import SweepFolder
@@ -275,7 +348,7 @@ def _end_sweep(folder: Path) -> int:
     return failed
 
 
-def _hydra(program: str, config: str, job: Work, arguments: Sequence[str]) -> None:
+def _hydra(program: str, config: str, job: Job, arguments: Sequence[str]) -> None:
     """Compose the configuration and run ``job``, as ``hydra.main`` does."""
     import hydra
 
@@ -340,6 +413,9 @@ def _message(error: Exception) -> str:
         cause = error.__cause__
         if cause is not None and str(cause) not in text:
             text = f"{text} ({str(cause).splitlines()[0]})"
+        for choice, extra in EXTRAS.items():
+            if f"Could not find 'hydra/{choice}'" in text:
+                text = f"hydra/{choice} is not installed: in the checkout, pip install '.[{extra}]'"
     return one_line(Exception(text))
 
 

@@ -10,19 +10,29 @@ import keypoints
 
 PATH_KEYS = frozenset(
     {
+        "check",
         "checkpoint",
         "data.root",
+        "data.train",
+        "data.val",
         "folder",
         "hydra.sweep.dir",
+        "list",
         "output",
         "paths.data",
         "paths.outputs",
         "resume",
         "root",
+        "source",
+        "url",
     }
 )
-"""Keys whose values are paths. Hydra's grammar would read commas, brackets and the like in them."""
+"""Keys whose values are paths or addresses. Hydra's grammar would read commas, brackets and the like in
+them."""
 
+
+_DRAWN = re.compile(r"-?\d+\.\d{9,}(e-?\d+)?")
+"""More digits than anyone types."""
 
 SEPARATOR = ";"
 """Between the overrides that Hydra joins for a job's name; lists have commas in them."""
@@ -33,6 +43,8 @@ def run_name(overrides: str, number: int) -> str:
 
     >>> run_name("model.net.kernel_sizes=[10,7,5];optimizer.lr=0.01", 3)
     'kernel-sizes-10-7-5--lr-0.01'
+    >>> run_name("optimizer.lr=0.00044303752452182633", 3)
+    'lr-0.000443'
     >>> run_name("", 3)
     '3'
     """
@@ -41,7 +53,14 @@ def run_name(overrides: str, number: int) -> str:
         return str(number)
     short = [key.rpartition(".")[2] for key, _ in pairs]
     keys = [last if short.count(last) == 1 else key for last, (key, _) in zip(short, pairs, strict=True)]
-    return "--".join(f"{_plain(key)}-{_plain(value)}" for key, (_, value) in zip(keys, pairs, strict=True))
+    return "--".join(
+        f"{_plain(key)}-{_plain(_short(value))}" for key, (_, value) in zip(keys, pairs, strict=True)
+    )
+
+
+def _short(value: str) -> str:
+    """A number that a search drew, to three digits; whatever else as it is."""
+    return f"{float(value):.3g}" if _DRAWN.fullmatch(value) else value
 
 
 def _plain(text: str) -> str:
@@ -59,6 +78,9 @@ def register() -> None:
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
 
 
+register()  # also in the processes of a launcher, which import this and no more
+
+
 def conf_dir() -> Path:
     """The folder of the configuration: in the installed package, or beside it in a checkout."""
     package = Path(keypoints.__file__).resolve().parent
@@ -73,7 +95,7 @@ def quote_paths(arguments: Iterable[str]) -> list[str]:
 
 def _quote(argument: str) -> str:
     key, equals, value = argument.partition("=")
-    if not equals or key.lstrip("+") not in PATH_KEYS or not value or value[0] in "'\"":
+    if not equals or key.lstrip("+") not in PATH_KEYS or value in ("", "null") or value[0] in "'\"":
         return argument
     # In the grammar a backslash escapes a quote, and only runs of them before a quote are special.
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)

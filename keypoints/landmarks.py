@@ -206,3 +206,17 @@ IBUG68 = _scheme(
     selections={"nose_tip": (30,)},
 )
 """300-W's 68 points (Sagonas et al., 2013); ``pair`` are the outer eye corners."""
+
+SCHEMES: Mapping[str, LandmarkScheme] = {scheme.name: scheme for scheme in (IMM58, IBUG68)}
+"""The whole schemes there are, by name."""
+
+
+def scheme_named(name: str) -> LandmarkScheme:
+    """The scheme of that name.
+
+    Raises:
+        ConfigError: if there is none; the message lists those there are.
+    """
+    if name not in SCHEMES:
+        raise ConfigError(f"there is no landmark scheme {name!r}; there are {', '.join(SCHEMES)}")
+    return SCHEMES[name]

@@ -15,14 +15,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_OURS = ("hydra.mode", "hydra.sweep.dir", "hydra.job.config.override_dirname.exclude_keys")
+"""What the command line adds by itself."""
+
+
 class RememberSweep(Callback):
-    """Hydra's callback that tells the command line which folder a multirun writes to."""
+    """Hydra's callback that tells the command line which folder a multirun writes to.
+
+    It keeps there what was asked for, as Hydra's own sweeper does, but others do not.
+    """
 
     started: Path | None = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         """Note the folder before the first job."""
-        RememberSweep.started = Path(config.hydra.sweep.dir)
+        folder = Path(config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(config, folder / SWEEP_FILE)
+        RememberSweep.started = folder
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,12 @@ class SweepFolder:
         """
         if not self.manifest.is_file():
             raise DataError(f"{self.path}: is no sweep's folder (no {SWEEP_FILE})")
-        return [str(override) for override in OmegaConf.load(self.manifest).hydra.overrides.task]
+        overrides = OmegaConf.load(self.manifest).hydra.overrides
+        of_hydra = [str(override) for override in overrides.hydra]
+        return [
+            *(str(override) for override in overrides.task),
+            *(override for override in of_hydra if override.partition("=")[0].lstrip("+") not in _OURS),
+        ]
 
     def table(self) -> "pd.DataFrame":
         """The summary: a row a run, with ``setting``, the name without the seed, to group by.

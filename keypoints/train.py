@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from keypoints.building import make_data, make_task, make_trainer
 from keypoints.datamodules.base import FaceDataModule, whole
 from keypoints.errors import ConfigError, one_line
 from keypoints.measure import measure_faces
+from keypoints.models import pretrained
+from keypoints.ranks import is_first, others_join
 from keypoints.reports.run import draw_batch, draw_feature_maps, report_run
 from keypoints.runs import RunFolder, predicts_the_mean, write_whole
 from keypoints.tasks.base import Task, load_task, read_checkpoint
@@ -36,26 +38,29 @@ def train(
         resumed: go on from the folder's last checkpoint; see :func:`resume`.
 
     Returns:
-        The best and the last epoch's validation metrics, and the constant predictor's MSE.
+        The best and the last epoch's validation metrics, and the constant predictor's MSE; nothing in
+        a further process of a training that a launcher started.
 
     Raises:
         KeypointsError: for what the user can mend; the run's status is then ``failed``.
     """
     run = RunFolder(Path(cfg.output))
+    if not is_first():
+        _take_part(cfg, run.last_checkpoint if resumed else None)
+        return {}
     with run.recorded(overrides, job, resumed=resumed) as metrics, _without_idle_warnings():
         if not resumed:
             write_whole(run.config, OmegaConf.to_yaml(cfg, resolve=True))
         _seed(cfg)
-        data = make_data(cfg)
-        data.setup("fit")
-        task = make_task(cfg, data)
+        data, task = _prepared(cfg, blank=resumed)
         step = int(read_checkpoint(run.last_checkpoint)["global_step"]) if resumed else None
         logged = None if step is None else run.logged().query("step < @step")
         trainer = make_trainer(cfg, purge_step=step)
         if logged is not None:
             _log_again(trainer, logged)
         draw_batch(run, next(iter(data.train_dataloader())), data.scheme)
-        _fit(trainer, task, data, run.last_checkpoint if resumed else None)
+        with others_join(run.path):
+            _fit(trainer, task, data, run.last_checkpoint if resumed else None)
         metrics.update(summarise(run))
         best = load_task(run.best_checkpoint)
         write_whole(run.faces, measure_faces(best, data.dataset("val")).to_csv(index=False))
@@ -89,6 +94,33 @@ def resume(folder: Path) -> dict[str, float]:
         )
     log.info("going on with %s", folder)
     return train(cfg, status.get("overrides", ()), int(status.get("job", 0)), resumed=True)
+
+
+def take_part(folder: Path) -> None:
+    """Train as a further process of the run in ``folder``, which the first process records.
+
+    Raises:
+        DataError: if the folder holds no run.
+        KeypointsError: as :func:`train`.
+    """
+    run = RunFolder(folder)
+    _take_part(run.configuration(), run.last_checkpoint if "resumed" in run.status() else None)
+
+
+def _take_part(cfg: DictConfig, checkpoint: Path | None) -> None:
+    with _without_idle_warnings():
+        _seed(cfg)
+        data, task = _prepared(cfg, blank=True)  # the first process shares its weights
+        with others_join(Path(cfg.output)):
+            _fit(make_trainer(cfg), task, data, checkpoint)
+
+
+def _prepared(cfg: DictConfig, *, blank: bool) -> tuple[FaceDataModule, Task]:
+    """The faces and the task; ``blank`` where its weights come from elsewhere."""
+    data = make_data(cfg)
+    data.setup("fit")
+    with pretrained.blank() if blank else nullcontext():
+        return data, make_task(cfg, data)
 
 
 def _not_resumable(run: RunFolder, status: Mapping[str, Any]) -> str:

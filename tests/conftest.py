@@ -8,8 +8,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 from keypoints.configuration import compose, conf_dir
+from keypoints.datasets.dlib_xml import Entry, format_dlib_xml
+from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, TRAIN_LIST
 from keypoints.datasets.imm import format_asf
-from keypoints.landmarks import IMM58
+from keypoints.datasets.pts import format_pts
+from keypoints.geometry import Box
+from keypoints.landmarks import IBUG68, IMM58
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (160, 120)
@@ -55,6 +59,68 @@ def real_imm() -> Path:
     root = Path(os.environ.get("KEYPOINTS_DATA", "data")) / "imm_face_db"
     if not root.is_dir():
         pytest.skip("the IMM Face Database is not at hand (KEYPOINTS_DATA)")
+    return root
+
+
+WILD = (
+    "afw/134212_1.jpg",
+    "afw/134212_2.jpg",
+    "helen/trainset/2005566839_1.jpg",
+    "helen/testset/30844800_1.jpg",
+    "lfpw/trainset/image_0001.png",
+    "lfpw/testset/image_0001.png",
+)
+"""Pictures of :func:`write_wild`, in the order of its lists: three train, three test."""
+
+
+def wild_points(number: int) -> np.ndarray:
+    """68 points with decimals on two rings; the box of the 80 × 70 pixels round them is (60, 40)."""
+    angles = np.linspace(0, 2 * np.pi, 68, endpoint=False) + 0.01 * number
+    return np.stack([100 + 39 * np.cos(angles) + number, 75 + 34 * np.sin(angles)], axis=1)
+
+
+def write_wild(folder: Path) -> Path:
+    """300-W's layout, tiny: 200 × 160 pictures whose red is x and whose green is y, lists, ``.pts``.
+
+    The test pictures have mirror images, which are in the test lists and have no ``.pts``.
+    """
+    x, y = np.meshgrid(np.arange(200), np.arange(160))
+    train, test, mirrors = [], [], []
+    for number, name in enumerate(WILD):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.stack([x, y, np.full_like(x, 10 * number)], axis=2).astype(np.uint8)
+        Image.fromarray(pixels).save(path, quality=95)
+        points = wild_points(number)
+        path.with_suffix(".pts").write_text(format_pts(points))
+        box = Box(60 + number, 40, 80, 70)
+        if number < 3:
+            train.append(Entry(name, box, np.rint(points), (200, 160)))
+            continue
+        test.append(Entry(name, box, np.rint(points), (200, 160)))
+        mirror = f"{name.rpartition('.')[0]}_mirror.jpg"
+        Image.fromarray(np.ascontiguousarray(pixels[:, ::-1])).save(folder / mirror, quality=95)
+        flipped = np.rint(points)[list(IBUG68.flip)] * (-1, 1) + (199, 0)
+        mirrors.append(Entry(mirror, Box(60 - number, 40, 80, 70), flipped, (200, 160)))
+    test += mirrors
+    parsed = [entry._replace(points=None) for entry in test]
+    for name, entries in ((TRAIN_LIST, train), (TEST_LIST, test), (PARSED_LIST, parsed)):
+        (folder / name).write_text(format_dlib_xml(entries, "made up"), encoding="ascii")
+    return folder
+
+
+@pytest.fixture
+def wild(tmp_path: Path) -> Path:
+    """A tiny folder in 300-W's layout, for a test to damage."""
+    return write_wild(tmp_path / "data" / "ibug_300W_large_face_landmark_dataset")
+
+
+@pytest.fixture(scope="session")
+def real_ibug() -> Path:
+    """300-W in dlib's layout, reduced or whole."""
+    root = Path(os.environ.get("KEYPOINTS_DATA", "data")) / "ibug_300W_large_face_landmark_dataset"
+    if not root.is_dir():
+        pytest.skip("300-W is not at hand (KEYPOINTS_DATA)")
     return root
 
 

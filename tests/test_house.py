@@ -8,13 +8,24 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"errors"},
-    {"landmarks", "geometry", "components", "configuration", "runs"},
+    {"landmarks", "geometry", "components", "configuration", "runs", "ranks", "archives", "fetch"},
     {"datasets", "models", "losses", "metrics", "drawing", "sweeps", "augmentation", "transforms"},
     {"datamodules", "tasks"},
     {"measure", "stress"},
     {"callbacks", "reports"},
     {"building"},
-    {"train", "evaluate", "preview", "report", "synthesize"},
+    {
+        "train",
+        "evaluate",
+        "submit",
+        "preview",
+        "report",
+        "synthesize",
+        "verify",
+        "shrink",
+        "convert",
+        "download",
+    },
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

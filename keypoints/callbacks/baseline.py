@@ -26,7 +26,7 @@ class ConstantPredictor(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Log them beside the epoch's."""
-        pl_module.log_dict(self._scores)
+        pl_module.log_dict(self._scores, sync_dist=True)  # the same in all processes
 
 
 def constant_scores(task: Task, data: FaceDataModule) -> dict[str, float]:

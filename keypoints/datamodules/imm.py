@@ -22,7 +22,7 @@ class IMMDataModule(FaceDataModule):
         landmarks: ``"nose_tip"``, or a part of the scheme; ``None`` for all 58.
         width, height: of the network's input.
         channels: 1 for grey, 3 for RGB.
-        batch_size, num_workers, seed, augmentation: as :class:`FaceDataModule`.
+        batch_size, num_workers, seed, augmentation, memory_mb: as :class:`FaceDataModule`.
         train_persons: the persons 1 to this number train, the others validate. The course: 32.
         fold: 0 to 3 validates on a quarter of the training persons instead, and leaves the others
             out: recipes are chosen on these folds, so that the final figure is of unseen persons.
@@ -45,6 +45,7 @@ class IMMDataModule(FaceDataModule):
         train_persons: int = 32,
         fold: int | None = None,
         augmentation: Augmentation | None = None,
+        memory_mb: float = 2000,
     ) -> None:
         super().__init__(
             scheme=IMM58,
@@ -54,6 +55,7 @@ class IMMDataModule(FaceDataModule):
             num_workers=num_workers,
             seed=seed,
             augmentation=augmentation,
+            memory_mb=memory_mb,
         )
         if fold is not None and fold not in range(FOLDS):
             raise ConfigError(

@@ -9,6 +9,7 @@ To add a dataset:
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,3 +49,11 @@ class Face:
         if self.points is None:
             raise ValueError(f"{self.photo.path}: this face has no points")
         return np.asarray(self.points, np.float64)
+
+
+class Reading(NamedTuple):
+    """What a reader found where bad entries may be passed over."""
+
+    faces: list[Face]
+    skipped: list[str]
+    """Why each of the others was passed over: a line that names the file and the entry."""

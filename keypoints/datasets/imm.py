@@ -47,16 +47,21 @@ def read_imm(root: Path) -> list[Face]:
     """
     if not root.is_dir():
         raise DataError(
-            f"{root}: no such folder; unpack the IMM Face Database there ({SOURCE}), "
+            f"{root}: no such folder; get the IMM Face Database ({SOURCE}): keypoints data download imm, "
             "or say where it lies: KEYPOINTS_DATA=<folder that holds imm_face_db> or paths.data=<folder>"
         )
     annotations = sorted(root.glob("*.asf"))
     if not annotations:
         raise DataError(f"{root}: holds no .asf file; the IMM Face Database has 240 ({SOURCE})")
-    return sorted(map(_read_face, annotations), key=lambda face: (int(face.group), face.name))
+    return sorted(map(read_imm_face, annotations), key=lambda face: (int(face.group), face.name))
 
 
-def _read_face(path: Path) -> Face:
+def read_imm_face(path: Path) -> Face:
+    """The face of one ``.asf`` file, with the picture beside it.
+
+    Raises:
+        DataError: as :func:`read_imm`.
+    """
     name = _NAME.fullmatch(path.stem)
     if name is None:
         raise DataError(f"{path}: the name is not of the form NN-Vm.asf or NN-Vf.asf")

@@ -11,11 +11,13 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TypeVar
-from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
 
+from keypoints import geometry
+from keypoints.datasets.dlib_xml import Entry, format_dlib_xml
+from keypoints.datasets.folders import IBUG_FOLDER, IMM_FOLDER
 from keypoints.datasets.imm import VIEWS, format_asf
 from keypoints.datasets.portrait import SIZE, Head, Person, Pose, portrait
 from keypoints.errors import ConfigError
@@ -26,8 +28,6 @@ T = TypeVar("T")
 Box = tuple[int, int, int, int]
 """Left, top, width, height."""
 
-IMM_FOLDER = "imm_face_db"
-IBUG_FOLDER = "ibug_300W_large_face_landmark_dataset"
 _QUALITY = 92
 
 
@@ -169,17 +169,8 @@ def _mirrored(box: Box, points: FloatArray) -> tuple[Box, FloatArray]:
 
 def _write_xml(path: Path, faces: Sequence[tuple[str, Box, FloatArray | None]]) -> None:
     """Dlib's list of images, boxes and, where there are any, points."""
-    dataset = ElementTree.Element("dataset")
-    ElementTree.SubElement(dataset, "name").text = "made-up faces"
-    images = ElementTree.SubElement(dataset, "images")
-    for name, (left, top, width, height), points in faces:
-        image = ElementTree.SubElement(images, "image", file=name, width=str(SIZE[0]), height=str(SIZE[1]))
-        place = {"top": str(top), "left": str(left), "width": str(width), "height": str(height)}
-        box = ElementTree.SubElement(image, "box", place)
-        for number, (x, y) in enumerate(() if points is None else points):
-            ElementTree.SubElement(box, "part", name=f"{number:02}", x=str(int(x)), y=str(int(y)))
-    ElementTree.indent(dataset)
-    ElementTree.ElementTree(dataset).write(path, encoding="ISO-8859-1", xml_declaration=True)
+    entries = [Entry(name, geometry.Box(*box), points, SIZE) for name, box, points in faces]
+    path.write_text(format_dlib_xml(entries, "made-up faces"), encoding="ascii")
 
 
 def _save(picture: ByteArray, path: Path) -> Path:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from keypoints.models.layers import normalization_layer
+from keypoints.models.layers import CoordinateLayer, normalization_layer
 
 
 class ConvNet(nn.Module):
@@ -73,7 +73,7 @@ class ConvNet(nn.Module):
             nn.Flatten(),
             nn.Linear(in_channels * width * height, hidden),
             nn.ReLU(),
-            nn.Linear(hidden, out_features),
+            CoordinateLayer(hidden, out_features),
         )
 
     def forward(self, images: Tensor) -> Tensor:

@@ -24,11 +24,12 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from keypoints import __version__
 from keypoints.components import Component, build, configure
-from keypoints.datamodules.base import Batch
+from keypoints.datamodules.base import Batch, FaceDataModule, TrainedOn
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
 from keypoints.metrics import validation_metrics
+from keypoints.models.pretrained import blank
 
 CHECKPOINT_FORMAT = 1
 """Raised when a checkpoint of before could no longer be read."""
@@ -51,7 +52,13 @@ class Task(pl.LightningModule, ABC):
         hyperparameters: a subclass's own arguments, plain values, for the checkpoint.
 
     Scheme and crop may also be given as their plain values, as they stand in a checkpoint.
+
+    Attributes:
+        trained_on: of a task from a checkpoint, what it keeps of the training faces; ``None`` if it
+            was trained without a datamodule of this package.
     """
+
+    trained_on: TrainedOn | None = None
 
     def __init__(
         self,
@@ -102,20 +109,22 @@ class Task(pl.LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """The loss of a batch, logged as the mean over the epoch."""
         loss, _ = self.compute_loss(batch)
-        self.log("loss/train", loss, on_step=False, on_epoch=True, batch_size=len(batch.images))
+        self.log(
+            "loss/train", loss, on_step=False, on_epoch=True, batch_size=len(batch.images), sync_dist=True
+        )
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """The loss of a batch and the metrics, in pixels of the photos."""
         loss, predictions = self.compute_loss(batch)
-        self.log("loss/val", loss, batch_size=len(batch.images))
+        self.log("loss/val", loss, batch_size=len(batch.images), sync_dist=True)
         self.metrics.update(
             self.to_photo(predictions, batch), self.to_photo(batch.targets, batch), batch.photo_sizes
         )
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics of the epoch."""
-        self.log_dict(self.metrics.compute())
+        """Log the metrics of the epoch, which have added up over processes by themselves."""
+        self.log_dict(self.metrics.compute(), sync_dist=True)
         self.metrics.reset()
         self._validated = True
 
@@ -157,11 +166,14 @@ class Task(pl.LightningModule, ABC):
                 config.scheduler.step(float(known[config.monitor]))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say what the file is, so that it can be read without any other."""
+        """Say what the file is and what it was trained on, so that it can be read without any other."""
+        data = getattr(self._trainer, "datamodule", None)
+        trained_on = data.trained_on() if isinstance(data, FaceDataModule) else self.trained_on
         checkpoint[_OURS] = {
             "format": CHECKPOINT_FORMAT,
             "version": __version__,
             "task": f"{type(self).__module__}.{type(self).__qualname__}",
+            "trained_on": None if trained_on is None else trained_on._asdict(),
         }
 
 
@@ -198,8 +210,11 @@ def load_task(path: str | Path) -> Task:
     """
     checkpoint = read_checkpoint(path)
     try:
-        task = build({**checkpoint["hyper_parameters"], "_target_": checkpoint[_OURS]["task"]}, Task)
+        with blank():
+            task = build({**checkpoint["hyper_parameters"], "_target_": checkpoint[_OURS]["task"]}, Task)
         task.load_state_dict(checkpoint["state_dict"])
+        if (trained_on := checkpoint[_OURS].get("trained_on")) is not None:
+            task.trained_on = TrainedOn(**trained_on)
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except KeyError as error:

@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader
 
 from keypoints.augmentation import Augmentation
 from keypoints.configuration import compose
-from keypoints.datamodules.base import Batch, EpochSampler, FaceDataset, whole
+from keypoints.datamodules.base import Batch, EpochSampler, FaceDataset, even_batch_size, whole
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.datasets.imm import read_imm
 from keypoints.datasets.photos import Photo
@@ -183,6 +183,63 @@ def test_no_file_is_read_twice_in_a_run(own_imm, monkeypatch):
     assert len(reads) == len(set(reads)) == 30
 
 
+@pytest.mark.parametrize("augmentation", ["none", "wild"])
+@pytest.mark.parametrize("faces_held", [0, 3])
+def test_faces_that_memory_has_no_room_for_give_the_same_samples(made_up_imm, augmentation, faces_held):
+    cfg = compose("train", [f"augmentation={augmentation}"]).augmentation
+    how = {"augmentation": instantiate(cfg, _convert_="all") if cfg else None, "flip": IMM58.flip}
+    held = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60), **how)
+    memory = held.nbytes * faces_held // 8
+    read = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60), memory=memory, **how)
+    assert (held.read_again, read.read_again, read.nbytes) == (0, 8 - faces_held, memory)
+    assert_same(drawn(read, range(2)), drawn(held, range(2)))
+    assert_same([whole(read)], [whole(held)])
+    assert torch.equal(read.targets, held.targets)
+
+
+def test_the_log_says_how_much_is_held_and_how_much_is_read_again(made_up_imm, caplog):
+    with caplog.at_level("INFO"):
+        IMMDataModule(made_up_imm, width=100, height=100, memory_mb=0.1).setup("fit")
+    assert (
+        "24 train faces, 6 val faces; 0.1 MB of crops held in memory; 20 faces are read from" in caplog.text
+    )
+    with pytest.raises(ConfigError, match="memory_mb is a number of megabytes from 0 up, not -1"):
+        IMMDataModule(made_up_imm, memory_mb=-1)
+
+
+def test_splits_that_share_a_group_are_refused(made_up_imm):
+    class Leaking(IMMDataModule):
+        def read(self):
+            splits = super().read()
+            return {"train": splits["train"], "val": [*splits["val"], splits["train"][0]]}
+
+    with pytest.raises(DataError, match="01: has faces in train and in val, as have 0 more groups"):
+        Leaking(made_up_imm).setup()
+
+
+def test_faces_of_which_some_have_no_points_are_refused(made_up_imm):
+    first, second = read_imm(made_up_imm)[:2]
+    bare = type(first)(Photo(first.photo.path), None, None, first.group)
+    with pytest.raises(
+        DataError, match=r"01-1m\.jpg: this face has no points, and others of its split have some"
+    ):
+        FaceDataset([bare, second], range(58), Crop(80, 60))
+
+
+@pytest.mark.parametrize("length", [7, 8, 9, 64, 65, 128, 129])
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_all_ranks_validate_in_as_many_steps(length, ranks):
+    batch_size = even_batch_size(length, ranks, 4)
+    assert batch_size >= 4
+    lengths = {len(range(rank, length, ranks)) for rank in range(ranks)}
+    assert len({-(-own // batch_size) for own in lengths}) == 1
+
+
+def test_fewer_faces_than_processes_are_refused():
+    with pytest.raises(ConfigError, match=r"3 faces are too few for 4 processes; .*trainer\.devices"):
+        even_batch_size(3, 4, 64)
+
+
 def test_a_face_whose_box_misses_the_photo_is_named(made_up_imm):
     face = read_imm(made_up_imm)[0]
     beside = type(face)(Photo(face.photo.path), Box(500, 0, 50, 50), face.points, face.group)
@@ -191,12 +248,8 @@ def test_a_face_whose_box_misses_the_photo_is_named(made_up_imm):
 
 
 def test_an_unknown_split_lists_the_known_ones(made_up_imm):
-    data = IMMDataModule(made_up_imm)
-    with pytest.raises(DataError, match="none yet"):
-        data.dataset("train")
-    data.setup()
-    with pytest.raises(DataError, match="there is train, val"):
-        data.dataset("test")
+    with pytest.raises(DataError, match="no split 'test'; there is train, val"):
+        IMMDataModule(made_up_imm).dataset("test")
 
 
 @pytest.mark.parametrize("setting", [{"batch_size": 0}, {"num_workers": -1}, {"seed": -1}])

@@ -86,7 +86,8 @@ def test_a_file_of_another_name_is_named(own_imm):
 
 def test_a_missing_folder_says_how_to_get_the_data(tmp_path):
     with pytest.raises(
-        DataError, match=r"nowhere: no such folder; .*imm_face_db\.zip.* KEYPOINTS_DATA=.*paths\.data="
+        DataError,
+        match=r"nowhere: no such folder; .*imm_face_db\.zip.* download imm.*KEYPOINTS_DATA=.*paths\.data=",
     ):
         read_imm(tmp_path / "nowhere")
 

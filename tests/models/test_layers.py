@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from keypoints.models.layers import convolution, normalization_layer
+from keypoints.models.layers import CoordinateLayer, convolution, normalization_layer
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,14 @@ def test_a_convolution_is_padded_and_has_a_bias_only_where_nothing_normalises(ke
     assert convolution(1, 8, kernel, stride=2)(torch.zeros(2, 1, 8, 10)).shape == (2, 8, 4, 5)
     assert convolution(1, 8)[0].bias is None
     assert convolution(1, 8, normalization="none")[0].bias is not None
+
+
+def test_coordinates_keep_full_precision_under_mixed_precision():
+    torch.manual_seed(0)
+    layer, plain = CoordinateLayer(8, 2), nn.Linear(8, 2)
+    features = torch.rand(4, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert plain(features).dtype == torch.bfloat16
+        mixed = layer(features)
+    assert mixed.dtype == torch.float32
+    assert torch.equal(mixed, layer(features))

@@ -1,0 +1,48 @@
+"""A list of labelled photos, written again in another format."""
+
+import logging
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from keypoints.datasets.labelled import FORMATS, read_labelled, write_labelled
+from keypoints.errors import ConfigError, DataError
+from keypoints.landmarks import scheme_named
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 5
+"""So many of the rows that were left out are told of one by one."""
+
+
+def convert(cfg: DictConfig) -> Path:
+    """Write the faces of ``cfg.source`` to ``cfg.output`` in ``cfg.format``; gives the new list.
+
+    Raises:
+        ConfigError: if a value is missing or cannot be used.
+        DataError: if the list cannot be read or written, or the new one is there already.
+    """
+    if cfg.source is None or cfg.format is None or cfg.output is None:
+        known = "|".join(name for name, known in FORMATS.items() if known.write is not None)
+        raise ConfigError(
+            f"say what becomes what: keypoints data convert source=<list> format={known} output=<list>"
+        )
+    if not isinstance(cfg.strict, bool):
+        raise ConfigError(f"strict is true or false, not {cfg.strict!r}")
+    source, output = Path(str(cfg.source)), Path(str(cfg.output))
+    if output.exists():
+        raise DataError(f"{output}: is there already; name another file, or delete it first")
+    if not output.parent.is_dir():
+        raise DataError(f"{output}: its folder is missing; make it first")
+    root = None if cfg.root is None else Path(str(cfg.root))
+    scheme = None if cfg.scheme is None else scheme_named(str(cfg.scheme))
+    faces, skipped = read_labelled(source, root=root, scheme=scheme, strict=cfg.strict)
+    write_labelled(faces, output, str(cfg.format), root=root, scheme=scheme)
+    for problem in skipped[:_SHOWN]:
+        log.warning("left out: %s", problem)
+    if len(skipped) > _SHOWN:
+        log.warning("left out: %d more", len(skipped) - _SHOWN)
+    if loses := FORMATS[cfg.format].loses:
+        log.warning("in %s %s", FORMATS[cfg.format].what, loses)
+    log.info("%d faces are in %s", len(faces), output)
+    return output

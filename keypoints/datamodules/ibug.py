@@ -1,0 +1,147 @@
+"""300-W, by the course's lists or by its own protocol."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from keypoints.augmentation import Augmentation
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.datasets.checks import shared_groups
+from keypoints.datasets.face import Face, Reading
+from keypoints.datasets.folders import find_root
+from keypoints.datasets.ibug import (
+    PARSED_LIST,
+    PROTOCOL,
+    TEST_LIST,
+    TRAIN_LIST,
+    exact,
+    read_annotated,
+    read_dlib_xml,
+    split_official,
+)
+from keypoints.datasets.splits import split_by_group
+from keypoints.errors import ConfigError, DataError
+from keypoints.geometry import Crop
+from keypoints.landmarks import IBUG68
+
+log = logging.getLogger(__name__)
+
+Split = Literal["course", "official"]
+
+
+class IBUG300WDataModule(FaceDataModule):
+    """300-W's 68 points, or some of them, on the box that is given for each face.
+
+    Either way ``val``, by which the best epoch is chosen, is carved off the training faces by whole
+    photos, and what results are reported on is in neither.
+
+    - ``course``: ``train`` and ``val`` from the course's training list; ``test`` is its test list, which
+      has no points: it is there to be submitted.
+    - ``official``: ``train`` and ``val`` from AFW and the training sets of Helen and LFPW; to be judged
+      by: ``common``, the test sets of Helen and LFPW; ``challenge``, iBUG; ``full``, both. The course's
+      training list has the common faces too, so what it trained must not be measured on them.
+
+    Points come from the ``.pts`` file beside a picture, with decimals, if the list's are those rounded.
+
+    Args:
+        root: the folder of the lists.
+        split: ``"course"`` or ``"official"``.
+        landmarks: a part of the scheme; ``None`` for all 68.
+        width, height: of the network's input.
+        channels: 1 for grey, 3 for RGB.
+        margin: the factor by which boxes are enlarged; dlib's cut off part of the jaw.
+        batch_size, num_workers, seed, augmentation, memory_mb: as :class:`FaceDataModule`.
+        val_fraction: of the training faces, about.
+        val_seed: decides which they are. Not ``seed``: runs that differ by it are compared.
+        strict: ``False`` leaves out faces that are not what they should be, and says which.
+
+    Raises:
+        ConfigError: if a value cannot be used.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        split: Split = "course",
+        landmarks: str | None = None,
+        width: int = 224,
+        height: int = 224,
+        channels: int = 1,
+        margin: float = 1.3,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+        val_fraction: float = 0.1,
+        val_seed: int = 0,
+        strict: bool = True,
+        memory_mb: float = 2000,
+    ) -> None:
+        super().__init__(
+            scheme=IBUG68,
+            landmarks=landmarks,
+            crop=Crop(width, height, channels, source="box", margin=margin),
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            augmentation=augmentation,
+            memory_mb=memory_mb,
+        )
+        if split not in get_args(Split):
+            raise ConfigError(f"data.split is {' or '.join(get_args(Split))}, not {split!r}")
+        self._root = Path(root)
+        self._split = split
+        self._val_fraction = val_fraction
+        self._val_seed = val_seed
+        self._strict = strict
+
+    def read(self) -> Mapping[str, Sequence[Face]]:
+        """The splits of the chosen kind; those without a face are left out, and named in the log."""
+        find_root("ibug300w", "", self._root)
+        splits = self._course() if self._split == "course" else self._official()
+        train, val = split_by_group(splits.pop("train"), self._val_fraction, self._val_seed)
+        return {"train": train, "val": _originals(val), **{name: own for name, own in splits.items() if own}}
+
+    def _course(self) -> dict[str, list[Face]]:
+        train = [exact(face) for face in self._list(TRAIN_LIST)]
+        if bare := [face for face in train if face.points is None]:
+            raise DataError(f"{self._root / TRAIN_LIST}: {bare[0].photo.path.name} has no points")
+        names = [name for name in (PARSED_LIST, TEST_LIST) if (self._root / name).is_file()]
+        test = self._list(names[0]) if names else []
+        if not test:
+            log.info("%s: no %s, so there is nothing to submit", self._root, PARSED_LIST)
+        if shared := shared_groups(train, test):
+            log.info("%d photos have faces in the training list and in the test list", len(shared))
+        return {"train": train, "test": [_without_points(face) for face in test]}
+
+    def _official(self) -> dict[str, list[Face]]:
+        splits = split_official(self._told(read_annotated(self._root, strict=self._strict)))
+        for name, folders in PROTOCOL.items():
+            if absent := [folder for folder in folders if folder in splits.absent]:
+                log.warning("%s: %s is absent: a subset of 300-W's %s", self._root, ", ".join(absent), name)
+        if not splits.train:
+            raise DataError(f"{self._root}: no face of {', '.join(PROTOCOL['train'])}, which train")
+        full = splits.full if splits.common and splits.challenge else []
+        return {"train": splits.train, "common": splits.common, "challenge": splits.challenge, "full": full}
+
+    def _list(self, name: str) -> list[Face]:
+        return self._told(read_dlib_xml(self._root / name, strict=self._strict))
+
+    def _told(self, reading: Reading) -> list[Face]:
+        """The faces; what was passed over goes to the log."""
+        for problem in reading.skipped:
+            log.warning("left out: %s", problem)
+        return reading.faces
+
+
+def _originals(faces: Sequence[Face]) -> list[Face]:
+    """Without mirror images: they would count the same faces twice."""
+    return [face for face in faces if face.tags["mirror"] == "no"]
+
+
+def _without_points(face: Face) -> Face:
+    """A test face as the course gives it, also where dlib's list has its points."""
+    return replace(face, points=None)

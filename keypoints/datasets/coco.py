@@ -1,0 +1,178 @@
+"""COCO's keypoints in JSON, with MMPose's ``center`` and ``scale``: an annotation a face.
+
+Points are pixels, and pixel (0, 0) has its centre at (0, 0). ``bbox`` is [left, top, width, height]
+from the outer edge of the first pixel, which is what :class:`Box` says as well. Where there is no
+``bbox``, the box is that of ``center`` and ``scale``, as in HRNet's list. A point with v = 0 is not
+labelled, and no face is taken without all of its points; v = 1 (hidden) and v = 2 are taken alike.
+``group`` and ``tags`` of an annotation are ours, and other programs pass over them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keypoints.datasets.face import Face
+from keypoints.datasets.lists import OpenList, box_round, centre_of, number, scale_of
+from keypoints.datasets.photos import Photo
+from keypoints.errors import DataError, one_line
+from keypoints.geometry import Box
+from keypoints.landmarks import LandmarkScheme
+
+_LABELLED = 2
+"""COCO's v of a point that is labelled and can be seen."""
+_CATEGORY = 1
+
+
+def recognises(beginning: str) -> bool:
+    """Whether it is a JSON object; :func:`read` looks closer."""
+    return beginning.lstrip().startswith("{")
+
+
+def read(reading: OpenList) -> None:
+    """Read the list.
+
+    Raises:
+        DataError: if it is not in the format, or an annotation cannot be used.
+    """
+    try:
+        whole = json.loads(reading.text())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{reading.path}: is no JSON ({one_line(error)})") from error
+    images = _records(reading, whole, "images")
+    annotations = _records(reading, whole, "annotations")
+    names: dict[object, str | None] = {}
+    for image in images:
+        key = _key(image.get("id"))
+        if key in names:
+            raise DataError(f"{reading.path}: two images have the id {key!r}")
+        name = image.get("file_name")
+        names[key] = name if isinstance(name, str) else None
+    for place, annotation in enumerate(annotations):
+        with reading.row(f"annotation {annotation.get('id', f'in place {place}')}"):
+            key = _key(annotation.get("image_id"))
+            if (name := names.get(key)) is None:
+                raise ValueError(f"there is no image with the id {key!r} and a file_name")
+            points = _points(annotation)
+            reading.check_count(len(points))
+            group = annotation.get("group", "")
+            tags = annotation.get("tags")
+            kept = tags if isinstance(tags, dict) else {}
+            reading.add(
+                name,
+                _box(annotation),
+                points,
+                str(group) if isinstance(group, str | int) else "",
+                {str(tag): str(value) for tag, value in kept.items() if value != ""},
+            )
+
+
+def _records(reading: OpenList, whole: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    records = whole.get(key)
+    if not (isinstance(records, list) and all(isinstance(record, dict) for record in records)):
+        raise DataError(f"{reading.path}: has no list of {key}; COCO's keypoints have images and annotations")
+    return records
+
+
+def _key(value: object) -> object:
+    """An id, if it is one that can be looked up."""
+    return value if isinstance(value, str | int) else None
+
+
+def _points(annotation: Mapping[str, Any]) -> list[tuple[float, float]]:
+    given = annotation.get("keypoints")
+    if not isinstance(given, list) or not given or len(given) % 3:
+        raise ValueError("keypoints is no list of x, y, v for each point")
+    rows = [tuple(map(number, given[start : start + 3])) for start in range(0, len(given), 3)]
+    unlabelled = [index for index, (_, _, v) in enumerate(rows) if v <= 0]
+    if unlabelled:
+        raise ValueError(
+            f"{len(unlabelled)} of its {len(rows)} points are not labelled (v = 0), "
+            f"point {unlabelled[0]} is the first; every point of a face has to be"
+        )
+    return [(x, y) for x, y, _ in rows]
+
+
+def _box(annotation: Mapping[str, Any]) -> Box | None:
+    if annotation.get("bbox") is not None:
+        return Box(*_numbers(annotation, "bbox", 4))
+    if annotation.get("center") is None or annotation.get("scale") is None:
+        return None
+    x, y = _numbers(annotation, "center", 2)
+    if isinstance(annotation["scale"], list):
+        across, down = _numbers(annotation, "scale", 2)
+    else:
+        across = down = number(annotation["scale"])
+    return box_round((x, y), (across, down))
+
+
+def _numbers(annotation: Mapping[str, Any], key: str, count: int) -> list[float]:
+    values = annotation[key]
+    if not isinstance(values, list) or len(values) != count:
+        raise ValueError(f"{key} is a list of {count} numbers, not {values!r}")
+    return [number(value) for value in values]
+
+
+def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:
+    """The list's text, a line a record; ``names`` are what it calls the photos.
+
+    A face with a box has MMPose's ``center`` and ``scale`` besides its ``bbox``, one without has
+    none of them.
+
+    Raises:
+        DataError: if a photo's size cannot be read.
+    """
+    photos = {name: face.photo.path for face, name in zip(faces, names, strict=True)}
+    ids = {name: number for number, name in enumerate(photos, start=1)}
+    images = []
+    for name, path in photos.items():
+        width, height = Photo(path).size  # a Photo of its own, so that no picture stays in memory
+        images.append({"id": ids[name], "file_name": name, "width": width, "height": height})
+    annotations = [
+        {"id": number, "image_id": ids[name], "category_id": _CATEGORY, **_annotation(face)}
+        for number, (face, name) in enumerate(zip(faces, names, strict=True), start=1)
+    ]
+    categories = [_category(len(faces[0].landmarks()), scheme)]
+    lists = {"images": images, "annotations": annotations, "categories": categories}
+    return "{\n" + ",\n".join(f'"{key}": {_format(records)}' for key, records in lists.items()) + "\n}\n"
+
+
+def _format(records: Sequence[Mapping[str, Any]]) -> str:
+    return "[\n" + ",\n".join(json.dumps(record, ensure_ascii=False) for record in records) + "\n]"
+
+
+def _annotation(face: Face) -> dict[str, Any]:
+    """What an annotation says of the face itself."""
+    points = face.landmarks()
+    box = {} if face.box is None else _format_box(face.box)
+    return {
+        **box,
+        "keypoints": [value for x, y in points.tolist() for value in (x, y, _LABELLED)],
+        "num_keypoints": len(points),
+        "iscrowd": 0,
+        "group": face.group,
+        "tags": dict(face.tags),
+    }
+
+
+def _format_box(box: Box) -> dict[str, Any]:
+    return {
+        "bbox": [float(side) for side in (box.left, box.top, box.width, box.height)],
+        "area": float(box.width * box.height),
+        "center": [float(middle) for middle in centre_of(box)],
+        "scale": float(scale_of(box)),
+    }
+
+
+def _category(count: int, scheme: LandmarkScheme | None) -> dict[str, Any]:
+    """COCO's description of the points; its skeleton counts from 1."""
+    names = [str(index) for index in range(count)]
+    for part, indices in () if scheme is None else scheme.parts.items():
+        for place, index in enumerate(indices):
+            names[index] = f"{part}_{place}"
+    lines = () if scheme is None else scheme.skeleton
+    return {
+        "id": _CATEGORY,
+        "name": "face",
+        "keypoints": names,
+        "skeleton": [[start + 1, end + 1] for start, end in lines],
+    }

@@ -1,0 +1,82 @@
+"""HRNet's CSV: ``image_name,scale,center_w,center_h,original_0_x,original_0_y,…``, a row a face.
+
+Coordinates are taken as they stand for 0-based pixels, pixel (0, 0) with its centre at (0, 0): so does
+HRNet's own code (``lib/datasets`` of HRNet-Facial-Landmark-Detection), whatever its lists were made
+from. The centre is such a point too. The box is the square of side ``scale`` × 200 round it, which
+HRNet enlarges by 1.25 when it crops; here that is the crop's margin.
+"""
+
+import re
+from collections.abc import Sequence
+
+from keypoints.datasets.face import Face
+from keypoints.datasets.lists import (
+    OpenList,
+    box_round,
+    cells_by_name,
+    centre_of,
+    exact,
+    format_table,
+    header,
+    number,
+    numbers,
+    point,
+    scale_of,
+    table,
+)
+from keypoints.errors import DataError
+from keypoints.landmarks import LandmarkScheme
+
+_FIRST = ["image_name", "scale", "center_w", "center_h"]
+
+
+def recognises(beginning: str) -> bool:
+    """Whether the first line is of this format."""
+    return header(beginning)[: len(_FIRST)] == _FIRST
+
+
+def _columns(count: int) -> list[str]:
+    return [*_FIRST, *(f"original_{index}_{axis}" for index in range(count) for axis in "xy")]
+
+
+def read(reading: OpenList) -> None:
+    """Read the list.
+
+    Raises:
+        DataError: if its columns are not those of the format, or a row cannot be used.
+    """
+    text = reading.text()
+    names = header(text)
+    count = sum(re.fullmatch(r"original_\d+_x", name) is not None for name in names)
+    if count == 0 or names != _columns(count):
+        raise DataError(
+            f"{reading.path}: HRNet's columns are {','.join(_columns(1))},… and no others, in that order"
+        )
+    try:
+        reading.check_count(count)
+    except ValueError as error:
+        raise DataError(f"{reading.path}: {error}") from error
+    for line, cells in table(reading.path, text):
+        with reading.row(f"line {line}"):
+            row = cells_by_name(names, cells)
+            points = [point(row, f"original_{index}_x", f"original_{index}_y") for index in range(count)]
+            centre = number(row["center_w"]), number(row["center_h"])
+            scale = number(row["scale"])
+            reading.add(row["image_name"], box_round(centre, (scale, scale)), points)
+
+
+def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:  # noqa: ARG001
+    """The list's text; ``names`` are what it calls the photos.
+
+    A box that is not square becomes the square of its longer side. Groups and tags have no place in it.
+
+    Raises:
+        DataError: if a face has no box.
+    """
+    rows = [_columns(len(faces[0].landmarks()))]
+    for face, name in zip(faces, names, strict=True):
+        if face.box is None:
+            raise DataError(f"{name}: has no box, and HRNet's list needs one; give it one, or use format=csv")
+        place = map(exact, (scale_of(face.box), *centre_of(face.box)))
+        rows.append([name, *place, *numbers(face.landmarks())])
+    return format_table(rows)

@@ -1,0 +1,106 @@
+"""Our own CSV: ``image,left,top,width,height,x0,y0,x1,y1,…``, a row a face.
+
+Coordinates are pixels, and pixel (0, 0) has its centre at (0, 0). The four columns of the box may be
+empty or left out. ``group`` is what must not stand on both sides of a split; any further column is a tag.
+"""
+
+import re
+from collections.abc import Sequence
+
+from keypoints.datasets.face import Face
+from keypoints.datasets.lists import (
+    OpenList,
+    cells_by_name,
+    exact,
+    format_table,
+    header,
+    number,
+    numbers,
+    point,
+    table,
+)
+from keypoints.errors import DataError
+from keypoints.geometry import Box
+from keypoints.landmarks import LandmarkScheme
+
+_BOX = ("left", "top", "width", "height")
+_POINT = re.compile(r"[xy]\d+")
+
+
+def recognises(beginning: str) -> bool:
+    """Whether the first line names a picture and a first point."""
+    return {"image", "x0"} <= set(header(beginning))
+
+
+def read(reading: OpenList) -> None:
+    """Read the list.
+
+    Raises:
+        DataError: if its columns contradict each other, or a row cannot be used.
+    """
+    text = reading.text()
+    names = header(text)
+    count = _check(reading, names)
+    tags = [name for name in names if not _is_ours(name)]
+    for line, cells in table(reading.path, text):
+        with reading.row(f"line {line}"):
+            row = cells_by_name(names, cells)
+            points = [point(row, f"x{index}", f"y{index}") for index in range(count)]
+            kept = {name: row[name] for name in tags if row[name]}
+            reading.add(row["image"], _box(row), points, row.get("group", ""), kept)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a column of this name has a meaning of its own, and is no tag."""
+    return name in ("image", "group", *_BOX) or _POINT.fullmatch(name) is not None
+
+
+def _check(reading: OpenList, names: Sequence[str]) -> int:
+    """The number of points that these columns hold."""
+    twice = {name for name in names if names.count(name) > 1}
+    if twice or "" in names:
+        raise DataError(f"{reading.path}: a column has no name, or one that stands twice: {', '.join(names)}")
+    found = [name for name in names if _POINT.fullmatch(name)]
+    count = (len(found) + 1) // 2
+    wanted = [f"{axis}{index}" for index in range(count) for axis in "xy"]
+    if missing := sorted(set(wanted) - set(found)):
+        raise DataError(
+            f"{reading.path}: has {len(found)} columns of points, but no {missing[0]}; "
+            f"they are x0,y0 … x{count - 1},y{count - 1}"
+        )
+    if 0 < len(given := set(names) & set(_BOX)) < len(_BOX):
+        raise DataError(
+            f"{reading.path}: of the box it has {', '.join(sorted(given))} alone; it is {', '.join(_BOX)}"
+        )
+    try:
+        reading.check_count(count)
+    except ValueError as error:
+        raise DataError(f"{reading.path}: {error}") from error
+    return count
+
+
+def _box(row: dict[str, str]) -> Box | None:
+    given = [row.get(name, "") for name in _BOX]
+    if not any(given):
+        return None
+    return Box(*map(number, given))
+
+
+def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:  # noqa: ARG001
+    """The list's text; ``names`` are what it calls the photos.
+
+    Raises:
+        DataError: if a tag has the name of a column that means something else.
+    """
+    tags = sorted({tag for face in faces for tag in face.tags})
+    for tag in tags:
+        if not tag or _is_ours(tag):
+            raise DataError(f"a tag cannot be called {tag!r} in this format: a column of that name is no tag")
+    count = len(faces[0].landmarks())
+    columns = ["image", *_BOX, *(f"{axis}{index}" for index in range(count) for axis in "xy"), "group", *tags]
+    return format_table([columns, *(_row(face, name, tags) for face, name in zip(faces, names, strict=True))])
+
+
+def _row(face: Face, name: str, tags: Sequence[str]) -> list[str]:
+    box = [""] * len(_BOX) if face.box is None else [exact(getattr(face.box, side)) for side in _BOX]
+    return [name, *box, *numbers(face.landmarks()), face.group, *(face.tags.get(tag, "") for tag in tags)]

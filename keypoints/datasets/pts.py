@@ -1,0 +1,61 @@
+"""300-W's ``.pts`` files: the landmarks of one face, with decimals and **1-based**.
+
+``version: 1``, ``n_points: 68``, ``{``, a row ``x y`` for each point, ``}``; some distributions come
+without the header and the braces.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from keypoints.errors import DataError
+from keypoints.geometry import FloatArray
+
+_HEADER = re.compile(r"(?P<key>version|n_points)\s*:\s*(?P<value>\S+)", re.IGNORECASE)
+
+
+def read_pts(path: Path) -> FloatArray:
+    """The points of a ``.pts`` file, (N, 2) pixels of its picture, 0-based as everywhere here.
+
+    Raises:
+        DataError: if the file cannot be read or is not in the format; the message names the line.
+    """
+    try:
+        text = path.read_text(encoding="latin-1")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    announced, braces, rows = None, "", []
+    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
+        header = _HEADER.fullmatch(line)
+        if header is not None:
+            if header["key"].lower() == "n_points":
+                announced = header["value"]
+        elif line in ("{", "}"):
+            braces += line
+        elif line:
+            rows.append(_read_row(path, number, line))
+    if braces not in ("", "{}"):
+        raise DataError(f"{path}: its points do not stand between one {{ and one }}; is it cut off?")
+    if not rows:
+        raise DataError(f"{path}: holds no points; it is no .pts file, or cut off")
+    if announced not in (None, str(len(rows))):
+        raise DataError(f"{path}: announces {announced} points and has {len(rows)}")
+    return np.array(rows) - 1
+
+
+def _read_row(path: Path, number: int, line: str) -> tuple[float, float]:
+    try:
+        x, y = map(float, line.split())
+    except ValueError as error:
+        raise DataError(f"{path}: line {number}: not a point, two numbers: {line[:60]!r}") from error
+    if not np.isfinite((x, y)).all():
+        raise DataError(f"{path}: line {number}: not a finite number: {line[:60]!r}")
+    return x, y
+
+
+def format_pts(points: npt.ArrayLike) -> str:
+    """The text of the ``.pts`` file for ``points``, (N, 2) pixels, 0-based."""
+    rows = [f"{x:.6f} {y:.6f}" for x, y in np.asarray(points, np.float64) + 1]
+    return "\n".join(["version: 1", f"n_points: {len(rows)}", "{", *rows, "}", ""])

@@ -1,0 +1,37 @@
+"""Splitting faces without tearing groups apart."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keypoints.datasets.face import Face
+from keypoints.errors import ConfigError, DataError
+
+
+def split_by_group(faces: Sequence[Face], fraction: float, seed: int) -> tuple[list[Face], list[Face]]:
+    """Carve about ``fraction`` of the faces off, by whole groups: what remains, and what is carved.
+
+    Which groups is decided by the seed and the groups' names, whatever the order of the faces. Both
+    parts keep that order.
+
+    Raises:
+        ConfigError: if the fraction is not between 0 and 1.
+        DataError: if there are not two groups.
+    """
+    if not 0 < fraction < 1:
+        raise ConfigError(f"the fraction to carve off lies between 0 and 1, not {fraction!r}")
+    names = sorted({face.group for face in faces})
+    if len(names) < 2:
+        raise DataError(f"{len(names)} group of faces cannot be split; two or more can")
+    sizes = dict.fromkeys(names, 0)
+    for face in faces:
+        sizes[face.group] += 1
+    drawn = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
+    reached = np.cumsum([sizes[name] for name in drawn])
+    # As many groups as come nearest to the fraction; at least one stays on either side.
+    count = int(np.abs(reached[:-1] - fraction * len(faces)).argmin()) + 1
+    carved = set(drawn[:count])
+    return (
+        [face for face in faces if face.group not in carved],
+        [face for face in faces if face.group in carved],
+    )

@@ -1,0 +1,91 @@
+"""The course's submission: ``Id,Predicted``, a row a coordinate.
+
+Id counts from 0: image after image, in each point after point, of each x and then y.
+"""
+
+import csv
+import gzip
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+
+from keypoints.errors import DataError, one_line
+from keypoints.geometry import FloatArray
+from keypoints.runs import replaced
+
+HEADER = ["Id", "Predicted"]
+
+_GZIP = b"\x1f\x8b"
+
+
+def write_submission(path: Path, points: FloatArray) -> None:
+    """Write ``points``, (N, K, 2) pixels; compressed if the name ends in ``.gz``. Whole or not at all.
+
+    Raises:
+        DataError: if a number is not finite, or the file cannot be written.
+    """
+    if not np.isfinite(points).all():
+        raise DataError(f"{path}: is not written: a coordinate is not a finite number")
+    lines = [",".join(HEADER), *(f"{number},{value:.4f}" for number, value in enumerate(points.ravel())), ""]
+    data = "\n".join(lines).encode("ascii")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(path) as temporary:
+            # mtime: the same points give the same bytes.
+            temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or one_line(error)})") from error
+
+
+def read_submission(path: Path, points: int, images: int | None = None) -> FloatArray:
+    """The points of a submission, (N, ``points``, 2), compressed or not.
+
+    Args:
+        path: the file.
+        points: of each image.
+        images: how many there have to be, if that is known.
+
+    Raises:
+        DataError: if the file cannot be read, or is not valid: its header, the number or the order of
+            its rows, a value that is no finite number. The message names the line.
+    """
+    rows = csv.reader(io.StringIO(_text(path), newline=""))
+    if next(rows, None) != HEADER:
+        raise DataError(f"{path}: does not begin with {','.join(HEADER)}")
+    values: list[float] = []
+    try:
+        for row in rows:
+            values.append(_value(row, len(values)))
+    except (csv.Error, ValueError) as error:
+        raise DataError(f"{path}: line {rows.line_num}: {error}") from error
+    each = 2 * points
+    if len(values) % each or not values or images not in (None, len(values) // each):
+        wanted = f"a multiple of {each}" if images is None else f"{images} × {each} = {images * each}"
+        raise DataError(f"{path}: has {len(values)} rows below its header; they have to be {wanted}")
+    return np.array(values).reshape(-1, points, 2)
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if data.startswith(_GZIP) else data).decode("utf-8-sig")
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({one_line(error)})") from error
+
+
+def _value(row: list[str], number: int) -> float:
+    """The value of the row that has to have this Id.
+
+    Raises:
+        ValueError: if it is no such row.
+    """
+    if len(row) != len(HEADER):
+        raise ValueError(f"{len(row)} columns instead of {len(HEADER)}")
+    if row[0] != str(number):
+        raise ValueError(f"the Id is {row[0]!r} where {number} belongs")
+    value = float(row[1])
+    if not math.isfinite(value):
+        raise ValueError(f"{row[1]!r} is not finite")
+    return value

@@ -1,0 +1,144 @@
+"""Downloading the data sets from their official places, into the folders that the readers expect.
+
+To add one: a line in :data:`SETS`.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.progress import track
+
+from keypoints.archives import Limits, check_kind, unpack
+from keypoints.datasets.folders import HOMES
+from keypoints.errors import ConfigError, DataError
+from keypoints.fetch import check_sum, fetch
+
+log = logging.getLogger(__name__)
+
+_GIGABYTE = 10**9
+_KEPT = "it is kept: try again, or delete it to download it again"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that can be downloaded.
+
+    Args:
+        folder: what the readers call its folder.
+        archive: what its archive is called.
+        urls: where that is, the official place first.
+        has: a pattern of files that stand at its top, to know it by.
+        most_bytes: a longer archive is not it.
+        limits: what it may unpack to.
+        terms: under which it may be used.
+    """
+
+    folder: str
+    archive: str
+    urls: tuple[str, ...]
+    has: str
+    most_bytes: int
+    limits: Limits
+    terms: str
+
+
+SETS: Mapping[str, DataSet] = {
+    "imm": DataSet(
+        folder=HOMES["imm"].folder,
+        archive="imm_face_db.zip",
+        urls=(HOMES["imm"].source, "http://datasets.openimaj.org/imm_face_db.zip"),
+        has="*.asf",
+        most_bytes=_GIGABYTE,
+        limits=Limits(total_bytes=_GIGABYTE, files=5_000),
+        terms="the IMM Face Database is free for education and research, with citation",
+    ),
+    "ibug300w": DataSet(
+        folder=HOMES["ibug300w"].folder,
+        archive="ibug_300W_large_face_landmark_dataset.tar.gz",
+        urls=(HOMES["ibug300w"].source,),
+        has="labels_ibug_300W_train.xml",
+        most_bytes=4 * _GIGABYTE,
+        limits=Limits(total_bytes=8 * _GIGABYTE, files=100_000),
+        terms="300-W is for research only: commercial use is excluded",
+    ),
+}
+"""The data sets that can be downloaded, by the names that the command uses."""
+
+
+def download(cfg: DictConfig) -> Path:
+    """Download the data set ``cfg.dataset`` to its folder in ``cfg.output``; gives that folder.
+
+    An archive that lies there already is used as it is, unless ``cfg.url`` names another place.
+
+    Raises:
+        ConfigError: if a value is missing or cannot be used.
+        DataError: if the folder is there already, or the data set cannot be had, unpacked or recognised.
+    """
+    chosen = _chosen(cfg)
+    root = Path(str(cfg.output))
+    folder, archive = root / chosen.folder, root / chosen.archive
+    if os.path.lexists(folder):
+        raise DataError(
+            f"{folder}: is there already, and is not overwritten; move it away first, or say where else "
+            "to: output=<folder>"
+        )
+    sha256 = None if cfg.sha256 is None else str(cfg.sha256)
+    root.mkdir(parents=True, exist_ok=True)
+    log.info("mind the terms: %s", chosen.terms)
+    if archive.exists():
+        if cfg.url is not None:
+            raise DataError(f"{archive}: is there already; leave url out to use it, or delete it to download")
+        log.info("%s is there already, and is used", archive)
+        check_sum(archive, sha256)
+    else:
+        urls = chosen.urls if cfg.url is None else (str(cfg.url),)
+        fetch(urls, archive, most_bytes=chosen.most_bytes, sha256=sha256, check=check_kind)
+    with _unpacked(archive, chosen, folder) as found:
+        found.rename(folder)
+    if not cfg.keep:
+        archive.unlink()
+    return folder
+
+
+def _chosen(cfg: DictConfig) -> DataSet:
+    if cfg.dataset is None:
+        raise ConfigError(f"say which data set: keypoints data download {'|'.join(SETS)}")
+    if cfg.dataset not in SETS:
+        raise ConfigError(
+            f"there is no data set {str(cfg.dataset)!r} to download; there are {', '.join(SETS)}"
+        )
+    if not isinstance(cfg.keep, bool):
+        raise ConfigError(f"keep is true or false, not {cfg.keep!r}")
+    return SETS[cfg.dataset]
+
+
+@contextmanager
+def _unpacked(archive: Path, chosen: DataSet, folder: Path) -> Iterator[Path]:
+    """The data set's folder as it came out of its archive, in a temporary place beside ``folder``."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        yield _unpack(archive, chosen, part)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _unpack(archive: Path, chosen: DataSet, part: Path) -> Path:
+    """Unpack into ``part``; gives the folder in it that is the data set's, or ``part`` itself."""
+    try:
+        for _ in track(unpack(archive, part, chosen.limits), f"unpacking {archive.name}", total=None):
+            pass
+    except DataError as error:
+        raise DataError(f"{error}; {_KEPT}") from error
+    found = [place for place in (part, *part.iterdir()) if any(place.glob(chosen.has))]
+    if len(found) != 1:
+        raise DataError(
+            f"{archive}: is another archive: {len(found)} folders in it have {chosen.has}; {_KEPT}"
+        )
+    return found[0]

@@ -1,0 +1,198 @@
+"""Any classification network of torchvision, made to say where landmarks are."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from torch import Tensor, nn
+from torchvision.models import WeightsEnum
+
+from keypoints.errors import ConfigError, one_line
+from keypoints.models.layers import CoordinateLayer
+from keypoints.models.pretrained import is_blank
+
+_GREY = 0.5
+"""What is 0 in images in [-0.5, 0.5]."""
+
+
+class TorchvisionNet(nn.Module):
+    """A network of ``torchvision.models`` with another first convolution and another last layer.
+
+    With ``weights`` the normalisation that they expect of pictures is folded into the first
+    convolution: its filters are divided by the standard deviations, and what the means contribute
+    becomes a bias. So it gives for images in [-0.5, 0.5] what it gave for normalised colour pictures,
+    except at the border, where padding is now grey instead of the mean. For one channel the filters are
+    then summed over the colours: a grey picture counts as one of three equal colours.
+
+    The last layer's bias begins at 0.5: before any training, all points are near the input's middle.
+
+    Args:
+        input_size: width and height of the images.
+        in_channels: of the images, 1 or 3.
+        out_features: two for each landmark.
+        name: of the network, as torchvision has it: ``"resnet18"``, ``"mobilenet_v3_small"``, …
+        weights: to start from: ``None`` for none; one of torchvision's own (``"DEFAULT"``,
+            ``"IMAGENET1K_V1"``), which may have to be downloaded; or a file with a state dict.
+        settings: further arguments of torchvision's constructor, such as ``dropout``.
+
+    Raises:
+        ConfigError: if there is no such network or weights, they cannot be read or downloaded, or the
+            network does not take such images.
+    """
+
+    def __init__(
+        self,
+        input_size: tuple[int, int],
+        in_channels: int,
+        out_features: int,
+        name: str = "resnet18",
+        weights: str | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        known = torchvision.models.list_models(module=torchvision.models)
+        if name not in known:
+            raise ConfigError(
+                f"torchvision has no classification network {name!r}; it has {', '.join(known)}"
+            )
+        if in_channels not in (1, 3):
+            raise ConfigError(f"{name} takes images of 1 or 3 channels, not {in_channels}")
+        self.net = _network(name, weights, settings)
+        if weights is None:
+            _see(self.net, in_channels)
+        else:
+            _see_normalised(self.net, in_channels, *_normalisation(name, weights))
+        _say(self.net, out_features)
+        self._check(input_size, in_channels, name)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) images to (B, out_features)."""
+        outputs: Tensor = self.net(images)
+        return outputs
+
+    def _check(self, input_size: tuple[int, int], in_channels: int, name: str) -> None:
+        width, height = input_size
+        self.eval()
+        try:
+            with torch.no_grad():
+                self(torch.zeros(1, in_channels, height, width))
+        except (RuntimeError, ValueError, AssertionError) as error:
+            raise ConfigError(
+                f"{name} does not take images of {width} × {height} ({one_line(error)[:120]})"
+            ) from error
+        self.train()
+
+
+def _network(name: str, weights: str | None, settings: dict[str, Any]) -> nn.Module:
+    """Torchvision's network, with these weights unless they are to come from a checkpoint."""
+    own = torchvision.models.get_model_weights(name)
+    named = None if weights is None or is_blank() or weights not in own.__members__ else own[weights]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The default weight initialization")  # GoogLeNet's
+        try:
+            net: nn.Module = torchvision.models.get_model(name, weights=named, **settings)
+        except OSError as error:  # raised by the download alone
+            assert named is not None
+            raise ConfigError(
+                f"{name}: its weights {weights} could not be downloaded ({one_line(error)}); get "
+                f"{named.url} elsewhere, and name the file: weights=<file>"
+            ) from error
+    if weights is not None and named is None and not is_blank():
+        _load(net, name, weights, own)
+    # GoogLeNet and Inception have further outputs for training, and may normalise by themselves.
+    for extra in ("aux1", "aux2", "AuxLogits"):
+        if hasattr(net, extra):
+            setattr(net, extra, None)
+    for switch in ("aux_logits", "transform_input"):
+        if hasattr(net, switch):
+            setattr(net, switch, False)
+    return net
+
+
+def _load(net: nn.Module, name: str, weights: str, own: type[WeightsEnum]) -> None:
+    """Load the state dict in the file ``weights``."""
+    if not Path(weights).is_file():
+        names = ", ".join(own.__members__)
+        raise ConfigError(f"weights={weights}: is no file, and none of torchvision's for {name}: {names}")
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ConfigError(
+            f"{weights}: is no file of weights, or damaged ({one_line(error)[:120]})"
+        ) from error
+    if not (isinstance(state, dict) and state and all(isinstance(value, Tensor) for value in state.values())):
+        raise ConfigError(f"{weights}: holds no state dict, which has tensors by name")
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        raise ConfigError(f"{weights}: is not of {name} ({one_line(error)[:200]})") from error
+
+
+def _normalisation(name: str, weights: str) -> tuple[Tensor, Tensor]:
+    """The mean and the standard deviation, (3,), of pictures in [0, 1] that the weights expect."""
+    if name in ("googlenet", "inception_v3"):  # ported: torchvision gives them pictures in [-1, 1]
+        return torch.full((3,), 0.5), torch.full((3,), 0.5)
+    own = torchvision.models.get_model_weights(name)
+    chosen = own[weights if weights in own.__members__ else "DEFAULT"]
+    expected = chosen.transforms()
+    return torch.tensor(expected.mean), torch.tensor(expected.std)
+
+
+def _first(net: nn.Module) -> tuple[str, nn.Conv2d]:
+    """The name and the layer of the first convolution."""
+    return next((name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d))
+
+
+def _see(net: nn.Module, in_channels: int) -> None:
+    """Let ``net`` take images of 1 or 3 channels, its filters being random anyway."""
+    name, layer = _first(net)
+    net.set_submodule(name, _convolution(layer, layer.weight[:, :in_channels], layer.bias))
+
+
+def _see_normalised(net: nn.Module, in_channels: int, mean: Tensor, std: Tensor) -> None:
+    """Let ``net`` take images in [-0.5, 0.5] of 1 or 3 channels for pictures normalised so."""
+    name, layer = _first(net)
+    weight = layer.weight / std[:, None, None]
+    shift = (weight * (_GREY - mean)[:, None, None]).sum(dim=(1, 2, 3))
+    bias = shift if layer.bias is None else layer.bias + shift
+    if in_channels == 1:
+        weight = weight.sum(dim=1, keepdim=True)
+    net.set_submodule(name, _convolution(layer, weight, bias))
+
+
+def _convolution(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
+    """A convolution with the settings of ``like`` and these filters, (out, in, height, width)."""
+    layer = nn.Conv2d(
+        weight.shape[1],
+        like.out_channels,
+        like.kernel_size,  # type: ignore[arg-type]
+        like.stride,  # type: ignore[arg-type]
+        like.padding,  # type: ignore[arg-type]
+        like.dilation,  # type: ignore[arg-type]
+        bias=bias is not None,
+        padding_mode=like.padding_mode,
+    )
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        if layer.bias is not None and bias is not None:
+            layer.bias.copy_(bias)
+    return layer
+
+
+def _say(net: nn.Module, out_features: int) -> None:
+    """Let ``net`` give ``out_features`` numbers of any sign, which begin near 0.5."""
+    modules = list(net.named_modules())
+    place = max(i for i, (_, layer) in enumerate(modules) if isinstance(layer, nn.Linear | nn.Conv2d))
+    name, last = modules[place]
+    if isinstance(last, nn.Linear):
+        layer: nn.Linear | nn.Conv2d = CoordinateLayer(last.in_features, out_features)
+    else:
+        assert isinstance(last, nn.Conv2d)
+        layer = nn.Conv2d(last.in_channels, out_features, kernel_size=1)
+    nn.init.constant_(layer.bias, 0.5)  # type: ignore[arg-type]
+    net.set_submodule(name, layer)
+    for after, following in modules[place + 1 :]:
+        if isinstance(following, nn.ReLU):  # SqueezeNet's: no point could lie left of the input
+            net.set_submodule(after, nn.Identity())

@@ -1,0 +1,40 @@
+"""What looking at a data set gave, for the terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from keypoints.datasets.checks import Count, Finding
+
+_MOST = 40
+"""Rows of the table; more would hide what is above it."""
+
+
+def print_findings(root: Path, counts: Sequence[Count], findings: Sequence[Finding]) -> None:
+    """Print what there is against what was published, and what is wrong or worth knowing."""
+    console = Console()
+    console.print(Text(str(root)), soft_wrap=True)
+    there = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("", "found", "published"):
+        there.add_column(column, justify="right" if column else "left")
+    for count in counts:
+        style = None if count.found == count.published else "yellow"
+        there.add_row(count.what, str(count.found), str(count.published), style=style)
+    console.print(there)
+    if not findings:
+        console.print("nothing is wrong")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("file", overflow="fold")
+    table.add_column("")
+    table.add_column("what", overflow="fold")
+    for finding in findings[:_MOST]:
+        kind = Text("wrong", "red") if finding.wrong else Text("remark", "yellow")
+        table.add_row(Text(finding.file), kind, Text(finding.what))
+    console.print(table)
+    if len(findings) > _MOST:
+        console.print(f"and {len(findings) - _MOST} more: output=<file.csv> keeps them all")

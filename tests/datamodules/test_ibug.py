@@ -1,0 +1,121 @@
+import numpy as np
+import pytest
+
+from keypoints.datamodules.ibug import IBUG300WDataModule
+from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, TRAIN_LIST
+from keypoints.errors import ConfigError, DataError
+from tests.conftest import WILD, wild_points
+
+SMALL = {"width": 32, "height": 32, "batch_size": 2, "val_fraction": 0.4}
+
+
+def groups(faces):
+    return {face.group for face in faces}
+
+
+def test_the_courses_split_carves_validation_off_by_photo_and_keeps_the_test_list_apart(wild):
+    splits = IBUG300WDataModule(wild, **SMALL).read()
+    assert len(splits["train"]) + len(splits["val"]) == 3
+    assert not groups(splits["train"]) & groups(splits["val"])
+    names = [face.name for face in splits["test"]]
+    assert names[: len(names) // 2] == ["30844800_1", "image_0001", "image_0001"]
+
+
+def test_the_test_faces_have_no_points_even_where_dlibs_list_has_them(wild):
+    (wild / PARSED_LIST).unlink()
+    data = IBUG300WDataModule(wild, **SMALL)
+    assert all(face.points is None for face in data.splits["test"])
+    test = data.dataset("test")
+    assert not test.has_points
+    assert test.targets.isnan().all()  # whoever measures on them gets no number
+    assert test.plain(0).images.isfinite().all()
+
+
+def test_points_have_their_decimals(wild):
+    splits = IBUG300WDataModule(wild, **SMALL).splits
+    for face in (*splits["train"], *splits["val"]):
+        number = [name.rpartition("/")[2].rpartition(".")[0] for name in WILD].index(face.name)
+        np.testing.assert_allclose(face.landmarks(), wild_points(number), atol=1e-5)
+
+
+def test_a_pts_file_that_is_another_annotation_is_not_taken(wild):
+    path = wild / "afw" / "134212_1.pts"
+    path.write_text((wild / "afw" / "134212_2.pts").read_text().replace("1", "9"))
+    splits = IBUG300WDataModule(wild, **SMALL).splits
+    face = next(face for split in ("train", "val") for face in splits[split] if face.name == "134212_1")
+    np.testing.assert_array_equal(face.landmarks(), np.rint(wild_points(0)))
+
+
+def test_the_official_split_validates_on_training_faces_and_names_what_is_absent(wild, caplog):
+    with caplog.at_level("WARNING"):
+        splits = IBUG300WDataModule(wild, split="official", **SMALL).splits
+    assert "ibug is absent: a subset of 300-W's challenge" in caplog.text
+    assert set(splits) == {"train", "val", "common"}  # full would be common by another name
+    folders = {face.tags["subset"] for face in (*splits["train"], *splits["val"])}
+    assert folders <= {"afw", "helen/trainset", "lfpw/trainset"}
+    assert {face.tags["subset"] for face in splits["common"]} == {"helen/testset", "lfpw/testset"}
+    assert all(face.tags["mirror"] == "no" for face in splits["common"])
+
+
+def test_full_is_there_with_both_of_its_parts(wild):
+    (wild / "ibug").mkdir()
+    for suffix in (".jpg", ".pts"):
+        (wild / "ibug" / f"image_003_1{suffix}").write_bytes(
+            (wild / "afw" / f"134212_1{suffix}").read_bytes()
+        )
+    splits = IBUG300WDataModule(wild, split="official", **SMALL).splits
+    assert len(splits["challenge"]) == 1
+    assert len(splits["full"]) == len(splits["common"]) + 1
+
+
+def test_only_what_is_needed_is_decoded(wild):
+    for path in (wild / "helen" / "testset").glob("*.jpg"):
+        path.write_bytes(b"no picture")
+    data = IBUG300WDataModule(wild, split="official", **SMALL)
+    data.setup("fit")
+    with pytest.raises(DataError, match=r"30844800_1\.jpg: is no picture"):
+        data.dataset("common")
+
+
+def test_a_model_of_the_courses_list_is_known_to_have_met_the_common_faces(wild):
+    (wild / TRAIN_LIST).write_text(
+        (wild / TRAIN_LIST).read_text().replace("</images>", "")[: -len("\n</dataset>\n")]
+        + (wild / TEST_LIST).read_text().partition("<images>")[2]
+    )
+    course = IBUG300WDataModule(wild, **SMALL)
+    official = IBUG300WDataModule(wild, split="official", **SMALL)
+    assert official.leaks(course.trained_on(), "common")
+    assert not course.leaks(course.trained_on(), "val")
+    assert not official.leaks(official.trained_on(), "common")
+
+
+def test_what_cannot_be_used_is_named(wild):
+    with pytest.raises(ConfigError, match=r"data\.split is course or official, not 'common'"):
+        IBUG300WDataModule(wild, split="common")
+    with pytest.raises(DataError, match=r"nowhere: no such folder; .*data download ibug300w.*KEYPOINTS_DATA"):
+        IBUG300WDataModule(wild / "nowhere").read()
+    with pytest.raises(DataError, match="no split 'challenge'; there is train, val, common"):
+        IBUG300WDataModule(wild, split="official", **SMALL).dataset("challenge")
+    (wild / "afw" / "134212_1.jpg").unlink()
+    with pytest.raises(DataError, match=r"134212_1\.jpg\): the picture is missing"):
+        IBUG300WDataModule(wild, **SMALL).read()
+
+
+def test_faces_that_cannot_be_used_are_left_out_if_one_asks_for_that(wild, caplog):
+    (wild / "helen" / "trainset" / "2005566839_1.jpg").unlink()
+    (wild / "lfpw" / "trainset" / "image_0001.png").unlink()
+    with caplog.at_level("WARNING"), pytest.raises(DataError, match="1 group of faces cannot be split"):
+        IBUG300WDataModule(wild, strict=False, **SMALL).read()
+    assert "left out: " in caplog.text
+
+
+def test_the_real_splits_have_the_known_counts(real_ibug):
+    course = IBUG300WDataModule(real_ibug)
+    counts = {split: len(faces) for split, faces in course.splits.items()}
+    if counts["test"] != 716:
+        pytest.skip("counts of the reduced copy")
+    assert counts == {"train": 1987, "val": 221, "test": 716}
+    official = IBUG300WDataModule(real_ibug, split="official")
+    counts = {split: len(faces) for split, faces in official.splits.items()}
+    assert counts == {"train": 1557, "val": 173, "common": 478}
+    assert not groups(official.splits["train"]) & groups(official.splits["common"])

@@ -1,0 +1,97 @@
+import pytest
+from PIL import Image
+
+from keypoints.configuration import compose
+from keypoints.datamodules.labelled import LabelledDataModule
+from keypoints.errors import ConfigError, DataError
+
+SMALL = {"width": 16, "height": 16, "batch_size": 2}
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for number in range(10):
+        Image.new("L", (40, 30), 20 * number).save(tmp_path / f"{number}.png")
+    return tmp_path
+
+
+def listed(folder, name, numbers, box="1,2,20,20", points="3,4,15,16"):
+    columns = ",".join(f"{axis}{index}" for index in range(len(points.split(",")) // 2) for axis in "xy")
+    rows = [f"{number}.png,{box},{points}" for number in numbers]
+    (folder / name).write_text("\n".join([f"image,left,top,width,height,{columns}", *rows, ""]))
+    return folder / name
+
+
+def names(faces):
+    return {face.name for face in faces}
+
+
+def test_validation_is_carved_off_by_photo_the_same_for_every_seed(photos):
+    path = listed(photos, "all.csv", [*range(10), 0, 1, 2])
+    splits = [LabelledDataModule(path, seed=seed, **SMALL).splits for seed in (0, 1)]
+    assert names(splits[0]["train"]) | names(splits[0]["val"]) == {str(number) for number in range(10)}
+    assert not names(splits[0]["train"]) & names(splits[0]["val"])
+    assert names(splits[0]["val"]) == names(splits[1]["val"])
+    other = LabelledDataModule(path, val_seed=1, **SMALL).splits
+    assert names(other["val"]) != names(splits[0]["val"])
+
+
+def test_a_list_of_its_own_may_validate(photos):
+    data = LabelledDataModule(listed(photos, "a.csv", range(7)), val=listed(photos, "b.csv", [8, 9]), **SMALL)
+    data.setup()
+    assert (len(data.dataset("train")), len(data.dataset("val"))) == (7, 2)
+    assert len(data.scheme) == 2
+    assert next(iter(data.val_dataloader())).targets.shape == (2, 2, 2)
+
+
+def test_a_photo_in_both_lists_is_refused(photos):
+    data = LabelledDataModule(listed(photos, "a.csv", range(7)), val=listed(photos, "b.csv", [6, 9]), **SMALL)
+    with pytest.raises(DataError, match=r"6\.png: has faces in train and in val"):
+        data.setup()
+
+
+def test_lists_with_different_points_are_refused(photos):
+    other = listed(photos, "b.csv", [8, 9], points="1,2,3,4,5,6")
+    with pytest.raises(DataError, match=r"b\.csv: has 3 points a face, but the training list has 2"):
+        LabelledDataModule(listed(photos, "a.csv", range(7)), val=other, **SMALL).read()
+
+
+def test_faces_without_boxes_are_whole_photos_if_one_says_so(photos):
+    path = listed(photos, "a.csv", range(7), box=",,,")
+    with pytest.raises(DataError, match=r"a\.csv: 7 of 7 faces have no box; .*data\.source=image"):
+        LabelledDataModule(path, **SMALL)
+    data = LabelledDataModule(path, source="image", **SMALL)
+    data.setup()
+    assert len(data.dataset("train")) + len(data.dataset("val")) == 7
+
+
+def test_points_of_a_scheme_have_to_be_all_there(photos):
+    with pytest.raises(DataError, match="has 2 points, not the 68 of ibug68"):
+        LabelledDataModule(listed(photos, "a.csv", range(7)), scheme="ibug68", **SMALL)
+    with pytest.raises(ConfigError, match="no landmark scheme"):
+        LabelledDataModule(listed(photos, "a.csv", range(7)), scheme="68", **SMALL)
+
+
+def test_rows_that_cannot_be_used_are_left_out_and_named_if_one_asks_for_that(photos, caplog):
+    path = listed(photos, "a.csv", [*range(7), 99])
+    with pytest.raises(DataError, match=r"99\.png"):
+        LabelledDataModule(path, **SMALL)
+    with caplog.at_level("WARNING"):
+        splits = LabelledDataModule(path, strict=False, **SMALL).splits
+    assert len(splits["train"]) + len(splits["val"]) == 7
+    assert "left out: " in caplog.text
+
+
+def test_a_run_trains_on_them(photos, tmp_path):
+    from keypoints.train import train
+
+    path = listed(photos, "a, [1].csv", range(10))
+    overrides = ["data=labelled", f"data.train={path}", f"output={tmp_path / 'run'}", "trainer=cpu"]
+    small = [
+        "trainer.max_epochs=1",
+        "model.net.kernel_sizes=[3]",
+        "model.net.channels=[2]",
+        "~callbacks.progress",
+    ]
+    metrics = train(compose("train", [*overrides, *small]))
+    assert metrics["best/mse"] > 0

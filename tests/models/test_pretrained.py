@@ -1,0 +1,11 @@
+from keypoints.models.pretrained import blank, is_blank
+
+
+def test_networks_are_blank_in_the_block_alone():
+    assert not is_blank()
+    with blank():
+        assert is_blank()
+        with blank():
+            pass
+        assert is_blank()
+    assert not is_blank()

@@ -1,0 +1,75 @@
+"""A sweep's jobs beside each other, on a cluster, and chosen by a search."""
+
+from importlib.util import find_spec
+
+import pytest
+import yaml
+
+from keypoints.cli import EXTRAS, _message, main
+from keypoints.runs import RunFolder
+from tests.conftest import SMALL
+
+PLUGINS = {
+    "parallel": "hydra_plugins.hydra_joblib_launcher",
+    "slurm": "hydra_plugins.hydra_submitit_launcher",
+    "search": "hydra_plugins.hydra_optuna_sweeper",
+}
+
+
+def needs(extra):
+    """Skips where an extra is not installed."""
+    try:
+        there = find_spec(PLUGINS[extra]) is not None
+    except ModuleNotFoundError:
+        there = False
+    return pytest.mark.skipif(not there, reason=f"the extra {extra} is not installed")
+
+
+@pytest.fixture
+def sweep(made_up_imm, tmp_path):
+    """Runs a sweep of networks that take a second, and gives its folder."""
+
+    def run(*arguments):
+        given = [f"data.root={made_up_imm}", "trainer.max_epochs=1", f"output={tmp_path / 'sweep'}"]
+        main(["train", *SMALL, *given, "-m", *arguments])
+        return tmp_path / "sweep"
+
+    return run
+
+
+@needs("parallel")
+def test_jobs_run_beside_each_other_and_one_that_fails_stops_none_and_is_counted(sweep, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="1"):
+        sweep("launch=cores", "model.net.kernel_sizes=[90,5,3],[5,3,2]")
+    assert "1 of the sweep's runs did not finish" in capsys.readouterr().err
+    states = [RunFolder(run.parent).status()["status"] for run in (tmp_path / "sweep").glob("*/status.json")]
+    assert sorted(states) == ["failed", "finished"]
+    assert (tmp_path / "sweep" / "summary.csv").is_file()
+
+
+@needs("search")
+def test_a_search_makes_the_validation_error_small_and_names_its_runs_shortly(sweep):
+    folder = sweep("sweep=search", "hydra.sweeper.n_trials=2")
+    found = yaml.safe_load((folder / "optimization_results.yaml").read_text())
+    runs = [RunFolder(path.parent) for path in folder.glob("*/status.json")]
+    assert len(runs) == 2
+    assert found["best_value"] == min(run.status()["metrics"]["best/mse"] for run in runs)
+    assert all(len(run.path.name) < 40 for run in runs)
+    main(["train", f"resume={folder}"])  # draws the same, and finds them finished
+    assert len(list(folder.glob("*/status.json"))) == 2
+
+
+@needs("slurm")
+def test_slurm_is_one_choice(capsys):
+    main(["train", "launch=slurm", "hydra.launcher.partition=long", "--cfg", "hydra"])
+    said = capsys.readouterr().out
+    assert "SlurmLauncher" in said
+    assert "partition: long" in said
+
+
+@pytest.mark.parametrize(("choice", "extra"), EXTRAS.items())
+def test_what_is_not_installed_is_told_with_its_extra(choice, extra):
+    from hydra.errors import ConfigCompositionException
+
+    error = ConfigCompositionException(f"In 'train': Could not find 'hydra/{choice}'\nAvailable: basic")
+    assert _message(error) == f"hydra/{choice} is not installed: in the checkout, pip install '.[{extra}]'"
