@@ -83,7 +83,8 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
-        ConfigError: if a value cannot be used, or the data have other landmarks than the checkpoint.
+        ConfigError: if a value cannot be used, the data have other landmarks than the checkpoint, or
+            the model was trained on the faces and ``cfg.force`` is not set.
         DataError: if the faces cannot be read.
     """
     for name in ("faces", "stress_faces"):
@@ -95,13 +96,10 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
     evaluation_metrics(task.scheme, norm, cfg.threshold)  # a wrong value is said before the faces are read
     data = _data(cfg, run)
     data.adopt(task.scheme, task.crop)
-    splits = data.read()
-    if cfg.split not in splits:
-        raise DataError(f"there is no split {cfg.split!r}; there is {', '.join(splits)}")
-    faces, train = splits[cfg.split], splits.get("train")
-    mean = mean_targets(train, data.indices, task.crop) if train else None
+    faces = _faces(cfg, task, data)
     folder = Path(cfg.output) if cfg.output else _folder(run, path, cfg)
     name = f"{run.name}, {path.stem} epoch" if run else path.stem
+    mean = _mean(task, data)
     case = _Case(cfg, f"{name}, {cfg.split}", folder, task, data, norm, mean)
 
     dataset = FaceDataset(faces, data.indices, task.crop)
@@ -175,6 +173,39 @@ def _data(cfg: DictConfig, run: RunFolder | None) -> FaceDataModule:
     return build({str(key): value for key, value in plain.items()}, FaceDataModule)
 
 
+def _faces(cfg: DictConfig, task: Task, data: FaceDataModule) -> Sequence[Face]:
+    """The faces of the split, if anything can be measured on them."""
+    if cfg.split not in data.splits:
+        raise DataError(f"there is no split {cfg.split!r}; there is {', '.join(data.splits)}")
+    faces = data.splits[cfg.split]
+    if any(face.points is None for face in faces):
+        raise DataError(
+            f"the faces of {cfg.split} have no points to measure against; keypoints submit predicts them"
+        )
+    if (met := _met_in_training(cfg, task, data)) and not cfg.force:
+        raise ConfigError(
+            f"{cfg.checkpoint}: was trained on {met} of the {len(faces)} faces of {cfg.split}, or on others of "
+            "their groups, so the result would say nothing of new faces; force=true measures it all the same, "
+            "and says so"
+        )
+    return faces
+
+
+def _met_in_training(cfg: DictConfig, task: Task, data: FaceDataModule) -> int:
+    """How many faces of the split the model has met; of ``train`` one knows it has."""
+    if task.trained_on is None or cfg.split == "train":
+        return 0
+    return len(data.leaks(task.trained_on, cfg.split))
+
+
+def _mean(task: Task, data: FaceDataModule) -> Tensor | None:
+    """What the constant predictor says, as the checkpoint or else the training faces have it."""
+    if task.trained_on is not None:
+        return torch.tensor(task.trained_on.mean)
+    train = data.splits.get("train")
+    return mean_targets(train, data.indices, task.crop) if train else None
+
+
 def _folder(run: RunFolder | None, path: Path, cfg: DictConfig) -> Path:
     if run is None:
         return Path(cfg.paths.outputs, "evaluations", path.stem, cfg.split)
@@ -218,6 +249,9 @@ def _result(
     warning = predicts_the_mean(1.0 if ratio is None else ratio)
     if not bool(predictions.predicted.isfinite().all()):
         warning = "some predictions are no finite numbers: the network's weights are broken"
+    notes = [warning] if warning else []
+    if met := _met_in_training(case.cfg, case.task, case.data):
+        notes.append(f"forced: the model was trained on {met} of these faces, or on others of their groups")
     parts = scheme.parts if len(scheme.parts) > 1 else {}
     return {
         "version": __version__,
@@ -232,7 +266,7 @@ def _result(
         "by_tag": by_tag,
         "words": {tag: dict(meanings) for tag, meanings in words.items()},
         "worst_faces": in_common(table, words),
-        "notes": [warning] if warning else [],
+        "notes": notes,
     }
 
 

@@ -274,6 +274,41 @@ def test_a_checkpoint_in_the_folder_where_one_stands_is_found_to_be_a_runs(full_
     assert find_checkpoint("best.ckpt", "best")[1] == RunFolder(full_face.resolve())
 
 
+def test_faces_that_trained_the_model_are_measured_only_by_force_and_the_result_says_so(
+    full_face, made_up_imm, tmp_path
+):
+    of(f"checkpoint={full_face}", "split=train", f"output={tmp_path / 'train'}")  # one knows
+    fold = ["data=imm", f"data.root={made_up_imm}", "data.fold=0", f"output={tmp_path / 'out'}"]
+    with pytest.raises(ConfigError, match=r"was trained on 6 of the 6 faces of val.*force=true"):
+        of(f"checkpoint={full_face}", *fold)
+    assert not (tmp_path / "out").exists()
+    result = of(f"checkpoint={full_face}", *fold, "force=true").result
+    assert "forced: the model was trained on 6 of these faces" in result["notes"][-1]
+
+
+def test_faces_without_points_are_not_measured(wild, tmp_path):
+    checkpoint = tmp_path / "wild.ckpt"
+    size = ["data.width=64", "data.height=64", "data.num_workers=0", "trainer=cpu", "trainer.max_epochs=1"]
+    train(
+        compose(
+            "train",
+            [
+                "experiment=ibug300w",
+                *size,
+                f"data.root={wild}",
+                f"output={tmp_path / 'run'}",
+                "~callbacks.progress",
+            ],
+        )
+    )
+    shutil.copy(tmp_path / "run" / "checkpoints" / "best.ckpt", checkpoint)
+    with pytest.raises(DataError, match="no points to measure against; keypoints submit"):
+        of(f"checkpoint={tmp_path / 'run'}", "split=test")
+    official = ["data=ibug300w", f"data.root={wild}", "data.split=official", "split=common"]
+    with pytest.raises(ConfigError, match="was trained on"):
+        of(f"checkpoint={checkpoint}", *official)
+
+
 def test_a_folder_without_a_checkpoint_says_so(tmp_path):
     with pytest.raises(CheckpointError, match=r"holds no checkpoints/best\.ckpt; is it a run's folder"):
         of(f"checkpoint={tmp_path}")

@@ -472,6 +472,8 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             dataset,
             batch_size=batch_size,
             sampler=sampler,
+            # A last batch of one face has no statistics to normalise by; each epoch leaves out another.
+            drop_last=shuffle and len(sampler) > batch_size and len(sampler) % batch_size == 1,
             generator=torch.Generator(),  # else each iterator takes a number from those that dropout draws
             num_workers=self._num_workers,
             persistent_workers=self._num_workers > 0,

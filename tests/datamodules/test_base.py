@@ -107,6 +107,14 @@ def test_augmented_points_lead_back_to_the_photo(augmented):
             assert torch.allclose(photo, torch.from_numpy(truth), atol=2e-3)
 
 
+@pytest.mark.parametrize(("batch_size", "sizes"), [(23, [23]), (24, [24]), (7, [7, 7, 7, 3]), (1, [1] * 24)])
+def test_a_last_training_batch_of_one_face_is_left_out(made_up_imm, batch_size, sizes):
+    data = IMMDataModule(made_up_imm, batch_size=batch_size)
+    data.setup()
+    assert [len(batch.images) for batch in data.train_dataloader()] == sizes
+    assert sum(len(batch.images) for batch in data.val_dataloader()) == 6
+
+
 def test_an_augmented_dataset_still_gives_its_faces_as_they_are(augmented, made_up_imm):
     bare = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60))
     for one, other in zip(whole(augmented), whole(bare), strict=True):
