@@ -184,8 +184,8 @@ def _faces(cfg: DictConfig, task: Task, data: FaceDataModule) -> Sequence[Face]:
         )
     if (met := _met_in_training(cfg, task, data)) and not cfg.force:
         raise ConfigError(
-            f"{cfg.checkpoint}: was trained on {met} of the {len(faces)} faces of {cfg.split}, or others of their"
-            " groups, so the result would say nothing of new faces; force=true measures it all the same"
+            f"{cfg.checkpoint}: was trained on {met} of the {len(faces)} faces of {cfg.split}, or others of "
+            "their groups, so the result would say nothing of new faces; force=true measures it all the same"
         )
     return faces
 
