@@ -30,7 +30,8 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask
 if TYPE_CHECKING:
     from keypoints.augmentation import Augmentation
     from keypoints.components import configure
-    from keypoints.datamodules.base import Batch, FaceDataModule
+    from keypoints.datamodules.base import FaceDataModule
+    from keypoints.datamodules.dataset import Batch
     from keypoints.datamodules.ibug import IBUG300WDataModule
     from keypoints.datamodules.imm import IMMDataModule
     from keypoints.datamodules.labelled import LabelledDataModule
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Affine": "geometry",
     "Augmentation": "augmentation",
-    "Batch": "datamodules.base",
+    "Batch": "datamodules.dataset",
     "Box": "geometry",
     "ConvNet": "models.convnet",
     "Crop": "geometry",

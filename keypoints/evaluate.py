@@ -18,7 +18,8 @@ from torch import Tensor
 from keypoints import __version__
 from keypoints.building import make_data
 from keypoints.components import build
-from keypoints.datamodules.base import FaceDataModule, FaceDataset, mean_targets, pixels_of
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.datamodules.dataset import FaceDataset, mean_targets, pixels_of
 from keypoints.datasets.face import Face
 from keypoints.drawing import draw_face
 from keypoints.errors import CheckpointError, ConfigError, DataError, one_line

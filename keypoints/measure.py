@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
-from keypoints.datamodules.base import Batch, FaceDataset, whole
+from keypoints.datamodules.dataset import Batch, FaceDataset, whole
 from keypoints.datasets.face import Face
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import FloatArray

@@ -10,7 +10,7 @@ from rich.progress import track
 from torch.utils.data import default_collate
 
 from keypoints.building import make_data
-from keypoints.datamodules.base import Batch, FaceDataset, pixels_of
+from keypoints.datamodules.dataset import Batch, FaceDataset, pixels_of
 from keypoints.errors import ConfigError
 from keypoints.reports import figures
 from keypoints.reports.page import shown

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from keypoints.augmentation import Augmentation
-from keypoints.datamodules.base import Batch, FaceDataset
+from keypoints.datamodules.dataset import Batch, FaceDataset
 from keypoints.datasets.face import Face
 from keypoints.errors import ConfigError
 from keypoints.geometry import Box, Crop

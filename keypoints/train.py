@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger
 
 from keypoints.building import make_data, make_task, make_trainer
-from keypoints.datamodules.base import FaceDataModule, whole
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.datamodules.dataset import whole
 from keypoints.errors import ConfigError, one_line
 from keypoints.measure import measure_faces
 from keypoints.models import pretrained

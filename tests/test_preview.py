@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from keypoints.configuration import compose
-from keypoints.datamodules.base import FaceDataset
+from keypoints.datamodules.dataset import FaceDataset
 from keypoints.errors import ConfigError
 from keypoints.preview import preview
 

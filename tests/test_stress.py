@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from keypoints.augmentation import Augmentation
-from keypoints.datamodules.base import FaceDataset, mean_targets
+from keypoints.datamodules.dataset import FaceDataset, mean_targets
 from keypoints.datasets.imm import read_imm
 from keypoints.errors import ConfigError
 from keypoints.geometry import Box, Crop, cut

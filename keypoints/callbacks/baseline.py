@@ -3,7 +3,8 @@
 import pytorch_lightning as pl
 import torch
 
-from keypoints.datamodules.base import FaceDataModule, whole
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.datamodules.dataset import whole
 from keypoints.metrics import CourseMSE
 from keypoints.tasks.base import Task
 

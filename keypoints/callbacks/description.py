@@ -9,7 +9,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
 from keypoints.callbacks.tensorboard import add_picture, picture_of, writers
-from keypoints.datamodules.base import Batch
+from keypoints.datamodules.dataset import Batch
 from keypoints.tasks.base import Task
 
 _CHARTS = {

@@ -5,7 +5,8 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from keypoints.callbacks.tensorboard import add_picture
-from keypoints.datamodules.base import FaceDataModule, whole
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.datamodules.dataset import whole
 from keypoints.drawing import contact_sheet
 from keypoints.geometry import ByteArray
 from keypoints.models.inspection import feature_maps, first_convolution

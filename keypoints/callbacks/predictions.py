@@ -5,7 +5,8 @@ import pytorch_lightning as pl
 import torch
 
 from keypoints.callbacks.tensorboard import add_picture, picture_of
-from keypoints.datamodules.base import Batch, FaceDataModule, whole
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.datamodules.dataset import Batch, whole
 from keypoints.errors import ConfigError
 from keypoints.tasks.base import Task
 

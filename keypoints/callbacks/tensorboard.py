@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
-from keypoints.datamodules.base import Batch, pixels_of
+from keypoints.datamodules.dataset import Batch, pixels_of
 from keypoints.drawing import contact_sheet, draw_face
 from keypoints.geometry import ByteArray
 from keypoints.landmarks import LandmarkScheme

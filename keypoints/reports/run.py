@@ -10,7 +10,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
-from keypoints.datamodules.base import Batch, pixels_of
+from keypoints.datamodules.dataset import Batch, pixels_of
 from keypoints.errors import DataError, KeypointsError
 from keypoints.landmarks import LandmarkScheme
 from keypoints.measure import points_of, read_faces

@@ -24,7 +24,8 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from keypoints import __version__
 from keypoints.components import Component, build, configure
-from keypoints.datamodules.base import Batch, FaceDataModule, TrainedOn
+from keypoints.datamodules.base import FaceDataModule, TrainedOn
+from keypoints.datamodules.dataset import Batch
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme

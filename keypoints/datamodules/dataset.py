@@ -1,0 +1,223 @@
+"""Faces as a network gets them: crops in memory, augmented as they are asked for; and the batch of them."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from keypoints.augmentation import Augmentation
+from keypoints.datamodules.order import Key
+from keypoints.datasets.face import Face
+from keypoints.errors import DataError
+from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, pixels_to_ratio
+from keypoints.ranks import is_first
+
+log = logging.getLogger(__name__)
+
+
+class Batch(NamedTuple):
+    """What a task is given; B faces of K landmarks.
+
+    A single sample, before it is collated, has the same fields without the first dimension.
+    """
+
+    images: Tensor
+    """(B, C, H, W) float32 in [-0.5, 0.5]."""
+    targets: Tensor
+    """(B, K, 2) float32: x and y as ratios of the input; outside 0…1 where the crop cuts points off."""
+    to_photo: Tensor
+    """(B, 2, 3) float32: the affine from pixels of the input to pixels of the photo; NaN where an
+    augmentation bent the picture."""
+    photo_sizes: Tensor
+    """(B, 2) float32: the photos' width and height in pixels."""
+    indices: Tensor
+    """(B,) int64: which faces of the dataset these are."""
+
+
+def pixels_of(batch: Batch, most: int | None = None) -> list[ByteArray]:
+    """The batch's first images, no longer normalised: (H, W) grey or (H, W, 3) RGB each."""
+    planes = ((batch.images[:most] + 0.5) * 255).round().clamp(0, 255).byte().cpu().numpy()
+    return [image[0] if len(image) == 1 else image.transpose(1, 2, 0) for image in planes]
+
+
+class FaceDataset(Dataset[Batch]):
+    """Faces, decoded once and held in memory as crops, with context round them if they are augmented.
+
+    Every photo is decoded as the dataset is made, so that a damaged one is named before any training.
+    Of as many faces as the memory allows, the crops are held; those of the others are cut from their
+    photos again at each use, which gives the same samples, only later.
+
+    Args:
+        faces: all with points, or all without: then targets are NaN, and there is nothing to measure.
+        landmarks: which of a face's points are the targets.
+        crop: how a photo becomes an input.
+        augmentation: what is drawn anew for each face and epoch, or nothing.
+        flip: the landmarks' mirror permutation, for an augmentation that mirrors.
+        seed: decides, with epoch and index, what is drawn.
+        memory: bytes that the crops may take, or ``None`` to hold them all.
+
+    Raises:
+        DataError: if a photo cannot be decoded, a face's box misses it, or some faces have points and
+            others have none.
+        ConfigError: if the augmentation cannot be used on these faces.
+    """
+
+    def __init__(
+        self,
+        faces: Sequence[Face],
+        landmarks: Sequence[int],
+        crop: Crop,
+        *,
+        augmentation: Augmentation | None = None,
+        flip: Sequence[int] | None = None,
+        seed: int = 0,
+        memory: int | None = None,
+    ) -> None:
+        self.faces = tuple(faces)
+        self._landmarks = list(landmarks)
+        self._crop = crop
+        self._augmentation = augmentation
+        self._flip = None if flip is None else list(flip)
+        self._seed = seed
+        self._border = (0, 0) if augmentation is None else augmentation.border(crop.size)
+        if augmentation is not None:
+            self._check(augmentation)
+        bare = [face for face in self.faces if face.points is None]
+        if bare and len(bare) < len(self.faces):
+            raise DataError(
+                f"{bare[0].photo.path}: this face has no points, and others of its split have some"
+            )
+        self.has_points = not bare
+        across, down = self._border
+        shape = (crop.height + 2 * down, crop.width + 2 * across, crop.channels)
+        size = int(np.prod(shape))
+        held = len(self.faces) if memory is None else min(len(self.faces), max(memory, 0) // size)
+        self._canvases = np.empty((held, *shape), np.uint8)
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow decodes outside the interpreter's lock
+            prepared = threads.map(self._prepare, range(len(self.faces)))
+            silent = len(self.faces) < _MANY or not is_first() or not sys.stdout.isatty()
+            self._affines = list(track(prepared, "decoding", len(self.faces), transient=True, disable=silent))
+        inputs = [self._points(index) - self._border for index in range(len(self.faces))]
+        self.targets = torch.from_numpy(pixels_to_ratio(inputs, crop.size)).float()
+
+    def _check(self, augmentation: Augmentation) -> None:
+        across, down = self._border
+        shape = (self._crop.height + 2 * down, self._crop.width + 2 * across, self._crop.channels)
+        if bending := augmentation.check(shape, may_mirror=self._flip is not None):
+            log.info("%s: no affine leads back to the photo, so it serves training only", ", ".join(bending))
+
+    def _prepare(self, index: int) -> Affine:
+        """The affine from a photo to its canvas, which is held if there is room for it."""
+        canvas, affine = self._cut(index)
+        if index < len(self._canvases):
+            self._canvases[index] = canvas
+        return affine
+
+    def _cut(self, index: int) -> tuple[ByteArray, Affine]:
+        """The canvas of a face, from its photo, and the affine to it."""
+        face = self.faces[index]
+        try:
+            return self._crop.canvas(face.photo.decode(self._crop.channels), face.box, self._border)
+        except ValueError as error:
+            raise DataError(f"{face.photo.path}: {error}") from error
+
+    def _canvas(self, index: int) -> ByteArray:
+        return self._canvases[index] if index < len(self._canvases) else self._cut(index)[0]
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __getitem__(self, key: Key) -> Batch:
+        """The sample that ``key`` stands for, augmented if the dataset is."""
+        epoch, index = key
+        if self._augmentation is None:
+            return self.plain(index)
+        drawn = self._augmentation(self._canvas(index), self._points(index), (self._seed, epoch, index))
+        points = drawn.points[self._flip] if drawn.mirrored else drawn.points
+        to_canvas = None if drawn.affine is None else self._affines[index].then(drawn.affine)
+        return self._sample(index, drawn.pixels, points, to_canvas)
+
+    def augmented_by(self, augmentation: Augmentation) -> Self:
+        """The same faces, not read again, under another augmentation of the same context."""
+        other = copy(self)
+        other._augmentation = augmentation
+        return other
+
+    def plain(self, index: int) -> Batch:
+        """The sample of the face ``index``, not augmented."""
+        return self._sample(index, self._canvas(index), self._points(index), self._affines[index])
+
+    def _points(self, index: int) -> FloatArray:
+        """The targets of a face, (K, 2) pixels of its canvas."""
+        if not self.has_points:
+            return np.full((len(self._landmarks), 2), np.nan)
+        return self._affines[index](self.faces[index].landmarks()[self._landmarks])
+
+    def _sample(self, index: int, canvas: ByteArray, points: FloatArray, affine: Affine | None) -> Batch:
+        """The middle of ``canvas``; ``points`` are pixels of it, ``affine`` leads to it from the photo."""
+        across, down = self._border
+        width, height = self._crop.size
+        pixels = canvas[down : down + height, across : across + width].transpose(2, 0, 1)
+        to_photo = _UNKNOWN if affine is None else affine.then(_shift(-across, -down)).inverse().matrix
+        ratios = pixels_to_ratio(points - (across, down), self._crop.size)
+        return Batch(
+            images=torch.from_numpy(np.ascontiguousarray(pixels, np.float32)) / 255 - 0.5,
+            targets=torch.from_numpy(ratios).float(),
+            to_photo=torch.from_numpy(to_photo).float(),
+            photo_sizes=torch.tensor(self.faces[index].photo.size, dtype=torch.float32),
+            indices=torch.tensor(index),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the crops take."""
+        return self._canvases.nbytes
+
+    @property
+    def read_again(self) -> int:
+        """How many faces are not held: their photos are read at each use."""
+        return len(self.faces) - len(self._canvases)
+
+
+_MANY = 500
+"""Faces that take long enough to decode for a progress bar."""
+
+_UNKNOWN = np.full((2, 3), np.nan)
+"""Of a face that was bent: no affine leads back."""
+
+
+def _shift(across: float, down: float) -> Affine:
+    return Affine(np.array([[1.0, 0.0, across], [0.0, 1.0, down]]))
+
+
+def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) -> Tensor:
+    """The mean of the faces' targets, (K, 2) ratios of the input: the constant predictor. Decodes nothing.
+
+    Raises:
+        DataError: if a face has no box and the crop needs one.
+    """
+    ratios = []
+    for face in faces:
+        try:
+            region = crop.region(face.photo.size, face.box)
+        except ValueError as error:
+            raise DataError(f"{face.photo.path}: {error}") from error
+        points = Affine.between(region, Box.whole(crop.size))(face.landmarks()[list(landmarks)])
+        ratios.append(pixels_to_ratio(points, crop.size))
+    return torch.from_numpy(np.mean(ratios, axis=0)).float()
+
+
+def whole(dataset: FaceDataset, indices: Iterable[int] | None = None) -> Batch:
+    """Faces of ``dataset`` as one batch, not augmented; all of them if none are named."""
+    chosen = range(len(dataset)) if indices is None else indices
+    batch: Batch = default_collate([dataset.plain(index) for index in chosen])
+    return batch
