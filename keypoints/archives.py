@@ -135,7 +135,11 @@ def _unpack_tar(archive: Path, folder: Path, limits: Limits) -> Iterator[str]:
             if not (member.isreg() or member.isdir()):
                 raise ValueError(f"it holds {member.name!r}, a link or a device")
             yield member.name
-            contents.extract(member, folder, filter="data")
+            # Python before 3.11.4 has no filter; what it would refuse is refused above.
+            if hasattr(tarfile, "data_filter"):
+                contents.extract(member, folder, filter="data")
+            else:
+                contents.extract(member, folder)
         # To tarfile a damaged header is the end. After the true one there is padding; with the last of
         # it, gzip compares the sum over all.
         while rest := stream.read(_CHUNK):

@@ -12,6 +12,7 @@ PATH_KEYS = frozenset(
     {
         "check",
         "checkpoint",
+        "model.net.weights",
         "data.root",
         "data.train",
         "data.val",

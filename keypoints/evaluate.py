@@ -30,6 +30,7 @@ from keypoints.measure import (
     constant_predictor,
     face_table,
     in_common,
+    in_originals,
     plain_batches,
     predict,
     score,
@@ -103,11 +104,16 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
     mean = _mean(task, data)
     case = _Case(cfg, f"{name}, {cfg.split}", folder, task, data, norm, mean)
 
-    dataset = FaceDataset(faces, data.indices, task.crop)
+    dataset = FaceDataset(faces, data.indices, task.crop, memory=data.memory)
     total = math.ceil(len(dataset) / BATCH)
     predictions = predict(task, track(plain_batches(dataset), "predicting", total, transient=True))
     constant = None if mean is None else predict(task, plain_batches(dataset), constant_predictor(mean))
+    on_photos = face_table(faces, predictions)
+    originals = [data.original(face) for face in faces]
+    predictions = in_originals(predictions, originals)
+    constant = None if constant is None else in_originals(constant, originals)
     table = face_table(faces, predictions, norm, task.scheme.pair)
+    on_photos["error_px"] = table["error_px"]
     result = {
         "checkpoint": str(path),
         "data": type(data).__name__,
@@ -116,7 +122,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
     errors = None if constant is None else normalized_mean_error(*constant, norm=norm, pair=task.scheme.pair)
     lines = task.scheme.skeleton
     pictures = [
-        draw_faces(folder, case.name, table, cfg.faces, lines, data.words),
+        draw_faces(folder, case.name, on_photos, cfg.faces, lines, data.words),
         *draw(folder, case.name, table, result, lines, None if errors is None else errors.double().numpy()),
     ]
     for earlier in _STRESS_FILES:  # of another evaluation: these metrics know nothing of it
@@ -192,8 +198,9 @@ def _faces(cfg: DictConfig, task: Task, data: FaceDataModule) -> Sequence[Face]:
 
 
 def _met_in_training(cfg: DictConfig, task: Task, data: FaceDataModule) -> int:
-    """How many faces of the split the model has met; of ``train`` one knows it has."""
-    if task.trained_on is None or cfg.split == "train":
+    """How many faces of the split the model has met; of its own ``train`` one knows it has."""
+    own = cfg.get("data") is None
+    if task.trained_on is None or (own and cfg.split == "train"):
         return 0
     return len(data.leaks(task.trained_on, cfg.split))
 
@@ -252,6 +259,10 @@ def _result(
     notes = [warning] if warning else []
     if met := _met_in_training(case.cfg, case.task, case.data):
         notes.append(f"forced: the model was trained on {met} of these faces, or on others of their groups")
+    validated = set(case.task.trained_on.validated) if case.task.trained_on else set()
+    chosen = sum(face.group in validated for face in case.data.splits[case.cfg.split])
+    if chosen and case.cfg.split != "val":
+        notes.append(f"the best epoch was chosen by {chosen} of these faces, or by others of their groups")
     parts = scheme.parts if len(scheme.parts) > 1 else {}
     return {
         "version": __version__,

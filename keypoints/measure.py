@@ -12,6 +12,7 @@ from torchmetrics import MetricCollection
 
 from keypoints.datamodules.dataset import Batch, FaceDataset, whole
 from keypoints.datasets.face import Face
+from keypoints.datasets.shrunken import Original
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import FloatArray
 from keypoints.metrics import normalized_mean_error
@@ -34,6 +35,17 @@ class Predictions(NamedTuple):
     def of(self, places: Sequence[int]) -> "Predictions":
         """Those of some of the faces."""
         return Predictions(*(field[list(places)] for field in self))
+
+
+def in_originals(predictions: Predictions, originals: Sequence[Original | None]) -> Predictions:
+    """The same in pixels of the originals that the photos were cut from, where they were."""
+    places = [(place, original) for place, original in enumerate(originals) if original is not None]
+    predicted, truth, sizes = (field.clone() for field in predictions)
+    for place, original in places:
+        for points in (predicted, truth):
+            points[place] = torch.from_numpy(original.to_original(points[place].numpy())).float()
+        sizes[place] = torch.tensor(original.size)
+    return Predictions(predicted, truth, sizes)
 
 
 def plain_batches(dataset: FaceDataset) -> Iterator[Batch]:

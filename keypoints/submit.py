@@ -12,10 +12,9 @@ import torch
 from omegaconf import DictConfig
 from rich.progress import track
 
-from keypoints.datasets.dlib_xml import read_entries
 from keypoints.datasets.face import Face
 from keypoints.datasets.folders import find_root
-from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, as_face
+from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, read_test_list
 from keypoints.datasets.shrunken import original_of, read_map
 from keypoints.datasets.submission import read_submission, write_submission
 from keypoints.errors import ConfigError, DataError
@@ -109,11 +108,7 @@ def read_listed(cfg: DictConfig) -> Listed:
         if not there:
             raise DataError(f"{root}: has neither {PARSED_LIST} nor {TEST_LIST}; name one: list=<file>")
         path = there[0]
-    faces = []
-    for entry in read_entries(path, len(IBUG68), root, missing_ok=True):
-        if isinstance(entry, DataError):
-            raise entry
-        faces.append(as_face(root, entry))
+    faces = read_test_list(path, root)
     originals = read_map(root)
     if originals:
         back = [original_of(face, root, originals).to_original for face in faces]

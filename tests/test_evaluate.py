@@ -294,6 +294,36 @@ def test_faces_without_points_are_not_measured(wild, tmp_path):
         of(f"checkpoint={tmp_path / 'run'}", "split=test")
 
 
+def test_results_on_a_shrunken_copy_are_in_pixels_of_the_originals(wild, tmp_path):
+    from keypoints.shrink import shrink
+
+    size = ["data.width=64", "data.height=64", "data.num_workers=0", "trainer=cpu", "trainer.max_epochs=1"]
+    where = [f"data.root={wild}", "data.split=official", f"output={tmp_path / 'run'}", "~callbacks.progress"]
+    train(compose("train", ["experiment=ibug300w", *size, *where]))
+    shrink(compose("shrink", ["dataset=ibug300w", f"root={wild}", f"output={tmp_path / 'copy'}", "side=40"]))
+    results = [
+        of(
+            f"checkpoint={tmp_path / 'run'}", "split=common", "faces=1", f"root={root}", f"output={root}-out"
+        ).result
+        for root in (wild, tmp_path / "copy")
+    ]
+    whole, copy = (result["metrics"] for result in results)
+    assert copy["nme"] == pytest.approx(whole["nme"], rel=0.02)
+    assert copy["mae_px"] == pytest.approx(whole["mae_px"], rel=0.02)
+    assert copy["mse"] == pytest.approx(whole["mse"], rel=0.05)
+    rows = [pd.read_csv(f"{root}-out/faces.csv") for root in (wild, tmp_path / "copy")]
+    assert rows[1]["truth_x8"].to_numpy() == pytest.approx(rows[0]["truth_x8"].to_numpy(), abs=0.1)
+
+
+def test_that_the_best_epoch_was_chosen_by_the_faces_is_said(full_face, made_up_imm, tmp_path):
+    path = tmp_path / "chosen.ckpt"
+    checkpoint = torch.load(full_face / "checkpoints" / "best.ckpt", weights_only=True)
+    checkpoint["keypoints"]["trained_on"].update(groups=[], validated=["01"])
+    torch.save(checkpoint, path)
+    data = ["data=imm", f"data.root={made_up_imm}", "split=train", f"output={tmp_path / 'out'}", "faces=1"]
+    assert "chosen by 6 of these faces" in of(f"checkpoint={path}", *data).result["notes"][-1]
+
+
 def test_a_folder_without_a_checkpoint_says_so(tmp_path):
     with pytest.raises(CheckpointError, match=r"holds no checkpoints/best\.ckpt; is it a run's folder"):
         of(f"checkpoint={tmp_path}")

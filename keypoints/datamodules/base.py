@@ -14,6 +14,7 @@ from keypoints.augmentation import Augmentation
 from keypoints.datamodules.dataset import Batch, FaceDataset
 from keypoints.datamodules.order import EpochSampler, even_batch_size
 from keypoints.datasets.face import Face
+from keypoints.datasets.shrunken import Original
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
@@ -25,9 +26,12 @@ class TrainedOn(NamedTuple):
     """What a checkpoint keeps of the faces that it was trained on, as plain values."""
 
     groups: list[str]
-    """Their groups: persons, photos. None of them may be among the faces that the model is judged by."""
+    """Their groups: persons, photos, by the names that their reader gives them. None of them may be among
+    the faces that the model is judged by."""
     mean: list[list[float]]
     """The mean of their targets, (K, 2) ratios of the input: what to say of a face that cannot be seen."""
+    validated: Sequence[str] = ()
+    """The groups of the faces by which the best epoch was chosen."""
 
 
 class FaceDataModule(pl.LightningDataModule, ABC):
@@ -42,6 +46,8 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         seed: decides, with the epoch, the order of the training faces and what is drawn of them.
         augmentation: of the training faces alone; none if it is not given.
         memory_mb: megabytes that crops may take. Those of further faces are read at each use.
+        strict: ``False`` leaves out faces of ``train`` and ``val`` whose photos cannot be used, and says
+            which and how many; never faces that results are reported on.
 
     Raises:
         ConfigError: if the scheme has no such landmarks, or a number cannot be used.
@@ -58,8 +64,11 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         seed: int,
         augmentation: Augmentation | None = None,
         memory_mb: float = 2000,
+        strict: bool = True,
     ) -> None:
         super().__init__()
+        if not isinstance(strict, bool):
+            raise ConfigError(f"strict is true or false, not {strict!r}")
         if isinstance(memory_mb, bool) or not isinstance(memory_mb, int | float) or not memory_mb >= 0:
             raise ConfigError(f"memory_mb is a number of megabytes from 0 up, not {memory_mb!r}")
         whole_numbers = all(isinstance(value, int) for value in (batch_size, num_workers, seed))
@@ -75,7 +84,8 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         self._num_workers = num_workers
         self._seed = seed
         self._augmentation = augmentation
-        self._memory = int(memory_mb * 1e6)
+        self.memory = int(memory_mb * 1e6)
+        self._strict = strict
         self._datasets: dict[str, FaceDataset] = {}
 
     def _select(self, landmarks: str | None) -> None:
@@ -98,6 +108,14 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             f"the checkpoint predicts {scheme.name} ({len(scheme)} points), but these faces have "
             f"{self._all.name} ({len(self._all)} points); choose other data: data=…"
         )
+
+    def original(self, face: Face) -> Original | None:  # noqa: ARG002
+        """What the face's picture was cut from, if the data are a shrunken copy: results are of originals.
+
+        Raises:
+            DataError: if the copy's map is damaged, or lacks the picture.
+        """
+        return None
 
     @property
     def words(self) -> Mapping[str, Mapping[str, str]]:
@@ -165,14 +183,16 @@ class FaceDataModule(pl.LightningDataModule, ABC):
                 augmentation=self._augmentation if split == "train" else None,
                 flip=self.scheme.flip,
                 seed=self._seed,
-                memory=self._memory - held,
+                memory=self.memory - held,
+                strict=self._strict or split not in ("train", "val"),
             )
         return self._datasets[split]
 
     def trained_on(self) -> TrainedOn:
         """What a checkpoint keeps of the training faces."""
         mean: list[list[float]] = self.dataset("train").targets.mean(dim=0).tolist()
-        return TrainedOn(sorted({face.group for face in self.splits["train"]}), mean)
+        train, val = (sorted({face.group for face in self.splits[split]}) for split in ("train", "val"))
+        return TrainedOn(train, mean, val)
 
     def leaks(self, trained_on: TrainedOn, split: str) -> list[Face]:
         """The faces of ``split`` that a model has met in training, itself or another of their group.

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset, default_collate
 from keypoints.augmentation import Augmentation
 from keypoints.datamodules.order import Key
 from keypoints.datasets.face import Face
+from keypoints.datasets.photos import Photo
 from keypoints.errors import DataError
 from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, pixels_to_ratio
 from keypoints.ranks import is_first
@@ -64,6 +65,8 @@ class FaceDataset(Dataset[Batch]):
         flip: the landmarks' mirror permutation, for an augmentation that mirrors.
         seed: decides, with epoch and index, what is drawn.
         memory: bytes that the crops may take, or ``None`` to hold them all.
+        strict: ``False`` leaves out faces whose photos cannot be used, and says which; :attr:`faces` are
+            then the others.
 
     Raises:
         DataError: if a photo cannot be decoded, a face's box misses it, or some faces have points and
@@ -81,6 +84,7 @@ class FaceDataset(Dataset[Batch]):
         flip: Sequence[int] | None = None,
         seed: int = 0,
         memory: int | None = None,
+        strict: bool = True,
     ) -> None:
         self.faces = tuple(faces)
         self._landmarks = list(landmarks)
@@ -105,7 +109,8 @@ class FaceDataset(Dataset[Batch]):
         with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow decodes outside the interpreter's lock
             prepared = threads.map(self._prepare, range(len(self.faces)))
             silent = len(self.faces) < _MANY or not is_first() or not sys.stdout.isatty()
-            self._affines = list(track(prepared, "decoding", len(self.faces), transient=True, disable=silent))
+            found = list(track(prepared, "decoding", len(self.faces), transient=True, disable=silent))
+        self._affines = self._usable(found, strict=strict)
         inputs = [self._points(index) - self._border for index in range(len(self.faces))]
         self.targets = torch.from_numpy(pixels_to_ratio(inputs, crop.size)).float()
 
@@ -115,9 +120,26 @@ class FaceDataset(Dataset[Batch]):
         if bending := augmentation.check(shape, may_mirror=self._flip is not None):
             log.info("%s: no affine leads back to the photo, so it serves training only", ", ".join(bending))
 
-    def _prepare(self, index: int) -> Affine:
+    def _usable(self, found: Sequence[Affine | DataError], *, strict: bool) -> list[Affine]:
+        """The affines of the faces that can be used; without ``strict`` the others are left out."""
+        problems = [item for item in found if isinstance(item, DataError)]
+        if problems and (strict or len(problems) == len(found)):
+            raise problems[0]
+        if problems:
+            for problem in problems:
+                log.warning("left out: %s", problem)
+            log.warning("faces left out: %d of %d", len(problems), len(found))
+            kept = [place for place, item in enumerate(found) if isinstance(item, Affine)]
+            self._canvases = self._canvases[[place for place in kept if place < len(self._canvases)]]
+            self.faces = tuple(self.faces[place] for place in kept)
+        return [item for item in found if isinstance(item, Affine)]
+
+    def _prepare(self, index: int) -> Affine | DataError:
         """The affine from a photo to its canvas, which is held if there is room for it."""
-        canvas, affine = self._cut(index)
+        try:
+            canvas, affine = self._cut(index)
+        except DataError as error:
+            return error
         if index < len(self._canvases):
             self._canvases[index] = canvas
         return affine
@@ -208,7 +230,7 @@ def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) ->
     ratios = []
     for face in faces:
         try:
-            region = crop.region(face.photo.size, face.box)
+            region = crop.region(Photo(face.photo.path).size, face.box)  # the face's own would keep its bytes
         except ValueError as error:
             raise DataError(f"{face.photo.path}: {error}") from error
         points = Affine.between(region, Box.whole(crop.size))(face.landmarks()[list(landmarks)])

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -16,11 +17,12 @@ from keypoints.datasets.ibug import (
     PROTOCOL,
     TEST_LIST,
     TRAIN_LIST,
-    exact,
     read_annotated,
     read_dlib_xml,
+    read_test_list,
     split_official,
 )
+from keypoints.datasets.shrunken import Original, original_of, read_map
 from keypoints.datasets.splits import split_by_group
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Crop
@@ -55,7 +57,8 @@ class IBUG300WDataModule(FaceDataModule):
         batch_size, num_workers, seed, augmentation, memory_mb: as :class:`FaceDataModule`.
         val_fraction: of the training faces, about.
         val_seed: decides which they are. Not ``seed``: runs that differ by it are compared.
-        strict: ``False`` leaves out faces that are not what they should be, and says which.
+        strict: ``False`` leaves out training faces that are not what they should be, and says which;
+            never faces of ``test``, ``common`` or ``challenge``.
 
     Raises:
         ConfigError: if a value cannot be used.
@@ -89,6 +92,7 @@ class IBUG300WDataModule(FaceDataModule):
             seed=seed,
             augmentation=augmentation,
             memory_mb=memory_mb,
+            strict=strict,
         )
         if split not in get_args(Split):
             raise ConfigError(f"data.split is {' or '.join(get_args(Split))}, not {split!r}")
@@ -96,7 +100,6 @@ class IBUG300WDataModule(FaceDataModule):
         self._split = split
         self._val_fraction = val_fraction
         self._val_seed = val_seed
-        self._strict = strict
 
     def read(self) -> Mapping[str, Sequence[Face]]:
         """The splits of the chosen kind; those without a face are left out, and named in the log."""
@@ -105,12 +108,20 @@ class IBUG300WDataModule(FaceDataModule):
         train, val = split_by_group(splits.pop("train"), self._val_fraction, self._val_seed)
         return {"train": train, "val": _originals(val), **{name: own for name, own in splits.items() if own}}
 
+    @cached_property
+    def _originals(self) -> Mapping[str, Original]:
+        return read_map(self._root)
+
+    def original(self, face: Face) -> Original | None:
+        """What the face's picture was cut from, where the map of a shrunken copy lies beside the lists."""
+        return original_of(face, self._root, self._originals) if self._originals else None
+
     def _course(self) -> dict[str, list[Face]]:
-        train = [exact(face) for face in self._list(TRAIN_LIST)]
+        train = self._told(read_dlib_xml(self._root / TRAIN_LIST, strict=self._strict, exactly=True))
         if bare := [face for face in train if face.points is None]:
             raise DataError(f"{self._root / TRAIN_LIST}: {bare[0].photo.path.name} has no points")
         names = [name for name in (PARSED_LIST, TEST_LIST) if (self._root / name).is_file()]
-        test = self._list(names[0]) if names else []
+        test = read_test_list(self._root / names[0], self._root) if names else []
         if not test:
             log.info("%s: no %s, so there is nothing to submit", self._root, PARSED_LIST)
         if shared := shared_groups(train, test):
@@ -118,7 +129,11 @@ class IBUG300WDataModule(FaceDataModule):
         return {"train": train, "test": [_without_points(face) for face in test]}
 
     def _official(self) -> dict[str, list[Face]]:
-        splits = split_official(self._told(read_annotated(self._root, strict=self._strict)))
+        reading = read_annotated(self._root, strict=self._strict)
+        for problem in reading.skipped:
+            if any(f"{folder}/" in problem for name in ("common", "challenge") for folder in PROTOCOL[name]):
+                raise DataError(f"{problem}; faces that results are reported on are never left out")
+        splits = split_official(self._told(reading))
         for name, folders in PROTOCOL.items():
             if absent := [folder for folder in folders if folder in splits.absent]:
                 log.warning("%s: %s is absent: a subset of 300-W's %s", self._root, ", ".join(absent), name)
@@ -126,9 +141,6 @@ class IBUG300WDataModule(FaceDataModule):
             raise DataError(f"{self._root}: no face of {', '.join(PROTOCOL['train'])}, which train")
         full = splits.full if splits.common and splits.challenge else []
         return {"train": splits.train, "common": splits.common, "challenge": splits.challenge, "full": full}
-
-    def _list(self, name: str) -> list[Face]:
-        return self._told(read_dlib_xml(self._root / name, strict=self._strict))
 
     def _told(self, reading: Reading) -> list[Face]:
         """The faces; what was passed over goes to the log."""

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -78,6 +79,7 @@ class LabelledDataModule(FaceDataModule):
             seed=seed,
             augmentation=augmentation,
             memory_mb=memory_mb,
+            strict=strict,
         )
         self._val = None if val is None else Path(val)
         self._val_fraction = val_fraction
@@ -98,6 +100,14 @@ class LabelledDataModule(FaceDataModule):
         faces, skipped = read_labelled(path, root=self._root, scheme=self._known, strict=self._strict)
         for problem in skipped:
             log.warning("left out: %s", problem)
+        # Photos of lists in different folders are different, though their names be the same.
+        root = path.parent if self._root is None else self._root
+        faces = [
+            replace(face, group=f"{root.resolve().name}/{face.group}")
+            if face.group == face.photo.path.relative_to(root).as_posix()
+            else face
+            for face in faces
+        ]
         boxless = sum(face.box is None for face in faces)
         if self._source == "box" and boxless:
             raise DataError(

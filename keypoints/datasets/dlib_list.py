@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from keypoints.datasets.dlib_xml import Entry, format_dlib_xml, read_entries
 from keypoints.datasets.face import Face
-from keypoints.datasets.ibug import photo_of
+from keypoints.datasets.ibug import original_name, photo_of
 from keypoints.datasets.lists import OpenList
+from keypoints.datasets.photos import Photo
 from keypoints.errors import DataError
 from keypoints.geometry import Box
-from keypoints.landmarks import LandmarkScheme
+from keypoints.landmarks import IBUG68, LandmarkScheme
 
 
 def recognises(beginning: str) -> bool:
@@ -17,7 +18,9 @@ def recognises(beginning: str) -> bool:
 
 
 def read(reading: OpenList) -> None:
-    """Read the list. Mirror images go into one group with their originals, as :func:`photo_of` has it.
+    """Read the list.
+
+    Of 68 points, it is grouped as 300-W is: see :func:`photo_of`; else mirror images go with their originals.
 
     Raises:
         DataError: if it cannot be read, or a face cannot be used.
@@ -33,7 +36,8 @@ def read(reading: OpenList) -> None:
                 raise ValueError("has no points")
             reading.check_count(len(entry.points))
             points = [(x, y) for x, y in entry.points.tolist()]
-            reading.add(entry.file, entry.box, points, photo_of(entry.file))
+            group = photo_of(entry.file) if len(points) == len(IBUG68) else original_name(entry.file)
+            reading.add(entry.file, entry.box, points, group)
 
 
 def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:
@@ -45,10 +49,11 @@ def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | 
     entries = [
         Entry(
             name,
-            Box.whole(face.photo.size) if face.box is None else face.box,
+            Box.whole(size) if face.box is None else face.box,
             face.landmarks(),
-            face.photo.size,
+            size,
         )
         for face, name in zip(faces, names, strict=True)
+        for size in [Photo(face.photo.path).size]  # the face's own photo would keep its bytes
     ]
     return format_dlib_xml(entries, "labelled photos" if scheme is None else scheme.name)

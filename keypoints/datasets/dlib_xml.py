@@ -106,7 +106,10 @@ def _file(folder: Path, image: Element, where: str, missing_ok: bool) -> str:
     except (OSError, RuntimeError, ValueError) as error:  # too long a name, links in a circle
         raise DataError(f"{where}: no such name can be looked up ({one_line(error)})") from error
     if not inside:
-        raise DataError(f"{where}: lies outside the pictures' folder; only pictures below {folder} are read")
+        raise DataError(
+            f"{where}: lies outside the pictures' folder, or is a link out of it; only pictures below "
+            f"{folder} are read"
+        )
     if not (there or missing_ok):
         raise DataError(f"{where}: the picture is missing")
     return file

@@ -45,7 +45,7 @@ _OFFSET = (-0.045, -0.142)
 _SIZE = (1.048, 1.070)
 
 
-def read_dlib_xml(path: Path, *, strict: bool = True) -> Reading:
+def read_dlib_xml(path: Path, *, strict: bool = True, exactly: bool = False) -> Reading:
     """The faces of a list in dlib's layout, in its order; see :func:`as_face` for groups and tags.
 
     Boxes may stick out of the picture. A face without parts has no points.
@@ -53,15 +53,45 @@ def read_dlib_xml(path: Path, *, strict: bool = True) -> Reading:
     Args:
         path: the list; its pictures lie below its folder.
         strict: ``False`` passes over faces that are not what they should be, and says why.
+        exactly: take the points of :func:`exact`.
 
     Raises:
         DataError: if the list is damaged, or, if ``strict``, a face in it; the message names the
             list and the image.
     """
-    found = read_entries(path, len(IBUG68))
     return _gathered(
-        (entry if isinstance(entry, DataError) else as_face(path.parent, entry) for entry in found), strict
+        (
+            entry if isinstance(entry, DataError) else _listed(path.parent, entry, exactly=exactly)
+            for entry in read_entries(path, len(IBUG68))
+        ),
+        strict,
     )
+
+
+def _listed(root: Path, entry: Entry, *, exactly: bool) -> Face | DataError:
+    face = as_face(root, entry)
+    try:
+        return exact(face) if exactly else face
+    except DataError as error:
+        return error
+
+
+def read_test_list(path: Path, root: Path) -> list[Face]:
+    """The faces of a list that is to be predicted, none left out: their pictures may be missing.
+
+    Args:
+        path: the list in dlib's layout.
+        root: the folder of its pictures.
+
+    Raises:
+        DataError: if the list is damaged, or a face in it has no box or a damaged one.
+    """
+    faces = []
+    for entry in read_entries(path, len(IBUG68), root, missing_ok=True):
+        if isinstance(entry, DataError):
+            raise entry
+        faces.append(as_face(root, entry))
+    return faces
 
 
 def read_ibug_folder(root: Path, *, strict: bool = True) -> Reading:
@@ -107,10 +137,19 @@ def photo_of(file: str) -> str:
     >>> photo_of("lfpw/trainset/image_0457_mirror.jpg"), photo_of("ibug/image_033_2.jpg")
     ('lfpw/trainset/image_0457', 'ibug/image_033')
     """
+    path = PurePosixPath(original_name(file))
+    numbered = _FACE_OF_PHOTO.fullmatch(path.name)
+    return str(path.parent / numbered["photo"]) if numbered else str(path)
+
+
+def original_name(file: str) -> str:
+    """The picture without its suffix, and of a mirror image its original.
+
+    >>> original_name("afw/134212_2_mirror.jpg")
+    'afw/134212_2'
+    """
     path = PurePosixPath(file)
-    name = path.stem.removesuffix(_MIRROR)
-    numbered = _FACE_OF_PHOTO.fullmatch(name)
-    return str(path.parent / (numbered["photo"] if numbered else name))
+    return str(path.parent / path.stem.removesuffix(_MIRROR))
 
 
 def detector_box(points: FloatArray) -> Box:
@@ -157,14 +196,14 @@ def read_annotated(root: Path, *, strict: bool = True) -> Reading:
         DataError: if there is no such face, or, if ``strict``, one is not what it should be.
     """
     lists = [root / name for name in (TRAIN_LIST, TEST_LIST) if (root / name).is_file()]
-    readings = [read_dlib_xml(path, strict=strict) for path in lists]
+    readings = [read_dlib_xml(path, strict=strict, exactly=True) for path in lists]
     known = {face.photo.path for reading in readings for face in reading.faces}
     if not lists or any(root.rglob("*.pts")):
         unlisted = read_ibug_folder(root, strict=strict)
         faces = [face for face in unlisted.faces if face.photo.path not in known]
         readings.append(Reading(faces, unlisted.skipped))
     return Reading(
-        [exact(face) for reading in readings for face in reading.faces if face.points is not None],
+        [face for reading in readings for face in reading.faces if face.points is not None],
         [line for reading in readings for line in reading.skipped],
     )
 

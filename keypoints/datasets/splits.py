@@ -15,10 +15,12 @@ def split_by_group(faces: Sequence[Face], fraction: float, seed: int) -> tuple[l
     parts keep that order.
 
     Raises:
-        ConfigError: if the fraction is not between 0 and 1.
+        ConfigError: if the fraction is not between 0 and 1, or the seed is no whole number from 0 up.
         DataError: if there are not two groups.
     """
-    if not 0 < fraction < 1:
+    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+        raise ConfigError(f"the seed of a split is a whole number from 0 up, not {seed!r}")
+    if not isinstance(fraction, int | float) or not 0 < fraction < 1:
         raise ConfigError(f"the fraction to carve off lies between 0 and 1, not {fraction!r}")
     names = sorted({face.group for face in faces})
     if len(names) < 2:

@@ -71,7 +71,9 @@ def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
         return (gzip.decompress(data) if data.startswith(_GZIP) else data).decode("utf-8-sig")
-    except (OSError, EOFError, ValueError) as error:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or one_line(error)})") from error
+    except (EOFError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({one_line(error)})") from error
 
 
@@ -85,6 +87,8 @@ def _value(row: list[str], number: int) -> float:
         raise ValueError(f"{len(row)} columns instead of {len(HEADER)}")
     if row[0] != str(number):
         raise ValueError(f"the Id is {row[0]!r} where {number} belongs")
+    if "_" in row[1]:  # Python reads 1_0 as 10; other readers do not
+        raise ValueError(f"{row[1]!r} is not a number")
     value = float(row[1])
     if not math.isfinite(value):
         raise ValueError(f"{row[1]!r} is not finite")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from keypoints.errors import ConfigError, one_line
-from keypoints.models.layers import CoordinateLayer
+from keypoints.models.layers import CoordinateConvolution, CoordinateLayer
 from keypoints.models.pretrained import is_blank
 
 _GREY = 0.5
@@ -97,7 +97,7 @@ def _network(name: str, weights: str | None, settings: dict[str, Any]) -> nn.Mod
             assert named is not None
             raise ConfigError(
                 f"{name}: its weights {weights} could not be downloaded ({one_line(error)}); get "
-                f"{named.url} elsewhere, and name the file: weights=<file>"
+                f"{named.url} elsewhere, and name the file: model.net.weights=<file>"
             ) from error
     if weights is not None and named is None and not is_blank():
         _load(net, name, weights, own)
@@ -190,7 +190,7 @@ def _say(net: nn.Module, out_features: int) -> None:
         layer: nn.Linear | nn.Conv2d = CoordinateLayer(last.in_features, out_features)
     else:
         assert isinstance(last, nn.Conv2d)
-        layer = nn.Conv2d(last.in_channels, out_features, kernel_size=1)
+        layer = CoordinateConvolution(last.in_channels, out_features, kernel_size=1)
     nn.init.constant_(layer.bias, 0.5)  # type: ignore[arg-type]
     net.set_submodule(name, layer)
     for after, following in modules[place + 1 :]:

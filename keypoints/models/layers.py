@@ -34,6 +34,15 @@ def convolution(
     return nn.Sequential(conv, *normalized, nn.ReLU())
 
 
+class CoordinateConvolution(nn.Conv2d):
+    """A convolution that gives coordinates: always in full precision, as :class:`CoordinateLayer`."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
+        """As torch's, in float32 where mixed precision would take less."""
+        with torch.autocast(input.device.type, enabled=False):
+            return super().forward(input.float())
+
+
 class CoordinateLayer(nn.Linear):
     """A linear layer that gives coordinates: always in full precision.
 

@@ -50,6 +50,22 @@ def test_a_photo_in_both_lists_is_refused(photos):
         data.setup()
 
 
+def test_photos_of_the_same_name_in_different_folders_are_different(photos):
+    folders = [photos / "train", photos / "val"]
+    for folder in folders:
+        folder.mkdir()
+        for number in range(3):
+            Image.new("L", (40, 30), 20 * number).save(folder / f"{number}.png")
+    train, val = (listed(folder, "list.csv", range(3)) for folder in folders)
+    data = LabelledDataModule(train, val=val, **SMALL)
+    assert [len(data.splits[split]) for split in ("train", "val")] == [3, 3]
+    # A group of the user's own is the same wherever the list lies.
+    for path in (train, val):
+        path.write_text(path.read_text().replace("y1\n", "y1,group\n").replace("15,16\n", "15,16,anna\n"))
+    with pytest.raises(DataError, match="anna: has faces in train and in val"):
+        _ = LabelledDataModule(train, val=val, **SMALL).splits
+
+
 def test_lists_with_different_points_are_refused(photos):
     other = listed(photos, "b.csv", [8, 9], points="1,2,3,4,5,6")
     with pytest.raises(DataError, match=r"b\.csv: has 3 points a face, but the training list has 2"):
