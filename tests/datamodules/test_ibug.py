@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keypoints.datamodules.ibug import IBUG300WDataModule
-from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, TRAIN_LIST
+from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, TRAIN_LIST, read_annotated, read_dlib_xml
 from keypoints.errors import ConfigError, DataError
 from tests.conftest import WILD, wild_points
 
