@@ -9,7 +9,17 @@ from tests.conftest import ROOT
 FLOORS = [
     {"errors"},
     {"landmarks", "geometry", "components", "configuration", "runs", "ranks", "archives", "fetch"},
-    {"datasets", "models", "losses", "metrics", "drawing", "sweeps", "augmentation", "transforms"},
+    {
+        "datasets",
+        "models",
+        "losses",
+        "metrics",
+        "drawing",
+        "sweeps",
+        "augmentation",
+        "transforms",
+        "detection",
+    },
     {"datamodules", "tasks"},
     {"measure", "stress"},
     {"callbacks", "reports"},
