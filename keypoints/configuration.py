@@ -10,6 +10,7 @@ import keypoints
 
 PATH_KEYS = frozenset(
     {
+        "calibration",
         "check",
         "checkpoint",
         "data.root",
@@ -17,6 +18,7 @@ PATH_KEYS = frozenset(
         "data.val",
         "folder",
         "hydra.sweep.dir",
+        "input",
         "list",
         "output",
         "paths.data",

@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keypoints.datasets.portrait import Head, Person, Pose, portrait
 from keypoints.detection import FaceDetector
 from keypoints.errors import ConfigError
-
-
-def drawn(seed=0, centre=(320, 230), scale=66, size=(640, 480)):
-    random = np.random.default_rng(seed)
-    head = Head(Person.draw(random), Pose(centre=centre, scale=scale))
-    return portrait(head, random, size), head.ibug68()
+from tests.conftest import draw_portrait
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +23,7 @@ def is_round(box, points):
 
 
 def test_a_face_is_found_where_300_ws_boxes_would_be(detector):
-    picture, points = drawn()
+    picture, points = draw_portrait()
     (face,) = detector(picture)
     assert is_round(face.box, points)
     assert face.score > 0
@@ -38,7 +32,7 @@ def test_a_face_is_found_where_300_ws_boxes_would_be(detector):
 
 
 def test_several_faces_are_found_the_surest_first(detector):
-    (left, its_points), (right, points) = drawn(0), drawn(3, scale=90)
+    (left, its_points), (right, points) = draw_portrait(0), draw_portrait(3, scale=90)
     faces = detector(np.concatenate([left, right], axis=1))
     assert len(faces) == 2
     assert [face.score for face in faces] == sorted((face.score for face in faces), reverse=True)
@@ -48,7 +42,7 @@ def test_several_faces_are_found_the_surest_first(detector):
 
 
 def test_small_and_large_photos_give_boxes_in_their_own_pixels(detector):
-    picture, points = drawn()
+    picture, points = draw_portrait()
     for factor in (0.2, 5):
         size = round(640 * factor), round(480 * factor)
         resized = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))

@@ -8,7 +8,17 @@ from tests.conftest import ROOT
 
 FLOORS = [
     {"errors"},
-    {"landmarks", "geometry", "components", "configuration", "runs", "ranks", "archives", "fetch"},
+    {
+        "landmarks",
+        "geometry",
+        "components",
+        "configuration",
+        "runs",
+        "ranks",
+        "archives",
+        "fetch",
+        "exported",
+    },
     {
         "datasets",
         "models",
@@ -21,13 +31,14 @@ FLOORS = [
         "detection",
     },
     {"datamodules", "tasks"},
-    {"measure", "stress"},
+    {"measure", "stress", "predictor"},
     {"callbacks", "reports"},
     {"building"},
     {
         "train",
         "evaluate",
         "submit",
+        "export",
         "preview",
         "report",
         "synthesize",
