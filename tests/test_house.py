@@ -38,6 +38,7 @@ FLOORS = [
         "train",
         "evaluate",
         "submit",
+        "predict",
         "export",
         "preview",
         "report",

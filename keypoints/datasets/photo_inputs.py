@@ -45,8 +45,7 @@ def find_photos(named: str, root: Path | None = None, without: Path | None = Non
     if named and path.is_dir():
         start, found = path, _pictures(path)
     else:
-        fitting = glob.glob(named, recursive=True)  # noqa: PTH207 - Path.glob takes no absolute pattern
-        found = [Path(file) for file in fitting if Path(file).is_file()]
+        found = _fitting(path)
         if not found:
             raise DataError(f"{named}: no such file or folder, and no file fits it as a pattern")
         start = Path(os.path.commonpath([file.parent for file in found]))
@@ -65,3 +64,11 @@ def _pictures(folder: Path) -> list[Path]:
         shown = [name for name in names if not name.startswith(".")]
         found += [Path(place, name) for name in shown if Path(name).suffix.lower() in SUFFIXES]
     return found
+
+
+def _fitting(pattern: Path) -> list[Path]:
+    """The files that fit; folders that are there by that very name are no patterns, whatever is in it."""
+    start = next((folder for folder in pattern.parents if folder.is_dir()), Path())
+    rest = str(pattern.relative_to(start))
+    found = (start / file for file in glob.glob(rest, root_dir=start, recursive=True))  # noqa: PTH207 - knows **
+    return [file for file in found if file.is_file()]

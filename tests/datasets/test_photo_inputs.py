@@ -42,6 +42,7 @@ def test_a_pattern_stands_for_the_files_that_fit(folder, monkeypatch):
     assert names(find_photos("*.jpg")) == ["b.jpg"]
     assert names(find_photos("**/*.jpg")) == ["b.jpg", "sub/c.jpg"]
     assert names(find_photos("sub/[bc].*")) == ["c.jpg"]
+    assert names(find_photos(f"{folder}/*.jpg")) == ["b.jpg"]  # whose own name has brackets
 
 
 def test_a_list_may_have_boxes(folder, tmp_path):
