@@ -128,9 +128,10 @@ def _export(cfg: DictConfig) -> None:
     done = export(cfg)
     log.info("%s: %s, %.2f MB, checked against the checkpoint", done.path, done.precision, done.megabytes)
     log.info(
-        "on %d faces its points lie %.2g px of the network's input from the checkpoint's, %.2g at most",
-        done.faces,
+        "on %d crops its points lie %.2g px of the %d × %d input from the checkpoint's, %.2g at most",
+        done.crops,
         done.mean_shift,
+        *done.input_size,
         done.largest_shift,
     )
 

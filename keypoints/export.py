@@ -48,10 +48,12 @@ class Export(NamedTuple):
     path: Path
     precision: str
     megabytes: float
-    faces: int
+    input_size: tuple[int, int]
+    """Width and height of the network's input."""
+    crops: int
     """That were compared."""
     mean_shift: float
-    """In pixels of the network's input: how far a point lies from where the checkpoint puts it."""
+    """In pixels of the input: how far a point lies from where the checkpoint puts it."""
     largest_shift: float
 
 
@@ -98,8 +100,15 @@ def export(cfg: DictConfig) -> Export:
                     f"input's side, more than {TOLERANCE:g}"
                 )
     pixels = np.linalg.norm(shifts * task.crop.size, axis=-1)
-    megabytes = output.stat().st_size / 1e6
-    return Export(output, cfg.precision, megabytes, len(compared), float(pixels.mean()), float(pixels.max()))
+    return Export(
+        path=output,
+        precision=cfg.precision,
+        megabytes=output.stat().st_size / 1e6,
+        input_size=task.crop.size,
+        crops=len(compared),
+        mean_shift=float(pixels.mean()),
+        largest_shift=float(pixels.max()),
+    )
 
 
 def to_onnx(task: Task) -> "ModelProto":

@@ -6,6 +6,7 @@ numbers, so nothing else is needed to use it. ``keypoints export`` writes them.
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,8 @@ class ExportedModel:
             ) from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors alone
+        if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit():  # which torch heeds by itself
+            options.intra_op_num_threads = int(threads)
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path), options, providers=["CPUExecutionProvider"]

@@ -53,7 +53,7 @@ def test_smaller_files_tell_what_they_cost(untrained, exported, photos, tmp_path
     for precision, most in (("fp16", 0.7), ("int8", 0.7)):
         output = tmp_path / f"{precision}.onnx"
         done = exporting(checkpoint=untrained, output=output, precision=precision, calibration=photos)
-        assert done.faces == 2
+        assert done.crops == 2
         assert 0 < done.mean_shift <= done.largest_shift < 2
         assert done.megabytes < most * whole
         assert ExportedModel(output).precision == precision
@@ -65,7 +65,8 @@ def test_an_export_from_the_command_line(untrained, tmp_path, capsys):
     main(["export", str(untrained), f"output={output}"])
     said = capsys.readouterr().out
     assert re.search(r"\[1\]\.onnx: float32, 0\.\d\d MB, checked", said)
-    assert "on 12 faces its points lie" in said
+    assert "on 12 crops its points lie" in said
+    assert "px of the 48 × 48 input from the checkpoint" in said
     assert len(said.splitlines()) == 2
     assert ExportedModel(output).crop == BOX_CROP
 
