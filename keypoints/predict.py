@@ -1,5 +1,6 @@
 """Prediction: photos in; drawn photos, a table and a document out. Imports torch for a checkpoint alone."""
 
+import hashlib
 import logging
 import os
 import sys
@@ -31,6 +32,8 @@ OVERLAYS = "overlays"
 _BATCH = 8
 """Photos that are in memory at once: their faces are one batch. Eight of 12 megapixels take 300 MB."""
 
+_LONGEST = 240
+"""Bytes of a name, which gets more behind it; file systems take 255."""
 _COMPRESSION = 1
 """Of the drawn photos: Pillow's own choice, 6, takes longer than all the rest and saves a fifth."""
 
@@ -87,7 +90,7 @@ def predict(cfg: DictConfig) -> Predicted:
             with_problems += bool(photo.problems)
             problems += photo.problems
     for problem in problems:  # not before, or the progress would be drawn over them
-        log.warning("%s", problem)
+        log.warning("%s", os.fsencode(problem).decode("utf-8", "replace"))  # a name may be no Unicode text
     return Predicted(folder, len(inputs.photos), faces, with_problems)
 
 
@@ -119,7 +122,7 @@ def _predicted(predictor: Predictor, inputs: PhotoInputs, overlays: Path) -> Ite
         if done.faces and not isinstance(opened.pixels, DataError):
             faces = [(face.box, face.points) for face in done.faces]
             drawn = draw_predictions(opened.pixels, faces, predictor.scheme.skeleton)
-            path = overlays / f"{opened.name}.png"
+            path = overlays / _overlay_name(opened.name)
             path.parent.mkdir(parents=True, exist_ok=True)
             with replaced(path) as temporary:
                 Image.fromarray(drawn).save(temporary, "PNG", compress_level=_COMPRESSION)
@@ -130,6 +133,15 @@ def _predicted(predictor: Predictor, inputs: PhotoInputs, overlays: Path) -> Ite
             done = _faces_of(predictor, batch)
             list(threads.map(draw, batch, done))
             yield from done
+
+
+def _overlay_name(name: str) -> str:
+    """The photo's own name with ``.png`` behind it, shortened where that is more than a file can have."""
+    path = Path(name)
+    if len(os.fsencode(path.name)) <= _LONGEST:
+        return f"{name}.png"
+    kept = os.fsencode(path.name)[: _LONGEST - 9].decode("utf-8", "ignore")
+    return str(path.with_name(f"{kept}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}.png"))
 
 
 def _faces_of(predictor: Predictor, batch: Sequence[_Opened]) -> list[PredictedPhoto]:

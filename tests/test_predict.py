@@ -1,8 +1,10 @@
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,3 +204,23 @@ def test_the_command_predicts_from_an_onnx_file_without_torch(exported, photos, 
     assert done.stdout.splitlines()[-1] == "set()"
     assert not done.stderr
     assert len(table(tmp_path / "out")) == 1
+
+
+def test_names_that_are_as_long_as_can_be_or_no_text_are_no_hindrance(untrained, photos, tmp_path, capfd):
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    names = ["ø" * 125 + ".jpg", "ø" * 125 + "2.jpg"]
+    for name in names:
+        shutil.copy(photos / NAMES[0], odd / name)
+    try:
+        Path(os.fsdecode(bytes(odd) + b"/\xff.jpg")).touch()
+    except OSError:
+        pytest.skip("this file system takes no names that are no Unicode text")
+    with pytest.raises(SystemExit, match="1"):
+        main(["predict", str(untrained), f"input={odd}", f"output={tmp_path / 'out'}"])
+    said = capfd.readouterr()
+    assert "\ufffd.jpg: is no picture: the file is empty" in said.out
+    assert said.err == "error: 1 of 3 photos have no face, or not all of theirs; see above\n"
+    assert len(list((tmp_path / "out" / "overlays").iterdir())) == 2
+    with (tmp_path / "out" / "predictions.csv").open(encoding="utf-8", errors="surrogateescape") as file:
+        assert {row["image"] for row in csv.DictReader(file)} == {*names, os.fsdecode(b"\xff.jpg")}

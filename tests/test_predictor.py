@@ -8,6 +8,7 @@ from keypoints.datasets.photos import Photo
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.geometry import Box, Crop
 from keypoints.landmarks import IMM58
+from keypoints.measure import points_of, read_faces
 from keypoints.predictor import Predictor
 from tests.conftest import draw_portrait, save_untrained
 
@@ -99,6 +100,14 @@ def test_a_runs_folder_serves_as_well(finished_run):
     assert predictor.path.name == "best.ckpt"
     assert Predictor(finished_run, which="last").path.name == "last.ckpt"
     assert predictor(np.zeros((120, 160), np.uint8))[0].points.shape == (1, 2)
+
+
+def test_photos_are_cut_out_as_in_training(finished_run):
+    """What the run itself predicted for its validation photos is predicted again."""
+    predictor = Predictor(finished_run)
+    faces = read_faces(finished_run / "faces.csv")
+    for photo, expected in zip(faces["photo"], points_of(faces, "predicted"), strict=True):
+        np.testing.assert_allclose(predictor(photo)[0].points, expected, atol=1e-3)
 
 
 def test_what_is_no_picture_of_a_face_is_one_line(predictor, photo, tmp_path):
