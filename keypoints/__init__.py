@@ -10,6 +10,7 @@ The map, from the ground up; imports run downwards only:
 ``datamodules``     faces in, splits and batches out
 ``models``          plain networks
 ``tasks``           networks with a loss, metrics and an optimizer
+``predictor``       a model at work: photos in, faces with their points out
 ``callbacks``       what is looked at while training
 ``train`` …         one workflow a file: configuration in, result out
 ``cli``             ``keypoints VERB [overrides]``
@@ -36,12 +37,14 @@ if TYPE_CHECKING:
     from keypoints.datamodules.imm import IMMDataModule
     from keypoints.datamodules.labelled import LabelledDataModule
     from keypoints.datasets.face import Face
+    from keypoints.datasets.predictions import PredictedFace
     from keypoints.errors import KeypointsError
     from keypoints.geometry import Affine, Box, Crop
     from keypoints.landmarks import IBUG68, IMM58, LandmarkScheme
     from keypoints.models.classifier import TorchvisionNet
     from keypoints.models.convnet import ConvNet
     from keypoints.models.integral import IntegralNet
+    from keypoints.predictor import Predictor
     from keypoints.tasks.base import Task, load_task
     from keypoints.tasks.regression import RegressionTask
 
@@ -62,6 +65,8 @@ _HOME = {
     "KeypointsError": "errors",
     "LabelledDataModule": "datamodules.labelled",
     "LandmarkScheme": "landmarks",
+    "PredictedFace": "datasets.predictions",
+    "Predictor": "predictor",
     "RegressionTask": "tasks.regression",
     "Task": "tasks.base",
     "TorchvisionNet": "models.classifier",
@@ -86,6 +91,8 @@ __all__ = [
     "KeypointsError",
     "LabelledDataModule",
     "LandmarkScheme",
+    "PredictedFace",
+    "Predictor",
     "RegressionTask",
     "Task",
     "TorchvisionNet",

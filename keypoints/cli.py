@@ -111,6 +111,31 @@ def _submit(cfg: DictConfig) -> None:
         log.info("%s: is valid, and can be submitted", submit(cfg))
 
 
+def _predict(cfg: DictConfig) -> None:
+    from keypoints.predict import predict
+
+    done = predict(cfg)
+    log.info("%d faces of %d photos are in %s", done.faces, done.photos, done.folder)
+    if done.with_problems:
+        raise DataError(
+            f"{done.with_problems} of {done.photos} photos have no face, or not all of theirs; see above"
+        )
+
+
+def _export(cfg: DictConfig) -> None:
+    from keypoints.export import export
+
+    done = export(cfg)
+    log.info("%s: %s, %.2f MB, checked against the checkpoint", done.path, done.precision, done.megabytes)
+    log.info(
+        "on %d crops its points lie %.2g px of the %d × %d input from the checkpoint's, %.2g at most",
+        done.crops,
+        done.mean_shift,
+        *done.input_size,
+        done.largest_shift,
+    )
+
+
 @dataclass(frozen=True)
 class Verb:
     """What a verb does.
@@ -133,6 +158,8 @@ VERBS: Mapping[str, Verb] = {
     "evaluate": Verb(
         "measure a checkpoint on a split: metrics, figures, a page", "evaluate", _evaluate, "checkpoint"
     ),
+    "predict": Verb("find the landmarks of your own photos", "predict", _predict, "checkpoint"),
+    "export": Verb("write a checkpoint as one ONNX file", "export", _export, "checkpoint"),
     "submit": Verb("write or check the course's 300-W submission", "submit", _submit, "checkpoint"),
     "report": Verb("make the report of a run or a sweep again", "report", _report, "folder"),
     "data preview": Verb("draw what the network really gets", "preview", _preview),

@@ -10,6 +10,7 @@ import keypoints
 
 PATH_KEYS = frozenset(
     {
+        "calibration",
         "check",
         "checkpoint",
         "model.net.weights",
@@ -18,6 +19,7 @@ PATH_KEYS = frozenset(
         "data.val",
         "folder",
         "hydra.sweep.dir",
+        "input",
         "list",
         "output",
         "paths.data",

@@ -6,11 +6,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from keypoints.geometry import ByteArray
+from keypoints.geometry import Affine, Box, ByteArray, FloatArray
 
 TRUTH = (40, 220, 70)
 PREDICTION = (245, 45, 45)
+BOX = (60, 140, 255)
 _EDGE = (0, 0, 0)
+_SEEN = (640, 1600)
+"""The longer side of a drawn photo is at least, and at most, so many pixels."""
 _GAP = 6
 
 
@@ -45,6 +48,46 @@ def draw_face(
         for x, y in places:
             corners = (x - radius, y - radius, x + radius, y + radius)
             pen.ellipse(corners, fill=colour, outline=_EDGE, width=max(1, width // 320))
+    return np.asarray(canvas)
+
+
+def draw_predictions(
+    image: ByteArray,
+    faces: Sequence[tuple[Box, FloatArray]],
+    skeleton: Sequence[tuple[int, int]] = (),
+) -> ByteArray:
+    """A photo with its faces' boxes, points and skeletons, in sizes that go with each face.
+
+    Very large photos are drawn smaller, very small ones larger, so that all can be looked at.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) RGB.
+        faces: the box of each, and its (K, 2) points; all in pixels of ``image``.
+        skeleton: pairs of points to join.
+
+    Returns:
+        (height, width, 3) RGB.
+    """
+    before = image.shape[1], image.shape[0]
+    scale = min(max(1.0, _SEEN[0] / max(before)), _SEEN[1] / max(before))
+    size = max(1, round(before[0] * scale)), max(1, round(before[1] * scale))
+    canvas = Image.fromarray(image).convert("RGB")
+    if size != before:
+        canvas = canvas.resize(size, Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(canvas)
+    to_canvas = Affine.between(Box.whole(before), Box.whole(size))
+    for box, points in faces:
+        corners = to_canvas([(box.left, box.top), (box.left + box.width - 1, box.top + box.height - 1)])
+        places = to_canvas(points)
+        side = float(np.ptp(corners, axis=0).mean())
+        width = max(1, round(side / 150))
+        pen.rectangle([tuple(corner) for corner in corners], outline=BOX, width=width)
+        for start, end in skeleton:
+            pen.line([tuple(places[start]), tuple(places[end])], fill=PREDICTION, width=width)
+        radius = max(1.5, side / (45 if len(places) == 1 else 90))
+        for x, y in places:
+            disc = (x - radius, y - radius, x + radius, y + radius)
+            pen.ellipse(disc, fill=PREDICTION, outline=_EDGE, width=max(1, round(radius / 4)))
     return np.asarray(canvas)
 
 

@@ -22,7 +22,7 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import FaceDataset, mean_targets, pixels_of
 from keypoints.datasets.face import Face
 from keypoints.drawing import draw_face
-from keypoints.errors import CheckpointError, ConfigError, DataError, one_line
+from keypoints.errors import ConfigError, DataError, one_line
 from keypoints.geometry import ByteArray
 from keypoints.measure import (
     BATCH,
@@ -40,7 +40,7 @@ from keypoints.metrics import NORMS, default_norm, evaluation_metrics, normalize
 from keypoints.reports import error_figures, figures
 from keypoints.reports.evaluation import draw, draw_faces, write_report
 from keypoints.reports.page import Picture
-from keypoints.runs import RunFolder, predicts_the_mean, write_whole
+from keypoints.runs import RunFolder, find_checkpoint, predicts_the_mean, write_whole
 from keypoints.stress import STRESSES, StressedFaces, changes, stress, tolerances
 from keypoints.tasks.base import Task, load_task
 
@@ -135,32 +135,6 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
     write_whole(folder / "metrics.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
     write_report(folder / "report.html", f"Evaluation of {case.name}", result, pictures, command)
     return Evaluation(folder, result)
-
-
-def find_checkpoint(given: str | None, which: str) -> tuple[Path, RunFolder | None]:
-    """The checkpoint's file, and the run that it is of, if it lies in a run's folder.
-
-    Args:
-        given: a file, or a run's folder.
-        which: ``"best"`` or ``"last"``, of a run's folder.
-
-    Raises:
-        ConfigError: if nothing is given, or ``which`` is neither.
-        CheckpointError: if there is no such file.
-    """
-    if given is None:
-        raise ConfigError("say which checkpoint: checkpoint=<file or run's folder>")
-    path = Path(given)
-    if not path.is_dir():
-        run = RunFolder(path.resolve().parent.parent)
-        return path, run if run.checkpoints == path.resolve().parent and run.config.is_file() else None
-    run = RunFolder(path)
-    if which not in ("best", "last"):
-        raise ConfigError(f"which is best or last, not {which!r}")
-    found = run.best_checkpoint if which == "best" else run.last_checkpoint
-    if not found.is_file():
-        raise CheckpointError(f"{path}: holds no {found.relative_to(path)}; is it a run's folder?")
-    return found, run
 
 
 def _data(cfg: DictConfig, run: RunFolder | None) -> FaceDataModule:

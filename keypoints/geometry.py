@@ -7,7 +7,7 @@ nor albumentations.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
@@ -137,6 +137,14 @@ def cut(image: ByteArray, box: Box, size: tuple[int, int]) -> ByteArray:
         size, Image.Resampling.BILINEAR, box=(box.left - x0, box.top - y0, right - x0, bottom - y0)
     )
     return np.asarray(resampled)
+
+
+def as_input(crops: Sequence[ByteArray]) -> npt.NDArray[np.float32]:
+    """Crops, (H, W, C) bytes each, as a network takes them: (B, C, H, W) in [-0.5, 0.5]."""
+    images = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32)
+    images /= 255
+    images -= 0.5
+    return images
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from keypoints import __version__
-from keypoints.errors import ConfigError, DataError, KeypointsError, one_line
+from keypoints.errors import CheckpointError, ConfigError, DataError, KeypointsError, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -275,3 +275,29 @@ def describe(error: BaseException) -> str:
     if isinstance(error, KeypointsError):
         return one_line(error)
     return f"{type(error).__name__}: {one_line(error)}"
+
+
+def find_checkpoint(given: str | None, which: str) -> tuple[Path, RunFolder | None]:
+    """The checkpoint's file, and the run that it is of, if it lies in a run's folder.
+
+    Args:
+        given: a file, or a run's folder.
+        which: ``"best"`` or ``"last"``, of a run's folder.
+
+    Raises:
+        ConfigError: if nothing is given, or ``which`` is neither.
+        CheckpointError: if there is no such file.
+    """
+    if given is None:
+        raise ConfigError("say which checkpoint: checkpoint=<file or run's folder>")
+    path = Path(given)
+    if not path.is_dir():
+        run = RunFolder(path.resolve().parent.parent)
+        return path, run if run.checkpoints == path.resolve().parent and run.config.is_file() else None
+    run = RunFolder(path)
+    if which not in ("best", "last"):
+        raise ConfigError(f"which is best or last, not {which!r}")
+    found = run.best_checkpoint if which == "best" else run.last_checkpoint
+    if not found.is_file():
+        raise CheckpointError(f"{path}: holds no {found.relative_to(path)}; is it a run's folder?")
+    return found, run

@@ -18,9 +18,9 @@ from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, read_test_list
 from keypoints.datasets.shrunken import original_of, read_map
 from keypoints.datasets.submission import read_submission, write_submission
 from keypoints.errors import ConfigError, DataError
-from keypoints.evaluate import find_checkpoint
 from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, ratio_to_pixels
 from keypoints.landmarks import IBUG68
+from keypoints.runs import find_checkpoint
 from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)

@@ -11,13 +11,15 @@ from keypoints.configuration import compose, conf_dir
 from keypoints.datasets.dlib_xml import Entry, format_dlib_xml
 from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, TRAIN_LIST
 from keypoints.datasets.imm import format_asf
+from keypoints.datasets.portrait import Head, Person, Pose, portrait
 from keypoints.datasets.pts import format_pts
-from keypoints.geometry import Box
-from keypoints.landmarks import IBUG68, IMM58
+from keypoints.geometry import Box, Crop
+from keypoints.landmarks import IBUG68, IMM58, LandmarkScheme
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (160, 120)
 PERSONS = (1, 2, 3, 4, 33)
+BOX_CROP = Crop(48, 48, source="box", margin=1.3)
 
 
 def write_face(folder: Path, name: str, centre: tuple[float, float]) -> None:
@@ -122,6 +124,47 @@ def real_ibug() -> Path:
     if not root.is_dir():
         pytest.skip("300-W is not at hand (KEYPOINTS_DATA)")
     return root
+
+
+def draw_portrait(seed=0, centre=(320, 230), scale=66, size=(640, 480)) -> tuple[np.ndarray, np.ndarray]:
+    """A made-up photo that a face detector knows for one, and its 68 points."""
+    random = np.random.default_rng(seed)
+    head = Head(Person.draw(random), Pose(centre=centre, scale=scale))
+    return portrait(head, random, size), head.ibug68()
+
+
+def save_untrained(path: Path, scheme: LandmarkScheme = IBUG68, crop: Crop = BOX_CROP, **net: object) -> Path:
+    """A checkpoint of a small network as it is before training."""
+    import torch
+    from pytorch_lightning import Trainer
+
+    from keypoints.components import configure
+    from keypoints.models.convnet import ConvNet
+    from keypoints.tasks.regression import RegressionTask
+
+    torch.manual_seed(0)
+    small = {"kernel_sizes": [5, 3], "channels": [4, 8], "hidden": 16, **net}
+    trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    trainer.strategy.connect(RegressionTask(scheme, crop, net=configure(ConvNet, **small)))
+    trainer.save_checkpoint(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of 68 points on boxes; to be read, not changed."""
+    return save_untrained(tmp_path_factory.mktemp("models") / "best.ckpt")
+
+
+@pytest.fixture(scope="session")
+def exported(untrained: Path) -> Path:
+    """The same as ONNX."""
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra export)")
+    from keypoints.export import export
+
+    output = untrained.with_name("model.onnx")
+    export(compose("export", [f"checkpoint={untrained}", f"output={output}"]))
+    return output
 
 
 SMALL = (

@@ -41,6 +41,12 @@ def call(*arguments, **how):
         (["data", "verify", "imm", "root=a, [b]"], 1, r"error: a, \[b\]: no such folder; get it .http"),
         (["data", "shrink", "ibug300w"], 1, "error: say either side="),
         (["data", "convert", "source=no.csv", "format=coco", "output=x"], 1, "error: no.csv: cannot be read"),
+        (["predict", "model.onnx", "input=photos"], 1, "error: say which photos, and where the results go"),
+        (
+            ["predict", "a.onnx", "input=no, [1]", "output=out"],
+            1,
+            r"error: no, \[1\]: no such file or folder",
+        ),
         (["data", "download", "wflw"], 1, "error: there is no data set 'wflw' .*imm, ibug300w"),
         (["train", "optimizer=adamant"], 1, "error: .*optimizer/adamant.*adam, adamw, sgd|adamw"),
     ],

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
-from keypoints.drawing import PREDICTION, TRUTH, contact_sheet, draw_face
+from keypoints.drawing import BOX, PREDICTION, TRUTH, contact_sheet, draw_face, draw_predictions
+from keypoints.geometry import Box
 
 
 def test_truth_is_green_and_prediction_red_where_their_points_are():
@@ -29,3 +31,26 @@ def test_a_contact_sheet_keeps_the_order_row_by_row():
     assert sheet.shape == (6 + 2 * 16, 6 + 3 * 26, 3)
     assert [sheet[10, x, 0] for x in (10, 36, 62)] == [0, 1, 2]
     assert [sheet[30, x, 0] for x in (10, 36, 62)] == [3, 4, 255]
+
+
+def test_predictions_are_drawn_in_sizes_that_go_with_the_face():
+    photo = np.full((480, 640, 3), 128, np.uint8)
+    points = np.array([(300.0, 200.0), (340.0, 200.0)])
+    drawn = draw_predictions(photo, [(Box(220, 100, 200, 200), points)], [(0, 1)])
+    assert drawn.shape == photo.shape
+    assert tuple(drawn[200, 300]) == tuple(drawn[200, 320]) == PREDICTION
+    assert tuple(drawn[100, 300]) == BOX
+    small = draw_predictions(photo, [(Box(300, 180, 40, 40), points)])
+    changed = [np.any(own != 128, axis=2).sum() for own in (drawn, small)]
+    assert changed[1] < changed[0] / 4
+
+
+@pytest.mark.parametrize(
+    ("size", "drawn"), [((4000, 3000), (1600, 1200)), ((64, 48), (640, 480)), ((9, 3000), (5, 1600))]
+)
+def test_very_large_and_very_small_photos_are_drawn_so_that_they_can_be_looked_at(size, drawn):
+    photo = np.full((size[1], size[0]), 128, np.uint8)
+    point = np.array([(size[0] / 2 - 0.5, size[1] / 2 - 0.5)])
+    picture = draw_predictions(photo, [(Box.whole(size), point)])
+    assert picture.shape == (drawn[1], drawn[0], 3)
+    assert tuple(picture[drawn[1] // 2, drawn[0] // 2]) == PREDICTION

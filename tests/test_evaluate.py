@@ -8,8 +8,8 @@ import torch
 from keypoints.cli import main
 from keypoints.configuration import compose
 from keypoints.errors import CheckpointError, ConfigError, DataError
-from keypoints.evaluate import evaluate, find_checkpoint
-from keypoints.runs import RunFolder
+from keypoints.evaluate import evaluate
+from keypoints.runs import RunFolder, find_checkpoint
 from keypoints.train import train
 from tests.conftest import SMALL
 

@@ -20,6 +20,7 @@ def test_the_python_example_runs_as_it_stands(readme, made_up_imm, tmp_path, mon
     names = {}
     exec(compile(code.replace("max_epochs=25", "max_epochs=1"), "README.md", "exec"), names)
     assert names["task"].scheme.name == "imm58-nose_tip"
+    assert names["faces"][0].points.shape == (1, 2)
 
 
 def test_every_command_in_the_table_composes(readme):

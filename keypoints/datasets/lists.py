@@ -92,15 +92,25 @@ class OpenList:
         Raises:
             ValueError: if the photo is missing, or is not below the root.
         """
-        inside = os.path.normpath(name) if name else ""
-        if "\0" in inside or Path(inside).is_absolute() or Path(inside).parts[:1] in ((), ("..",)):
-            raise ValueError(f"{name!r} is not a name below {self.root}")
+        inside = name_below(self.root, name)
         photo = self.root / inside
         if not photo.is_file():
             raise ValueError(f"its picture {inside} is missing from {self.root}")
         self.faces.append(
             Face(Photo(photo), box, np.array(points), group or Path(inside).as_posix(), tags or {})
         )
+
+
+def name_below(root: Path, name: str) -> str:
+    """A name in a list as the path from ``root``.
+
+    Raises:
+        ValueError: if it leads out of that folder.
+    """
+    inside = os.path.normpath(name) if name else ""
+    if "\0" in inside or Path(inside).is_absolute() or Path(inside).parts[:1] in ((), ("..",)):
+        raise ValueError(f"{name!r} is not a name below {root}")
+    return inside
 
 
 def number(value: object) -> float:

@@ -6,6 +6,7 @@ empty or left out. ``group`` is what must not stand on both sides of a split; an
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from keypoints.datasets.face import Face
 from keypoints.datasets.lists import (
@@ -23,7 +24,7 @@ from keypoints.errors import DataError
 from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
 
-_BOX = ("left", "top", "width", "height")
+BOX = ("left", "top", "width", "height")
 _POINT = re.compile(r"[xy]\d+")
 
 
@@ -47,19 +48,17 @@ def read(reading: OpenList) -> None:
             row = cells_by_name(names, cells)
             points = [point(row, f"x{index}", f"y{index}") for index in range(count)]
             kept = {name: row[name] for name in tags if row[name]}
-            reading.add(row["image"], _box(row), points, row.get("group", ""), kept)
+            reading.add(row["image"], box_of(row), points, row.get("group", ""), kept)
 
 
 def _is_ours(name: str) -> bool:
     """Whether a column of this name has a meaning of its own, and is no tag."""
-    return name in ("image", "group", *_BOX) or _POINT.fullmatch(name) is not None
+    return name in ("image", "group", *BOX) or _POINT.fullmatch(name) is not None
 
 
 def _check(reading: OpenList, names: Sequence[str]) -> int:
     """The number of points that these columns hold."""
-    twice = {name for name in names if names.count(name) > 1}
-    if twice or "" in names:
-        raise DataError(f"{reading.path}: a column has no name, or one that stands twice: {', '.join(names)}")
+    check_columns(reading.path, names)
     found = [name for name in names if _POINT.fullmatch(name)]
     count = (len(found) + 1) // 2
     wanted = [f"{axis}{index}" for index in range(count) for axis in "xy"]
@@ -68,10 +67,6 @@ def _check(reading: OpenList, names: Sequence[str]) -> int:
             f"{reading.path}: has {len(found)} columns of points, but no {missing[0]}; "
             f"they are x0,y0 … x{count - 1},y{count - 1}"
         )
-    if 0 < len(given := set(names) & set(_BOX)) < len(_BOX):
-        raise DataError(
-            f"{reading.path}: of the box it has {', '.join(sorted(given))} alone; it is {', '.join(_BOX)}"
-        )
     try:
         reading.check_count(count)
     except ValueError as error:
@@ -79,8 +74,26 @@ def _check(reading: OpenList, names: Sequence[str]) -> int:
     return count
 
 
-def _box(row: dict[str, str]) -> Box | None:
-    given = [row.get(name, "") for name in _BOX]
+def check_columns(path: Path, names: Sequence[str]) -> None:
+    """See that each column has a name of its own, and that those of the box are all there or none.
+
+    Raises:
+        DataError: if not.
+    """
+    twice = {name for name in names if names.count(name) > 1}
+    if twice or "" in names:
+        raise DataError(f"{path}: a column has no name, or one that stands twice: {', '.join(names)}")
+    if 0 < len(given := set(names) & set(BOX)) < len(BOX):
+        raise DataError(f"{path}: of the box it has {', '.join(sorted(given))} alone; it is {', '.join(BOX)}")
+
+
+def box_of(row: dict[str, str]) -> Box | None:
+    """The box of a row, given by column; ``None`` where it is empty or left out.
+
+    Raises:
+        ValueError: if it is no box.
+    """
+    given = [row.get(name, "") for name in BOX]
     if not any(given):
         return None
     return Box(*map(number, given))
@@ -97,10 +110,10 @@ def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | 
         if not tag or _is_ours(tag):
             raise DataError(f"a tag cannot be called {tag!r} in this format: a column of that name is no tag")
     count = len(faces[0].landmarks())
-    columns = ["image", *_BOX, *(f"{axis}{index}" for index in range(count) for axis in "xy"), "group", *tags]
+    columns = ["image", *BOX, *(f"{axis}{index}" for index in range(count) for axis in "xy"), "group", *tags]
     return format_table([columns, *(_row(face, name, tags) for face, name in zip(faces, names, strict=True))])
 
 
 def _row(face: Face, name: str, tags: Sequence[str]) -> list[str]:
-    box = [""] * len(_BOX) if face.box is None else [exact(getattr(face.box, side)) for side in _BOX]
+    box = [""] * len(BOX) if face.box is None else [exact(getattr(face.box, side)) for side in BOX]
     return [name, *box, *numbers(face.landmarks()), face.group, *(face.tags.get(tag, "") for tag in tags)]

@@ -1,8 +1,11 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
-from keypoints.datasets.photos import Photo
+from keypoints.datasets.photos import Photo, grey
 from keypoints.errors import DataError
 
 
@@ -51,3 +54,106 @@ def test_a_truncated_picture_is_named(picture, suffix):
     path.write_bytes(path.read_bytes()[:-500])
     with pytest.raises(DataError, match="truncated or damaged"):
         Photo(path).decode(1)
+
+
+QUARTERS = {1: 0, 8: 1, 3: 2, 6: 3}
+"""Quarter turns against the clock that make a picture upright, by its EXIF orientation."""
+
+
+def upright(pixels, orientation):
+    mirrored = {2: 1, 5: 6, 7: 8, 4: 3}
+    if orientation not in mirrored:
+        return np.rot90(pixels, QUARTERS[orientation])
+    return np.rot90(pixels, QUARTERS[mirrored[orientation]])[:, ::-1]
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "webp", "jpg"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_turned_upright_and_so_is_its_size(picture, suffix, orientation):
+    path, exif = picture[0].with_suffix(f".{suffix}"), Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(picture[1]).save(path, exif=exif, lossless=True)
+    expected = upright(np.asarray(Image.open(path)) if suffix == "jpg" else picture[1], orientation)
+    assert Photo(path).size == expected.shape[1::-1]
+    np.testing.assert_array_equal(Photo(path).decode(3), expected)
+    assert Photo(path).decode(1).shape == expected.shape[:2]
+
+
+def test_an_orientation_that_is_none_spoils_no_picture(picture):
+    path = picture[0].with_suffix(".jpg")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 77
+    Image.fromarray(picture[1]).save(path, exif=exif)
+    assert Photo(path).size == (40, 30)
+    assert Photo(path).decode(3).shape == (30, 40, 3)
+    damaged = path.read_bytes().replace(b"Exif\0\0MM", b"Exif\0\0??").replace(b"Exif\0\0II", b"Exif\0\0??")
+    path.write_bytes(damaged)
+    assert Photo(path).size == (40, 30)
+    assert Photo(path).decode(3).shape == (30, 40, 3)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_plain_pictures_are_what_pillow_makes_of_them(picture, mode, suffix):
+    path = picture[0].with_suffix(f".{suffix}")
+    Image.fromarray(picture[1]).convert(mode).save(path)
+    for channels, wanted in ((1, "L"), (3, "RGB")):
+        plain = np.asarray(Image.open(path).convert(wanted))
+        np.testing.assert_array_equal(Photo(path).decode(channels), plain)
+
+
+def kinds(pixels):
+    """The same picture in other kinds of file, each with how far its colours may be off."""
+    colour = Image.fromarray(pixels)
+    solid = colour.convert("RGBA")
+    yield "opaque.png", solid, pixels, 0
+    luma = np.asarray(colour.convert("L"))
+    deep = Image.fromarray(luma.astype(np.uint16) * 257)
+    as_grey = np.repeat(luma[..., None], 3, axis=2)
+    yield "deep.png", deep, as_grey, 0
+    yield "deep.tiff", deep, as_grey, 0
+    few = colour.quantize(16)
+    yield "palette.png", few, np.asarray(few.convert("RGB")), 0
+    yield "palette.gif", few, np.asarray(few.convert("RGB")), 0
+    yield "inks.tiff", colour.convert("CMYK"), pixels, 1
+    yield "inks.jpg", Image.new("CMYK", colour.size, (0, 255, 255, 0)), np.full_like(pixels, (255, 0, 0)), 3
+    yield "two.png", colour.convert("1"), np.asarray(colour.convert("1").convert("RGB")), 0
+    bare = solid.copy()
+    bare.putalpha(0)
+    yield "transparent.png", bare, np.full_like(pixels, 255), 0
+    half = solid.copy()
+    half.putalpha(128)
+    yield "half.png", half, np.uint8((pixels.astype(int) + 255) / 2), 2
+    grey_and_alpha = colour.convert("LA")
+    grey_and_alpha.putalpha(0)
+    yield "grey_and_alpha.png", grey_and_alpha, np.full_like(pixels, 255), 0
+
+
+def test_every_kind_of_colour_is_read(picture, tmp_path):
+    for name, image, expected, tolerance in kinds(picture[1]):
+        image.save(tmp_path / name)
+        found = Photo(tmp_path / name).decode(3)
+        assert found.dtype == np.uint8
+        assert np.abs(found.astype(int) - expected).max() <= tolerance, name
+        np.testing.assert_array_equal(Photo(tmp_path / name).decode(1), grey(found), err_msg=name)
+
+
+def test_colours_of_no_known_range_are_refused(tmp_path):
+    path = tmp_path / "float.tiff"
+    Image.fromarray(np.zeros((4, 5), np.float32)).save(path)
+    with pytest.raises(DataError, match=r"float\.tiff: .* save it with 8 or 16 bits"):
+        Photo(path).decode(1)
+
+
+def test_a_decompression_bomb_is_one_line(tmp_path):
+    path = tmp_path / "bomb.png"
+    Image.new("1", (1, 1)).save(path)
+    header = struct.pack(">II", 50_000, 50_000)
+    contents = bytearray(path.read_bytes())
+    contents[16:24] = header
+    contents[29:33] = struct.pack(">I", zlib.crc32(bytes(contents[12:29])))
+    path.write_bytes(contents)
+    for use in (lambda: Photo(path).size, lambda: Photo(path).decode(1)):
+        with pytest.raises(DataError, match=r"bomb\.png: cannot be opened .*2500000000 pixels") as error:
+            use()
+        assert "\n" not in str(error.value)

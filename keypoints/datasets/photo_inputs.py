@@ -1,0 +1,74 @@
+"""What a user names as photos: a picture, a folder, a pattern, or a list."""
+
+import glob
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from keypoints.datasets.box_list import ListedPhoto, read_box_list
+from keypoints.errors import DataError
+
+SUFFIXES = frozenset({".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+"""Of pictures in a folder. HEIC cannot be read: it is better named than passed over."""
+
+LISTS = (".csv", ".xml")
+
+
+class PhotoInputs(NamedTuple):
+    """Photos, and the folder from which their names start."""
+
+    root: Path
+    photos: list[ListedPhoto]
+
+    def name(self, photo: ListedPhoto) -> str:
+        """The photo's path from the root, with slashes."""
+        return Path(os.path.relpath(photo.path, self.root)).as_posix()
+
+
+def find_photos(named: str, root: Path | None = None, without: Path | None = None) -> PhotoInputs:
+    """The photos that ``named`` stands for, sorted by path; those of a list in its order.
+
+    Args:
+        named: a picture; a folder, for all pictures in it and in the folders below; a pattern with
+            ``*``, ``?``, ``[…]`` or ``**``; or a list (``.csv``, ``.xml``), which may have boxes.
+        root: the folder that a list's names start from; ``None`` is the list's own.
+        without: a folder that holds no photos, wherever it lies: that of the results.
+
+    Raises:
+        DataError: if there is no such file or no photo, or the list cannot be read.
+    """
+    path = Path(named)
+    if path.is_file() and path.suffix.lower() in LISTS:
+        return PhotoInputs(path.parent if root is None else root, read_box_list(path, root))
+    if path.is_file():
+        return PhotoInputs(path.parent, [ListedPhoto(path, ())])
+    if named and path.is_dir():
+        start, found = path, _pictures(path)
+    else:
+        found = _fitting(path)
+        if not found:
+            raise DataError(f"{named}: no such file or folder, and no file fits it as a pattern")
+        start = Path(os.path.commonpath([file.parent for file in found]))
+    excluded = None if without is None else without.resolve()
+    kept = [file for file in sorted(found) if excluded is None or not file.resolve().is_relative_to(excluded)]
+    if not kept:
+        raise DataError(f"{named}: holds no picture ({', '.join(sorted(SUFFIXES))})")
+    return PhotoInputs(start, [ListedPhoto(file, ()) for file in kept])
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """All pictures below ``folder``, but for hidden ones."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        shown = [name for name in names if not name.startswith(".")]
+        found += [Path(place, name) for name in shown if Path(name).suffix.lower() in SUFFIXES]
+    return found
+
+
+def _fitting(pattern: Path) -> list[Path]:
+    """The files that fit; folders that are there by that very name are no patterns, whatever is in it."""
+    start = next((folder for folder in pattern.parents if folder.is_dir()), Path())
+    rest = str(pattern.relative_to(start))
+    found = (start / file for file in glob.glob(rest, root_dir=start, recursive=True))  # noqa: PTH207 - knows **
+    return [file for file in found if file.is_file()]

@@ -1,0 +1,121 @@
+"""What was predicted, and the files that it is written to: a table and the same as JSON, photo by photo."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TextIO
+
+from keypoints.geometry import Box, FloatArray
+from keypoints.landmarks import LandmarkScheme
+from keypoints.runs import replaced
+
+TABLE = "predictions.csv"
+DOCUMENT = "predictions.json"
+
+Origin = Literal["given", "detected", "image"]
+
+
+class PredictedFace(NamedTuple):
+    """One face of a photo. Coordinates are pixels of the upright photo: (0, 0) is a pixel's centre."""
+
+    box: Box
+    """Where the face was looked for; it may stick out of the photo."""
+    points: FloatArray
+    """(K, 2): x and y of each landmark, in the scheme's order; they too may lie outside."""
+    origin: Origin
+    """Where the box came from: it was given, or detected, or it is the whole image."""
+    score: float | None = None
+    """Of a detected box, the detector's: from 0 up, about 2 for a clear frontal face."""
+    confidence: FloatArray | None = None
+    """(K,) from 0 to 1, one a landmark, of models that give it; ``None`` of those that do not."""
+
+
+class PredictedPhoto(NamedTuple):
+    """What became of a photo."""
+
+    name: str
+    """Its path from the folder where names start."""
+    size: tuple[int, int] | None
+    """Width and height of the upright photo; ``None`` if it cannot be read."""
+    faces: list[PredictedFace]
+    problems: list[str]
+    """Why there is no face, or not each: lines that name the photo."""
+
+
+class PredictionFiles:
+    """``predictions.csv``, a row a face, and ``predictions.json``, as they are being written.
+
+    A photo without a face has a row with empty cells, and what is wrong under ``note``. So the table can
+    be read again as a list of labelled photos with ``strict=false``.
+    """
+
+    def __init__(self, table: TextIO, document: TextIO, scheme: LandmarkScheme) -> None:
+        self._points = 2 * len(scheme)
+        self._rows = csv.writer(table, lineterminator="\n")
+        self._document = document
+        self._photos = 0
+        coordinates = [f"{axis}{index}" for index in range(len(scheme)) for axis in "xy"]
+        columns = ["image", "face", "left", "top", "width", "height", "box", "score", "confidence", "note"]
+        self._rows.writerow([*columns, *coordinates])
+
+    def add(self, photo: PredictedPhoto) -> None:
+        """Write what became of a photo."""
+        note = "; ".join(photo.problems)
+        for number, face in enumerate(photo.faces):
+            box = [f"{side:.3f}" for side in _sides(face.box)]
+            score = "" if face.score is None else f"{face.score:.3f}"
+            sure = "" if face.confidence is None else f"{face.confidence.mean():.4f}"
+            points = [f"{value:.3f}" for value in face.points.ravel()]
+            self._rows.writerow([photo.name, number, *box, face.origin, score, sure, note, *points])
+        if not photo.faces:
+            self._rows.writerow([photo.name, *[""] * 8, note, *[""] * self._points])
+        self._document.write(",\n" if self._photos else "\n")
+        self._document.write(json.dumps(_as_json(photo), allow_nan=False))
+        self._photos += 1
+
+
+@contextmanager
+def prediction_files(
+    folder: Path, scheme: LandmarkScheme, about: Mapping[str, Any]
+) -> Iterator[PredictionFiles]:
+    """The two files in ``folder``, which are there once the block succeeds, whole, and not before.
+
+    Args:
+        folder: it exists.
+        scheme: of the points.
+        about: what the document says besides, plain values.
+    """
+    with ExitStack() as stack:
+        paths = [stack.enter_context(replaced(folder / name)) for name in (TABLE, DOCUMENT)]
+        table, document = (
+            stack.enter_context(path.open("w", encoding="utf-8", errors="surrogateescape", newline=""))
+            for path in paths
+        )
+        head = json.dumps({**about, "scheme": scheme.to_dict()})
+        document.write(f'{head[:-1]}, "photos": [')
+        yield PredictionFiles(table, document, scheme)
+        document.write("\n]}\n")
+
+
+def _sides(box: Box) -> list[float]:
+    return [box.left, box.top, box.width, box.height]
+
+
+def _as_json(photo: PredictedPhoto) -> dict[str, Any]:
+    return {
+        "image": photo.name,
+        "size": photo.size,
+        "faces": [
+            {
+                "box": [round(side, 3) for side in _sides(face.box)],
+                "origin": face.origin,
+                "score": None if face.score is None else round(face.score, 3),
+                "confidence": None if face.confidence is None else face.confidence.round(4).tolist(),
+                "points": face.points.round(3).tolist(),
+            }
+            for face in photo.faces
+        ],
+        "problems": photo.problems,
+    }

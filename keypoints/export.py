@@ -1,0 +1,262 @@
+"""Export: a checkpoint in, one ONNX file out, checked against the network that it was made from."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from keypoints.datasets.ibug import detector_box
+from keypoints.datasets.photo_inputs import find_photos
+from keypoints.datasets.photos import Photo, grey
+from keypoints.datasets.portrait import Head, Person, Pose, portrait
+from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.exported import INPUT, OUTPUT, ExportedModel, metadata
+from keypoints.geometry import ByteArray, Crop, FloatArray, as_input
+from keypoints.predictor import Predictor
+from keypoints.runs import find_checkpoint, replaced
+from keypoints.tasks.base import Task, load_task
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+log = logging.getLogger(__name__)
+
+Images = npt.NDArray[np.float32]
+
+PRECISIONS = ("float32", "fp16", "int8")
+
+TOLERANCE = 1e-5
+"""In ratio units: so much may a float32 file differ from the network, a thousandth of a pixel at 100."""
+
+_MADE_UP = 6
+_MOST_FACES = 400
+"""That many are enough to calibrate on, or to compare."""
+_WEIGHTS = ("Conv", "Gemm", "MatMul")
+
+
+class Export(NamedTuple):
+    """What an export gave."""
+
+    path: Path
+    precision: str
+    megabytes: float
+    input_size: tuple[int, int]
+    """Width and height of the network's input."""
+    crops: int
+    """That were compared."""
+    mean_shift: float
+    """In pixels of the input: how far a point lies from where the checkpoint puts it."""
+    largest_shift: float
+
+
+def export(cfg: DictConfig) -> Export:
+    """Write ``cfg.checkpoint`` to ``cfg.output`` as ONNX, if it predicts what the checkpoint predicts.
+
+    Half of the calibration photos' faces, or else made-up faces, are what is compared.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be used, or the file would differ from it.
+        ConfigError: if a value cannot be used, or the extra ``export`` is not installed.
+        DataError: if the calibration photos cannot be used.
+    """
+    output = Path(str(cfg.output))
+    if output.suffix != ".onnx":
+        raise ConfigError(f"output={output}: an exported model is a .onnx")
+    if cfg.precision not in PRECISIONS:
+        raise ConfigError(f"precision is one of {', '.join(PRECISIONS)}, not {cfg.precision!r}")
+    if cfg.precision == "int8" and cfg.calibration is None:
+        raise ConfigError(
+            "int8 needs photos like those it will see, to learn the range of numbers in the network: "
+            "calibration=<folder, pattern or list>"
+        )
+    path, _ = find_checkpoint(cfg.checkpoint, cfg.which)
+    task = load_task(path)
+    if cfg.calibration is None:
+        calibration, compared = [], made_up_crops(task.crop)
+    else:
+        crops = _photo_crops(path, str(cfg.calibration))
+        calibration, compared = crops[0::2], crops[1::2]
+    with _quiet():
+        model = to_onnx(task)
+        if cfg.precision == "fp16":
+            model = _halved(model)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(output) as temporary:
+            if cfg.precision == "int8":
+                model = _quantized(model, as_input(calibration), temporary)
+            _write(model, metadata(task.scheme, task.crop, cfg.precision), temporary)
+            shifts = _compare(task, ExportedModel(temporary), as_input(compared))
+            if cfg.precision == "float32" and not shifts.max() <= TOLERANCE:
+                raise CheckpointError(
+                    f"{output}: was not written: it would differ from {path} by {shifts.max():.1e} of the "
+                    f"input's side, more than {TOLERANCE:g}"
+                )
+    pixels = np.linalg.norm(shifts * task.crop.size, axis=-1)
+    return Export(
+        path=output,
+        precision=cfg.precision,
+        megabytes=output.stat().st_size / 1e6,
+        input_size=task.crop.size,
+        crops=len(compared),
+        mean_shift=float(pixels.mean()),
+        largest_shift=float(pixels.max()),
+    )
+
+
+def to_onnx(task: Task) -> "ModelProto":
+    """The network of ``task`` in ONNX, for batches of any size.
+
+    Raises:
+        ConfigError: if the extra ``export`` is not installed.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"exporting needs {error.name}, which is not installed: in the checkout, "
+            "pip install -c constraints.txt '.[export]'"
+        ) from error
+    crop = task.crop
+    program = torch.onnx.export(
+        _Forward(task).eval(),
+        (torch.zeros(2, crop.channels, crop.height, crop.width),),  # of one, the size would be fixed
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    assert program is not None
+    return program.model_proto
+
+
+class _Forward(nn.Module):
+    """A task's network and nothing else of it."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self._task = task
+
+    def forward(self, images: Tensor) -> Tensor:
+        """As :meth:`Task.forward`."""
+        points: Tensor = self._task(images)
+        return points
+
+
+def made_up_crops(crop: Crop) -> list[ByteArray]:
+    """Crops of drawn faces, and as many of noise, which reaches every part of a network."""
+    crops = []
+    random = np.random.default_rng(0)
+    for _ in range(_MADE_UP):
+        pose = Pose((320, 225), random.uniform(50, 75), random.normal(0, 15), roll=random.normal(0, 10))
+        head = Head(Person.draw(random), pose)
+        picture = portrait(head, random)
+        box = detector_box(head.ibug68())
+        crops.append(crop(grey(picture) if crop.channels == 1 else picture, box)[0])
+        crops.append(random.integers(0, 256, (crop.height, crop.width, crop.channels), np.uint8))
+    return crops
+
+
+def _photo_crops(path: Path, named: str) -> list[ByteArray]:
+    """The faces of the calibration photos, cut out as for prediction."""
+    predictor = Predictor(path)
+    crops: list[ByteArray] = []
+    photos = find_photos(named).photos
+    for photo in photos[:: -(-len(photos) // _MOST_FACES)]:
+        try:
+            crops += [
+                face.crop for face in predictor.prepare(Photo(photo.path).decode(3), photo.boxes or None)
+            ]
+        except ValueError as error:
+            raise DataError(f"{photo.path}: {error}") from error
+    if len(crops) < 2:
+        raise DataError(f"{named}: shows {len(crops)} faces; half of them calibrate, the others compare")
+    return crops
+
+
+def _halved(model: "ModelProto") -> "ModelProto":
+    """The model with weights and arithmetic of 16 bits; what goes in and comes out keeps 32."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    halved: ModelProto = convert_float_to_float16(model, keep_io_types=True)
+    return halved
+
+
+def _quantized(model: "ModelProto", images: Images, scratch: Path) -> "ModelProto":
+    """The model with weights and activations of 8 bits, but for its last layer, which says where points are.
+
+    Args:
+        model: in float32.
+        images: (N, C, H, W), on which the range of each activation is measured.
+        scratch: a file that may be overwritten.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left = iter(images)
+
+        def get_next(self) -> dict[str, Any] | None:
+            image = next(self._left, None)
+            return None if image is None else {INPUT: image[None]}
+
+    last = [node.name for node in model.graph.node if node.op_type in _WEIGHTS][-1]
+    quantize_static(
+        model,
+        str(scratch),
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=list(_WEIGHTS),
+        nodes_to_exclude=[last],
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+    return onnx.load(scratch)
+
+
+def _write(model: "ModelProto", about: dict[str, str], path: Path) -> None:
+    import onnx
+
+    onnx.helper.set_model_props(model, about)
+    path.write_bytes(model.SerializeToString())
+
+
+def _compare(task: Task, exported: ExportedModel, images: Images) -> FloatArray:
+    """How far apart the two put each point, (N, K, 2) ratios; batches of several sizes are tried."""
+    shifts = []
+    for batch in _batches(images):
+        with torch.inference_mode():
+            wanted = task(torch.from_numpy(batch)).double().numpy()
+        shifts.append(np.abs(exported(batch) - wanted))
+    return np.concatenate(shifts)
+
+
+def _batches(images: Images) -> Iterator[Images]:
+    yield images[:1]
+    for start in range(1, len(images), 16):
+        yield images[start : start + 16]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' own talk from the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

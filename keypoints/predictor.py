@@ -1,0 +1,176 @@
+"""A model at work: photos in, faces with their points out. Imports torch for a checkpoint alone.
+
+>>> from keypoints import Predictor
+>>> p = Predictor("model.onnx")  # doctest: +SKIP
+>>> faces = p("photo.jpg")  # doctest: +SKIP
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from keypoints.datasets.photos import Photo, grey
+from keypoints.datasets.predictions import Origin, PredictedFace
+from keypoints.detection import FaceDetector
+from keypoints.errors import CheckpointError, DataError
+from keypoints.exported import ExportedModel
+from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, as_input, ratio_to_pixels
+from keypoints.landmarks import LandmarkScheme
+from keypoints.runs import find_checkpoint
+
+LEAST_SIDE = 8
+"""Pixels: a picture that is narrower shows no face."""
+
+
+class Model(Protocol):
+    """What a predictor needs of a network, wherever it comes from."""
+
+    scheme: LandmarkScheme
+    crop: Crop
+
+    def __call__(self, images: npt.NDArray[np.float32]) -> FloatArray:
+        """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
+
+
+class PreparedFace(NamedTuple):
+    """A face of a photo, ready for the network."""
+
+    crop: ByteArray
+    """(height, width, channels)"""
+    affine: Affine
+    """From pixels of the photo to those of the crop."""
+    box: Box
+    origin: Origin
+    score: float | None
+
+
+class Predictor:
+    """Predicts the landmarks of all faces of a photo. How a face is cut out, the file says.
+
+    Of a model that was trained on whole pictures, each photo is one face. Of one that was trained on
+    boxes, the faces are those whose boxes are given, or else those that are detected.
+
+    Args:
+        path: a checkpoint, a run's folder, of which the best is taken, or an exported ``.onnx``.
+        which: ``"best"`` or ``"last"``, of a run's folder.
+
+    Attributes:
+        scheme: the landmarks: their number, order and names.
+        crop: how a face is cut out.
+
+    Raises:
+        CheckpointError: if the file cannot be used.
+    """
+
+    def __init__(self, path: str | Path, which: str = "best") -> None:
+        self.path = find_checkpoint(str(path), which)[0]
+        exported = self.path.suffix.lower() == ".onnx"
+        self._model: Model = ExportedModel(self.path) if exported else _Checkpoint(self.path)
+        self.scheme = self._model.scheme
+        self.crop = self._model.crop
+
+    def __call__(
+        self, photo: str | Path | ByteArray, boxes: Sequence[Box] | None = None
+    ) -> list[PredictedFace]:
+        """The faces of ``photo``, in the order of ``boxes``, or else the surest first.
+
+        Args:
+            photo: a file, or pixels: (H, W) grey or (H, W, 3) RGB bytes.
+            boxes: of its faces, in pixels of the upright photo, where they are known.
+
+        Raises:
+            DataError: if it is no picture, is too small, or a box misses it.
+            ConfigError: if faces have to be detected and dlib is not installed.
+        """
+        if isinstance(photo, np.ndarray):
+            name, pixels = "the array", photo
+        else:
+            name, pixels = str(photo), Photo(Path(photo)).decode(3)
+        try:
+            return self.finish(self.prepare(pixels, boxes))
+        except ValueError as error:
+            raise DataError(f"{name}: {error}") from error
+
+    @cached_property
+    def detector(self) -> FaceDetector:
+        """Finds faces in photos without boxes.
+
+        Raises:
+            ConfigError: if dlib is not installed.
+        """
+        return FaceDetector()
+
+    def prepare(self, pixels: ByteArray, boxes: Sequence[Box] | None = None) -> list[PreparedFace]:
+        """The faces of a photo, found and cut out; :meth:`finish` takes those of several photos at once.
+
+        Raises:
+            ValueError: if the pixels are none, too few, or a box misses them.
+            ConfigError: if faces have to be detected and dlib is not installed.
+        """
+        if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
+            raise ValueError(
+                "a picture is an array of bytes (uint8), (H, W) grey or (H, W, 3) RGB, "
+                f"not {pixels.dtype} {pixels.shape}"
+            )
+        height, width = pixels.shape[:2]
+        if min(width, height) < LEAST_SIDE:
+            raise ValueError(f"a picture of {width} × {height} pixels is too small to show a face")
+        found: list[tuple[Box, Origin, float | None]]
+        if self.crop.source == "image":
+            found = [(Box.whole((width, height)), "image", None)]
+        elif boxes:
+            found = [(box, "given", None) for box in boxes]
+        else:
+            found = [(face.box, "detected", face.score) for face in self.detector(pixels)]
+        if self.crop.channels == 1 and pixels.ndim == 3:
+            pixels = grey(pixels)
+        elif self.crop.channels == 3 and pixels.ndim == 2:
+            pixels = np.repeat(pixels[..., None], 3, axis=2)
+        return [PreparedFace(*self.crop(pixels, box), box, origin, score) for box, origin, score in found]
+
+    def finish(self, faces: Sequence[PreparedFace]) -> list[PredictedFace]:
+        """The points of these faces, in pixels of their photos.
+
+        Raises:
+            CheckpointError: if the network gives no finite numbers.
+        """
+        if not faces:
+            return []
+        ratios = self._model(as_input([face.crop for face in faces]))
+        if not np.isfinite(ratios).all():
+            raise CheckpointError(f"{self.path}: predicts no finite numbers; its weights are broken")
+        return [
+            PredictedFace(
+                face.box,
+                face.affine.inverse()(ratio_to_pixels(own, self.crop.size)),
+                face.origin,
+                face.score,
+            )
+            for face, own in zip(faces, ratios, strict=True)
+        ]
+
+
+class _Checkpoint:
+    """The task of a checkpoint, on a GPU where there is one."""
+
+    def __init__(self, path: Path) -> None:
+        import torch
+
+        from keypoints.tasks.base import load_task
+
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._task = load_task(path).to(self._device)
+        self.scheme = self._task.scheme
+        self.crop = self._task.crop
+
+    def __call__(self, images: npt.NDArray[np.float32]) -> FloatArray:
+        import torch
+
+        with torch.inference_mode():
+            points = self._task(torch.from_numpy(images).to(self._device))
+        found: FloatArray = points.double().cpu().numpy()
+        return found

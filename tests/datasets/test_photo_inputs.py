@@ -1,0 +1,66 @@
+import pytest
+
+from keypoints.datasets.photo_inputs import find_photos
+from keypoints.errors import DataError
+from keypoints.geometry import Box
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "my photos, [1]"
+    for name in (
+        "b.jpg",
+        "a~ø.PNG",
+        "sub/c.jpg",
+        "sub/notes.txt",
+        ".hidden.jpg",
+        ".cache/d.jpg",
+        "out/e.png",
+    ):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def names(inputs):
+    return [inputs.name(photo) for photo in inputs.photos]
+
+
+def test_a_folder_stands_for_its_pictures_but_for_hidden_ones_and_the_results(folder):
+    assert names(find_photos(str(folder))) == ["a~ø.PNG", "b.jpg", "out/e.png", "sub/c.jpg"]
+    assert names(find_photos(str(folder), without=folder / "out")) == ["a~ø.PNG", "b.jpg", "sub/c.jpg"]
+
+
+def test_one_photo_is_taken_whatever_its_name(folder):
+    odd = folder / "sub" / "notes.txt"
+    assert names(find_photos(str(odd))) == ["notes.txt"]
+    assert find_photos(str(folder / "b.jpg")).photos[0].path == folder / "b.jpg"
+
+
+def test_a_pattern_stands_for_the_files_that_fit(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert names(find_photos("*.jpg")) == ["b.jpg"]
+    assert names(find_photos("**/*.jpg")) == ["b.jpg", "sub/c.jpg"]
+    assert names(find_photos("sub/[bc].*")) == ["c.jpg"]
+    assert names(find_photos(f"{folder}/*.jpg")) == ["b.jpg"]  # whose own name has brackets
+
+
+def test_a_list_may_have_boxes(folder, tmp_path):
+    listed = tmp_path / "list.csv"
+    listed.write_text("image,left,top,width,height\nb.jpg,1,2,3,4\nsub/gone.jpg,,,,\n")
+    inputs = find_photos(str(listed), folder)
+    assert names(inputs) == ["b.jpg", "sub/gone.jpg"]
+    assert [photo.boxes for photo in inputs.photos] == [(Box(1, 2, 3, 4),), ()]
+
+
+@pytest.mark.parametrize("named", ["nowhere", "*.heic", "sub/no[th]ing", ""])
+def test_what_stands_for_nothing_is_named(folder, monkeypatch, named):
+    monkeypatch.chdir(folder)
+    with pytest.raises(DataError, match="no such file or folder, and no file fits it"):
+        find_photos(named)
+
+
+def test_a_folder_without_pictures_says_what_pictures_are(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DataError, match=r"holds no picture \(\.bmp, .*\.jpg"):
+        find_photos(str(tmp_path))

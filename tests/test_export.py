@@ -1,0 +1,100 @@
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from keypoints.cli import main
+from keypoints.configuration import compose
+from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.export import TOLERANCE, export, made_up_crops
+from keypoints.exported import ExportedModel
+from keypoints.geometry import Crop, as_input
+from keypoints.landmarks import IMM58
+from keypoints.tasks.base import load_task
+from tests.conftest import BOX_CROP, draw_portrait, save_untrained
+
+pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra export)")
+
+
+def exporting(**how):
+    return export(compose("export", [f"{key}={value}" for key, value in how.items()]))
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A list of four made-up faces with boxes."""
+    folder = tmp_path_factory.mktemp("photos")
+    rows = ["image,left,top,width,height"]
+    for seed in range(4):
+        Image.fromarray(draw_portrait(seed)[0]).save(folder / f"{seed}.jpg")
+        rows.append(f"{seed}.jpg,215,170,200,200")
+    (folder / "list.csv").write_text("\n".join(rows) + "\n")
+    return folder / "list.csv"
+
+
+def test_the_file_predicts_what_the_checkpoint_predicts(untrained, exported):
+    images = as_input(made_up_crops(BOX_CROP))
+    with torch.inference_mode():
+        wanted = load_task(untrained)(torch.from_numpy(images)).numpy()
+    assert np.abs(ExportedModel(exported)(images) - wanted).max() <= TOLERANCE
+    assert np.ptp(wanted, axis=0).max() > 100 * TOLERANCE  # not the same for all
+
+
+@pytest.mark.parametrize("crop", [Crop(80, 60), Crop(40, 40, 3, "box", 1.2)], ids=["image", "colour"])
+def test_crops_of_every_convention_are_made_up(crop):
+    crops = made_up_crops(crop)
+    assert {own.shape for own in crops} == {(crop.height, crop.width, crop.channels)}
+
+
+def test_smaller_files_tell_what_they_cost(untrained, exported, photos, tmp_path):
+    whole = exported.stat().st_size / 1e6
+    for precision, most in (("fp16", 0.7), ("int8", 0.7)):
+        output = tmp_path / f"{precision}.onnx"
+        done = exporting(checkpoint=untrained, output=output, precision=precision, calibration=photos)
+        assert done.crops == 2
+        assert 0 < done.mean_shift <= done.largest_shift < 2
+        assert done.megabytes < most * whole
+        assert ExportedModel(output).precision == precision
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fp16.onnx", "int8.onnx"]
+
+
+def test_an_export_from_the_command_line(untrained, tmp_path, capsys):
+    output = tmp_path / "new folder" / "a model, [1].onnx"
+    main(["export", str(untrained), f"output={output}"])
+    said = capsys.readouterr().out
+    assert re.search(r"\[1\]\.onnx: float32, 0\.\d\d MB, checked", said)
+    assert "on 12 crops its points lie" in said
+    assert "px of the 48 × 48 input from the checkpoint" in said
+    assert len(said.splitlines()) == 2
+    assert ExportedModel(output).crop == BOX_CROP
+
+
+def test_a_file_that_would_differ_is_not_written(untrained, tmp_path, monkeypatch):
+    plain = ExportedModel.__call__
+    monkeypatch.setattr(ExportedModel, "__call__", lambda self, images: plain(self, images) + 2e-5)
+    with pytest.raises(CheckpointError, match=r"m\.onnx: was not written: it would differ .* by 2\.0e-05"):
+        exporting(checkpoint=untrained, output=tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_exported_is_refused(untrained, tmp_path):
+    (tmp_path / "empty.csv").write_text("image,left,top,width,height\ngone.jpg,1,2,3,4\n")
+    for error, says, how in [
+        (ConfigError, r"model\.bin: an exported model is a \.onnx", {"output": "model.bin"}),
+        (ConfigError, "precision is one of float32, fp16, int8, not 'int4'", {"precision": "int4"}),
+        (ConfigError, "int8 needs photos .*calibration=<folder", {"precision": "int8"}),
+        (CheckpointError, "no such checkpoint", {"checkpoint": "nowhere.ckpt"}),
+        (DataError, r"gone\.jpg: cannot be read", {"calibration": tmp_path / "empty.csv"}),
+        (DataError, "no such file or folder", {"calibration": "nowhere"}),
+    ]:
+        with pytest.raises(error, match=says):
+            exporting(**{"checkpoint": untrained, "output": tmp_path / "m.onnx", **how})
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.csv"]
+
+
+def test_a_model_of_whole_pictures_is_exported_too(tmp_path):
+    checkpoint = save_untrained(tmp_path / "a.ckpt", IMM58.select("nose_tip"), Crop(40, 30, 3))
+    exporting(checkpoint=checkpoint, output=tmp_path / "m.onnx")
+    assert ExportedModel(tmp_path / "m.onnx").scheme == IMM58.select("nose_tip")

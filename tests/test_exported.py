@@ -1,0 +1,82 @@
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from keypoints.errors import CheckpointError, ConfigError
+from keypoints.exported import ExportedModel, metadata
+from keypoints.geometry import Crop
+from keypoints.landmarks import IBUG68
+from tests.conftest import BOX_CROP, ROOT
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra export)")
+
+
+def changed(exported, path, properties):
+    """A copy with other metadata."""
+    model = onnx.load(exported)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, properties)
+    onnx.save(model, path)
+    return path
+
+
+def test_a_file_says_all_that_its_use_needs(exported):
+    model = ExportedModel(exported)
+    assert (model.scheme, model.crop, model.precision) == (IBUG68, BOX_CROP, "float32")
+    for batch in (1, 3):
+        assert model(np.zeros((batch, 1, 48, 48), np.float32)).shape == (batch, 68, 2)
+
+
+def test_a_file_of_other_origin_or_with_changed_metadata_is_refused(exported, tmp_path):
+    path = tmp_path / "model.onnx"
+    right = metadata(IBUG68, BOX_CROP, "float32")
+    about = json.loads(right["keypoints"])
+    wider = json.dumps({**about, "crop": {**about["crop"], "margin": 1.5}})
+    later = json.dumps({**about, "format": 2, "version": "9.0"})
+    for properties, says in [
+        ({}, "is no model of keypoints; `keypoints export` writes them"),
+        ({"keypoints": "[1"}, "is no model of keypoints"),
+        ({**right, "keypoints": wider}, "its metadata were changed after it was written"),
+        ({**right, "keypoints": later}, r"has format 2 \(keypoints 9\.0\), but this version"),
+        (metadata(IBUG68, Crop(32, 48), "float32"), "its network takes and gives .*48, 48.* metadata say"),
+        (metadata(IBUG68.select("jaw"), BOX_CROP, "float32"), "its network takes and gives"),
+    ]:
+        with pytest.raises(CheckpointError, match=rf"model\.onnx: {says}") as error:
+            ExportedModel(changed(exported, path, properties))
+        assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_onnx_is_named(exported, tmp_path):
+    path = tmp_path / "model.onnx"
+    with pytest.raises(CheckpointError, match=r"model\.onnx: no such model"):
+        ExportedModel(path)
+    for contents in (b"", b"text", exported.read_bytes()[:2000]):
+        path.write_bytes(contents)
+        with pytest.raises(CheckpointError, match=r"model\.onnx: (truncated|is no model)"):
+            ExportedModel(path)
+
+
+def test_without_onnxruntime_the_way_out_is_named(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match=r"needs onnxruntime.*'\.\[export\]'"):
+        ExportedModel(exported)
+
+
+def test_an_exported_model_predicts_at_once_and_without_torch(exported):
+    code = (
+        "import sys, numpy as np\n"
+        "from keypoints import Box, Predictor\n"
+        f"p = Predictor({str(exported)!r})\n"
+        "(face,) = p(np.zeros((60, 80, 3), np.uint8), [Box(10, 5, 50, 50)])\n"
+        "assert face.points.shape == (68, 2)\n"
+        "print({'torch', 'albumentations', 'pytorch_lightning', 'pandas'} & set(sys.modules))"
+    )
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+    assert not done.stderr
+    assert time.perf_counter() - began < 2  # 0.5 on an idle machine

@@ -1,0 +1,150 @@
+import sys
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from keypoints.datasets.photos import Photo
+from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.geometry import Box, Crop
+from keypoints.landmarks import IMM58
+from keypoints.measure import points_of, read_faces
+from keypoints.predictor import Predictor
+from tests.conftest import draw_portrait, save_untrained
+
+BOX = Box(215, 170, 200, 200)
+
+
+@pytest.fixture(scope="module")
+def predictor(untrained):
+    return Predictor(untrained)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photos") / "a photo, [1] ø.png"
+    Image.fromarray(draw_portrait()[0]).save(path)
+    return path
+
+
+def test_given_boxes_are_predicted_in_their_order(predictor, photo):
+    faces = predictor(photo, [BOX, Box(-40, -30, 200, 200)])
+    assert [face.box for face in faces] == [BOX, Box(-40, -30, 200, 200)]
+    assert [face.origin for face in faces] == ["given", "given"]
+    assert faces[0].points.shape == (68, 2)
+    assert faces[0].score is None
+    assert faces[0].confidence is None
+
+
+def test_without_boxes_faces_are_detected(predictor, photo):
+    pytest.importorskip("dlib", reason="dlib is not installed (extra detect)")
+    (face,) = predictor(photo)
+    assert face.origin == "detected"
+    assert face.score > 0
+    assert abs(face.box.left - 209) < 30
+    assert predictor(np.full((120, 160), 200, np.uint8)) == []
+
+
+def test_a_checkpoint_and_its_onnx_file_agree(predictor, exported, photo):
+    for torch_face, onnx_face in zip(
+        predictor(photo, [BOX, BOX.resized(90, 120)]),
+        Predictor(exported)(photo, [BOX, BOX.resized(90, 120)]),
+        strict=True,
+    ):
+        assert np.abs(torch_face.points - onnx_face.points).max() < 0.01
+        assert torch_face.box == onnx_face.box
+
+
+def test_files_and_arrays_give_the_same(predictor, photo):
+    (from_file,) = predictor(str(photo), [BOX])
+    (from_array,) = predictor(Photo(photo).decode(3), [BOX])
+    (from_grey,) = predictor(Photo(photo).decode(1), [BOX])
+    np.testing.assert_array_equal(from_file.points, from_array.points)
+    np.testing.assert_array_equal(from_file.points, from_grey.points)
+
+
+def test_points_are_pixels_of_the_upright_photo(predictor, photo, tmp_path):
+    """Of a photo that lies on its side in the file, too."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # a quarter turn with the clock makes it upright
+    Image.open(photo).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    (upright,), (turned,) = predictor(photo, [BOX]), predictor(tmp_path / "turned.png", [BOX])
+    np.testing.assert_array_equal(upright.points, turned.points)
+
+
+def test_predictions_follow_the_box(predictor):
+    """The same crop elsewhere, and twice as large, gives the same face elsewhere, and twice as large."""
+    picture = draw_portrait()[0]
+    (face,) = predictor(picture, [BOX])
+    moved = np.roll(picture, (40, 60), axis=(0, 1))
+    (there,) = predictor(moved, [Box(BOX.left + 60, BOX.top + 40, BOX.width, BOX.height)])
+    np.testing.assert_allclose(there.points, np.add(face.points, (60, 40)), atol=1e-3)
+    doubled = picture.repeat(2, axis=0).repeat(2, axis=1)
+    (large,) = predictor(doubled, [Box(2 * BOX.left, 2 * BOX.top, 2 * BOX.width, 2 * BOX.height)])
+    np.testing.assert_allclose((large.points + 0.5) / 2 - 0.5, face.points, atol=0.5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_model_of_whole_pictures_needs_no_box(tmp_path, photo, channels):
+    crop = Crop(40, 30, channels)
+    predictor = Predictor(save_untrained(tmp_path / "a.ckpt", IMM58, crop))
+    (face,) = predictor(photo)
+    assert (face.box, face.origin) == (Box(0, 0, 640, 480), "image")
+    assert face.points.shape == (58, 2)
+    (grey,) = predictor(Photo(photo).decode(1))
+    assert grey.points.shape == (58, 2)
+
+
+def test_a_runs_folder_serves_as_well(finished_run):
+    predictor = Predictor(finished_run)
+    assert predictor.path.name == "best.ckpt"
+    assert Predictor(finished_run, which="last").path.name == "last.ckpt"
+    assert predictor(np.zeros((120, 160), np.uint8))[0].points.shape == (1, 2)
+
+
+def test_photos_are_cut_out_as_in_training(finished_run):
+    """What the run itself predicted for its validation photos is predicted again."""
+    predictor = Predictor(finished_run)
+    faces = read_faces(finished_run / "faces.csv")
+    for photo, expected in zip(faces["photo"], points_of(faces, "predicted"), strict=True):
+        np.testing.assert_allclose(predictor(photo)[0].points, expected, atol=1e-3)
+
+
+def test_what_is_no_picture_of_a_face_is_one_line(predictor, photo, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.jpg").touch()
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    for given, boxes, says in [
+        (tmp_path / "text.jpg", [BOX], r"text\.jpg: is no picture"),
+        (tmp_path / "empty.jpg", [BOX], r"empty\.jpg: is no picture"),
+        (tmp_path / "dot.png", None, r"dot\.png: a picture of 1 × 1 pixels is too small"),
+        (photo, [Box(2000, 0, 10, 10)], r"ø\.png: .*lies outside the picture"),
+        (photo, [Box(0, 0, 1e6, 1e6)], r"ø\.png: .*more than 64 times"),
+        (np.zeros((60, 80, 4), np.uint8), [BOX], r"the array: a picture is .*not uint8 \(60, 80, 4\)"),
+        (np.zeros((60, 80)), [BOX], "the array: a picture is an array of bytes .*not float64"),
+    ]:
+        with pytest.raises(DataError, match=says) as error:
+            predictor(given, boxes)
+        assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path):
+    (tmp_path / "a.ckpt").write_text("no model")
+    with pytest.raises(CheckpointError, match=r"a\.ckpt: truncated, damaged"):
+        Predictor(tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match=r"holds no checkpoints/best\.ckpt"):
+        Predictor(tmp_path)
+
+
+def test_broken_weights_are_said(predictor, photo, monkeypatch):
+    monkeypatch.setattr(predictor, "_model", lambda images: np.full((len(images), 68, 2), np.nan))
+    with pytest.raises(CheckpointError, match=r"best\.ckpt: predicts no finite numbers"):
+        predictor(photo, [BOX])
+
+
+def test_without_dlib_boxes_are_asked_for(untrained, photo, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    predictor = Predictor(untrained)
+    assert len(predictor(photo, [BOX])) == 1
+    with pytest.raises(ConfigError, match="finding faces needs dlib"):
+        predictor(photo)
