@@ -22,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV): a few minutes the first time"
 	@$(PIP) pip setuptools wheel hatchling
-	@$(PIP) --no-build-isolation --editable '.[dev]'
+	@$(PIP) --no-build-isolation --editable '.[dev,parallel,slurm,search]'
 	@touch $@
 
 format: $(READY) ## rewrite the code in the house's format

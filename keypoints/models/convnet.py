@@ -19,8 +19,7 @@ class ConvNet(nn.Module):
         pooling: window and stride of the max-pooling after each convolution; one number for all,
             or one for each; 1 leaves it out.
         hidden: width of the first linear layer.
-        normalization: after each convolution, ``"batch"``, ``"group"`` or ``"none"``. Without it
-            five convolutions learn little more than the mean face.
+        normalization: after each convolution, ``"batch"``, ``"group"`` or ``"none"``.
         padded: keep width and height in each convolution; else each takes ``kernel_size - 1`` off.
 
     Raises:
