@@ -18,7 +18,7 @@ from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, read_test_list
 from keypoints.datasets.shrunken import original_of, read_map
 from keypoints.datasets.submission import read_submission, write_submission
 from keypoints.errors import ConfigError, DataError
-from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, ratio_to_pixels
+from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, as_input, ratio_to_pixels
 from keypoints.landmarks import IBUG68
 from keypoints.runs import find_checkpoint
 from keypoints.tasks.base import Task, load_task
@@ -154,7 +154,7 @@ def _forward(task: Task, crops: Sequence[ByteArray]) -> Iterator[FloatArray]:
     """The task's predictions for these crops, (K, 2) ratios each."""
     if not crops:
         return iter(())
-    images = torch.from_numpy(np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32)) / 255 - 0.5
+    images = torch.from_numpy(as_input(crops))
     return iter(task(images.to(task.device)).double().cpu().numpy())
 
 

@@ -19,7 +19,7 @@ from keypoints.datamodules.order import Key
 from keypoints.datasets.face import Face
 from keypoints.datasets.photos import Photo
 from keypoints.errors import DataError
-from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, pixels_to_ratio
+from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, as_input, pixels_to_ratio
 from keypoints.ranks import is_first
 
 log = logging.getLogger(__name__)
@@ -188,11 +188,11 @@ class FaceDataset(Dataset[Batch]):
         """The middle of ``canvas``; ``points`` are pixels of it, ``affine`` leads to it from the photo."""
         across, down = self._border
         width, height = self._crop.size
-        pixels = canvas[down : down + height, across : across + width].transpose(2, 0, 1)
+        pixels = canvas[down : down + height, across : across + width]
         to_photo = _UNKNOWN if affine is None else affine.then(_shift(-across, -down)).inverse().matrix
         ratios = pixels_to_ratio(points - (across, down), self._crop.size)
         return Batch(
-            images=torch.from_numpy(np.ascontiguousarray(pixels, np.float32)) / 255 - 0.5,
+            images=torch.from_numpy(as_input([pixels])[0]),
             targets=torch.from_numpy(ratios).float(),
             to_photo=torch.from_numpy(to_photo).float(),
             photo_sizes=torch.tensor(self.faces[index].photo.size, dtype=torch.float32),
