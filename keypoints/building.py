@@ -37,9 +37,8 @@ def _augmentation(cfg: DictConfig) -> Augmentation | None:
     if not cfg.get("augmentation"):
         return None
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Argument.* not valid"
-        )  # refused as soon as they are composed
+        # Refused, and not only warned of, as soon as they are composed.
+        warnings.filterwarnings("ignore", message="Argument.* not valid")
         names = cfg.augmentation.get("transforms") or {}
         if not isinstance(names, Mapping | DictConfig):
             raise ConfigError(
