@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from keypoints.errors import ConfigError, one_line
-from keypoints.models.layers import CoordinateConvolution, CoordinateLayer
+from keypoints.models.layers import CoordinateConvolution, CoordinateLayer, low_passed
 from keypoints.models.pretrained import is_blank
 
 _GREY = 0.5
@@ -35,6 +35,8 @@ class TorchvisionNet(nn.Module):
         name: of the network, as torchvision has it: ``"resnet18"``, ``"mobilenet_v3_small"``, …
         weights: to start from: ``None`` for none; one of torchvision's own (``"DEFAULT"``,
             ``"IMAGENET1K_V1"``), which may have to be downloaded; or a file with a state dict.
+        antialiased: blur before each step that halves the maps, see
+            :func:`~keypoints.models.layers.low_passed`.
         settings: further arguments of torchvision's constructor, such as ``dropout``.
 
     Raises:
@@ -49,21 +51,13 @@ class TorchvisionNet(nn.Module):
         out_features: int,
         name: str = "resnet18",
         weights: str | None = None,
+        antialiased: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__()
-        known = torchvision.models.list_models(module=torchvision.models)
-        if name not in known:
-            raise ConfigError(
-                f"torchvision has no classification network {name!r}; it has {', '.join(known)}"
-            )
-        if in_channels not in (1, 3):
-            raise ConfigError(f"{name} takes images of 1 or 3 channels, not {in_channels}")
-        self.net = _network(name, weights, settings)
-        if weights is None:
-            _see(self.net, in_channels)
-        else:
-            _see_normalised(self.net, in_channels, *_normalisation(name, weights))
+        self.net = torchvision_network(name, in_channels, weights, **settings)
+        if antialiased:
+            low_passed(self.net)
         _say(self.net, out_features)
         self._check(input_size, in_channels, name)
 
@@ -83,6 +77,28 @@ class TorchvisionNet(nn.Module):
                 f"{name} does not take images of {width} × {height} ({one_line(error)[:120]})"
             ) from error
         self.train()
+
+
+def torchvision_network(name: str, in_channels: int, weights: str | None, **settings: Any) -> nn.Module:
+    """A network of torchvision that takes images in [-0.5, 0.5] of 1 or 3 channels.
+
+    Args:
+        name, in_channels, weights, settings: as of :class:`TorchvisionNet`.
+
+    Raises:
+        ConfigError: if there is no such network or weights, or they cannot be read or downloaded.
+    """
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise ConfigError(f"torchvision has no classification network {name!r}; it has {', '.join(known)}")
+    if in_channels not in (1, 3):
+        raise ConfigError(f"{name} takes images of 1 or 3 channels, not {in_channels}")
+    net = _network(name, weights, settings)
+    if weights is None:
+        _see(net, in_channels)
+    else:
+        _see_normalised(net, in_channels, *_normalisation(name, weights))
+    return net
 
 
 def _network(name: str, weights: str | None, settings: dict[str, Any]) -> nn.Module:

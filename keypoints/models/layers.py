@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 _GROUP = 8
 """Channels that share a mean and a variance under group normalisation, about."""
@@ -32,6 +33,49 @@ def convolution(
         in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=not normalized
     )
     return nn.Sequential(conv, *normalized, nn.ReLU())
+
+
+class BlurPool(nn.Module):
+    """A blur by the binomial filter 1-2-1, and then every ``stride``-th pixel.
+
+    R. Zhang, Making convolutional networks shift-invariant again, ICML 2019.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self._stride = stride
+        binomial = torch.tensor([1.0, 2.0, 1.0]) / 4
+        self.register_buffer("kernel", torch.outer(binomial, binomial)[None, None], persistent=False)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H / stride, W / stride), rounded up; the border is repeated."""
+        channels = maps.shape[1]
+        kernel = self.kernel.to(maps.dtype).expand(channels, 1, 3, 3)
+        padded = functional.pad(maps, (1, 1, 1, 1), mode="replicate")
+        return functional.conv2d(padded, kernel, stride=self._stride, groups=channels)
+
+
+def low_passed(net: nn.Module) -> None:
+    """Put a blur before each step of ``net`` that takes every second pixel, but for its first layer.
+
+    Without, a picture moved by one pixel gives other maps, not moved ones: what is finer than the
+    coarser grid aliases. A max-pooling becomes one of stride 1 and a :class:`BlurPool`; a strided
+    convolution gets the blur in front, which is the same as behind, for a quarter of the arithmetic.
+    """
+    layers = [
+        (name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d)
+    ]
+    for name, layer in layers[1:]:
+        stride = layer.stride if isinstance(layer.stride, int) else layer.stride[0]
+        if stride == 1:
+            continue
+        if isinstance(layer, nn.MaxPool2d):
+            dense = nn.MaxPool2d(layer.kernel_size, 1, layer.padding, layer.dilation)
+            net.set_submodule(name, nn.Sequential(dense, BlurPool(stride)))
+        else:
+            net.set_submodule(name, nn.Sequential(BlurPool(1), layer))
 
 
 class CoordinateConvolution(nn.Conv2d):

@@ -96,6 +96,10 @@ class Task(pl.LightningModule, ABC):
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
 
+    def locate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Points as from ``forward``, and how sure each is, (B, K) from 0 to 1, where the task can say."""
+        return self(images), None
+
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss, a scalar, and the predictions, (B, K, 2) ratios."""
         predictions = self(batch.images)

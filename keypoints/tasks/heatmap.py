@@ -1,0 +1,96 @@
+"""Heatmaps: for each landmark a map of where it may be, whose mean position is the point."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from keypoints.components import Component, build, configure
+from keypoints.datamodules.dataset import Batch
+from keypoints.geometry import Crop
+from keypoints.landmarks import LandmarkScheme
+from keypoints.models.heatmaps import HeatmapNet, heatmap_divergence, share_near, soft_argmax
+from keypoints.tasks.base import Task
+
+
+class HeatmapTask(Task):
+    """A network with a map for each landmark.
+
+    It learns from coordinates, from maps, or from both: the loss is ``coordinate_weight`` times that of
+    the maps' mean positions plus ``heatmap_weight`` times the divergence of the maps from Gaussians.
+    Coordinates alone are the integral head (X. Sun et al., ECCV 2018), maps alone the usual one with
+    sub-pixel decoding, both that of A. Nibali et al., Numerical coordinate regression with convolutional
+    neural networks, 2018.
+
+    A landmark's confidence is the share of its map within two ``sigma`` of the point.
+
+    Args:
+        net: a component whose class takes ``input_size``, ``in_channels`` and ``landmarks``, gives maps, and
+            has ``beyond``; :class:`~keypoints.models.heatmaps.HeatmapNet` if none.
+        coordinate_weight, heatmap_weight: of the two parts of the loss. Coordinates are in ratios, so their
+            losses are about a hundredth of the maps'.
+        sigma: of the Gaussians, in cells of the maps.
+        scheme, crop, loss, optimizer, scheduler: as :class:`~keypoints.tasks.base.Task`.
+
+    Raises:
+        ValueError: if a weight is negative, both are 0, or sigma is not positive.
+    """
+
+    def __init__(
+        self,
+        scheme: LandmarkScheme | Mapping[str, Any],
+        crop: Crop | Mapping[str, Any],
+        net: Component | None = None,
+        loss: Component | None = None,
+        optimizer: Component | None = None,
+        scheduler: Component | None = None,
+        coordinate_weight: float = 1.0,
+        heatmap_weight: float = 0.0,
+        sigma: float = 1.0,
+    ) -> None:
+        if min(coordinate_weight, heatmap_weight) < 0 or coordinate_weight + heatmap_weight == 0 or sigma <= 0:
+            raise ValueError(
+                "coordinate_weight and heatmap_weight are from 0 up, not both 0, and sigma is above 0, not "
+                f"{coordinate_weight}, {heatmap_weight} and {sigma}"
+            )
+        net = net or configure(HeatmapNet)
+        super().__init__(
+            scheme,
+            crop,
+            loss,
+            optimizer,
+            scheduler,
+            net=net,
+            coordinate_weight=coordinate_weight,
+            heatmap_weight=heatmap_weight,
+            sigma=sigma,
+        )
+        self.net = build(
+            net,
+            nn.Module,
+            input_size=self.crop.size,
+            in_channels=self.crop.channels,
+            landmarks=len(self.scheme),
+        )
+        self._weights = coordinate_weight, heatmap_weight
+        self._sigma = sigma
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
+        return soft_argmax(self.net(images), self.net.beyond)
+
+    def locate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As :meth:`Task.locate`."""
+        maps = self.net(images)
+        points = soft_argmax(maps, self.net.beyond)
+        return points, share_near(maps, points, 2 * self._sigma, self.net.beyond)
+
+    def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """As :meth:`Task.compute_loss`."""
+        maps = self.net(batch.images)
+        points = soft_argmax(maps, self.net.beyond)
+        coordinates, heatmaps = self._weights
+        loss = coordinates * self.loss(points, batch.targets)
+        if heatmaps:
+            loss = loss + heatmaps * heatmap_divergence(maps, batch.targets, self._sigma, self.net.beyond)
+        return loss, points
