@@ -43,9 +43,10 @@ if TYPE_CHECKING:
     from keypoints.landmarks import IBUG68, IMM58, LandmarkScheme
     from keypoints.models.classifier import TorchvisionNet
     from keypoints.models.convnet import ConvNet
-    from keypoints.models.integral import IntegralNet
+    from keypoints.models.heatmaps import HeatmapNet
     from keypoints.predictor import Predictor
     from keypoints.tasks.base import Task, load_task
+    from keypoints.tasks.heatmap import HeatmapTask
     from keypoints.tasks.regression import RegressionTask
 
 _HOME = {
@@ -57,11 +58,12 @@ _HOME = {
     "Crop": "geometry",
     "Face": "datasets.face",
     "FaceDataModule": "datamodules.base",
+    "HeatmapNet": "models.heatmaps",
+    "HeatmapTask": "tasks.heatmap",
     "IBUG68": "landmarks",
     "IMM58": "landmarks",
     "IBUG300WDataModule": "datamodules.ibug",
     "IMMDataModule": "datamodules.imm",
-    "IntegralNet": "models.integral",
     "KeypointsError": "errors",
     "LabelledDataModule": "datamodules.labelled",
     "LandmarkScheme": "landmarks",
@@ -85,9 +87,10 @@ __all__ = [
     "Crop",
     "Face",
     "FaceDataModule",
+    "HeatmapNet",
+    "HeatmapTask",
     "IBUG300WDataModule",
     "IMMDataModule",
-    "IntegralNet",
     "KeypointsError",
     "LabelledDataModule",
     "LandmarkScheme",

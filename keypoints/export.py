@@ -18,7 +18,7 @@ from keypoints.datasets.photo_inputs import find_photos
 from keypoints.datasets.photos import Photo, grey
 from keypoints.datasets.portrait import Head, Person, Pose, portrait
 from keypoints.errors import CheckpointError, ConfigError, DataError
-from keypoints.exported import INPUT, OUTPUT, ExportedModel, metadata
+from keypoints.exported import CONFIDENCE, INPUT, OUTPUT, ExportedModel, metadata
 from keypoints.geometry import ByteArray, Crop, FloatArray, as_input
 from keypoints.predictor import Predictor
 from keypoints.runs import find_checkpoint, replaced
@@ -126,11 +126,14 @@ def to_onnx(task: Task) -> "ModelProto":
             "pip install -c constraints.txt '.[export]'"
         ) from error
     crop = task.crop
+    images = torch.zeros(2, crop.channels, crop.height, crop.width)  # of one, the size would be fixed
+    with torch.inference_mode():
+        outputs = [OUTPUT] if task.locate(images)[1] is None else [OUTPUT, CONFIDENCE]
     program = torch.onnx.export(
-        _Forward(task).eval(),
-        (torch.zeros(2, crop.channels, crop.height, crop.width),),  # of one, the size would be fixed
+        _Locate(task).eval(),
+        (images,),
         input_names=[INPUT],
-        output_names=[OUTPUT],
+        output_names=outputs,
         dynamic_shapes=({0: torch.export.Dim("batch")},),
         dynamo=True,
         external_data=False,
@@ -140,17 +143,16 @@ def to_onnx(task: Task) -> "ModelProto":
     return program.model_proto
 
 
-class _Forward(nn.Module):
+class _Locate(nn.Module):
     """A task's network and nothing else of it."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
         self._task = task
 
-    def forward(self, images: Tensor) -> Tensor:
-        """As :meth:`Task.forward`."""
-        points: Tensor = self._task(images)
-        return points
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """As :meth:`Task.locate`, without what it does not give."""
+        return tuple(given for given in self._task.locate(images) if given is not None)
 
 
 def made_up_crops(crop: Crop) -> list[ByteArray]:
@@ -239,7 +241,7 @@ def _compare(task: Task, exported: ExportedModel, images: Images) -> FloatArray:
     for batch in _batches(images):
         with torch.inference_mode():
             wanted = task(torch.from_numpy(batch)).double().numpy()
-        shifts.append(np.abs(exported(batch) - wanted))
+        shifts.append(np.abs(exported(batch).points - wanted))
     return np.concatenate(shifts)
 
 

@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +22,25 @@ from keypoints.landmarks import LandmarkScheme
 EXPORT_FORMAT = 1
 """Raised when a file of before could no longer be read."""
 
-INPUT, OUTPUT = "images", "points"
-"""What the network's input and output are called."""
+INPUT, OUTPUT, CONFIDENCE = "images", "points", "confidence"
+"""What the network's input and outputs are called; not every model has the last."""
 
 _ABOUT = "keypoints"
 _DIGEST = "keypoints.sha256"
 _WORDS = {
     INPUT: "float32 (batch, channels, height, width): pixels of the upright crop / 255 - 0.5, RGB or grey",
     OUTPUT: "float32 (batch, landmarks, 2): x and y as ratios of the crop, (pixel + 0.5) / side",
+    CONFIDENCE: "float32 (batch, landmarks): from 0 to 1, where the network gives it",
 }
+
+
+class Located(NamedTuple):
+    """What a network makes of B images."""
+
+    points: FloatArray
+    """(B, K, 2) ratios of the input."""
+    confidence: FloatArray | None
+    """(B, K) from 0 to 1, of models that give it."""
 
 
 def metadata(scheme: LandmarkScheme, crop: Crop, precision: str) -> dict[str, str]:
@@ -95,17 +105,21 @@ class ExportedModel:
         wanted = {
             INPUT: [self.crop.channels, self.crop.height, self.crop.width],
             OUTPUT: [len(self.scheme), 2],
+            CONFIDENCE: [len(self.scheme)],
         }
         ends = {
             end.name: end.shape[1:] for end in (*self._session.get_inputs(), *self._session.get_outputs())
         }
-        if ends != wanted:
+        self._outputs = [OUTPUT, CONFIDENCE] if CONFIDENCE in ends else [OUTPUT]
+        if ends != {end: wanted[end] for end in (INPUT, *self._outputs)}:
             raise CheckpointError(f"{path}: its network takes and gives {ends}, its metadata say {wanted}")
 
-    def __call__(self, images: npt.NDArray[np.float32]) -> FloatArray:
-        """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
-        (points,) = self._session.run([OUTPUT], {INPUT: images})
-        return np.asarray(points, np.float64)
+    def __call__(self, images: npt.NDArray[np.float32]) -> Located:
+        """(B, C, H, W) images in [-0.5, 0.5] to their points."""
+        points, *confidence = self._session.run(self._outputs, {INPUT: images})
+        return Located(
+            np.asarray(points, np.float64), np.asarray(confidence[0], np.float64) if confidence else None
+        )
 
 
 def _about(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from keypoints.datasets.photos import Photo, grey
 from keypoints.datasets.predictions import Origin, PredictedFace
 from keypoints.detection import FaceDetector
 from keypoints.errors import CheckpointError, DataError
-from keypoints.exported import ExportedModel
-from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, as_input, ratio_to_pixels
+from keypoints.exported import ExportedModel, Located
+from keypoints.geometry import Affine, Box, ByteArray, Crop, as_input, ratio_to_pixels
 from keypoints.landmarks import LandmarkScheme
 from keypoints.runs import find_checkpoint
 
@@ -32,8 +32,8 @@ class Model(Protocol):
     scheme: LandmarkScheme
     crop: Crop
 
-    def __call__(self, images: npt.NDArray[np.float32]) -> FloatArray:
-        """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
+    def __call__(self, images: npt.NDArray[np.float32]) -> Located:
+        """(B, C, H, W) images in [-0.5, 0.5] to their points."""
 
 
 class PreparedFace(NamedTuple):
@@ -140,7 +140,7 @@ class Predictor:
         """
         if not faces:
             return []
-        ratios = self._model(as_input([face.crop for face in faces]))
+        ratios, confidence = self._model(as_input([face.crop for face in faces]))
         if not np.isfinite(ratios).all():
             raise CheckpointError(f"{self.path}: predicts no finite numbers; its weights are broken")
         return [
@@ -149,8 +149,11 @@ class Predictor:
                 face.affine.inverse()(ratio_to_pixels(own, self.crop.size)),
                 face.origin,
                 face.score,
+                sure,
             )
-            for face, own in zip(faces, ratios, strict=True)
+            for face, own, sure in zip(
+                faces, ratios, [None] * len(faces) if confidence is None else confidence, strict=True
+            )
         ]
 
 
@@ -167,10 +170,11 @@ class _Checkpoint:
         self.scheme = self._task.scheme
         self.crop = self._task.crop
 
-    def __call__(self, images: npt.NDArray[np.float32]) -> FloatArray:
+    def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         import torch
 
         with torch.inference_mode():
-            points = self._task(torch.from_numpy(images).to(self._device))
-        found: FloatArray = points.double().cpu().numpy()
-        return found
+            points, confidence = self._task.locate(torch.from_numpy(images).to(self._device))
+        return Located(
+            points.double().cpu().numpy(), None if confidence is None else confidence.double().cpu().numpy()
+        )

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +16,9 @@ from keypoints.datasets.portrait import Head, Person, Pose, portrait
 from keypoints.datasets.pts import format_pts
 from keypoints.geometry import Box, Crop
 from keypoints.landmarks import IBUG68, IMM58, LandmarkScheme
+
+if TYPE_CHECKING:
+    from keypoints.tasks.base import Task
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (160, 120)
@@ -136,7 +140,6 @@ def draw_portrait(seed=0, centre=(320, 230), scale=66, size=(640, 480)) -> tuple
 def save_untrained(path: Path, scheme: LandmarkScheme = IBUG68, crop: Crop = BOX_CROP, **net: object) -> Path:
     """A checkpoint of a small network as it is before training."""
     import torch
-    from pytorch_lightning import Trainer
 
     from keypoints.components import configure
     from keypoints.models.convnet import ConvNet
@@ -144,8 +147,15 @@ def save_untrained(path: Path, scheme: LandmarkScheme = IBUG68, crop: Crop = BOX
 
     torch.manual_seed(0)
     small = {"kernel_sizes": [5, 3], "channels": [4, 8], "hidden": 16, **net}
+    return save_task(path, RegressionTask(scheme, crop, net=configure(ConvNet, **small)))
+
+
+def save_task(path: Path, task: "Task") -> Path:
+    """A checkpoint of ``task`` as it is."""
+    from pytorch_lightning import Trainer
+
     trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
-    trainer.strategy.connect(RegressionTask(scheme, crop, net=configure(ConvNet, **small)))
+    trainer.strategy.connect(task)
     trainer.save_checkpoint(path)
     return path
 

@@ -6,14 +6,18 @@ import torch
 from PIL import Image
 
 from keypoints.cli import main
+from keypoints.components import configure
 from keypoints.configuration import compose
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.export import TOLERANCE, export, made_up_crops
-from keypoints.exported import ExportedModel
+from keypoints.exported import ExportedModel, Located
 from keypoints.geometry import Crop, as_input
-from keypoints.landmarks import IMM58
+from keypoints.landmarks import IBUG68, IMM58
+from keypoints.models.encoders import TorchvisionEncoder
+from keypoints.models.heatmaps import HeatmapNet
 from keypoints.tasks.base import load_task
-from tests.conftest import BOX_CROP, draw_portrait, save_untrained
+from keypoints.tasks.heatmap import HeatmapTask
+from tests.conftest import BOX_CROP, draw_portrait, save_task, save_untrained
 
 pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra export)")
 
@@ -38,8 +42,28 @@ def test_the_file_predicts_what_the_checkpoint_predicts(untrained, exported):
     images = as_input(made_up_crops(BOX_CROP))
     with torch.inference_mode():
         wanted = load_task(untrained)(torch.from_numpy(images)).numpy()
-    assert np.abs(ExportedModel(exported)(images) - wanted).max() <= TOLERANCE
+    points, confidence = ExportedModel(exported)(images)
+    assert confidence is None
+    assert np.abs(points - wanted).max() <= TOLERANCE
     assert np.ptp(wanted, axis=0).max() > 100 * TOLERANCE  # not the same for all
+
+
+@pytest.mark.parametrize("settings", [{}, {"antialiased": True}])
+def test_heatmaps_are_exported_with_their_confidence(settings, tmp_path):
+    torch.manual_seed(0)
+    encoder = configure(TorchvisionEncoder, name="resnet18", **settings)
+    task = HeatmapTask(IBUG68, BOX_CROP, net=configure(HeatmapNet, encoder=encoder, width=8))
+    with torch.no_grad():
+        task.net.maps.weight.mul_(30)  # so that points lie apart
+    path = save_task(tmp_path / "best.ckpt", task)
+    exporting(checkpoint=path, output=tmp_path / "m.onnx")
+    images = as_input(made_up_crops(BOX_CROP))
+    points, confidence = ExportedModel(tmp_path / "m.onnx")(images)
+    with torch.inference_mode():
+        wanted, sure = load_task(path).locate(torch.from_numpy(images))
+    np.testing.assert_allclose(points, wanted, atol=TOLERANCE)
+    np.testing.assert_allclose(confidence, sure, atol=1e-4)
+    assert np.ptp(points, axis=0).max() > 100 * TOLERANCE
 
 
 @pytest.mark.parametrize("crop", [Crop(80, 60), Crop(40, 40, 3, "box", 1.2)], ids=["image", "colour"])
@@ -73,7 +97,12 @@ def test_an_export_from_the_command_line(untrained, tmp_path, capsys):
 
 def test_a_file_that_would_differ_is_not_written(untrained, tmp_path, monkeypatch):
     plain = ExportedModel.__call__
-    monkeypatch.setattr(ExportedModel, "__call__", lambda self, images: plain(self, images) + 2e-5)
+
+    def elsewhere(self, images):
+        points, confidence = plain(self, images)
+        return Located(points + 2e-5, confidence)
+
+    monkeypatch.setattr(ExportedModel, "__call__", elsewhere)
     with pytest.raises(CheckpointError, match=r"m\.onnx: was not written: it would differ .* by 2\.0e-05"):
         exporting(checkpoint=untrained, output=tmp_path / "m.onnx")
     assert not list(tmp_path.iterdir())

@@ -28,7 +28,7 @@ def test_a_file_says_all_that_its_use_needs(exported):
     model = ExportedModel(exported)
     assert (model.scheme, model.crop, model.precision) == (IBUG68, BOX_CROP, "float32")
     for batch in (1, 3):
-        assert model(np.zeros((batch, 1, 48, 48), np.float32)).shape == (batch, 68, 2)
+        assert model(np.zeros((batch, 1, 48, 48), np.float32)).points.shape == (batch, 68, 2)
 
 
 def test_a_file_of_other_origin_or_with_changed_metadata_is_refused(exported, tmp_path):

@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from keypoints.losses import WingLoss
+from keypoints.losses import AdaptiveWingLoss, MapDivergence, WingLoss
+from keypoints.models.heatmaps import gaussian_maps
 
 
 def loss_of(error, **settings):
@@ -30,3 +31,53 @@ def test_its_sign_does_not_matter_and_no_error_costs_nothing():
 def test_impossible_settings_are_refused(settings):
     with pytest.raises(ValueError, match="are positive"):
         WingLoss(**settings)
+
+
+def test_the_divergence_is_that_of_two_distributions():
+    maps = torch.tensor([0.2, 0.3, 0.5, 1e-9]).log().view(1, 1, 2, 2) + 7  # a constant does not matter
+    wanted = torch.tensor([0.5, 0.25, 0.25, 1e-9]).log().view(1, 1, 2, 2)
+    expected = 0.5 * math.log(0.5 / 0.2) + 0.25 * math.log(0.25 / 0.3) + 0.25 * math.log(0.25 / 0.5)
+    assert MapDivergence()(maps, wanted).item() == pytest.approx(expected, abs=1e-5)
+    assert MapDivergence()(wanted - 3, wanted).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_each_landmark_counts_alike_however_many_there_are():
+    maps, wanted = torch.randn(2, 1, 5, 5), torch.randn(2, 1, 5, 5)
+    one = MapDivergence()(maps, wanted)
+    assert torch.allclose(MapDivergence()(maps.repeat(1, 9, 1, 1), wanted.repeat(1, 9, 1, 1)), one)
+
+
+def adaptive_wing(found, wanted, **settings):
+    """Of maps with one height everywhere."""
+    shape = (1, 1, 4, 4)
+    return AdaptiveWingLoss(**settings)(
+        torch.full(shape, math.log(found)), torch.full(shape, math.log(wanted))
+    ).item()
+
+
+def test_adaptive_wing_follows_its_formula_on_both_sides_of_theta():
+    assert adaptive_wing(0.1, 0.4, emphasis=0) == pytest.approx(14 * math.log(1 + 0.3**1.7), rel=1e-4)
+    slope = 14 * 1.2 * 0.5**0.2 / (1 + 0.5**1.2)
+    offset = 0.5 * slope - 14 * math.log(1 + 0.5**1.2)
+    assert adaptive_wing(0.2, 0.9, emphasis=0) == pytest.approx(slope * 0.7 - offset, rel=1e-4)
+
+
+def test_adaptive_wing_joins_smoothly_and_looks_harder_near_the_point():
+    just_below, just_above = (adaptive_wing(0.9 - shift, 0.9, emphasis=0) for shift in (0.4999, 0.5001))
+    assert just_above - just_below == pytest.approx(0.0002 * 14 * 1.2 * 0.5**0.2 / (1 + 0.5**1.2), rel=0.01)
+    assert adaptive_wing(0.1, 0.4) == pytest.approx(11 * adaptive_wing(0.1, 0.4, emphasis=0))
+    assert adaptive_wing(0.01, 0.1) == pytest.approx(adaptive_wing(0.01, 0.1, emphasis=0))
+
+
+def test_adaptive_wing_has_a_gradient_everywhere():
+    wanted = gaussian_maps(torch.tensor([[[0.5, 0.5]]]), torch.zeros(1, 1, 9, 9), 1.0)
+    for maps in (wanted.clone(), torch.zeros(1, 1, 9, 9), torch.full((1, 1, 9, 9), 50.0)):
+        maps.requires_grad_()
+        AdaptiveWingLoss()(maps, wanted).backward()
+        assert maps.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("settings", [{"omega": 0}, {"theta": -1}, {"alpha": 1}, {"emphasis": -1}])
+def test_impossible_settings_of_adaptive_wing_are_refused(settings):
+    with pytest.raises(ValueError, match="above 0"):
+        AdaptiveWingLoss(**settings)

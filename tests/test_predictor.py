@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from keypoints.components import configure
 from keypoints.datasets.photos import Photo
 from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.exported import Located
 from keypoints.geometry import Box, Crop
-from keypoints.landmarks import IMM58
+from keypoints.landmarks import IBUG68, IMM58
 from keypoints.measure import points_of, read_faces
+from keypoints.models.encoders import ConvEncoder
+from keypoints.models.heatmaps import HeatmapNet
 from keypoints.predictor import Predictor
-from tests.conftest import draw_portrait, save_untrained
+from keypoints.tasks.heatmap import HeatmapTask
+from tests.conftest import BOX_CROP, draw_portrait, save_task, save_untrained
 
 BOX = Box(215, 170, 200, 200)
 
@@ -136,8 +141,18 @@ def test_a_file_that_is_no_model_is_named(tmp_path):
         Predictor(tmp_path)
 
 
+def test_a_model_with_heatmaps_says_how_sure_each_point_is(tmp_path, photo):
+    net = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), width=8)
+    path = save_task(tmp_path / "best.ckpt", HeatmapTask(IBUG68, BOX_CROP, net=net))
+    (face,) = Predictor(path)(photo, [BOX])
+    assert face.confidence.shape == (68,)
+    assert 0 < face.confidence.min() <= face.confidence.max() < 1
+
+
 def test_broken_weights_are_said(predictor, photo, monkeypatch):
-    monkeypatch.setattr(predictor, "_model", lambda images: np.full((len(images), 68, 2), np.nan))
+    monkeypatch.setattr(
+        predictor, "_model", lambda images: Located(np.full((len(images), 68, 2), np.nan), None)
+    )
     with pytest.raises(CheckpointError, match=r"best\.ckpt: predicts no finite numbers"):
         predictor(photo, [BOX])
 

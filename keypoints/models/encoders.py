@@ -129,13 +129,13 @@ def _levels(net: nn.Module, images: Tensor) -> tuple[dict[str, str], dict[int, i
     height, width = images.shape[-2:]
     for level in range(1, min(height, width).bit_length()):
         height, width = (height + 1) // 2, (width + 1) // 2
-        sizes[height, width] = level
+        sizes[torch.Size((height, width))] = level
     ends = {
-        sizes[tuple(maps.shape[-2:])]: (name, maps.shape[1])
+        sizes[maps.shape[-2:]]: (name, maps.shape[1])
         for name, maps in everything.items()
-        if isinstance(maps, Tensor) and maps.ndim == 4 and tuple(maps.shape[-2:]) in sizes
+        if isinstance(maps, Tensor) and maps.ndim == 4 and maps.shape[-2:] in sizes
     }
-    ends.pop(sizes[height, width], None)  # what has been pooled to one pixel
+    ends.pop(level, None)  # what has been pooled to one pixel
     return (
         {name: str(level) for level, (name, _) in sorted(ends.items())},
         {level: channels for level, (_, channels) in sorted(ends.items())},

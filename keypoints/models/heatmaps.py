@@ -3,8 +3,6 @@
 A map's softmax is a distribution over the picture's cells, and over a few beyond each of its edges.
 """
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -98,27 +96,16 @@ def soft_argmax(maps: Tensor, beyond: int = 0) -> Tensor:
     return torch.stack([(shares.sum(-2) * x).sum(-1), (shares.sum(-1) * y).sum(-1)], dim=-1)
 
 
-def heatmap_divergence(maps: Tensor, targets: Tensor, sigma: float, beyond: int = 0) -> Tensor:
-    """The Kullback-Leibler divergence of the maps from Gaussians round the true points, a mean of landmarks.
-
-    A point that lies beyond the maps has its Gaussian's share in the cells nearest to it. So each map
-    counts alike, and none is summed over with others.
+def gaussian_maps(points: Tensor, maps: Tensor, sigma: float, beyond: int = 0) -> Tensor:
+    """The maps that are wanted: logarithms of Gaussians whose peaks are 1.
 
     Args:
-        maps: (B, K, h, w) logits.
-        targets: (B, K, 2) ratios of the picture.
+        points: (B, K, 2) ratios of the picture, within the maps or not.
+        maps: (B, K, h, w), of whose size they are to be.
         sigma: of the Gaussians, in cells.
         beyond: as of :func:`soft_argmax`.
     """
-    height, width = maps.shape[-2:]
-    places = []
-    for axis, centres in enumerate(_centres(maps, beyond)):
-        cells = (height, width)[1 - axis] - 2 * beyond
-        squares = ((targets[..., axis, None].float() - centres) * cells / sigma).square()
-        places.append((-squares / 2).log_softmax(-1))
-    wanted = (places[0][..., None, :] + places[1][..., None]).flatten(2)
-    found = maps.flatten(2).float().log_softmax(-1)
-    return (wanted.exp() * (wanted - found)).sum(-1).mean()
+    return -_squares(points.float(), maps, beyond) / (2 * sigma**2)
 
 
 def share_near(maps: Tensor, points: Tensor, radius: float, beyond: int = 0) -> Tensor:
@@ -133,12 +120,7 @@ def share_near(maps: Tensor, points: Tensor, radius: float, beyond: int = 0) -> 
     Returns:
         (B, K) from 0 to 1.
     """
-    x, y = _centres(maps, beyond)
-    height, width = maps.shape[-2:]
-    across = (points[..., 0, None] - x) * (width - 2 * beyond)
-    down = (points[..., 1, None] - y) * (height - 2 * beyond)
-    near = across.square()[..., None, :] + down.square()[..., None] <= radius**2
-    return (_shares(maps) * near).sum((-2, -1))
+    return (_shares(maps) * (_squares(points, maps, beyond) <= radius**2)).sum((-2, -1))
 
 
 def _shares(maps: Tensor) -> Tensor:
@@ -151,3 +133,12 @@ def _centres(maps: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
     x = (torch.arange(width, device=maps.device) + 0.5 - beyond) / (width - 2 * beyond)
     y = (torch.arange(height, device=maps.device) + 0.5 - beyond) / (height - 2 * beyond)
     return x, y
+
+
+def _squares(points: Tensor, maps: Tensor, beyond: int) -> Tensor:
+    """Squared distances of each cell from each map's own point, (B, K, h, w), in cells."""
+    height, width = maps.shape[-2:]
+    x, y = _centres(maps, beyond)
+    across = (points[..., 0, None] - x) * (width - 2 * beyond)
+    down = (points[..., 1, None] - y) * (height - 2 * beyond)
+    return across.square()[..., None, :] + down.square()[..., None]

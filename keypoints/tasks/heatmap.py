@@ -9,7 +9,8 @@ from keypoints.components import Component, build, configure
 from keypoints.datamodules.dataset import Batch
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
-from keypoints.models.heatmaps import HeatmapNet, heatmap_divergence, share_near, soft_argmax
+from keypoints.losses import MapDivergence
+from keypoints.models.heatmaps import HeatmapNet, gaussian_maps, share_near, soft_argmax
 from keypoints.tasks.base import Task
 
 
@@ -17,18 +18,20 @@ class HeatmapTask(Task):
     """A network with a map for each landmark.
 
     It learns from coordinates, from maps, or from both: the loss is ``coordinate_weight`` times that of
-    the maps' mean positions plus ``heatmap_weight`` times the divergence of the maps from Gaussians.
-    Coordinates alone are the integral head (X. Sun et al., ECCV 2018), maps alone the usual one with
-    sub-pixel decoding, both that of A. Nibali et al., Numerical coordinate regression with convolutional
-    neural networks, 2018.
+    the maps' mean positions plus ``heatmap_weight`` times that of the maps beside Gaussians. Coordinates
+    alone are the integral head (X. Sun et al., ECCV 2018); maps alone the usual one, read between its
+    cells; both that of A. Nibali et al., Numerical coordinate regression with convolutional neural
+    networks, 2018.
 
     A landmark's confidence is the share of its map within two ``sigma`` of the point.
 
     Args:
-        net: a component whose class takes ``input_size``, ``in_channels`` and ``landmarks``, gives maps, and
-            has ``beyond``; :class:`~keypoints.models.heatmaps.HeatmapNet` if none.
+        net: a component, a :class:`~keypoints.models.heatmaps.HeatmapNet`; that with a small encoder if
+            none.
         coordinate_weight, heatmap_weight: of the two parts of the loss. Coordinates are in ratios, so their
             losses are about a hundredth of the maps'.
+        heatmap_loss: a component called with maps and wanted maps, both logarithms (B, K, h, w);
+            :class:`~keypoints.losses.MapDivergence` if none.
         sigma: of the Gaussians, in cells of the maps.
         scheme, crop, loss, optimizer, scheduler: as :class:`~keypoints.tasks.base.Task`.
 
@@ -46,14 +49,20 @@ class HeatmapTask(Task):
         scheduler: Component | None = None,
         coordinate_weight: float = 1.0,
         heatmap_weight: float = 0.0,
+        heatmap_loss: Component | None = None,
         sigma: float = 1.0,
     ) -> None:
-        if min(coordinate_weight, heatmap_weight) < 0 or coordinate_weight + heatmap_weight == 0 or sigma <= 0:
+        if (
+            min(coordinate_weight, heatmap_weight) < 0
+            or coordinate_weight + heatmap_weight == 0
+            or sigma <= 0
+        ):
             raise ValueError(
                 "coordinate_weight and heatmap_weight are from 0 up, not both 0, and sigma is above 0, not "
                 f"{coordinate_weight}, {heatmap_weight} and {sigma}"
             )
         net = net or configure(HeatmapNet)
+        heatmap_loss = heatmap_loss or configure(MapDivergence)
         super().__init__(
             scheme,
             crop,
@@ -63,15 +72,17 @@ class HeatmapTask(Task):
             net=net,
             coordinate_weight=coordinate_weight,
             heatmap_weight=heatmap_weight,
+            heatmap_loss=heatmap_loss,
             sigma=sigma,
         )
         self.net = build(
             net,
-            nn.Module,
+            HeatmapNet,
             input_size=self.crop.size,
             in_channels=self.crop.channels,
             landmarks=len(self.scheme),
         )
+        self.heatmap_loss = build(heatmap_loss, nn.Module)
         self._weights = coordinate_weight, heatmap_weight
         self._sigma = sigma
 
@@ -92,5 +103,6 @@ class HeatmapTask(Task):
         coordinates, heatmaps = self._weights
         loss = coordinates * self.loss(points, batch.targets)
         if heatmaps:
-            loss = loss + heatmaps * heatmap_divergence(maps, batch.targets, self._sigma, self.net.beyond)
+            wanted = gaussian_maps(batch.targets, maps, self._sigma, self.net.beyond)
+            loss = loss + heatmaps * self.heatmap_loss(maps, wanted)
         return loss, points

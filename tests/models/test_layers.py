@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from keypoints.models.layers import CoordinateLayer, convolution, normalization_layer
+from keypoints.models.layers import BlurPool, CoordinateLayer, convolution, low_passed, normalization_layer
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,45 @@ def test_coordinates_keep_full_precision_under_mixed_precision():
         mixed = layer(features)
     assert mixed.dtype == torch.float32
     assert torch.equal(mixed, layer(features))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_blur_keeps_what_is_even_and_takes_every_second_pixel(stride):
+    maps = torch.ones(2, 3, 7, 9)
+    assert torch.allclose(
+        BlurPool(stride)(maps), torch.ones(2, 3, 7 // stride + stride // 2, 9 // stride + stride // 2)
+    )
+    checkers = (torch.arange(8)[:, None] + torch.arange(8)) % 2 * 1.0
+    assert torch.allclose(BlurPool(stride)(checkers[None, None])[..., 1:-1, 1:-1], torch.tensor(0.5))
+
+
+def change_by_one_pixel(net):
+    """How much the mean of a network's maps changes, over its spread, as the picture moves by a pixel."""
+    torch.manual_seed(1)
+    pictures = torch.rand(16, 1, 64, 64)
+    with torch.no_grad():
+        means = [net(pictures.roll(shift, 3)).mean((2, 3)) for shift in (0, 1)]
+    return ((means[1] - means[0]).abs().mean() / means[0].std(0).mean()).item()
+
+
+def test_low_passed_maps_depend_less_on_where_the_pixel_grid_lies():
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1, padding_mode="circular"),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 8, 3, stride=2, padding=1, padding_mode="circular"),
+        nn.ReLU(),
+    )
+    before = change_by_one_pixel(net)
+    size = net(torch.zeros(1, 1, 64, 64)).shape
+    low_passed(net)
+    assert net(torch.zeros(1, 1, 64, 64)).shape == size
+    assert change_by_one_pixel(net) < 0.7 * before
+
+
+def test_the_first_layer_and_what_takes_every_pixel_stay_as_they_are():
+    net = nn.Sequential(nn.Conv2d(1, 4, 7, stride=2), nn.Conv2d(4, 4, 3), nn.MaxPool2d(3, 1))
+    before = list(net)
+    low_passed(net)
+    assert list(net) == before

@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from keypoints.errors import ConfigError
+from keypoints.models.classifier import torchvision_network
+from keypoints.models.encoders import ConvEncoder, TorchvisionEncoder
+
+
+def sides(maps):
+    return {level: tuple(own.shape) for level, own in maps.items()}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x1_0"])
+@pytest.mark.parametrize("antialiased", [False, True])
+def test_levels_halve_the_picture_one_after_the_other(name, antialiased):
+    encoder = TorchvisionEncoder((97, 83), 1, name, antialiased=antialiased)
+    widths, heights = (49, 25, 13, 7, 4), (42, 21, 11, 6, 3)
+    assert sides(encoder(torch.zeros(2, 1, 83, 97))) == {
+        level: (2, encoder.channels[level], heights[level - 1], widths[level - 1]) for level in range(1, 6)
+    }
+
+
+def test_a_level_ends_with_the_last_maps_of_its_size():
+    torch.manual_seed(0)
+    encoder = TorchvisionEncoder((64, 64), 3).eval()
+    torch.manual_seed(0)
+    net = torchvision_network("resnet18", 3, None).eval()
+    images = torch.rand(2, 3, 64, 64)
+    stem = net.maxpool(torch.relu(net.bn1(net.conv1(images))))
+    assert torch.allclose(encoder(images)[3], net.layer2(net.layer1(stem)), atol=1e-6)
+
+
+def test_blurs_leave_what_the_levels_end_with():
+    torch.manual_seed(0)
+    plain = TorchvisionEncoder((64, 64), 1).eval()
+    torch.manual_seed(0)
+    blurred = TorchvisionEncoder((64, 64), 1, antialiased=True).eval()
+    images = torch.rand(1, 1, 64, 64)
+    assert torch.equal(plain(images)[1], blurred(images)[1])
+    assert not torch.allclose(plain(images)[2], blurred(images)[2])
+
+
+def test_a_network_without_a_level_says_so_by_lacking_it():
+    assert next(iter(TorchvisionEncoder((64, 64), 3, "convnext_tiny").channels)) == 2
+
+
+def test_the_small_encoder_has_the_levels_it_was_asked_for():
+    encoder = ConvEncoder((40, 33), 3, channels=[4, 6], depth=2)
+    assert sides(encoder(torch.zeros(1, 3, 33, 40))) == {1: (1, 4, 17, 20), 2: (1, 6, 9, 10)}
+    assert encoder.channels == {1: 4, 2: 6}
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"channels": []}, "from 1 up"),
+        ({"channels": [4, 0]}, "from 1 up"),
+        ({"depth": -1}, "depth from 0 up"),
+        ({"input_size": (160, 20)}, "160 × 20 to nothing"),
+        ({"normalization": "layer"}, "'batch', 'group' or 'none'"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(settings, says):
+    with pytest.raises(ValueError, match=says):
+        ConvEncoder(**{"input_size": (160, 120), "in_channels": 1, **settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"name": "resnet19"}, "no classification network 'resnet19'"),
+        ({"in_channels": 2}, "1 or 3 channels, not 2"),
+        ({"name": "vgg11", "input_size": (16, 16)}, "vgg11 does not take images of 16 × 16"),
+    ],
+)
+def test_networks_and_images_that_do_not_go_together_are_refused(settings, says):
+    with pytest.raises(ConfigError, match=says):
+        TorchvisionEncoder(**{"input_size": (64, 64), "in_channels": 1, **settings})

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from keypoints.components import configure
+from keypoints.datamodules.dataset import Batch
+from keypoints.errors import ConfigError
+from keypoints.geometry import Crop
+from keypoints.landmarks import IBUG68, IMM58
+from keypoints.losses import AdaptiveWingLoss
+from keypoints.models.encoders import ConvEncoder
+from keypoints.models.heatmaps import HeatmapNet, gaussian_maps
+from keypoints.tasks.base import load_task
+from keypoints.tasks.heatmap import HeatmapTask
+
+NET = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), width=8)
+
+
+def batch(task, size=2):
+    points = torch.rand(size, len(task.scheme), 2)
+    images = torch.rand(size, task.crop.channels, task.crop.height, task.crop.width) - 0.5
+    affine = torch.tensor([[1.0, 0, 0], [0, 1, 0]]).expand(size, 2, 3)
+    return Batch(images, points, affine, torch.full((size, 2), 64.0), torch.arange(size))
+
+
+@pytest.mark.parametrize("scheme", [IMM58, IBUG68, IMM58.select("nose_tip")], ids=lambda scheme: scheme.name)
+def test_there_is_a_point_for_each_landmark(scheme):
+    task = HeatmapTask(scheme, Crop(80, 60, channels=3), net=NET)
+    points, confidence = task.locate(torch.zeros(2, 3, 60, 80))
+    assert points.shape == (2, len(scheme), 2)
+    assert confidence.shape == (2, len(scheme))
+    assert torch.equal(points, task(torch.zeros(2, 3, 60, 80)))
+
+
+def test_confidence_tells_a_sharp_map_from_a_flat_one():
+    task = HeatmapTask(IMM58.select("nose_tip"), Crop(80, 60), net=NET, sigma=1.5)
+    flat = torch.zeros(1, 1, 17, 22)
+    sharp = gaussian_maps(torch.tensor([[[0.4, 0.3]]]), flat, 1.5, beyond=1)
+    for maps, low, high in ((flat, 0.0, 0.2), (sharp, 0.8, 1.0)):
+        task.net.forward = lambda images, maps=maps: maps
+        _, confidence = task.locate(torch.zeros(1, 1, 60, 80))
+        assert low < confidence.item() < high
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"coordinate_weight": 1, "heatmap_weight": 0},
+        {"coordinate_weight": 0, "heatmap_weight": 1},
+        {"coordinate_weight": 1, "heatmap_weight": 0.01},
+        {"coordinate_weight": 50, "heatmap_weight": 1, "heatmap_loss": configure(AdaptiveWingLoss)},
+    ],
+    ids=["coordinates", "maps", "both", "adaptive wing"],
+)
+def test_every_head_learns_two_faces_by_heart(weights):
+    torch.manual_seed(0)
+    optimizer = configure(torch.optim.Adam, lr=0.01)
+    task = HeatmapTask(IMM58.select("nose_tip"), Crop(64, 64), net=NET, optimizer=optimizer, **weights)
+    faces = batch(task)
+    faces = faces._replace(targets=torch.tensor([[[0.3, 0.6]], [[0.7, 0.2]]]))
+    optimizer = task.configure_optimizers()
+    errors = []
+    for _ in range(150):
+        loss, points = task.compute_loss(faces)
+        errors.append((points - faces.targets).abs().max().item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert errors[0] > 0.15
+    assert errors[-1] < 0.03
+
+
+def test_the_two_parts_of_the_loss_add_up():
+    losses = []
+    for coordinates, heatmaps in ((1, 0), (0, 1), (2, 0.5)):
+        torch.manual_seed(0)
+        task = HeatmapTask(
+            IMM58, Crop(80, 60), net=NET, coordinate_weight=coordinates, heatmap_weight=heatmaps
+        )
+        losses.append(task.compute_loss(batch(task))[0].item())
+    assert losses[2] == pytest.approx(2 * losses[0] + 0.5 * losses[1])
+
+
+def test_a_checkpoint_is_whole(tmp_path):
+    task = HeatmapTask(IBUG68, Crop(64, 64), net=NET, heatmap_weight=0.01, sigma=1.5)
+    trainer = pl.Trainer(max_epochs=0, accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.strategy.connect(task)
+    trainer.save_checkpoint(tmp_path / "task.ckpt")
+    loaded = load_task(tmp_path / "task.ckpt")
+    images = torch.rand(2, 1, 64, 64)
+    for mine, other in zip(task.eval().locate(images), loaded.locate(images), strict=True):
+        np.testing.assert_array_equal(mine.detach(), other.detach())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"coordinate_weight": 0}, {"coordinate_weight": -1}, {"heatmap_weight": -0.1}, {"sigma": 0}],
+)
+def test_settings_that_cannot_work_are_refused(settings):
+    with pytest.raises(ValueError, match="from 0 up, not both 0"):
+        HeatmapTask(IMM58, Crop(80, 60), **settings)
+
+
+def test_a_network_of_another_kind_is_named():
+    with pytest.raises(ConfigError, match=r"HeatmapNet: .*unexpected keyword argument 'depth'"):
+        HeatmapTask(IMM58, Crop(80, 60), net=configure(HeatmapNet, depth=3))
