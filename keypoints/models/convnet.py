@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from keypoints.models.layers import CoordinateLayer, normalization_layer
+from keypoints.models.layers import CoordinateLayer, low_passed, normalization_layer
 
 
 class ConvNet(nn.Module):
@@ -21,6 +21,7 @@ class ConvNet(nn.Module):
         hidden: width of the first linear layer.
         normalization: after each convolution, ``"batch"``, ``"group"`` or ``"none"``.
         padded: keep width and height in each convolution; else each takes ``kernel_size - 1`` off.
+        antialiased: blur in each max-pooling, see :func:`~keypoints.models.layers.low_passed`.
 
     Raises:
         ValueError: if the lists differ in length, a number is below 1, or a layer is larger than
@@ -38,6 +39,7 @@ class ConvNet(nn.Module):
         hidden: int = 128,
         normalization: str = "none",
         padded: bool = False,
+        antialiased: bool = False,
     ) -> None:
         super().__init__()
         pools = [pooling] * len(kernel_sizes) if isinstance(pooling, int) else list(pooling)
@@ -68,6 +70,8 @@ class ConvNet(nn.Module):
                 width, height = width // pool, height // pool
             in_channels = features
         self.features = nn.Sequential(*layers)
+        if antialiased:
+            low_passed(self.features)
         self.head = nn.Sequential(
             nn.Flatten(),
             nn.Linear(in_channels * width * height, hidden),

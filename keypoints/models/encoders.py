@@ -39,6 +39,8 @@ class ConvEncoder(Encoder):
         depth: plain convolutions in each level but the first.
         first_kernel: side of the first layer's filters.
         normalization: ``"batch"``, ``"group"`` or ``"none"``.
+        antialiased: blur before each step that halves the maps but the first, see
+            :func:`~keypoints.models.layers.low_passed`.
 
     Raises:
         ValueError: if a number is too small, or the picture is too small for that many levels.
@@ -52,6 +54,7 @@ class ConvEncoder(Encoder):
         depth: int = 1,
         first_kernel: int = 7,
         normalization: str = "batch",
+        antialiased: bool = False,
     ) -> None:
         super().__init__()
         if not channels or min(*channels, first_kernel) < 1 or depth < 0:
@@ -66,6 +69,8 @@ class ConvEncoder(Encoder):
         for before, after in pairwise(channels):
             plain = [convolution(after, after, 3, 1, normalization) for _ in range(depth)]
             self.levels.append(nn.Sequential(convolution(before, after, 3, 2, normalization), *plain))
+        if antialiased:
+            low_passed(self.levels)
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         """As :meth:`Encoder.forward`."""

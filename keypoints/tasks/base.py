@@ -13,7 +13,7 @@ Metrics, callbacks, checkpoints and reports then work as for any other.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -37,6 +37,15 @@ CHECKPOINT_FORMAT = 1
 
 _OURS = "keypoints"
 """The checkpoint's entry that says it is one of this package, and of which format."""
+
+
+class Located(NamedTuple):
+    """Where landmarks are in B images."""
+
+    points: Tensor
+    """(B, K, 2) ratios of the input."""
+    confidence: Tensor | None
+    """(B, K) from 0 to 1, of tasks that give it."""
 
 
 class Task(pl.LightningModule, ABC):
@@ -90,15 +99,35 @@ class Task(pl.LightningModule, ABC):
         self.loss = build(loss, nn.Module)
         self.metrics = validation_metrics(self.scheme)
         self._validated = False
+        self._flip_test = False
         self.example_input_array = torch.zeros(1, self.crop.channels, self.crop.height, self.crop.width)
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
 
-    def locate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Points as from ``forward``, and how sure each is, (B, K) from 0 to 1, where the task can say."""
-        return self(images), None
+    def locate(self, images: Tensor) -> Located:
+        """Points as from ``forward``, and how sure each is where the task can say; see :meth:`flip_test`."""
+        found = self._locate(images)
+        if not self._flip_test:
+            return found
+        return _mean(found, _mirrored(self._locate(images.flip(-1)), self.scheme))
+
+    def _locate(self, images: Tensor) -> Located:
+        """What :meth:`locate` gives of these images alone; to be overridden where there is a confidence."""
+        return Located(self(images), None)
+
+    def flip_test(self) -> None:
+        """From now on let :meth:`locate` look at the mirror image too, and give the mean of both.
+
+        Raises:
+            ConfigError: if the landmarks have no mirror image.
+        """
+        if self.scheme.flip is None:
+            raise ConfigError(
+                f"flip_test: the landmarks of {self.scheme.name} have no mirror image of their own"
+            )
+        self._flip_test = True
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss, a scalar, and the predictions, (B, K, 2) ratios."""
@@ -180,6 +209,21 @@ class Task(pl.LightningModule, ABC):
             "task": f"{type(self).__module__}.{type(self).__qualname__}",
             "trained_on": None if trained_on is None else trained_on._asdict(),
         }
+
+
+def _mirrored(found: Located, scheme: LandmarkScheme) -> Located:
+    """What was found in mirrored images, in the images themselves."""
+    order = list(scheme.flip or ())
+    x, y = found.points[:, order].unbind(-1)
+    confidence = None if found.confidence is None else found.confidence[:, order]
+    return Located(torch.stack([1 - x, y], -1), confidence)
+
+
+def _mean(one: Located, other: Located) -> Located:
+    confidence = None
+    if one.confidence is not None and other.confidence is not None:
+        confidence = (one.confidence + other.confidence) / 2
+    return Located((one.points + other.points) / 2, confidence)
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

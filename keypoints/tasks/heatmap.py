@@ -11,7 +11,7 @@ from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
 from keypoints.losses import MapDivergence
 from keypoints.models.heatmaps import HeatmapNet, gaussian_maps, share_near, soft_argmax
-from keypoints.tasks.base import Task
+from keypoints.tasks.base import Located, Task
 
 
 class HeatmapTask(Task):
@@ -90,11 +90,10 @@ class HeatmapTask(Task):
         """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
         return soft_argmax(self.net(images), self.net.beyond)
 
-    def locate(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """As :meth:`Task.locate`."""
+    def _locate(self, images: Tensor) -> Located:
         maps = self.net(images)
         points = soft_argmax(maps, self.net.beyond)
-        return points, share_near(maps, points, 2 * self._sigma, self.net.beyond)
+        return Located(points, share_near(maps, points, 2 * self._sigma, self.net.beyond))
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """As :meth:`Task.compute_loss`."""

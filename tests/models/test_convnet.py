@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from keypoints.models.convnet import ConvNet
+from keypoints.models.layers import BlurPool
 
 
 def test_the_default_is_the_courses_network():
@@ -59,3 +60,15 @@ def test_padded_convolutions_keep_the_size_and_leave_room_for_more(kernels):
     net = ConvNet((16, 12), 1, 4, kernel_sizes=kernels, channels=[2, 2, 2], padded=True, pooling=[2, 2, 1])
     assert net.features(torch.zeros(1, 1, 12, 16)).shape == (1, 2, 3, 4)
     assert net(torch.zeros(1, 1, 12, 16)).shape == (1, 4)
+
+
+@pytest.mark.parametrize("pooling", [2, 3])
+@pytest.mark.parametrize("size", [(80, 60), (81, 61)])
+def test_antialiased_pooling_keeps_the_sizes(size, pooling):
+    made = [
+        ConvNet(size, 1, 2, (3, 3), (4, 4), pooling, antialiased=antialiased) for antialiased in (False, True)
+    ]
+    images = torch.rand(1, 1, size[1], size[0])
+    sizes = [net.features(images).shape for net in made]
+    assert sizes[0] == sizes[1]
+    assert any(isinstance(layer, BlurPool) for layer in made[1].modules())

@@ -82,6 +82,34 @@ def test_the_two_parts_of_the_loss_add_up():
     assert losses[2] == pytest.approx(2 * losses[0] + 0.5 * losses[1])
 
 
+def test_the_flip_test_makes_a_picture_and_its_mirror_image_agree():
+    torch.manual_seed(0)
+    task = HeatmapTask(IBUG68, Crop(64, 64), net=NET).eval()
+    with torch.no_grad():
+        task.net.maps.weight.mul_(30)  # so that points lie apart
+    images = torch.rand(2, 1, 64, 64) - 0.5
+    order = list(IBUG68.flip)
+
+    def disagreement():
+        with torch.no_grad():
+            here, there = task.locate(images), task.locate(images.flip(-1))
+        mirrored = there.points[:, order] * torch.tensor([-1, 1]) + torch.tensor([1, 0])
+        return (
+            (here.points - mirrored).abs().max().item(),
+            (here.confidence - there.confidence[:, order]).abs().max().item(),
+        )
+
+    assert min(disagreement()) > 1e-3
+    task.flip_test()
+    assert max(disagreement()) < 1e-5
+
+
+def test_landmarks_without_a_mirror_image_have_no_flip_test():
+    eye = HeatmapTask(IBUG68.select("left_eye"), Crop(64, 64), net=NET)
+    with pytest.raises(ConfigError, match="left_eye have no mirror image"):
+        eye.flip_test()
+
+
 def test_a_checkpoint_is_whole(tmp_path):
     task = HeatmapTask(IBUG68, Crop(64, 64), net=NET, heatmap_weight=0.01, sigma=1.5)
     trainer = pl.Trainer(max_epochs=0, accelerator="cpu", logger=False, enable_checkpointing=False)
