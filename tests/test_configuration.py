@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from keypoints.configuration import compose, quote_paths, run_name, sweep_name, varied_by_hand
 
@@ -91,3 +92,25 @@ def test_the_networks_of_depth_pooling_fit_the_full_face_input():
             name for name, _ in task.named_parameters() if "features" in name and "weight" in name
         ]
         assert len(convolutions) == 2 * {"five": 5, "six": 6}[network.partition("-")[0]]  # and their norms
+
+
+def test_each_head_learns_from_the_same_batch(conf):
+    import torch
+
+    from keypoints.building import make_task
+    from keypoints.datamodules.dataset import Batch
+    from keypoints.datamodules.ibug import IBUG300WDataModule
+
+    heads = OmegaConf.load(conf / "sweep/heads.yaml").hydra.sweeper.params.model.split(",")
+    affine = torch.eye(2, 3).expand(2, 2, 3)
+    batch = Batch(
+        torch.rand(2, 1, 64, 64) - 0.5, torch.rand(2, 68, 2), affine, torch.full((2, 2), 64), torch.arange(2)
+    )
+    for head in heads:
+        cfg = compose("train", ["experiment=ibug300w", f"model={head}"])
+        task = make_task(cfg, IBUG300WDataModule("nowhere", width=64, height=64))
+        loss, points = task.compute_loss(batch)
+        assert points.shape == (2, 68, 2)
+        loss.backward()
+        assert all(weights.grad.isfinite().all() for weights in task.parameters()), head
+    assert len(heads) == 5

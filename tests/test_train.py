@@ -260,6 +260,7 @@ def logged(folder):
         ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.1"],
         ["scheduler=cosine", "+trainer.val_check_interval=0.34"],
         ["scheduler=cosine", "+trainer.check_val_every_n_epoch=2"],
+        ["scheduler=cosine", "callbacks=weight_averaging", "callbacks.weight_averaging.decay=0.5"],
     ],
     ids=" ".join,
 )
@@ -296,6 +297,19 @@ def training_step(self, batch, batch_idx):
 Task.training_step = training_step
 train(compose("train", sys.argv[1:]))
 """
+
+
+def test_averaged_weights_are_what_is_validated_and_kept(dropping, tmp_path):
+    averaged = ["callbacks=weight_averaging", "scheduler=none"]
+    train(dropping(*averaged, "callbacks.weight_averaging.decay=0.0", output="none"))
+    train(dropping("scheduler=none", output="plain"))
+    train(dropping(*averaged, "callbacks.weight_averaging.decay=0.9", output="averaged"))
+    none, plain, mean = (weights(dropping(output=name), "last") for name in ("none", "plain", "averaged"))
+    assert all(torch.allclose(none[name], plain[name]) for name in plain)  # an average of one is itself
+    assert not all(torch.allclose(mean[name], plain[name]) for name in plain)
+    errors = [logged(tmp_path / name)["val/mse"].dropna().tolist() for name in ("none", "plain", "averaged")]
+    assert errors[0] == pytest.approx(errors[1])
+    assert errors[2] != pytest.approx(errors[1])
 
 
 def test_a_run_whose_process_was_killed_is_resumed(dropping, made_up_imm, tmp_path):
