@@ -3,8 +3,8 @@
 To add one of coordinates: write it here as an ``nn.Module`` that is called with predictions and targets,
 both (B, K, 2) ratios of the input, and returns a scalar; then name it in ``conf/loss/<name>.yaml``.
 
-To add one of maps: one that is called with maps and wanted maps, both the logarithms of what they show,
-(B, K, h, w), any size; then name it as ``model.heatmap_loss``.
+To add one of maps: one that is called with the logarithms of maps, (B, K, h, w), and of the two factors of
+the wanted ones, (B, K, w) and (B, K, h); then name it as ``model.heatmap_loss``.
 """
 
 import math
@@ -54,11 +54,15 @@ class MapDivergence(nn.Module):
     landmark has its own distribution, which is never summed over with others.
     """
 
-    def forward(self, maps: Tensor, wanted: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, across: Tensor, down: Tensor) -> Tensor:
         """The mean over all landmarks, in nats."""
-        found = maps.flatten(2).float().log_softmax(-1)
-        wanted = wanted.flatten(2).float().log_softmax(-1)
-        return (wanted.exp() * (wanted - found)).sum(-1).mean()
+        across, down = across.log_softmax(-1), down.log_softmax(-1)
+        # The wanted map is a product, so that its mean of the logits needs no map of its own.
+        with torch.autocast(maps.device.type, enabled=False):
+            rows = (maps.float() @ across.exp()[..., None])[..., 0]
+        expected = (rows * down.exp()).sum(-1) - maps.flatten(2).float().logsumexp(-1)
+        entropy = -(across.exp() * across).sum(-1) - (down.exp() * down).sum(-1)
+        return -(expected + entropy).mean()
 
 
 class AdaptiveWingLoss(nn.Module):
@@ -87,9 +91,9 @@ class AdaptiveWingLoss(nn.Module):
         self._omega, self._theta, self._epsilon, self._alpha = omega, theta, epsilon, alpha
         self._emphasis = emphasis
 
-    def forward(self, maps: Tensor, wanted: Tensor) -> Tensor:
+    def forward(self, maps: Tensor, across: Tensor, down: Tensor) -> Tensor:
         """The mean over all cells."""
-        heights = wanted.float().exp()
+        heights = across.exp()[..., None, :] * down.exp()[..., None]
         errors = (maps.float().clamp(max=_HIGHEST).exp() - heights).abs()
         power = self._alpha - heights
         ratio = self._theta / self._epsilon

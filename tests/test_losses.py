@@ -34,25 +34,34 @@ def test_impossible_settings_are_refused(settings):
 
 
 def test_the_divergence_is_that_of_two_distributions():
-    maps = torch.tensor([0.2, 0.3, 0.5, 1e-9]).log().view(1, 1, 2, 2) + 7  # a constant does not matter
-    wanted = torch.tensor([0.5, 0.25, 0.25, 1e-9]).log().view(1, 1, 2, 2)
-    expected = 0.5 * math.log(0.5 / 0.2) + 0.25 * math.log(0.25 / 0.3) + 0.25 * math.log(0.25 / 0.5)
-    assert MapDivergence()(maps, wanted).item() == pytest.approx(expected, abs=1e-5)
-    assert MapDivergence()(wanted - 3, wanted).item() == pytest.approx(0, abs=1e-6)
+    maps = torch.tensor([0.1, 0.3, 0.6]).log().view(1, 1, 1, 3) + 7  # a constant does not matter
+    across, down = torch.tensor([[[0.5, 0.25, 0.25]]]).log() - 3, torch.zeros(1, 1, 1)
+    expected = 0.5 * math.log(0.5 / 0.1) + 0.25 * math.log(0.25 / 0.3) + 0.25 * math.log(0.25 / 0.6)
+    assert MapDivergence()(maps, across, down).item() == pytest.approx(expected, abs=1e-5)
+    assert MapDivergence()(across[..., None, :], across, down).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_the_divergence_of_a_map_is_that_of_its_cells():
+    torch.manual_seed(0)
+    maps, across, down = torch.randn(2, 3, 5, 7), torch.randn(2, 3, 7), torch.randn(2, 3, 5)
+    wanted = (across[..., None, :] + down[..., None]).flatten(2).log_softmax(-1)
+    apart = torch.nn.functional.kl_div(
+        maps.flatten(2).log_softmax(-1), wanted, log_target=True, reduction="none"
+    ).sum(-1)
+    assert torch.allclose(MapDivergence()(maps, across, down), apart.mean())
 
 
 def test_each_landmark_counts_alike_however_many_there_are():
-    maps, wanted = torch.randn(2, 1, 5, 5), torch.randn(2, 1, 5, 5)
-    one = MapDivergence()(maps, wanted)
-    assert torch.allclose(MapDivergence()(maps.repeat(1, 9, 1, 1), wanted.repeat(1, 9, 1, 1)), one)
+    maps, across, down = torch.randn(2, 1, 5, 5), torch.randn(2, 1, 5), torch.randn(2, 1, 5)
+    one = MapDivergence()(maps, across, down)
+    many = MapDivergence()(maps.repeat(1, 9, 1, 1), across.repeat(1, 9, 1), down.repeat(1, 9, 1))
+    assert torch.allclose(many, one)
 
 
 def adaptive_wing(found, wanted, **settings):
     """Of maps with one height everywhere."""
-    shape = (1, 1, 4, 4)
-    return AdaptiveWingLoss(**settings)(
-        torch.full(shape, math.log(found)), torch.full(shape, math.log(wanted))
-    ).item()
+    maps, across, down = torch.full((1, 1, 4, 4), math.log(found)), torch.zeros(1, 1, 4), torch.zeros(1, 1, 4)
+    return AdaptiveWingLoss(**settings)(maps, across + math.log(wanted), down).item()
 
 
 def test_adaptive_wing_follows_its_formula_on_both_sides_of_theta():
@@ -70,10 +79,11 @@ def test_adaptive_wing_joins_smoothly_and_looks_harder_near_the_point():
 
 
 def test_adaptive_wing_has_a_gradient_everywhere():
-    wanted = gaussian_maps(torch.tensor([[[0.5, 0.5]]]), torch.zeros(1, 1, 9, 9), 1.0)
-    for maps in (wanted.clone(), torch.zeros(1, 1, 9, 9), torch.full((1, 1, 9, 9), 50.0)):
+    across, down = gaussian_maps(torch.tensor([[[0.5, 0.5]]]), torch.zeros(1, 1, 9, 9), 1.0)
+    met = across[..., None, :] + down[..., None]
+    for maps in (met, torch.zeros(1, 1, 9, 9), torch.full((1, 1, 9, 9), 50.0)):
         maps.requires_grad_()
-        AdaptiveWingLoss()(maps, wanted).backward()
+        AdaptiveWingLoss()(maps, across, down).backward()
         assert maps.grad.isfinite().all()
 
 

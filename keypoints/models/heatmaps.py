@@ -96,16 +96,20 @@ def soft_argmax(maps: Tensor, beyond: int = 0) -> Tensor:
     return torch.stack([(shares.sum(-2) * x).sum(-1), (shares.sum(-1) * y).sum(-1)], dim=-1)
 
 
-def gaussian_maps(points: Tensor, maps: Tensor, sigma: float, beyond: int = 0) -> Tensor:
-    """The maps that are wanted: logarithms of Gaussians whose peaks are 1.
+def gaussian_maps(points: Tensor, maps: Tensor, sigma: float, beyond: int = 0) -> tuple[Tensor, Tensor]:
+    """The maps that are wanted, Gaussians whose peaks are 1, as the logarithms of their two factors.
 
     Args:
         points: (B, K, 2) ratios of the picture, within the maps or not.
         maps: (B, K, h, w), of whose size they are to be.
         sigma: of the Gaussians, in cells.
         beyond: as of :func:`soft_argmax`.
+
+    Returns:
+        (B, K, w) across and (B, K, h) down, whose sum is (B, K, h, w).
     """
-    return -_squares(points.float(), maps, beyond) / (2 * sigma**2)
+    across, down = _offsets(points.float(), maps, beyond)
+    return -across.square() / (2 * sigma**2), -down.square() / (2 * sigma**2)
 
 
 def share_near(maps: Tensor, points: Tensor, radius: float, beyond: int = 0) -> Tensor:
@@ -120,7 +124,9 @@ def share_near(maps: Tensor, points: Tensor, radius: float, beyond: int = 0) -> 
     Returns:
         (B, K) from 0 to 1.
     """
-    return (_shares(maps) * (_squares(points, maps, beyond) <= radius**2)).sum((-2, -1))
+    across, down = _offsets(points, maps, beyond)
+    near = across.square()[..., None, :] + down.square()[..., None] <= radius**2
+    return (_shares(maps) * near).sum((-2, -1))
 
 
 def _shares(maps: Tensor) -> Tensor:
@@ -135,10 +141,10 @@ def _centres(maps: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def _squares(points: Tensor, maps: Tensor, beyond: int) -> Tensor:
-    """Squared distances of each cell from each map's own point, (B, K, h, w), in cells."""
+def _offsets(points: Tensor, maps: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
+    """How far the columns' and the rows' centres are from each point, (B, K, w) and (B, K, h), in cells."""
     height, width = maps.shape[-2:]
     x, y = _centres(maps, beyond)
-    across = (points[..., 0, None] - x) * (width - 2 * beyond)
-    down = (points[..., 1, None] - y) * (height - 2 * beyond)
-    return across.square()[..., None, :] + down.square()[..., None]
+    across = (x - points[..., 0, None]) * (width - 2 * beyond)
+    down = (y - points[..., 1, None]) * (height - 2 * beyond)
+    return across, down

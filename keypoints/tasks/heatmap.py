@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from keypoints.components import Component, build, configure
@@ -30,7 +31,7 @@ class HeatmapTask(Task):
             none.
         coordinate_weight, heatmap_weight: of the two parts of the loss. Coordinates are in ratios, so their
             losses are about a hundredth of the maps'.
-        heatmap_loss: a component called with maps and wanted maps, both logarithms (B, K, h, w);
+        heatmap_loss: a component called with maps and the factors of the wanted ones;
             :class:`~keypoints.losses.MapDivergence` if none.
         sigma: of the Gaussians, in cells of the maps.
         scheme, crop, loss, optimizer, scheduler: as :class:`~keypoints.tasks.base.Task`.
@@ -98,10 +99,11 @@ class HeatmapTask(Task):
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """As :meth:`Task.compute_loss`."""
         maps = self.net(batch.images)
-        points = soft_argmax(maps, self.net.beyond)
         coordinates, heatmaps = self._weights
-        loss = coordinates * self.loss(points, batch.targets)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and coordinates > 0):
+            points = soft_argmax(maps, self.net.beyond)
+            loss = coordinates * self.loss(points, batch.targets)
         if heatmaps:
             wanted = gaussian_maps(batch.targets, maps, self._sigma, self.net.beyond)
-            loss = loss + heatmaps * self.heatmap_loss(maps, wanted)
+            loss = loss + heatmaps * self.heatmap_loss(maps, *wanted)
         return loss, points

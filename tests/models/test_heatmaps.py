@@ -8,6 +8,13 @@ from keypoints.losses import MapDivergence
 from keypoints.models.encoders import ConvEncoder, TorchvisionEncoder
 from keypoints.models.heatmaps import HeatmapNet, gaussian_maps, share_near, soft_argmax
 
+
+def gaussian(points, maps, sigma, beyond=0):
+    """Logarithms of the wanted maps themselves, (B, K, h, w)."""
+    across, down = gaussian_maps(points, maps, sigma, beyond)
+    return across[..., None, :] + down[..., None]
+
+
 SMALL = configure(ConvEncoder, channels=[4, 4])
 
 
@@ -30,20 +37,21 @@ def test_a_point_between_cells_is_found_between_them():
 @pytest.mark.parametrize("point", [(0.31, 0.62), (0.0, 1.0), (-0.04, 1.03)])
 def test_wanted_maps_are_read_off_where_the_point_is_even_beyond_the_picture(point):
     points = torch.tensor([[point]])
-    maps = gaussian_maps(points, torch.zeros(1, 1, 32 + 12, 48 + 12), sigma=1.2, beyond=6)
+    maps = gaussian(points, torch.zeros(1, 1, 32 + 12, 48 + 12), sigma=1.2, beyond=6)
     assert maps.max() > -0.4  # a cell's centre is that near
     assert torch.allclose(soft_argmax(maps, 6), points, atol=1e-4)
 
 
 def test_a_point_far_outside_pulls_to_the_border_it_lies_behind():
-    maps = gaussian_maps(torch.tensor([[[3.0, 0.5]]]), torch.zeros(1, 1, 9, 9), sigma=1.0)
+    point, flat = torch.tensor([[[3.0, 0.5]]]), torch.zeros(1, 1, 9, 9)
+    maps = gaussian(point, flat, sigma=1.0)
     assert torch.allclose(soft_argmax(maps), torch.tensor([[[8.5 / 9, 0.5]]]), atol=1e-3)
-    assert MapDivergence()(torch.zeros(1, 1, 9, 9), maps).isfinite()
+    assert MapDivergence()(flat, *gaussian_maps(point, flat, 1.0)).isfinite()
 
 
 def test_the_share_near_a_point_is_that_of_a_gaussian():
     points = torch.tensor([[[0.5, 0.5]]])
-    maps = gaussian_maps(points, torch.zeros(1, 1, 64, 64), sigma=4.0)
+    maps = gaussian(points, torch.zeros(1, 1, 64, 64), sigma=4.0)
     assert share_near(maps, points, radius=8).item() == pytest.approx(1 - math.exp(-2), abs=0.01)
     assert share_near(maps, points + 0.5, radius=8).item() < 1e-3
 

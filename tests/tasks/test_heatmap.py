@@ -36,7 +36,8 @@ def test_there_is_a_point_for_each_landmark(scheme):
 def test_confidence_tells_a_sharp_map_from_a_flat_one():
     task = HeatmapTask(IMM58.select("nose_tip"), Crop(80, 60), net=NET, sigma=1.5)
     flat = torch.zeros(1, 1, 17, 22)
-    sharp = gaussian_maps(torch.tensor([[[0.4, 0.3]]]), flat, 1.5, beyond=1)
+    across, down = gaussian_maps(torch.tensor([[[0.4, 0.3]]]), flat, 1.5, beyond=1)
+    sharp = across[..., None, :] + down[..., None]
     for maps, low, high in ((flat, 0.0, 0.2), (sharp, 0.8, 1.0)):
         task.net.forward = lambda images, maps=maps: maps
         _, confidence = task.locate(torch.zeros(1, 1, 60, 80))
