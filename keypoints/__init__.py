@@ -13,6 +13,7 @@ The map, from the ground up; imports run downwards only:
 ``predictor``       a model at work: photos in, faces with their points out
 ``callbacks``       what is looked at while training
 ``train`` …         one workflow a file: configuration in, result out
+``works``           what each verb does and prints
 ``cli``             ``keypoints VERB [overrides]``
 =================== ==============================================================
 

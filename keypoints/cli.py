@@ -4,31 +4,22 @@ Heavy libraries are imported only once a verb's work begins, so help and mistake
 """
 
 import argparse
-import logging
 import os
-import shlex
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
 
-from keypoints import __version__
+from keypoints import __version__, works
 from keypoints.configuration import conf_dir, is_given, quote_paths, register, varied_by_hand
-from keypoints.errors import ConfigError, DataError, KeypointsError, one_line
+from keypoints.errors import ConfigError, KeypointsError, one_line
 from keypoints.ranks import run_to_join
-
-log = logging.getLogger(__name__)
 
 DEBUG = "HYDRA_FULL_ERROR"
 """Set to 1, this environment variable shows the whole traceback of every error."""
-
-OBJECTIVE = "best/mse"
-"""The metric that a search makes small."""
 
 EXTRAS = {"launcher/joblib": "parallel", "launcher/submitit_slurm": "slurm", "sweeper/optuna": "search"}
 """What brings the choices of Hydra's that a plain installation lacks."""
@@ -38,104 +29,6 @@ Job = Callable[[DictConfig], float | None]
 """What Hydra calls for each job; it gives a search's objective."""
 
 
-def _synthesize(cfg: DictConfig) -> None:
-    from keypoints.synthesize import synthesize
-
-    folder = synthesize(cfg)
-    log.info("the made-up faces are in %s: train on them with paths.data=%s", folder, folder)
-
-
-def _verify(cfg: DictConfig) -> None:
-    from keypoints.reports.findings import print_findings
-    from keypoints.verify import verify
-
-    found = verify(cfg)
-    print_findings(*found)
-    if found.wrong:
-        raise DataError(f"{found.root}: wrong entries: {found.wrong}, see above")
-
-
-def _shrink(cfg: DictConfig) -> None:
-    from keypoints.shrink import shrink
-
-    copy = shrink(cfg)
-    log.info("%s: %d pictures, side %d, %.1f MB", copy.root, copy.pictures, copy.side, copy.megabytes)
-
-
-def _report(cfg: DictConfig) -> None:
-    from keypoints.report import report
-
-    log.info("look at it: %s", report(cfg))
-
-
-def _download(cfg: DictConfig) -> None:
-    from keypoints.download import download
-    from keypoints.reports.findings import print_findings
-    from keypoints.verify import verify_folder
-
-    folder = download(cfg)
-    log.info("it is in %s", folder)
-    found = verify_folder(cfg.dataset, folder)
-    print_findings(*found)
-    if found.wrong:
-        log.warning("%s: wrong entries: %d, see above", folder, found.wrong)
-
-
-def _convert(cfg: DictConfig) -> None:
-    from keypoints.convert import convert
-
-    convert(cfg)
-
-
-def _evaluate(cfg: DictConfig) -> None:
-    from keypoints.evaluate import evaluate
-    from keypoints.reports.terminal import print_evaluation
-
-    done = evaluate(cfg, shlex.join([*sys.argv[0].split(), *sys.argv[1:]]))
-    print_evaluation(done.result)
-    log.info("look at it: %s", done.folder / "report.html")
-
-
-def _preview(cfg: DictConfig) -> None:
-    from keypoints.preview import preview
-
-    log.info("look at it: %s", preview(cfg))
-
-
-def _submit(cfg: DictConfig) -> None:
-    from keypoints.submit import check, submit
-
-    if cfg.check is not None:
-        log.info("%s: is valid, for %d images", cfg.check, check(cfg))
-    else:
-        log.info("%s: is valid, and can be submitted", submit(cfg))
-
-
-def _predict(cfg: DictConfig) -> None:
-    from keypoints.predict import predict
-
-    done = predict(cfg)
-    log.info("%d faces of %d photos are in %s", done.faces, done.photos, done.folder)
-    if done.with_problems:
-        raise DataError(
-            f"{done.with_problems} of {done.photos} photos have no face, or not all of theirs; see above"
-        )
-
-
-def _export(cfg: DictConfig) -> None:
-    from keypoints.export import export
-
-    done = export(cfg)
-    log.info("%s: %s, %.2f MB, checked against the checkpoint", done.path, done.precision, done.megabytes)
-    log.info(
-        "on %d crops its points lie %.2g px of the %d × %d input from the checkpoint's, %.2g at most",
-        done.crops,
-        done.mean_shift,
-        *done.input_size,
-        done.largest_shift,
-    )
-
-
 @dataclass(frozen=True)
 class Verb:
     """What a verb does.
@@ -143,7 +36,7 @@ class Verb:
     Args:
         what: in one line.
         config: the primary file in ``conf/``.
-        work: the work of a verb that makes no run; training is done by :func:`_train`.
+        work: the work of a verb that makes no run; training is :func:`_train`'s.
         positional: the key that an argument without ``=`` stands for.
     """
 
@@ -156,19 +49,21 @@ class Verb:
 VERBS: Mapping[str, Verb] = {
     "train": Verb("train a model, or one for each value of a sweep", "train"),
     "evaluate": Verb(
-        "measure a checkpoint on a split: metrics, figures, a page", "evaluate", _evaluate, "checkpoint"
+        "measure a checkpoint on a split: metrics, figures, a page", "evaluate", works.evaluate, "checkpoint"
     ),
-    "predict": Verb("find the landmarks of your own photos", "predict", _predict, "checkpoint"),
-    "export": Verb("write a checkpoint as one ONNX file", "export", _export, "checkpoint"),
-    "submit": Verb("write or check the course's 300-W submission", "submit", _submit, "checkpoint"),
-    "report": Verb("make the report of a run or a sweep again", "report", _report, "folder"),
-    "data preview": Verb("draw what the network really gets", "preview", _preview),
-    "data synthesize": Verb("make up faces to try things out with", "synthesize", _synthesize),
-    "data download": Verb("download a data set from its official place", "download", _download, "dataset"),
-    "data convert": Verb("write a list of labelled photos in another format", "convert", _convert),
-    "data shrink": Verb("make a compact copy of a data set", "shrink", _shrink, "dataset"),
+    "predict": Verb("find the landmarks of your own photos", "predict", works.predict, "checkpoint"),
+    "export": Verb("write a checkpoint as one ONNX file", "export", works.export, "checkpoint"),
+    "submit": Verb("write or check the course's 300-W submission", "submit", works.submit, "checkpoint"),
+    "report": Verb("make the report of a run or a sweep again", "report", works.report, "folder"),
+    "data preview": Verb("draw what the network really gets", "preview", works.preview),
+    "data synthesize": Verb("make up faces to try things out with", "synthesize", works.synthesize),
+    "data download": Verb(
+        "download a data set from its official place", "download", works.download, "dataset"
+    ),
+    "data convert": Verb("write a list of labelled photos in another format", "convert", works.convert),
+    "data shrink": Verb("make a compact copy of a data set", "shrink", works.shrink, "dataset"),
     "data verify": Verb(
-        "look at every file of a data set: is it all there and usable", "verify", _verify, "dataset"
+        "look at every file of a data set: is it all there and usable", "verify", works.verify, "dataset"
     ),
 }
 
@@ -257,31 +152,11 @@ def _train(arguments: list[str]) -> None:
     command, failures = list(sys.argv), list[Exception]()
 
     def job(cfg: DictConfig) -> float | None:
-        from hydra.core.hydra_config import HydraConfig
-        from hydra.types import RunMode
-
-        from keypoints.runs import RunFolder
-
-        hydra = HydraConfig.get()
-        in_sweep = hydra.mode == RunMode.MULTIRUN
-        with open_dict(cfg):
-            cfg.output = hydra.runtime.output_dir  # a multirun gives each job a folder of its own
         try:
-            left = _left(Path(cfg.output)) if resumed else "nothing"
-            if left == "all":
-                return float(RunFolder(Path(cfg.output)).status()["metrics"][OBJECTIVE])
-            from keypoints.train import resume, train
-
             with _arguments(command):  # Lightning starts further processes with it
-                if left == "some":
-                    return resume(Path(cfg.output)).get(OBJECTIVE)
-                number = hydra.job.num if in_sweep else 0
-                return train(cfg, list(hydra.overrides.task), number).get(OBJECTIVE)
-        except Exception as error:  # its status.json says so too
+                return works.train(cfg, resumed=resumed)
+        except Exception as error:  # the others go on; its status.json says so too
             failures.append(error)
-            if in_sweep:
-                known = isinstance(error, KeypointsError)
-                log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
             return None
 
     RememberSweep.started = None
@@ -291,7 +166,7 @@ def _train(arguments: list[str]) -> None:
     try:
         _hydra("keypoints train", "train", job, [*arguments, *extra] if _runs(arguments) else arguments)
     finally:
-        failed = _end_sweep(RememberSweep.started) if RememberSweep.started else 0
+        failed = works.end_sweep(RememberSweep.started) if RememberSweep.started else 0
     if failed:
         raise ConfigError(f"{failed} of the sweep's runs did not finish")
     if failures:
@@ -324,55 +199,6 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
         raise ConfigError(f"{folder}: is neither a run's folder nor a sweep's; `keypoints train` makes them")
     asked_for = SweepFolder(folder).asked_for()
     return ["-m", *(argument for argument in asked_for if not argument.startswith("output=")), *output]
-
-
-def _left(folder: Path) -> Literal["all", "some", "nothing"]:
-    """What there is of a run to be resumed; what is left of one that cannot be is cleared away.
-
-    Raises:
-        ConfigError: if it is running at this moment.
-    """
-    from keypoints.runs import RunFolder
-
-    run = RunFolder(folder)
-    if not run.status_file.is_file():
-        return "nothing"
-    if run.resumable() or not _in_sweep(folder):
-        return "some"  # or a run by itself, of which resuming will say why it cannot
-    if run.status()["status"] == "finished":
-        log.info("%s: finished before", folder.name)
-        return "all"
-    for left in folder.iterdir():
-        if left.is_dir():
-            shutil.rmtree(left)
-        elif left.suffix != ".log":  # Hydra has it open
-            left.unlink()
-    return "nothing"
-
-
-def _in_sweep(folder: Path) -> bool:
-    from keypoints.sweeps import SweepFolder
-
-    return SweepFolder(folder.parent).manifest.is_file()
-
-
-def _end_sweep(folder: Path) -> int:
-    """Write and print the summary of a sweep; gives how many of its runs did not finish."""
-    from keypoints.reports.sweep import report_sweep
-    from keypoints.reports.terminal import print_sweep
-    from keypoints.sweeps import SweepFolder
-
-    sweep = SweepFolder(folder)
-    try:
-        table = report_sweep(sweep)
-    except DataError:
-        return 0  # it ended before its first run began
-    print_sweep(table)
-    print(f"The report: {sweep.report}")
-    failed = int((table["status"] != "finished").sum())
-    if failed:
-        print(f"Once what is wrong is mended, go on with: keypoints train resume={folder}")
-    return failed
 
 
 def _hydra(program: str, config: str, job: Job, arguments: Sequence[str]) -> None:

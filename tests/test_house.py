@@ -48,6 +48,7 @@ FLOORS = [
         "convert",
         "download",
     },
+    {"works"},
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

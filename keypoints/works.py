@@ -1,0 +1,216 @@
+"""What each verb does, and what it prints.
+
+To add a verb: a function here, a primary file in ``conf/``, and a line in ``VERBS`` of ``cli.py``. Heavy
+libraries are imported only within the functions, so that the command line answers at once.
+"""
+
+import logging
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Literal
+
+from omegaconf import DictConfig, open_dict
+
+from keypoints.errors import DataError, KeypointsError, one_line
+
+log = logging.getLogger(__name__)
+
+OBJECTIVE = "best/mse"
+"""The metric that a search makes small."""
+
+
+def synthesize(cfg: DictConfig) -> None:
+    """Make up faces."""
+    from keypoints.synthesize import synthesize
+
+    folder = synthesize(cfg)
+    log.info("the made-up faces are in %s: train on them with paths.data=%s", folder, folder)
+
+
+def verify(cfg: DictConfig) -> None:
+    """Look at every file of a data set.
+
+    Raises:
+        DataError: if one is wrong.
+    """
+    from keypoints.reports.findings import print_findings
+    from keypoints.verify import verify
+
+    found = verify(cfg)
+    print_findings(*found)
+    if found.wrong:
+        raise DataError(f"{found.root}: wrong entries: {found.wrong}, see above")
+
+
+def shrink(cfg: DictConfig) -> None:
+    """Make a compact copy of a data set."""
+    from keypoints.shrink import shrink
+
+    copy = shrink(cfg)
+    log.info("%s: %d pictures, side %d, %.1f MB", copy.root, copy.pictures, copy.side, copy.megabytes)
+
+
+def report(cfg: DictConfig) -> None:
+    """Make the report of a run or a sweep again."""
+    from keypoints.report import report
+
+    log.info("look at it: %s", report(cfg))
+
+
+def download(cfg: DictConfig) -> None:
+    """Download a data set, and look at every file of it."""
+    from keypoints.download import download
+    from keypoints.reports.findings import print_findings
+    from keypoints.verify import verify_folder
+
+    folder = download(cfg)
+    log.info("it is in %s", folder)
+    found = verify_folder(cfg.dataset, folder)
+    print_findings(*found)
+    if found.wrong:
+        log.warning("%s: wrong entries: %d, see above", folder, found.wrong)
+
+
+def convert(cfg: DictConfig) -> None:
+    """Write a list of labelled photos in another format."""
+    from keypoints.convert import convert
+
+    convert(cfg)
+
+
+def evaluate(cfg: DictConfig) -> None:
+    """Measure a checkpoint on a split."""
+    from keypoints.evaluate import evaluate
+    from keypoints.reports.terminal import print_evaluation
+
+    done = evaluate(cfg, shlex.join([*sys.argv[0].split(), *sys.argv[1:]]))
+    print_evaluation(done.result)
+    log.info("look at it: %s", done.folder / "report.html")
+
+
+def preview(cfg: DictConfig) -> None:
+    """Draw what the network gets."""
+    from keypoints.preview import preview
+
+    log.info("look at it: %s", preview(cfg))
+
+
+def submit(cfg: DictConfig) -> None:
+    """Write a submission, or check one."""
+    from keypoints.submit import check, submit
+
+    if cfg.check is not None:
+        log.info("%s: is valid, for %d images", cfg.check, check(cfg))
+    else:
+        log.info("%s: is valid, and can be submitted", submit(cfg))
+
+
+def predict(cfg: DictConfig) -> None:
+    """Find the landmarks of photos.
+
+    Raises:
+        DataError: if a photo has no face, or not all of its own could be predicted.
+    """
+    from keypoints.predict import predict
+
+    done = predict(cfg)
+    log.info("%d faces of %d photos are in %s", done.faces, done.photos, done.folder)
+    if done.with_problems:
+        raise DataError(
+            f"{done.with_problems} of {done.photos} photos have no face, or not all of theirs; see above"
+        )
+
+
+def export(cfg: DictConfig) -> None:
+    """Write a checkpoint as an ONNX file."""
+    from keypoints.export import export
+
+    done = export(cfg)
+    log.info("%s: %s, %.2f MB, checked against the checkpoint", done.path, done.precision, done.megabytes)
+    log.info(
+        "on %d crops its points lie %.2g px of the %d × %d input from the checkpoint's, %.2g at most",
+        done.crops,
+        done.mean_shift,
+        *done.input_size,
+        done.largest_shift,
+    )
+
+
+def train(cfg: DictConfig, *, resumed: bool) -> float | None:
+    """A run by itself or of a sweep, in the folder that Hydra has for it; gives a search's objective.
+
+    Args:
+        cfg: the configuration of ``conf/train.yaml``.
+        resumed: do what is left of the run in that folder.
+
+    Raises:
+        KeypointsError: for what the user can mend.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from keypoints.runs import RunFolder
+
+    hydra = HydraConfig.get()
+    in_sweep = hydra.mode == RunMode.MULTIRUN
+    with open_dict(cfg):
+        cfg.output = hydra.runtime.output_dir  # a multirun gives each job a folder of its own
+    try:
+        left = _left(Path(cfg.output)) if resumed else "all"
+        if left == "nothing":
+            return float(RunFolder(Path(cfg.output)).status()["metrics"][OBJECTIVE])
+        from keypoints.train import resume, train
+
+        if left == "some":
+            return resume(Path(cfg.output)).get(OBJECTIVE)
+        return train(cfg, list(hydra.overrides.task), hydra.job.num if in_sweep else 0).get(OBJECTIVE)
+    except Exception as error:
+        if in_sweep:  # it is told of where it happens; of a run by itself, at the end
+            known = isinstance(error, KeypointsError)
+            log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
+        raise
+
+
+def _left(folder: Path) -> Literal["all", "some", "nothing"]:
+    """What is left to do of a run to be resumed; what there is of one that cannot be is cleared away.
+
+    Raises:
+        ConfigError: if it is running at this moment.
+    """
+    from keypoints.runs import SWEEP_FILE, RunFolder
+
+    run = RunFolder(folder)
+    if not run.status_file.is_file():
+        return "all"
+    if run.resumable() or not (folder.parent / SWEEP_FILE).is_file():
+        return "some"  # or a run by itself, of which resuming will say why it cannot
+    if run.status()["status"] == "finished":
+        log.info("%s: finished before", folder.name)
+        return "nothing"
+    for there in folder.iterdir():
+        if there.is_dir():
+            shutil.rmtree(there)
+        elif there.suffix != ".log":  # Hydra has it open
+            there.unlink()
+    return "all"
+
+
+def end_sweep(folder: Path) -> int:
+    """Write and print the summary of a sweep; gives how many of its runs did not finish."""
+    from keypoints.reports.sweep import report_sweep
+    from keypoints.reports.terminal import print_sweep
+    from keypoints.sweeps import SweepFolder
+
+    sweep = SweepFolder(folder)
+    try:
+        table = report_sweep(sweep)
+    except DataError:
+        return 0  # it ended before its first run began
+    print_sweep(table)
+    print(f"The report: {sweep.report}")
+    failed = int((table["status"] != "finished").sum())
+    if failed:
+        print(f"Once what is wrong is mended, go on with: keypoints train resume={folder}")
+    return failed
