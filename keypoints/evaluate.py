@@ -27,7 +27,6 @@ from keypoints.geometry import ByteArray
 from keypoints.measure import (
     BATCH,
     Predictions,
-    constant_predictor,
     face_table,
     in_common,
     in_originals,
@@ -106,8 +105,8 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
 
     dataset = FaceDataset(faces, data.indices, task.crop, memory=data.memory)
     total = math.ceil(len(dataset) / BATCH)
-    predictions = predict(task, track(plain_batches(dataset), "predicting", total, transient=True))
-    constant = None if mean is None else predict(task, plain_batches(dataset), constant_predictor(mean))
+    batches = track(plain_batches(dataset), "predicting", total, transient=True)
+    predictions, constant = predict(task, batches, mean)
     on_photos = face_table(faces, predictions)
     originals = [data.original(face) for face in faces]
     predictions = in_originals(predictions, originals)

@@ -1,6 +1,6 @@
 """Face by face: what a task predicts, and how far off it is."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,22 +55,25 @@ def plain_batches(dataset: FaceDataset) -> Iterator[Batch]:
 
 
 def predict(
-    task: Task, batches: Iterable[Batch], forward: Callable[[Tensor], Tensor] | None = None
-) -> Predictions:
-    """What ``task`` predicts, or ``forward`` in its place: images to (B, K, 2) ratios of the input."""
-    found, truth, sizes = [], [], []
+    task: Task, batches: Iterable[Batch], mean: Tensor | None = None
+) -> tuple[Predictions, Predictions | None]:
+    """What ``task`` predicts, and the constant predictor, which gives everyone the ``mean``.
+
+    Args:
+        batches: looked at once.
+        mean: (K, 2) ratios of the input; without it there is no constant predictor.
+    """
+    found, constant, truth, sizes = [], [], [], []
     with torch.inference_mode():
         for batch in batches:
-            ratios = (forward or task)(batch.images.to(task.device)).cpu()
-            found.append(task.to_photo(ratios, batch))
+            found.append(task.to_photo(task(batch.images.to(task.device)).cpu(), batch))
+            if mean is not None:
+                constant.append(task.to_photo(mean.expand(len(batch.images), -1, -1), batch))
             truth.append(task.to_photo(batch.targets, batch))
             sizes.append(batch.photo_sizes)
-    return Predictions(torch.cat(found), torch.cat(truth), torch.cat(sizes))
-
-
-def constant_predictor(mean: Tensor) -> Callable[[Tensor], Tensor]:
-    """What :func:`predict` takes in a task's place to give everyone the ``mean``, (K, 2) ratios."""
-    return lambda images: mean.expand(len(images), -1, -1)
+    facts = torch.cat(truth), torch.cat(sizes)
+    everyone = Predictions(torch.cat(constant), *facts) if constant else None
+    return Predictions(torch.cat(found), *facts), everyone
 
 
 def score(metrics: MetricCollection, predictions: Predictions) -> dict[str, float]:
@@ -82,7 +85,7 @@ def score(metrics: MetricCollection, predictions: Predictions) -> dict[str, floa
 
 def measure_faces(task: Task, dataset: FaceDataset) -> pd.DataFrame:
     """A row a face, in the dataset's order: see :func:`face_table`."""
-    return face_table(dataset.faces, predict(task, plain_batches(dataset)))
+    return face_table(dataset.faces, predict(task, plain_batches(dataset))[0])
 
 
 def face_table(

@@ -20,7 +20,7 @@ from keypoints.datamodules.dataset import Batch, FaceDataset
 from keypoints.datasets.face import Face
 from keypoints.errors import ConfigError
 from keypoints.geometry import Box, Crop
-from keypoints.measure import BATCH, constant_predictor, predict, score
+from keypoints.measure import BATCH, predict, score
 from keypoints.metrics import evaluation_metrics
 from keypoints.tasks.base import Task
 from keypoints.transforms import LowResolution
@@ -190,12 +190,10 @@ def stress(
     for name, level in progress([(name, level) for name, kind in STRESSES.items() for level in kind.levels]):
         scores: dict[str, list[float]] = {}
         for change in changes(name, level):
-            batches = list(faces.batches(change))
-            found = score(metrics, predict(task, batches))
-            if mean is not None:
-                found["constant_nme"] = score(metrics, predict(task, batches, constant_predictor(mean)))[
-                    "nme"
-                ]
+            predictions, constant = predict(task, faces.batches(change), mean)
+            found = score(metrics, predictions)
+            if constant is not None:
+                found["constant_nme"] = score(metrics, constant)["nme"]
             for metric, value in found.items():
                 scores.setdefault(metric, []).append(value)
         average = {metric: sum(values) / len(values) for metric, values in scores.items()}

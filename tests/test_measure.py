@@ -76,10 +76,23 @@ def test_metrics_of_all_faces_agree_with_the_rows(made_up_imm):
     torch.manual_seed(0)
     task = RegressionTask(data.scheme, data.crop).eval()
     dataset = data.dataset("val")
-    scores = score(evaluation_metrics(task.scheme, "pair", 0.08), predict(task, plain_batches(dataset)))
+    predictions, constant = predict(task, plain_batches(dataset))
+    scores = score(evaluation_metrics(task.scheme, "pair", 0.08), predictions)
+    assert constant is None
     rows = measure_faces(task, dataset)
     assert scores["mse"] == pytest.approx(rows["mse"].mean(), rel=1e-4)
     assert scores["mae_px"] == pytest.approx(rows["mae_px"].mean(), rel=1e-4)
+
+
+def test_the_constant_predictor_says_the_mean_of_everyone_and_looks_at_each_batch_once(made_up_imm):
+    data = IMMDataModule(made_up_imm)
+    data.setup()
+    dataset, mean = data.dataset("val"), torch.tensor(data.trained_on().mean)
+    task = RegressionTask(data.scheme, data.crop).eval()
+    predictions, constant = predict(task, iter(list(plain_batches(dataset))), mean)
+    assert constant.truth is predictions.truth
+    sizes = constant.photo_sizes[:, None]
+    assert torch.allclose((constant.predicted + 0.5) / sizes, mean.expand(6, -1, -1), atol=1e-4)
 
 
 def test_what_the_worst_faces_have_in_common_is_said_where_it_is_more_than_chance():
