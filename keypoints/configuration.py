@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 import keypoints
+from keypoints.errors import ConfigError
 
 PATH_KEYS = frozenset(
     {
@@ -133,6 +134,17 @@ def varied_by_hand(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
             continue
         (varied if override.is_sweep_override() else constant).append(override.key_or_group)
     return varied, constant
+
+
+def check_counts(cfg: DictConfig, *keys: str) -> None:
+    """See that these values are whole numbers from 1 up.
+
+    Raises:
+        ConfigError: if one is not.
+    """
+    for key in keys:
+        if isinstance(cfg[key], bool) or not isinstance(cfg[key], int) or cfg[key] < 1:
+            raise ConfigError(f"{key} is a whole number from 1 up, not {cfg[key]!r}")
 
 
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:

@@ -18,6 +18,7 @@ from torch import Tensor
 from keypoints import __version__
 from keypoints.building import make_data
 from keypoints.components import build
+from keypoints.configuration import check_counts
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import FaceDataset, mean_targets, pixels_of
 from keypoints.datasets.face import Face
@@ -88,9 +89,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
             the model was trained on the faces and ``cfg.force`` is not set.
         DataError: if the faces cannot be read.
     """
-    for name in ("faces", "stress_faces"):
-        if not isinstance(cfg[name], int) or cfg[name] < 1:
-            raise ConfigError(f"{name} is a whole number from 1 up, not {cfg[name]!r}")
+    check_counts(cfg, "faces", "stress_faces")
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
     task = load_task(path).to(_device(cfg.device))
     norm = cfg.norm or default_norm(task.scheme)

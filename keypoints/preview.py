@@ -10,8 +10,8 @@ from rich.progress import track
 from torch.utils.data import default_collate
 
 from keypoints.building import make_data
+from keypoints.configuration import check_counts
 from keypoints.datamodules.dataset import Batch, FaceDataset, pixels_of
-from keypoints.errors import ConfigError
 from keypoints.reports import figures
 from keypoints.reports.page import shown
 from keypoints.runs import write_whole
@@ -33,9 +33,7 @@ def preview(cfg: DictConfig) -> Path:
     Raises:
         KeypointsError: if the data or the augmentation cannot be used.
     """
-    for name in ("faces", "draws"):
-        if not isinstance(cfg[name], int) or cfg[name] < 1:
-            raise ConfigError(f"{name} is a whole number from 1 up, not {cfg[name]!r}")
+    check_counts(cfg, "faces", "draws")
     data = make_data(cfg)
     data.setup("fit")
     dataset, folder = data.dataset("train"), Path(cfg.output)

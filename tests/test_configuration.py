@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from keypoints.configuration import compose, quote_paths, run_name, sweep_name, varied_by_hand
+from keypoints.configuration import check_counts, compose, quote_paths, run_name, sweep_name, varied_by_hand
+from keypoints.errors import ConfigError
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$"), min_size=1).filter(
     lambda name: name[0] not in "'\""
@@ -55,6 +56,14 @@ def test_what_varies_is_told_from_what_does_not():
         "x=[",
     ]
     assert varied_by_hand(typed) == (["seed", "model.net.kernel_sizes"], ["experiment", "output", "logger"])
+
+
+@pytest.mark.parametrize("value", ["0", "2.5", "two", "null", "true"])
+def test_what_is_no_count_is_refused_by_its_name(value):
+    cfg = compose("evaluate", [f"stress_faces={value}"])
+    check_counts(cfg, "faces")
+    with pytest.raises(ConfigError, match="stress_faces is a whole number from 1 up, not "):
+        check_counts(cfg, "faces", "stress_faces")
 
 
 def test_every_option_of_every_group_composes(conf):
