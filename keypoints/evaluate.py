@@ -23,7 +23,7 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import FaceDataset, mean_targets, pixels_of
 from keypoints.datasets.face import Face
 from keypoints.drawing import draw_face
-from keypoints.errors import ConfigError, DataError, one_line
+from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import ByteArray
 from keypoints.measure import (
     BATCH,
@@ -42,7 +42,7 @@ from keypoints.reports.evaluation import draw, draw_faces, write_report
 from keypoints.reports.page import Picture
 from keypoints.runs import RunFolder, find_checkpoint, predicts_the_mean, write_whole
 from keypoints.stress import STRESSES, StressedFaces, changes, stress, tolerances
-from keypoints.tasks.base import Task, load_task
+from keypoints.tasks.base import Task, load_task, usable_device
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
     """
     check_counts(cfg, "faces", "stress_faces")
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
-    task = load_task(path).to(_device(cfg.device))
+    task = load_task(path).to(usable_device(cfg.device))
     norm = cfg.norm or default_norm(task.scheme)
     evaluation_metrics(task.scheme, norm, cfg.threshold)  # a wrong value is said before the faces are read
     data = _data(cfg, run)
@@ -190,18 +190,6 @@ def _folder(run: RunFolder | None, path: Path, cfg: DictConfig) -> Path:
         return Path(cfg.paths.outputs, "evaluations", path.stem, cfg.split)
     best = path.name == run.best_checkpoint.name
     return run.path / "evaluations" / (str(cfg.split) if best else f"{cfg.split}-{path.stem}")
-
-
-def _device(name: str) -> str:
-    """Where to predict: a GPU where there is one, unless the command says otherwise."""
-    chosen = "cuda" if name == "auto" and torch.cuda.is_available() else "cpu" if name == "auto" else name
-    try:
-        torch.zeros(1, device=chosen)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        raise ConfigError(
-            f"device={name} cannot be used here ({one_line(error)[:120]}); try device=cpu"
-        ) from error
-    return chosen
 
 
 def _result(

@@ -68,12 +68,15 @@ class ExportedModel:
     Attributes:
         scheme, crop: as of the task that was exported.
         precision: of its weights: ``float32``, ``fp16`` or ``int8``.
+        mean_shape: ``None``: the file does not keep it.
 
     Raises:
         CheckpointError: if the file is missing, damaged, of other origin, was changed, or is of a format
             that this version does not know.
         ConfigError: if onnxruntime is not installed.
     """
+
+    mean_shape: FloatArray | None = None
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():

@@ -18,7 +18,7 @@ from keypoints.datasets.predictions import Origin, PredictedFace
 from keypoints.detection import FaceDetector
 from keypoints.errors import CheckpointError, DataError
 from keypoints.exported import ExportedModel, Located
-from keypoints.geometry import Affine, Box, ByteArray, Crop, as_input, ratio_to_pixels
+from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, as_input, ratio_to_pixels
 from keypoints.landmarks import LandmarkScheme
 from keypoints.runs import find_checkpoint
 
@@ -31,6 +31,7 @@ class Model(Protocol):
 
     scheme: LandmarkScheme
     crop: Crop
+    mean_shape: FloatArray | None
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         """(B, C, H, W) images in [-0.5, 0.5] to their points."""
@@ -61,6 +62,8 @@ class Predictor:
     Attributes:
         scheme: the landmarks: their number, order and names.
         crop: how a face is cut out.
+        mean_shape: the mean of the training faces, (K, 2) ratios of the crop, or ``None`` of a model whose
+            file does not keep it.
 
     Raises:
         CheckpointError: if the file cannot be used.
@@ -72,6 +75,7 @@ class Predictor:
         self._model: Model = ExportedModel(self.path) if exported else _Checkpoint(self.path)
         self.scheme = self._model.scheme
         self.crop = self._model.crop
+        self.mean_shape = self._model.mean_shape
 
     def __call__(
         self, photo: str | Path | ByteArray, boxes: Sequence[Box] | None = None
@@ -161,20 +165,19 @@ class _Checkpoint:
     """The task of a checkpoint, on a GPU where there is one."""
 
     def __init__(self, path: Path) -> None:
-        import torch
+        from keypoints.tasks.base import load_task, usable_device
 
-        from keypoints.tasks.base import load_task
-
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        self._task = load_task(path).to(self._device)
+        self._task = load_task(path).to(usable_device())
         self.scheme = self._task.scheme
         self.crop = self._task.crop
+        trained_on = self._task.trained_on
+        self.mean_shape = None if trained_on is None else np.array(trained_on.mean)
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         import torch
 
         with torch.inference_mode():
-            points, confidence = self._task.locate(torch.from_numpy(images).to(self._device))
+            points, confidence = self._task.locate(torch.from_numpy(images).to(self._task.device))
         return Located(
             points.double().cpu().numpy(), None if confidence is None else confidence.double().cpu().numpy()
         )

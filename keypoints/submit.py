@@ -1,14 +1,13 @@
-"""The course's submission: a checkpoint and a list of faces in, a checked file out."""
+"""The course's submission: a model and a list of faces in, a checked file out."""
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from omegaconf import DictConfig
 from rich.progress import track
 
@@ -18,10 +17,10 @@ from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, read_test_list
 from keypoints.datasets.shrunken import original_of, read_map
 from keypoints.datasets.submission import read_submission, write_submission
 from keypoints.errors import ConfigError, DataError
-from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, as_input, ratio_to_pixels
+from keypoints.geometry import Affine, Box, FloatArray, ratio_to_pixels
 from keypoints.landmarks import IBUG68
+from keypoints.predictor import Predictor, PreparedFace
 from keypoints.runs import find_checkpoint
-from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)
 
@@ -56,17 +55,17 @@ def submit(cfg: DictConfig) -> Path:
         DataError: if the list cannot be read, or a face can be neither predicted nor guessed.
     """
     path, _ = find_checkpoint(cfg.checkpoint, cfg.which)
-    task = load_task(path)
-    if task.scheme != IBUG68:
+    predictor = Predictor(path)
+    if predictor.scheme != IBUG68:
         raise ConfigError(
-            f"{path}: predicts {task.scheme.name} ({len(task.scheme)} points); a submission has the "
-            f"{len(IBUG68)} points of {IBUG68.name}"
+            f"{path}: predicts {predictor.scheme.name} ({len(predictor.scheme)} points); a submission has "
+            f"the {len(IBUG68)} points of {IBUG68.name}"
         )
     output = Path(str(cfg.output))
     if not output.name.endswith((".csv", ".csv.gz")):
         raise ConfigError(f"output={output}: a submission is a .csv or a .csv.gz")
     listed = read_listed(cfg)
-    points = _predicted(task, listed.faces)
+    points = _predicted(predictor, listed.faces)
     _warn_of_far(listed, points)
     submitted = [to_original(own) for to_original, own in zip(listed.to_originals, points, strict=True)]
     write_submission(output, np.stack(submitted))
@@ -119,67 +118,63 @@ def read_listed(cfg: DictConfig) -> Listed:
     return Listed(path, root, faces, back)
 
 
-def _predicted(task: Task, faces: Sequence[Face]) -> list[FloatArray]:
+def _predicted(predictor: Predictor, faces: Sequence[Face]) -> list[FloatArray]:
     """Each face's points, (K, 2) pixels of its picture."""
-    task.to("cuda" if torch.cuda.is_available() else "cpu")
+
+    def prepare(face: Face) -> PreparedFace | DataError:
+        try:
+            pixels = face.photo.decode(predictor.crop.channels)
+            (prepared,) = predictor.prepare(pixels, [_box(face)])
+        except ValueError as error:
+            return DataError(f"{face.photo.path}: {error}")
+        except DataError as error:
+            return error
+        return prepared
+
     points: list[FloatArray] = []
     guessed: list[str] = []
-    with ThreadPoolExecutor(os.cpu_count()) as threads, torch.inference_mode():
-
-        def prepare(face: Face) -> tuple[ByteArray, Affine] | DataError:
-            try:
-                return task.crop(face.photo.decode(task.crop.channels), face.box)
-            except ValueError as error:
-                return DataError(f"{face.photo.path}: {error}")
-            except DataError as error:
-                return error
-
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
         batches = [faces[start : start + _BATCH] for start in range(0, len(faces), _BATCH)]
         for batch in track(batches, "predicting", transient=True):
             prepared = list(threads.map(prepare, batch))
-            found = _forward(task, [item[0] for item in prepared if not isinstance(item, DataError)])
+            found = iter(predictor.finish([item for item in prepared if not isinstance(item, DataError)]))
             for face, item in zip(batch, prepared, strict=True):
                 if isinstance(item, DataError):
-                    points.append(_mean_shape(task, face))
+                    points.append(_guess(predictor, face))
                     guessed.append(str(item))
                 else:
-                    pixels = ratio_to_pixels(next(found), task.crop.size)
-                    points.append(item[1].inverse()(pixels))
+                    points.append(next(found).points)
     for problem in guessed:
         log.warning("gets the mean shape in its box: %s", problem)
     return points
 
 
-def _forward(task: Task, crops: Sequence[ByteArray]) -> Iterator[FloatArray]:
-    """The task's predictions for these crops, (K, 2) ratios each."""
-    if not crops:
-        return iter(())
-    images = torch.from_numpy(as_input(crops))
-    return iter(task(images.to(task.device)).double().cpu().numpy())
+def _box(face: Face) -> Box:
+    assert face.box is not None  # dlib's lists have one each
+    return face.box
 
 
-def _mean_shape(task: Task, face: Face) -> FloatArray:
+def _guess(predictor: Predictor, face: Face) -> FloatArray:
     """The mean of the training faces in the face's box, (K, 2) pixels of its picture, which is not needed."""
-    if task.trained_on is None:
-        raise DataError(f"{face.photo.path}: cannot be read, and the checkpoint has no mean shape to give it")
-    return _region(task.crop, face)(ratio_to_pixels(task.trained_on.mean, task.crop.size))
-
-
-def _region(crop: Crop, face: Face) -> Affine:
-    """The map to pixels of a face's picture from those of the input."""
+    crop = predictor.crop
+    if predictor.mean_shape is None:
+        raise DataError(
+            f"{face.photo.path}: cannot be read, and {predictor.path} has no mean shape to give it"
+        )
     if crop.source == "image":  # its size would be needed
         raise DataError(f"{face.photo.path}: cannot be read, so it is not known where a face would be")
-    return Affine.between(Box.whole(crop.size), crop.region((1, 1), face.box))
+    region = crop.region((1, 1), face.box)
+    return Affine.between(Box.whole(crop.size), region)(ratio_to_pixels(predictor.mean_shape, crop.size))
 
 
 def _warn_of_far(listed: Listed, points: Sequence[FloatArray]) -> None:
     """Name the images with a point far outside their box; ``points`` are pixels of the listed pictures."""
     far = []
     for face, own in zip(listed.faces, points, strict=True):
-        assert face.box is not None  # dlib's lists have one each
-        low = np.array([face.box.left, face.box.top])
-        outside = np.maximum(low - own, own - low - (face.box.width, face.box.height)).max()
-        if outside > _FAR * max(face.box.width, face.box.height):
+        box = _box(face)
+        low = np.array([box.left, box.top])
+        outside = np.maximum(low - own, own - low - (box.width, box.height)).max()
+        if outside > _FAR * max(box.width, box.height):
             far.append(f"{face.photo.path.relative_to(listed.root)} ({outside:.0f} px outside)")
     if far:
         more = f" and {len(far) - _SHOWN} more" if len(far) > _SHOWN else ""

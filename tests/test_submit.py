@@ -127,6 +127,11 @@ def test_a_submission_from_the_command_line(wild, checkpoint, tmp_path, capsys):
     assert f"{output}: is valid, and can be submitted" in said
 
 
+def test_an_exported_model_submits_the_same(wild, untrained, exported, tmp_path):
+    found = [submitted(model, wild, tmp_path / "a.csv") for model in (untrained, exported)]
+    assert np.abs(found[0] - found[1]).max() < 0.01
+
+
 def test_what_cannot_be_submitted_is_refused(wild, checkpoint, tmp_path):
     task = RegressionTask(IMM58, Crop(32, 32), net=NET)
     trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
@@ -140,7 +145,7 @@ def test_what_cannot_be_submitted_is_refused(wild, checkpoint, tmp_path):
     trainer.strategy.connect(task)
     trainer.save_checkpoint(tmp_path / "meanless.ckpt")
     (wild / "lfpw" / "testset" / "image_0001.png").unlink()
-    with pytest.raises(DataError, match=r"image_0001\.png: cannot be read, and the checkpoint has no mean"):
+    with pytest.raises(DataError, match=r"image_0001\.png: cannot be read, and .*meanless\.ckpt has no mean"):
         submitted(tmp_path / "meanless.ckpt", wild, tmp_path / "a.csv")
     assert not (tmp_path / "a.csv").exists()
 

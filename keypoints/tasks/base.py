@@ -273,3 +273,19 @@ def load_task(path: str | Path) -> Task:
             f"{path}: its weights do not fit its network ({one_line(error)[:200]})"
         ) from error
     return task.eval()
+
+
+def usable_device(name: str = "auto") -> str:
+    """The device of that name, as torch calls it; for ``auto`` a GPU where there is one, else the CPU.
+
+    Raises:
+        ConfigError: if it cannot be used here.
+    """
+    chosen = name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError, TypeError) as error:
+        raise ConfigError(
+            f"device={name} cannot be used here ({one_line(error)[:120]}); try device=cpu"
+        ) from error
+    return chosen

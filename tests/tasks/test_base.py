@@ -12,7 +12,7 @@ from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
 from keypoints.losses import WingLoss
 from keypoints.models.convnet import ConvNet
-from keypoints.tasks.base import load_task
+from keypoints.tasks.base import load_task, usable_device
 from keypoints.tasks.regression import RegressionTask
 
 NOSE = IMM58.select("nose_tip")
@@ -177,3 +177,14 @@ def test_the_optimizer_is_a_component_like_any_other():
     )
     with pytest.raises(ConfigError, match="is no Optimizer"):
         RegressionTask(NOSE, CROP, net=NET, optimizer=configure(torch.nn.ReLU)).configure_optimizers()
+
+
+def test_a_gpu_is_taken_where_there_is_one_and_a_device_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert usable_device() == "cpu"
+    with pytest.raises(ConfigError, match=r"device=abacus cannot be used here \(.*\); try device=cpu"):
+        usable_device("abacus")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "zeros", lambda *size, device: device)
+    assert usable_device() == "cuda"
+    assert usable_device("cpu") == "cpu"
