@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from keypoints.datasets.dlib_xml import Entry, format_dlib_xml, read_entries
 from keypoints.datasets.face import Face
-from keypoints.datasets.ibug import original_name, photo_of
+from keypoints.datasets.ibug import original_name, photo_in_300w, photo_of
 from keypoints.datasets.lists import OpenList
 from keypoints.datasets.photos import Photo
 from keypoints.errors import DataError
@@ -36,7 +36,8 @@ def read(reading: OpenList) -> None:
                 raise ValueError("has no points")
             reading.check_count(len(entry.points))
             points = [(x, y) for x, y in entry.points.tolist()]
-            group = photo_of(entry.file) if len(points) == len(IBUG68) else original_name(entry.file)
+            named = photo_of(entry.file) if len(points) == len(IBUG68) else original_name(entry.file)
+            group = photo_in_300w(reading.root.resolve() / entry.file) or named
             reading.add(entry.file, entry.box, points, group)
 
 

@@ -8,6 +8,7 @@ database and results, Image and Vision Computing 47, 2016. For research only.
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -140,6 +141,19 @@ def photo_of(file: str) -> str:
     path = PurePosixPath(original_name(file))
     numbered = _FACE_OF_PHOTO.fullmatch(path.name)
     return str(path.parent / numbered["photo"]) if numbered else str(path)
+
+
+def photo_in_300w(path: Path) -> str | None:
+    """The photo, as :func:`photo_of` names it, of a picture in one of 300-W's folders; ``None`` elsewhere.
+
+    >>> photo_in_300w(Path("/data/300w/images/helen/trainset/100032540_1.jpg"))
+    'helen/trainset/100032540'
+    """
+    for folder in chain.from_iterable(PROTOCOL.values()):
+        parts = Path(folder).parts
+        if path.parent.parts[-len(parts) :] == parts:
+            return photo_of(f"{folder}/{path.name}")
+    return None
 
 
 def original_name(file: str) -> str:

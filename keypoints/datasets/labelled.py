@@ -67,7 +67,8 @@ def read_labelled(
 ) -> Reading:
     """The faces of the list at ``path``, in its order; its format is told by what it holds.
 
-    A face goes with its photo into one group unless the list says otherwise.
+    A face goes with its photo into one group unless the list says otherwise. A photo in one of 300-W's
+    folders has the group that 300-W's own lists give it, with its mirror image and its other faces.
 
     Args:
         path: the list.

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keypoints.datasets.face import Face
+from keypoints.datasets.ibug import photo_in_300w
 from keypoints.datasets.photos import Photo
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import Box, FloatArray
@@ -89,6 +90,8 @@ class OpenList:
     ) -> None:
         """Keep a face of the photo ``name``; without a ``group`` of its own it goes with the photo.
 
+        A photo of 300-W is the same by whatever list, so that a model that has met it is known to have.
+
         Raises:
             ValueError: if the photo is missing, or is not below the root.
         """
@@ -96,9 +99,8 @@ class OpenList:
         photo = self.root / inside
         if not photo.is_file():
             raise ValueError(f"its picture {inside} is missing from {self.root}")
-        self.faces.append(
-            Face(Photo(photo), box, np.array(points), group or Path(inside).as_posix(), tags or {})
-        )
+        group = group or photo_in_300w(self.root.resolve() / inside) or Path(inside).as_posix()
+        self.faces.append(Face(Photo(photo), box, np.array(points), group, tags or {}))
 
 
 def name_below(root: Path, name: str) -> str:

@@ -2,7 +2,10 @@ import pytest
 from PIL import Image
 
 from keypoints.configuration import compose
+from keypoints.datamodules.base import TrainedOn
+from keypoints.datamodules.ibug import IBUG300WDataModule
 from keypoints.datamodules.labelled import LabelledDataModule
+from keypoints.datasets.labelled import FORMATS, write_labelled
 from keypoints.errors import ConfigError, DataError
 
 SMALL = {"width": 16, "height": 16, "batch_size": 2}
@@ -64,6 +67,17 @@ def test_photos_of_the_same_name_in_different_folders_are_different(photos):
         path.write_text(path.read_text().replace("y1\n", "y1,group\n").replace("15,16\n", "15,16,anna\n"))
     with pytest.raises(DataError, match="anna: has faces in train and in val"):
         _ = LabelledDataModule(train, val=val, **SMALL).splits
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_a_model_that_has_met_photos_of_300w_is_known_to_by_any_list_of_them(wild, format_name):
+    course = IBUG300WDataModule(wild)
+    faces = [*course.splits["train"], *course.splits["val"]]
+    path = wild.parent / f"list.{format_name}"
+    write_labelled(faces, path, format_name)
+    data = LabelledDataModule(path)
+    met = TrainedOn([face.group for face in faces], mean=[])
+    assert len(data.leaks(met, "train")) == len(data.splits["train"]) > 0
 
 
 def test_lists_with_different_points_are_refused(photos):
