@@ -25,6 +25,9 @@ from keypoints.runs import find_checkpoint
 LEAST_SIDE = 8
 """Pixels: a picture that is narrower shows no face."""
 
+_AT_ONCE = 64
+"""Faces that go through the network together: a crowd would take all memory."""
+
 
 class Model(Protocol):
     """What a predictor needs of a network, wherever it comes from."""
@@ -84,7 +87,7 @@ class Predictor:
 
         Args:
             photo: a file, or pixels: (H, W) grey or (H, W, 3) RGB bytes.
-            boxes: of its faces, in pixels of the upright photo, where they are known.
+            boxes: of its faces, in pixels of the upright photo; ``None`` where they are to be detected.
 
         Raises:
             DataError: if it is no picture, is too small, or a box misses it.
@@ -126,7 +129,7 @@ class Predictor:
         found: list[tuple[Box, Origin, float | None]]
         if self.crop.source == "image":
             found = [(Box.whole((width, height)), "image", None)]
-        elif boxes:
+        elif boxes is not None:
             found = [(box, "given", None) for box in boxes]
         else:
             found = [(face.box, "detected", face.score) for face in self.detector(pixels)]
@@ -142,8 +145,10 @@ class Predictor:
         Raises:
             CheckpointError: if the network gives no finite numbers.
         """
-        if not faces:
-            return []
+        batches = [faces[start : start + _AT_ONCE] for start in range(0, len(faces), _AT_ONCE)]
+        return [found for batch in batches for found in self._finish(batch)]
+
+    def _finish(self, faces: Sequence[PreparedFace]) -> list[PredictedFace]:
         ratios, confidence = self._model(as_input([face.crop for face in faces]))
         if not np.isfinite(ratios).all():
             raise CheckpointError(f"{self.path}: predicts no finite numbers; its weights are broken")

@@ -50,6 +50,22 @@ def test_without_boxes_faces_are_detected(predictor, photo):
     assert predictor(np.full((120, 160), 200, np.uint8)) == []
 
 
+def test_no_box_is_no_face_and_none_is_looked_for(predictor, photo, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    assert predictor(photo, []) == []
+
+
+def test_a_crowd_goes_through_the_network_by_and_by(predictor, photo, monkeypatch):
+    sizes, model = [], predictor._model
+    monkeypatch.setattr(predictor, "_model", lambda images: sizes.append(len(images)) or model(images))
+    boxes = [BOX.resized(100 + number, 100 + number) for number in range(100)]
+    faces = predictor(photo, boxes)
+    assert [face.box for face in faces] == boxes
+    assert max(sizes) <= 64
+    (alone,) = predictor(photo, [boxes[99]])
+    np.testing.assert_allclose(faces[99].points, alone.points, atol=1e-3)
+
+
 def test_a_checkpoint_and_its_onnx_file_agree(predictor, exported, photo):
     for torch_face, onnx_face in zip(
         predictor(photo, [BOX, BOX.resized(90, 120)]),
