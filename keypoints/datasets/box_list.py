@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from keypoints.datasets import dlib_list
 from keypoints.datasets.dlib_xml import read_entries
-from keypoints.datasets.lists import OpenList, cells_by_name, header, name_below, table
+from keypoints.datasets.lists import OpenList, beginning, cells_by_name, header, name_below, table
 from keypoints.datasets.own_csv import box_of, check_columns
 from keypoints.errors import DataError
 from keypoints.geometry import Box
@@ -38,20 +38,12 @@ def read_box_list(path: Path, root: Path | None = None) -> list[ListedPhoto]:
     """
     reading = OpenList(path, path.parent if root is None else root, None, strict=True)
     boxes: dict[str, list[Box]] = {}
-    rows = _dlib(reading) if dlib_list.recognises(_beginning(path)) else _csv(reading)
+    rows = _dlib(reading) if dlib_list.recognises(beginning(path)) else _csv(reading)
     for name, box in rows:
         boxes.setdefault(name, []).extend([] if box is None else [box])
     if not boxes:
         raise DataError(f"{path}: lists no photo")
     return [ListedPhoto(reading.root / name, tuple(own)) for name, own in boxes.items()]
-
-
-def _beginning(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return file.read(1 << 12).decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _dlib(reading: OpenList) -> Iterator[tuple[str, Box]]:

@@ -11,13 +11,10 @@ from pathlib import Path
 
 from keypoints.datasets import coco, dlib_list, hrnet, own_csv
 from keypoints.datasets.face import Face, Reading
-from keypoints.datasets.lists import OpenList
+from keypoints.datasets.lists import OpenList, beginning
 from keypoints.errors import ConfigError, DataError
 from keypoints.landmarks import LandmarkScheme
 from keypoints.runs import write_whole
-
-_BEGINNING = 1 << 16
-"""As many bytes tell a list's format: its first line, of thousands of points even."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +96,9 @@ def detect_format(path: Path) -> str:
     Raises:
         DataError: if it cannot be read, or is in none of them.
     """
-    try:
-        with path.open("rb") as file:
-            beginning = file.read(_BEGINNING).decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    begins = beginning(path)
     for name, known in FORMATS.items():
-        if known.recognises(beginning):
+        if known.recognises(begins):
             return name
     whats = ", ".join(known.what for known in FORMATS.values())
     raise DataError(f"{path}: is in no format known here: {whats}")

@@ -103,6 +103,19 @@ class OpenList:
         self.faces.append(Face(Photo(photo), box, np.array(points), group, tags or {}))
 
 
+def beginning(path: Path) -> str:
+    """What tells a list's format: its first line, of thousands of points even.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(1 << 16).decode("utf-8-sig", errors="replace")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+
+
 def name_below(root: Path, name: str) -> str:
     """A name in a list as the path from ``root``.
 
