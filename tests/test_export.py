@@ -1,4 +1,5 @@
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -105,6 +106,25 @@ def test_a_file_that_would_differ_is_not_written(untrained, tmp_path, monkeypatc
     monkeypatch.setattr(ExportedModel, "__call__", elsewhere)
     with pytest.raises(CheckpointError, match=r"m\.onnx: was not written: it would differ .* by 2\.0e-05"):
         exporting(checkpoint=untrained, output=tmp_path / "m.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_smaller_file_that_gives_no_numbers_is_not_written(untrained, tmp_path, monkeypatch):
+    def nowhere(self, images):
+        return Located(np.full((len(images), 68, 2), np.nan), None)
+
+    monkeypatch.setattr(ExportedModel, "__call__", nowhere)
+    with pytest.raises(CheckpointError, match=r"m\.onnx: was not written: in fp16 .* no finite numbers"):
+        exporting(checkpoint=untrained, output=tmp_path / "m.onnx", precision="fp16")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])
+@pytest.mark.parametrize("precision", ["float32", "fp16"])
+def test_without_the_extra_the_way_out_is_named(untrained, tmp_path, monkeypatch, package, precision):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError, match=rf"exporting needs {package}, which is not .*'\.\[export\]'"):
+        exporting(checkpoint=untrained, output=tmp_path / "m.onnx", precision=precision)
     assert not list(tmp_path.iterdir())
 
 
