@@ -4,6 +4,7 @@ Heavy libraries are imported only once a verb's work begins, so help and mistake
 """
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -251,10 +252,11 @@ def _reported_errors() -> Iterator[None]:
                 raise
             print(f"error: {_message(error)}", file=sys.stderr)
             sys.exit(1)
-        except OSError as error:  # a folder that cannot be written, a full disk
-            if wants_traceback or error.filename is None:
+        except OSError as error:  # a folder that cannot be written, a full disk, which names no file
+            if wants_traceback or (error.filename is None and error.errno != errno.ENOSPC):
                 raise
-            print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+            where = "" if error.filename is None else f"{error.filename}: "
+            print(f"error: {where}{error.strerror}", file=sys.stderr)
             sys.exit(1)
 
 

@@ -1,3 +1,5 @@
+import errno
+import os
 import re
 import subprocess
 import sys
@@ -95,6 +97,17 @@ def test_a_failed_run_is_one_line_a_status_and_an_exit_code(own_imm, tmp_path, c
     assert "02-3m.jpg: truncated or damaged" in errors
     assert errors.count("\n") == 1
     assert RunFolder(tmp_path / "run").status()["status"] == "failed"
+
+
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
+    def full(text, *how):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("keypoints.synthesize.write_imm", full)
+    with pytest.raises(SystemExit, match="1"):
+        main(["data", "synthesize", "persons=1", "faces=6"])
+    assert capsys.readouterr().err == "error: No space left on device\n"
 
 
 def test_the_whole_traceback_is_there_for_who_asks(own_imm, tmp_path, monkeypatch):
