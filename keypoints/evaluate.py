@@ -91,7 +91,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
     """
     check_counts(cfg, "faces", "stress_faces")
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
-    task = load_task(path).to(usable_device(cfg.device))
+    task = load_task(path, flip_test=cfg.flip_test).to(usable_device(cfg.device))
     norm = cfg.norm or default_norm(task.scheme)
     evaluation_metrics(task.scheme, norm, cfg.threshold)  # a wrong value is said before the faces are read
     data = _data(cfg, run)
@@ -115,6 +115,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
     result = {
         "checkpoint": str(path),
         "data": type(data).__name__,
+        "flip_test": bool(cfg.flip_test),
         **_result(case, predictions, constant, table),
     }
     errors = None if constant is None else normalized_mean_error(*constant, norm=norm, pair=task.scheme.pair)
@@ -280,7 +281,7 @@ def _stressed(task: Task, faces: StressedFaces, name: str) -> list[tuple[str, By
     for level in sorted(levels, reverse=levels[0] == max(levels)):
         batch = next(faces.batches(changes(name, level)[0], [len(faces) // 2]))
         with torch.inference_mode():
-            found = task(batch.images.to(task.device)).cpu().numpy()
+            found = task.locate(batch.images.to(task.device)).points.cpu().numpy()
         drawn = draw_face(pixels_of(batch)[0], truth=batch.targets[0].numpy(), prediction=found[0])
         pictures.append((f"{level:g}", drawn))
     return pictures

@@ -78,7 +78,7 @@ def export(cfg: DictConfig) -> Export:
             "calibration=<folder, pattern or list>"
         )
     path, _ = find_checkpoint(cfg.checkpoint, cfg.which)
-    task = load_task(path)
+    task = load_task(path, flip_test=cfg.flip_test)
     if cfg.calibration is None:
         calibration, compared = [], made_up_crops(task.crop)
     else:
@@ -245,7 +245,7 @@ def _compare(task: Task, exported: ExportedModel, images: Images) -> FloatArray:
     shifts = []
     for batch in _batches(images):
         with torch.inference_mode():
-            wanted = task(torch.from_numpy(batch)).double().numpy()
+            wanted = task.locate(torch.from_numpy(batch)).points.double().numpy()
         shifts.append(np.abs(exported(batch).points - wanted))
     return np.concatenate(shifts)
 

@@ -66,7 +66,7 @@ def predict(
     found, constant, truth, sizes = [], [], [], []
     with torch.inference_mode():
         for batch in batches:
-            found.append(task.to_photo(task(batch.images.to(task.device)).cpu(), batch))
+            found.append(task.to_photo(task.locate(batch.images.to(task.device)).points.cpu(), batch))
             if mean is not None:
                 constant.append(task.to_photo(mean.expand(len(batch.images), -1, -1), batch))
             truth.append(task.to_photo(batch.targets, batch))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from keypoints.datasets.photos import Photo, grey
 from keypoints.datasets.predictions import Origin, PredictedFace
 from keypoints.detection import FaceDetector
-from keypoints.errors import CheckpointError, DataError
+from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.exported import ExportedModel, Located
 from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, as_input, ratio_to_pixels
 from keypoints.landmarks import LandmarkScheme
@@ -61,6 +61,8 @@ class Predictor:
     Args:
         path: a checkpoint, a run's folder, of which the best is taken, or an exported ``.onnx``.
         which: ``"best"`` or ``"last"``, of a run's folder.
+        flip_test: look at the mirror image of each face too, and give the mean; of a checkpoint. An exported
+            model does so if it was exported so.
 
     Attributes:
         scheme: the landmarks: their number, order and names.
@@ -70,12 +72,17 @@ class Predictor:
 
     Raises:
         CheckpointError: if the file cannot be used.
+        ConfigError: if it allows no flip test.
     """
 
-    def __init__(self, path: str | Path, which: str = "best") -> None:
+    def __init__(self, path: str | Path, which: str = "best", *, flip_test: bool = False) -> None:
         self.path = find_checkpoint(str(path), which)[0]
-        exported = self.path.suffix.lower() == ".onnx"
-        self._model: Model = ExportedModel(self.path) if exported else _Checkpoint(self.path)
+        if self.path.suffix.lower() != ".onnx":
+            self._model: Model = _Checkpoint(self.path, flip_test)
+        elif flip_test:
+            raise ConfigError(f"{self.path}: does a flip test if it was exported with flip_test=true")
+        else:
+            self._model = ExportedModel(self.path)
         self.scheme = self._model.scheme
         self.crop = self._model.crop
         self.mean_shape = self._model.mean_shape
@@ -169,10 +176,10 @@ class Predictor:
 class _Checkpoint:
     """The task of a checkpoint, on a GPU where there is one."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, flip_test: bool) -> None:
         from keypoints.tasks.base import load_task, usable_device
 
-        self._task = load_task(path).to(usable_device())
+        self._task = load_task(path, flip_test=flip_test).to(usable_device())
         self.scheme = self._task.scheme
         self.crop = self._task.crop
         trained_on = self._task.trained_on

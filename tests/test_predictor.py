@@ -5,8 +5,10 @@ import pytest
 from PIL import ExifTags, Image
 
 from keypoints.components import configure
+from keypoints.configuration import compose
 from keypoints.datasets.photos import Photo
 from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.export import export
 from keypoints.exported import Located
 from keypoints.geometry import Box, Crop
 from keypoints.landmarks import IBUG68, IMM58
@@ -179,3 +181,24 @@ def test_without_dlib_boxes_are_asked_for(untrained, photo, monkeypatch):
     assert len(predictor(photo, [BOX])) == 1
     with pytest.raises(ConfigError, match="finding faces needs dlib"):
         predictor(photo)
+
+
+def test_the_flip_test_is_the_mean_of_a_picture_and_its_mirror_image(untrained, predictor, photo):
+    tested = Predictor(untrained, flip_test=True)
+    photo = Photo(photo).decode(3)
+    width = photo.shape[1]
+    mirrored = Box(width - BOX.left - BOX.width, BOX.top, BOX.width, BOX.height)
+    here = predictor(photo, [BOX])[0].points
+    there = predictor(np.ascontiguousarray(photo[:, ::-1]), [mirrored])[0].points[list(IBUG68.flip)]
+    there = np.stack([width - 1 - there[:, 0], there[:, 1]], axis=1)
+    assert np.abs(here - there).max() > 0.5
+    np.testing.assert_allclose(tested(photo, [BOX])[0].points, (here + there) / 2, atol=0.01)
+
+
+def test_an_exported_model_does_the_flip_test_it_was_exported_with(untrained, exported, photo, tmp_path):
+    with pytest.raises(ConfigError, match=r"model\.onnx: does a flip test if it was exported with"):
+        Predictor(exported, flip_test=True)
+    path = tmp_path / "flipping.onnx"
+    export(compose("export", [f"checkpoint={untrained}", f"output={path}", "flip_test=true"]))
+    wanted = Predictor(untrained, flip_test=True)(photo, [BOX])[0].points
+    np.testing.assert_allclose(Predictor(path)(photo, [BOX])[0].points, wanted, atol=0.01)

@@ -251,11 +251,15 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return dict(checkpoint)
 
 
-def load_task(path: str | Path) -> Task:
+def load_task(path: str | Path, *, flip_test: bool = False) -> Task:
     """The task in a checkpoint, on the CPU, in evaluation mode. Nothing but the file is needed.
+
+    Args:
+        flip_test: let it look at mirror images too, see :meth:`Task.flip_test`.
 
     Raises:
         CheckpointError: as :func:`read_checkpoint`, or if what it describes cannot be built.
+        ConfigError: if there is to be a flip test and the landmarks have no mirror image.
     """
     checkpoint = read_checkpoint(path)
     try:
@@ -272,6 +276,8 @@ def load_task(path: str | Path) -> Task:
         raise CheckpointError(
             f"{path}: its weights do not fit its network ({one_line(error)[:200]})"
         ) from error
+    if flip_test:
+        task.flip_test()
     return task.eval()
 
 
