@@ -92,7 +92,8 @@ def export(cfg: DictConfig) -> Export:
         with replaced(output) as temporary:
             if cfg.precision == "int8":
                 model = _quantized(model, as_input(calibration), temporary)
-            _write(model, metadata(task.scheme, task.crop, cfg.precision), temporary)
+            support = None if task.trained_on is None else task.trained_on.support
+            _write(model, metadata(task.scheme, task.crop, cfg.precision, support), temporary)
             shifts = _compare(task, ExportedModel(temporary), as_input(compared))
             if not np.isfinite(shifts).all():
                 raise CheckpointError(

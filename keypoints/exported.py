@@ -43,8 +43,18 @@ class Located(NamedTuple):
     """(B, K) from 0 to 1, of models that give it."""
 
 
-def metadata(scheme: LandmarkScheme, crop: Crop, precision: str) -> dict[str, str]:
-    """The metadata of a file: what it is, in JSON, and a digest by which a change is seen."""
+def metadata(
+    scheme: LandmarkScheme,
+    crop: Crop,
+    precision: str,
+    support: Mapping[str, tuple[float, float]] | None = None,
+) -> dict[str, str]:
+    """The metadata of a file: what it is, in JSON, and a digest by which a change is seen.
+
+    Args:
+        scheme, crop, precision: as :class:`ExportedModel` has them.
+        support: the training's, of :mod:`keypoints.support`, where the checkpoint has it.
+    """
     about = json.dumps(
         {
             "format": EXPORT_FORMAT,
@@ -52,6 +62,7 @@ def metadata(scheme: LandmarkScheme, crop: Crop, precision: str) -> dict[str, st
             "precision": precision,
             "scheme": scheme.to_dict(),
             "crop": crop.to_dict(),
+            "support": support,
             **_WORDS,
         }
     )
@@ -66,7 +77,7 @@ class ExportedModel:
     """A network in an ONNX file, run by onnxruntime on the CPU.
 
     Attributes:
-        scheme, crop: as of the task that was exported.
+        scheme, crop, support: as of the task that was exported.
         precision: of its weights: ``float32``, ``fp16`` or ``int8``.
         mean_shape: ``None``: the file does not keep it.
 
@@ -103,7 +114,9 @@ class ExportedModel:
             self.scheme = LandmarkScheme.from_dict(about["scheme"])
             self.crop = Crop.from_dict(about["crop"])
             self.precision = str(about["precision"])
-        except (ConfigError, KeyError, TypeError) as error:
+            support = about.get("support")
+            self.support = support and {name: (float(low), float(high)) for name, (low, high) in support.items()}
+        except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: its metadata cannot be used ({one_line(error)[:200]})") from error
         wanted = {
             INPUT: [self.crop.channels, self.crop.height, self.crop.width],

@@ -65,6 +65,21 @@ class LandmarkScheme:
             raise ConfigError(f"{self.name} has no landmarks {name!r}; it has {', '.join(sorted(subsets))}")
         return subsets[name]
 
+    @property
+    def eye_line(self) -> tuple[int, int] | None:
+        """The pair, the point that is left in the picture of an upright face first.
+
+        ``None`` where there is no pair, or the names of its parts do not tell left from right.
+        """
+        if self.pair is None:
+            return None
+        first, second = ([name for name, part in self.parts.items() if i in part][0] for i in self.pair)
+        if first.startswith("left") and second.startswith("right"):
+            return self.pair
+        if first.startswith("right") and second.startswith("left"):
+            return self.pair[::-1]
+        return None
+
     def select(self, name: str) -> "LandmarkScheme":
         """The scheme of one part or selection, its points renumbered from 0 in their order.
 

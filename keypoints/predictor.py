@@ -21,6 +21,7 @@ from keypoints.exported import ExportedModel, Located
 from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, as_input, ratio_to_pixels
 from keypoints.landmarks import LandmarkScheme
 from keypoints.runs import find_checkpoint
+from keypoints.support import Support
 
 LEAST_SIDE = 8
 """Pixels: a picture that is narrower shows no face."""
@@ -35,6 +36,7 @@ class Model(Protocol):
     scheme: LandmarkScheme
     crop: Crop
     mean_shape: FloatArray | None
+    support: Support | None
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         """(B, C, H, W) images in [-0.5, 0.5] to their points."""
@@ -69,6 +71,8 @@ class Predictor:
         crop: how a face is cut out.
         mean_shape: the mean of the training faces, (K, 2) ratios of the crop, or ``None`` of a model whose
             file does not keep it.
+        support: what the training faces were like, for :func:`keypoints.support.remarks`; ``None`` of
+            files that do not keep it.
 
     Raises:
         CheckpointError: if the file cannot be used.
@@ -86,6 +90,7 @@ class Predictor:
         self.scheme = self._model.scheme
         self.crop = self._model.crop
         self.mean_shape = self._model.mean_shape
+        self.support = self._model.support
 
     def __call__(
         self, photo: str | Path | ByteArray, boxes: Sequence[Box] | None = None
@@ -184,6 +189,7 @@ class _Checkpoint:
         self.crop = self._task.crop
         trained_on = self._task.trained_on
         self.mean_shape = None if trained_on is None else np.array(trained_on.mean)
+        self.support = None if self._task.trained_on is None else self._task.trained_on.support
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         import torch

@@ -29,6 +29,7 @@ FLOORS = [
         "augmentation",
         "transforms",
         "detection",
+        "support",
     },
     {"datamodules", "tasks"},
     {"measure", "stress", "predictor"},

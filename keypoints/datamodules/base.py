@@ -11,15 +11,19 @@ import torch
 from torch.utils.data import DataLoader
 
 from keypoints.augmentation import Augmentation
-from keypoints.datamodules.dataset import Batch, FaceDataset
+from keypoints.datamodules.dataset import Batch, FaceDataset, pixels_of
 from keypoints.datamodules.order import EpochSampler, even_batch_size
 from keypoints.datasets.face import Face
 from keypoints.datasets.shrunken import Original
 from keypoints.errors import ConfigError, DataError
-from keypoints.geometry import Crop
+from keypoints.geometry import Affine, Crop, ratio_to_pixels
 from keypoints.landmarks import LandmarkScheme
+from keypoints.support import measure, support_of
 
 log = logging.getLogger(__name__)
+
+_MEASURED = 500
+"""So many faces tell what the training faces are like."""
 
 
 class TrainedOn(NamedTuple):
@@ -32,6 +36,9 @@ class TrainedOn(NamedTuple):
     """The mean of their targets, (K, 2) ratios of the input: what to say of a face that cannot be seen."""
     validated: Sequence[str] = ()
     """The groups of the faces by which the best epoch was chosen."""
+    support: dict[str, tuple[float, float]] | None = None
+    """The range of each measure of :mod:`keypoints.support` over the faces as the network saw them, augmented;
+    ``None`` of checkpoints of before."""
 
 
 class FaceDataModule(pl.LightningDataModule, ABC):
@@ -192,7 +199,19 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         """What a checkpoint keeps of the training faces."""
         mean: list[list[float]] = self.dataset("train").targets.mean(dim=0).tolist()
         train, val = (sorted({face.group for face in self.splits[split]}) for split in ("train", "val"))
-        return TrainedOn(train, mean, val)
+        return TrainedOn(train, mean, val, self._support)
+
+    @cached_property
+    def _support(self) -> dict[str, tuple[float, float]]:
+        """Of what the first epoch draws of the training faces, or of some that are spread over them."""
+        dataset = self.dataset("train")
+        chosen = range(0, len(dataset), -(-len(dataset) // _MEASURED))
+        return support_of(self._measure(dataset[0, index]) for index in chosen)
+
+    def _measure(self, sample: Batch) -> dict[str, float]:
+        (image,) = pixels_of(Batch(*(field[None] for field in sample)))
+        points = ratio_to_pixels(sample.targets.numpy(), self.crop.size)
+        return measure(image, points, Affine(sample.to_photo.double().numpy()), self.scheme, self.crop)
 
     def leaks(self, trained_on: TrainedOn, split: str) -> list[Face]:
         """The faces of ``split`` that a model has met in training, itself or another of their group.
