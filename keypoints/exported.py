@@ -114,8 +114,7 @@ class ExportedModel:
             self.scheme = LandmarkScheme.from_dict(about["scheme"])
             self.crop = Crop.from_dict(about["crop"])
             self.precision = str(about["precision"])
-            support = about.get("support")
-            self.support = support and {name: (float(low), float(high)) for name, (low, high) in support.items()}
+            self.support: Mapping[str, tuple[float, float]] | None = _ranges(about.get("support"))
         except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: its metadata cannot be used ({one_line(error)[:200]})") from error
         wanted = {
@@ -136,6 +135,12 @@ class ExportedModel:
         return Located(
             np.asarray(points, np.float64), np.asarray(confidence[0], np.float64) if confidence else None
         )
+
+
+def _ranges(support: Mapping[str, Any] | None) -> dict[str, tuple[float, float]] | None:
+    if support is None:
+        return None
+    return {name: (float(low), float(high)) for name, (low, high) in support.items()}
 
 
 def _about(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

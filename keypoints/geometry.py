@@ -46,10 +46,18 @@ class Box:
         if self.width <= 0 or self.height <= 0:
             raise ValueError(f"a box needs positive sides, not {self.width:g} × {self.height:g}")
 
+    def __str__(self) -> str:
+        return f"the box of {self.width:g} × {self.height:g} at ({self.left:g}, {self.top:g})"
+
     @classmethod
     def whole(cls, size: tuple[int, int]) -> Self:
         """The box of a whole picture of ``size`` (width, height)."""
         return cls(0, 0, size[0], size[1])
+
+    def misses(self, size: tuple[int, int]) -> bool:
+        """Whether it shows nothing of a picture of ``size`` (width, height)."""
+        ends = self.left + self.width, self.top + self.height
+        return min(ends) <= 0 or self.left >= size[0] or self.top >= size[1]
 
     def resized(self, width: float, height: float) -> "Box":
         """The box of this size round the same centre."""
@@ -121,7 +129,7 @@ def cut(image: ByteArray, box: Box, size: tuple[int, int]) -> ByteArray:
     """
     height, width = image.shape[:2]
     right, bottom = box.left + box.width, box.top + box.height
-    if right <= 0 or bottom <= 0 or box.left >= width or box.top >= height:
+    if box.misses((width, height)):
         raise ValueError(f"{box} lies outside the picture of {width} × {height}")
     if box.width * box.height > _MOST_PADDING * width * height:
         raise ValueError(f"{box} is more than {_MOST_PADDING} times the picture of {width} × {height}")
@@ -191,12 +199,14 @@ class Crop:
         """What is cut out of a picture of ``image_size`` (width, height), in its pixels.
 
         Raises:
-            ValueError: if the face's box is needed and there is none.
+            ValueError: if the face's box is needed, and there is none or it misses the picture.
         """
         if self.source == "image":
             box = Box.whole(image_size)
         elif box is None:
             raise ValueError("this crop needs the face's box, and there is none")
+        elif box.misses(image_size):
+            raise ValueError(f"{box} lies outside the picture of {image_size[0]} × {image_size[1]}")
         width, height = box.width * self.margin, box.height * self.margin
         proportion = self.width / self.height
         return box.resized(max(width, height * proportion), max(height, width / proportion))

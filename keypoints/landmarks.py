@@ -73,7 +73,7 @@ class LandmarkScheme:
         """
         if self.pair is None:
             return None
-        first, second = ([name for name, part in self.parts.items() if i in part][0] for i in self.pair)
+        first, second = (next(name for name, part in self.parts.items() if i in part) for i in self.pair)
         if first.startswith("left") and second.startswith("right"):
             return self.pair
         if first.startswith("right") and second.startswith("left"):

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from keypoints.drawing import draw_predictions
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import ByteArray
 from keypoints.predictor import Predictor, PreparedFace
+from keypoints.reports.photos import PhotoReport
 from keypoints.runs import replaced
 
 log = logging.getLogger(__name__)
@@ -46,6 +48,8 @@ class Predicted(NamedTuple):
     faces: int
     with_problems: int
     """Photos that could not be read, show no face, or have a box that cannot be used."""
+    page: Path | None
+    """The report, if one was asked for."""
 
 
 def predict(cfg: DictConfig) -> Predicted:
@@ -82,16 +86,18 @@ def predict(cfg: DictConfig) -> Predicted:
     problems: list[str] = []
     about = {"model": str(predictor.path), "crop": predictor.crop.to_dict()}
     with prediction_files(folder, predictor.scheme, about) as files:
-        results = _predicted(predictor, inputs, folder / OVERLAYS)
+        report = PhotoReport(folder, predictor) if cfg.report else None
+        results = _predicted(predictor, inputs, folder / OVERLAYS, report)
         silent = not sys.stdout.isatty()
         for photo in track(results, "predicting", len(inputs.photos), transient=True, disable=silent):
             files.add(photo)
             faces += len(photo.faces)
             with_problems += bool(photo.problems)
             problems += photo.problems
+        page = None if report is None else report.write()
     for problem in problems:  # not before, or the progress would be drawn over them
         log.warning("%s", os.fsencode(problem).decode("utf-8", "replace"))  # a name may be no Unicode text
-    return Predicted(folder, len(inputs.photos), faces, with_problems)
+    return Predicted(folder, len(inputs.photos), faces, with_problems, page)
 
 
 def _given(checkpoint: str | None) -> str:
@@ -108,7 +114,9 @@ class _Opened(NamedTuple):
     pixels: ByteArray | DataError
 
 
-def _predicted(predictor: Predictor, inputs: PhotoInputs, overlays: Path) -> Iterator[PredictedPhoto]:
+def _predicted(
+    predictor: Predictor, inputs: PhotoInputs, overlays: Path, report: PhotoReport | None
+) -> Iterator[PredictedPhoto]:
     """What becomes of each photo, in order, batch by batch; their pictures are drawn on the way."""
 
     def open_photo(listed: ListedPhoto) -> _Opened:
@@ -118,20 +126,24 @@ def _predicted(predictor: Predictor, inputs: PhotoInputs, overlays: Path) -> Ite
             pixels = error
         return _Opened(listed, inputs.name(listed), pixels)
 
-    def draw(opened: _Opened, done: PredictedPhoto) -> None:
-        if done.faces and not isinstance(opened.pixels, DataError):
+    def draw(number: int, opened: _Opened, done: PredictedPhoto) -> None:
+        pixels = None if isinstance(opened.pixels, DataError) else opened.pixels
+        overlay = None
+        if done.faces and pixels is not None:
             faces = [(face.box, face.points) for face in done.faces]
-            drawn = draw_predictions(opened.pixels, faces, predictor.scheme.skeleton)
-            path = overlays / _overlay_name(opened.name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replaced(path) as temporary:
+            drawn = draw_predictions(pixels, faces, predictor.scheme.skeleton)
+            overlay = overlays / _overlay_name(opened.name)
+            overlay.parent.mkdir(parents=True, exist_ok=True)
+            with replaced(overlay) as temporary:
                 Image.fromarray(drawn).save(temporary, "PNG", compress_level=_COMPRESSION)
+        if report is not None:
+            report.add(number, done, pixels, overlay)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow works outside the interpreter's lock
         for start in range(0, len(inputs.photos), _BATCH):
             batch = list(threads.map(open_photo, inputs.photos[start : start + _BATCH]))
             done = _faces_of(predictor, batch)
-            list(threads.map(draw, batch, done))
+            list(threads.map(draw, count(start), batch, done))
             yield from done
 
 

@@ -189,7 +189,7 @@ class _Checkpoint:
         self.crop = self._task.crop
         trained_on = self._task.trained_on
         self.mean_shape = None if trained_on is None else np.array(trained_on.mean)
-        self.support = None if self._task.trained_on is None else self._task.trained_on.support
+        self.support: Support | None = None if trained_on is None else trained_on.support
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         import torch

@@ -30,9 +30,9 @@ class Measure:
     """How a measure is said.
 
     Args:
-        title: in a table; ``{what}`` is what the network was given, the box or the photo.
+        title: in a table.
         number: the format of its value.
-        sentence: what a remark says of a value.
+        sentence: what a remark says of a value; ``{side}`` is the input's width.
         low, high: what it means to lie below or above the range; no remark where there is none.
     """
 
@@ -44,7 +44,7 @@ class Measure:
 
     def shown(self, value: float) -> str:
         """The value in words."""
-        return self.number.format(value)
+        return self.number.format(value).replace("%", " %")
 
     def between(self, low: float, high: float) -> str:
         """The range in words; only the sides that matter."""
@@ -57,7 +57,10 @@ class Measure:
 
 MEASURES = {
     "width": Measure(
-        "width of the {what}, px", "{:.0f}", "the {what} is {value} pixels wide", low="Very low resolution"
+        "pixels across",
+        "{:.0f}",
+        "the {side} pixels across the input are made of {value}",
+        low="Very low resolution",
     ),
     "sharpness": Measure("sharpness", "{:.0f}", "its sharpness is {value}", low="Blurred"),
     "tilt": Measure("tilt", "{:.0f}°", "the eyes are tilted by {value}", high="Strongly tilted"),
@@ -93,8 +96,8 @@ def measure(
 ) -> dict[str, float]:
     """The measures of a face, by name; those that its landmarks do not give are left out.
 
-    ``width``: of the box, or of the photo where it is seen whole, in pixels of the photo. ``sharpness``:
-    see :func:`sharpness`. ``tilt``: of the line between the outer eye corners, in degrees from level,
+    ``width``: of what the network sees, in pixels of the photo. ``sharpness``: see :func:`sharpness`.
+    ``tilt``: of the line between the outer eye corners, in degrees from level,
     either way. ``turn``: how far the tip of the nose lies off the middle of that line, along it: 0 in
     the middle, 1 at a corner; it grows with the head's yaw. ``size``: the square root of the area of the
     box round the points; ``across`` and ``down``: its middle. These three are ratios of the input.
@@ -106,7 +109,7 @@ def measure(
         scheme, crop: the model's.
     """
     scale = math.sqrt(abs(np.linalg.det(to_photo.matrix[:, :2])))
-    found = {"width": scale * crop.width / crop.margin, "sharpness": sharpness(image)}
+    found = {"width": scale * crop.width, "sharpness": sharpness(image)}
     if scheme.eye_line is not None:
         left, right = points[list(scheme.eye_line)]
         across = right - left
@@ -157,17 +160,15 @@ def remarks(measures: Mapping[str, float], support: Support, crop: Crop) -> list
 
     A photo that has a pixel for each of the input's is never too small, whatever the training had.
     """
-    what = "box" if crop.source == "box" else "photo"
     found = []
     for name, value in measures.items():
         if name not in support:
             continue
         how, (low, high) = MEASURES[name], support[name]
-        if name == "width":
-            low = min(low, crop.width / crop.margin)
-        says = how.low if value < low else how.high if value > high else ""
+        enough = name == "width" and value >= crop.width
+        says = how.high if value > high else how.low if value < low and not enough else ""
         if says:
             heading = says.format(framing=_FRAMING[crop.source])
-            sentence = how.sentence.format(what=what, value=how.shown(value))
+            sentence = how.sentence.format(side=crop.width, value=how.shown(value))
             found.append(f"{heading}: {sentence}, in training {how.between(low, high)}.")
     return found

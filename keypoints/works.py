@@ -117,6 +117,8 @@ def predict(cfg: DictConfig) -> None:
 
     done = predict(cfg)
     log.info("%d faces of %d photos are in %s", done.faces, done.photos, done.folder)
+    if done.page is not None:
+        log.info("look at it: %s", done.page)
     if done.with_problems:
         raise DataError(
             f"{done.with_problems} of {done.photos} photos have no face, or not all of theirs; see above"

@@ -27,8 +27,19 @@ def changed(exported, path, properties):
 def test_a_file_says_all_that_its_use_needs(exported):
     model = ExportedModel(exported)
     assert (model.scheme, model.crop, model.precision) == (IBUG68, BOX_CROP, "float32")
+    assert model.support is None  # of a checkpoint that was not trained on anything
     for batch in (1, 3):
         assert model(np.zeros((batch, 1, 48, 48), np.float32)).points.shape == (batch, 68, 2)
+
+
+def test_what_the_training_faces_were_like_goes_with_the_file(exported, tmp_path):
+    properties = metadata(IBUG68, BOX_CROP, "float32", {"tilt": (0, 28.5)})
+    assert ExportedModel(changed(exported, tmp_path / "model.onnx", properties)).support == {
+        "tilt": (0, 28.5)
+    }
+    damaged = metadata(IBUG68, BOX_CROP, "float32", {"tilt": (28.5,)})
+    with pytest.raises(CheckpointError, match="its metadata cannot be used"):
+        ExportedModel(changed(exported, tmp_path / "model.onnx", damaged))
 
 
 def test_a_file_of_other_origin_or_with_changed_metadata_is_refused(exported, tmp_path):

@@ -130,6 +130,8 @@ def test_a_crop_of_a_box_enlarges_it_round_its_centre():
     assert crop.region((640, 480), Box(10, 20, 100, 80)) == Box(-15, -15, 150, 150)
     with pytest.raises(ValueError, match="there is none"):
         crop.region((640, 480), None)
+    with pytest.raises(ValueError, match=r"the box of 100 × 80 at \(650, 20\) lies outside .* 640 × 480"):
+        crop.region((640, 480), Box(650, 20, 100, 80))  # though the margin reaches into it
 
 
 @pytest.mark.parametrize(("channels", "shape"), [(1, (120, 160)), (3, (120, 160, 3))])

@@ -57,6 +57,14 @@ def test_the_flips_are_those_of_the_annotations():
     )
 
 
+def test_the_eye_line_runs_from_left_to_right_in_the_picture():
+    assert IBUG68.eye_line == (36, 45)
+    assert IMM58.eye_line == (21, 13)
+    assert IMM58.select("nose_tip").eye_line is None
+    unnamed = LandmarkScheme("own", {"eyes": (0, 1)}, None, (0, 1), ())
+    assert unnamed.eye_line is None
+
+
 def test_the_normalising_pair_is_the_outer_eye_corners():
     assert (IMM58.pair, IBUG68.pair) == ((13, 21), (36, 45))
 

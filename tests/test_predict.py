@@ -69,7 +69,7 @@ def test_a_folder_of_photos_is_predicted_face_by_face(untrained, photos, tmp_pat
     monkeypatch.setattr(module, "_BATCH", 2)
     output = tmp_path / "new folder" / "out, [2]"
     done = predicting(untrained, photos, output)
-    assert done == (output, 4, 5, 0)
+    assert done == (output, 4, 5, 0, None)
     rows = table(output)
     assert [row["image"] for row in rows] == [NAMES[0], "sub/a=b.jpg", "sub/plain.jpg", NAMES[1], NAMES[1]]
     assert [row["face"] for row in rows] == ["0", "0", "0", "0", "1"]
@@ -124,11 +124,13 @@ def test_boxes_may_be_given_for_some_photos_or_all(untrained, photos, tmp_path, 
     listed.write_text("\n".join(["image,left,top,width,height", *rows]) + "\n", encoding="utf-8")
     with caplog.at_level("WARNING"):
         done = predicting(untrained, listed, tmp_path / "out", root=photos)
-    assert done[1:] == (4, 4, 2)
+    assert done[1:4] == (4, 4, 2)
     found = table(tmp_path / "out")
     assert [row["box"] for row in found] == ["given", "given", "detected", "given", ""]
     assert [row["left"] for row in found][:2] == ["200.000", "840.000"]
-    assert "sub/a=b.jpg: Box(left=" in caplog.text
+    assert (
+        "sub/a=b.jpg: the box of 100 × 100 at (9999, 0) lies outside the picture of 640 × 480" in caplog.text
+    )
     assert "gone.jpg: cannot be read" in caplog.text
     assert "lies outside the picture" in found[3]["note"]
 
@@ -137,16 +139,16 @@ def test_a_model_of_whole_pictures_takes_each_photo_as_one_face(photos, tmp_path
     monkeypatch.setitem(sys.modules, "dlib", None)
     checkpoint = save_untrained(tmp_path / "a.ckpt", IMM58, Crop(40, 30))
     done = predicting(checkpoint, photos / "*.*", tmp_path / "out")
-    assert done[1:] == (2, 2, 0)
+    assert done[1:4] == (2, 2, 0)
     assert {row["box"] for row in table(tmp_path / "out")} == {"image"}
 
 
 def test_one_photo_is_predicted_and_earlier_results_are_no_photos(untrained, photos, tmp_path, monkeypatch):
     shutil.copy(photos / NAMES[0], tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert predicting(untrained, NAMES[0], "out")[1:] == (1, 1, 0)
+    assert predicting(untrained, NAMES[0], "out").faces == 1
     (tmp_path / "out" / "predictions.csv").unlink()
-    assert predicting(untrained, ".", "out")[1:] == (1, 1, 0)
+    assert predicting(untrained, ".", "out").faces == 1
 
 
 def test_what_cannot_begin_writes_nothing(untrained, photos, tmp_path, monkeypatch):
@@ -194,16 +196,41 @@ def test_few_photos_are_in_memory_at_once(untrained, photos, tmp_path, monkeypat
 
 
 def test_the_command_predicts_from_an_onnx_file_without_torch(exported, photos, tmp_path):
+    given = [str(exported), f"input={photos / NAMES[0]}", f"output={tmp_path / 'out'}", "report=true"]
     code = (
         "import sys\n"
         "from keypoints.cli import main\n"
-        f"main(['predict', {str(exported)!r}, 'input={photos / NAMES[0]}', 'output={tmp_path / 'out'}'])\n"
+        f"main(['predict', *{given}])\n"
         "print({'torch', 'albumentations', 'pytorch_lightning', 'pandas'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
     assert not done.stderr
     assert len(table(tmp_path / "out")) == 1
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_a_report_shows_every_photo_in_order(untrained, damaged, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "_BATCH", 3)
+    with pytest.raises(SystemExit, match="1"):
+        main(["predict", str(untrained), f"input={damaged}", f"output={tmp_path}/out", "report=true"])
+    page = tmp_path / "out" / "report.html"
+    assert f"look at it: {page}\n" in capsys.readouterr().out
+    text = page.read_text(encoding="utf-8")
+    names = [
+        "dot.png",
+        "empty.jpg",
+        "lawn.png",
+        *NAMES[:1],
+        "sub/a=b.jpg",
+        "sub/plain.jpg",
+        "text.jpg",
+        NAMES[1],
+    ]
+    places = [text.index(f'">{name}</h2>') for name in names]
+    assert places == sorted(places)
+    assert "8 photos" in text
+    assert "lawn.png: no face was found" in text
 
 
 def test_names_that_are_as_long_as_can_be_or_no_text_are_no_hindrance(untrained, photos, tmp_path, capfd):
@@ -217,7 +244,7 @@ def test_names_that_are_as_long_as_can_be_or_no_text_are_no_hindrance(untrained,
     except OSError:
         pytest.skip("this file system takes no names that are no Unicode text")
     with pytest.raises(SystemExit, match="1"):
-        main(["predict", str(untrained), f"input={odd}", f"output={tmp_path / 'out'}"])
+        main(["predict", str(untrained), f"input={odd}", f"output={tmp_path / 'out'}", "report=true"])
     said = capfd.readouterr()
     assert "\ufffd.jpg: is no picture: the file is empty" in said.out
     assert said.err == "error: 1 of 3 photos have no face, or not all of theirs; see above\n"

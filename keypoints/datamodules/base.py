@@ -37,8 +37,8 @@ class TrainedOn(NamedTuple):
     validated: Sequence[str] = ()
     """The groups of the faces by which the best epoch was chosen."""
     support: dict[str, tuple[float, float]] | None = None
-    """The range of each measure of :mod:`keypoints.support` over the faces as the network saw them, augmented;
-    ``None`` of checkpoints of before."""
+    """The range of each measure of :mod:`keypoints.support`, over the faces as the network saw them,
+    augmented; ``None`` in checkpoints of before."""
 
 
 class FaceDataModule(pl.LightningDataModule, ABC):

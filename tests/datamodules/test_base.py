@@ -71,6 +71,24 @@ def test_the_log_says_how_much_is_held_and_how_much_is_read_again(made_up_imm, c
         IMMDataModule(made_up_imm, memory_mb=-1)
 
 
+def test_what_is_kept_of_the_training_faces_is_as_the_network_saw_them(made_up_imm):
+    turned = Augmentation({"turn": albumentations.Affine(rotate=(40, 40), p=1)})
+    plain, augmented = (
+        IMMDataModule(made_up_imm, augmentation=own).trained_on().support for own in (None, turned)
+    )
+    assert set(plain) == {"width", "sharpness", "tilt", "turn", "size", "across", "down"}
+    assert plain["width"] == pytest.approx((160, 160))
+    across = [
+        sample.targets[:, 0] for sample in map(IMMDataModule(made_up_imm).dataset("train").plain, range(24))
+    ]
+    middles = [float(own.max() + own.min()) / 2 for own in across]
+    assert min(middles) <= plain["across"][0] < plain["across"][1] <= max(middles)
+    assert augmented["tilt"][0] == pytest.approx(plain["tilt"][0] + 40, abs=0.5) or augmented["tilt"][
+        0
+    ] == pytest.approx(abs(plain["tilt"][0] - 40), abs=0.5)
+    assert IMMDataModule(made_up_imm, augmentation=turned).trained_on().support == augmented
+
+
 def test_splits_that_share_a_group_are_refused(made_up_imm):
     class Leaking(IMMDataModule):
         def read(self):
