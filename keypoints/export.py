@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,13 +13,17 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from keypoints.datasets.box_list import ListedPhoto
+from keypoints.datasets.face import Face
 from keypoints.datasets.ibug import detector_box
+from keypoints.datasets.labelled import read_labelled
 from keypoints.datasets.photo_inputs import find_photos
 from keypoints.datasets.photos import Photo, grey
 from keypoints.datasets.portrait import Head, Person, Pose, portrait
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.exported import CONFIDENCE, INPUT, OUTPUT, ExportedModel, metadata
-from keypoints.geometry import ByteArray, Crop, FloatArray, as_input
+from keypoints.geometry import ByteArray, Crop, FloatArray, as_input, pixels_to_ratio
+from keypoints.metrics import normalized_mean_error
 from keypoints.predictor import Predictor
 from keypoints.runs import find_checkpoint, replaced
 from keypoints.tasks.base import Task, load_task
@@ -55,12 +59,15 @@ class Export(NamedTuple):
     mean_shift: float
     """In pixels of the input: how far a point lies from where the checkpoint puts it."""
     largest_shift: float
+    nme: tuple[float, float] | None
+    """The normalised mean error of checkpoint and file, where the calibration photos have landmarks."""
 
 
 def export(cfg: DictConfig) -> Export:
     """Write ``cfg.checkpoint`` to ``cfg.output`` as ONNX, if it predicts what the checkpoint predicts.
 
-    Half of the calibration photos' faces, or else made-up faces, are what is compared.
+    Half of the calibration photos' faces, or else made-up faces, are what is compared. Where the photos are
+    a list with landmarks, the errors of both are measured too.
 
     Raises:
         CheckpointError: if the checkpoint cannot be used, or the file would differ from it.
@@ -80,10 +87,11 @@ def export(cfg: DictConfig) -> Export:
     path, _ = find_checkpoint(cfg.checkpoint, cfg.which)
     task = load_task(path, flip_test=cfg.flip_test)
     if cfg.calibration is None:
-        calibration, compared = [], made_up_crops(task.crop)
+        calibration, compared, truth = [], made_up_crops(task.crop), None
     else:
-        crops = _photo_crops(path, str(cfg.calibration))
+        crops, points = _photo_crops(path, str(cfg.calibration))
         calibration, compared = crops[0::2], crops[1::2]
+        truth = None if points is None else np.stack(points[1::2])
     with _quiet():
         model = to_onnx(task)
         if cfg.precision == "fp16":
@@ -94,7 +102,8 @@ def export(cfg: DictConfig) -> Export:
                 model = _quantized(model, as_input(calibration), temporary)
             support = None if task.trained_on is None else task.trained_on.support
             _write(model, metadata(task.scheme, task.crop, cfg.precision, support), temporary)
-            shifts = _compare(task, ExportedModel(temporary), as_input(compared))
+            wanted, found = _compare(task, ExportedModel(temporary), as_input(compared))
+            shifts = np.abs(found - wanted)
             if not np.isfinite(shifts).all():
                 raise CheckpointError(
                     f"{output}: was not written: in {cfg.precision} the network gives no finite numbers"
@@ -113,6 +122,7 @@ def export(cfg: DictConfig) -> Export:
         crops=len(compared),
         mean_shift=float(pixels.mean()),
         largest_shift=float(pixels.max()),
+        nme=None if truth is None else (_nme(task, wanted, truth), _nme(task, found, truth)),
     )
 
 
@@ -175,21 +185,41 @@ def made_up_crops(crop: Crop) -> list[ByteArray]:
     return crops
 
 
-def _photo_crops(path: Path, named: str) -> list[ByteArray]:
-    """The faces of the calibration photos, cut out as for prediction."""
+def _photo_crops(path: Path, named: str) -> tuple[list[ByteArray], list[FloatArray] | None]:
+    """The faces of the calibration photos, cut out as for prediction.
+
+    And their landmarks, (K, 2) ratios of the input each, if ``named`` is a list that has those of the model.
+    """
     predictor = Predictor(path)
-    crops: list[ByteArray] = []
-    photos = find_photos(named).photos
-    for photo in photos[:: -(-len(photos) // _MOST_PHOTOS)]:
+    labelled = _labelled(named, predictor)
+    photos: Sequence[ListedPhoto] = [
+        ListedPhoto(face.photo.path, () if face.box is None else (face.box,)) for face in labelled
+    ] or find_photos(named).photos
+    step = -(-len(photos) // _MOST_PHOTOS)
+    crops, points = [], []
+    for place in range(0, len(photos), step):
+        photo = photos[place]
         try:
-            crops += [
-                face.crop for face in predictor.prepare(Photo(photo.path).decode(3), photo.boxes or None)
-            ]
+            faces = predictor.prepare(Photo(photo.path).decode(3), photo.boxes or None)
         except ValueError as error:
             raise DataError(f"{photo.path}: {error}") from error
+        crops += [face.crop for face in faces]
+        if labelled:
+            inputs = faces[0].affine(labelled[place].landmarks())
+            points.append(pixels_to_ratio(inputs, predictor.crop.size))
     if len(crops) < 2:
         raise DataError(f"{named}: shows {len(crops)} faces; half of them calibrate, the others compare")
-    return crops
+    return crops, points or None
+
+
+def _labelled(named: str, predictor: Predictor) -> Sequence[Face]:
+    """The faces of a list that has the model's landmarks and what errors are divided by; else none."""
+    try:
+        faces = read_labelled(Path(named), scheme=predictor.scheme).faces
+    except DataError:
+        return []  # no list, or one without landmarks, or with others
+    lacks_boxes = predictor.crop.source == "box" and any(face.box is None for face in faces)
+    return [] if lacks_boxes or predictor.scheme.pair is None else faces
 
 
 def _halved(model: "ModelProto") -> "ModelProto":
@@ -241,14 +271,21 @@ def _write(model: "ModelProto", about: dict[str, str], path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def _compare(task: Task, exported: ExportedModel, images: Images) -> FloatArray:
-    """How far apart the two put each point, (N, K, 2) ratios; batches of several sizes are tried."""
-    shifts = []
+def _compare(task: Task, exported: ExportedModel, images: Images) -> tuple[FloatArray, FloatArray]:
+    """Where the two put each point, (N, K, 2) ratios; batches of several sizes are tried."""
+    wanted, found = [], []
     for batch in _batches(images):
         with torch.inference_mode():
-            wanted = task.locate(torch.from_numpy(batch)).points.double().numpy()
-        shifts.append(np.abs(exported(batch).points - wanted))
-    return np.concatenate(shifts)
+            wanted.append(task.locate(torch.from_numpy(batch)).points.double().numpy())
+        found.append(exported(batch).points)
+    return np.concatenate(wanted), np.concatenate(found)
+
+
+def _nme(task: Task, points: FloatArray, truth: FloatArray) -> float:
+    """The normalised mean error of points, (N, K, 2) ratios of the input; crops stretch no face."""
+    found, true = (torch.from_numpy(own * task.crop.size) for own in (points, truth))
+    sizes = torch.tensor(task.crop.size).expand(len(found), 2)
+    return float(normalized_mean_error(found, true, sizes, "pair", task.scheme.pair).mean())
 
 
 def _batches(images: Images) -> Iterator[Images]:

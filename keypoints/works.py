@@ -138,6 +138,11 @@ def export(cfg: DictConfig) -> None:
         *done.input_size,
         done.largest_shift,
     )
+    if done.nme is not None:
+        log.info(
+            "measured on their landmarks, NME is %.3g %% by the checkpoint and %.3g %% by this file",
+            *(100 * nme for nme in done.nme),
+        )
 
 
 def train(cfg: DictConfig, *, resumed: bool) -> float | None:

@@ -9,13 +9,17 @@ from PIL import Image
 from keypoints.cli import main
 from keypoints.components import configure
 from keypoints.configuration import compose
+from keypoints.datasets.face import Face
+from keypoints.datasets.labelled import write_labelled
+from keypoints.datasets.photos import Photo
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.export import TOLERANCE, export, made_up_crops
 from keypoints.exported import ExportedModel, Located
-from keypoints.geometry import Crop, as_input
+from keypoints.geometry import Box, Crop, as_input
 from keypoints.landmarks import IBUG68, IMM58
 from keypoints.models.encoders import TorchvisionEncoder
 from keypoints.models.heatmaps import HeatmapNet
+from keypoints.predictor import Predictor
 from keypoints.tasks.base import load_task
 from keypoints.tasks.heatmap import HeatmapTask
 from tests.conftest import BOX_CROP, draw_portrait, save_task, save_untrained
@@ -78,11 +82,38 @@ def test_smaller_files_tell_what_they_cost(untrained, exported, photos, tmp_path
     for precision, most in (("fp16", 0.7), ("int8", 0.7)):
         output = tmp_path / f"{precision}.onnx"
         done = exporting(checkpoint=untrained, output=output, precision=precision, calibration=photos)
-        assert done.crops == 2
+        assert (done.crops, done.nme) == (2, None)
         assert 0 < done.mean_shift <= done.largest_shift < 2
         assert done.megabytes < most * whole
         assert ExportedModel(output).precision == precision
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fp16.onnx", "int8.onnx"]
+
+
+def test_landmarks_tell_the_error_before_and_after(untrained, tmp_path, capsys):
+    """The untrained network's error on them is the one that is reported."""
+    faces = []
+    for seed in range(4):
+        picture, points = draw_portrait(seed)
+        Image.fromarray(picture).save(tmp_path / f"{seed}.png")
+        faces.append(Face(Photo(tmp_path / f"{seed}.png"), Box(215, 170, 200, 200), points, str(seed)))
+    write_labelled(faces, tmp_path / "list.csv", "csv", scheme=IBUG68)
+    given = [
+        str(untrained),
+        f"output={tmp_path}/m.onnx",
+        "precision=fp16",
+        f"calibration={tmp_path}/list.csv",
+    ]
+    main(["export", *given])
+    said = capsys.readouterr().out
+    before, after = map(float, re.search(r"NME is (\S+) % by the checkpoint and (\S+) % by", said).groups())
+    predictor = Predictor(untrained)
+    errors = []
+    for face in faces[1::2]:
+        (found,) = predictor(face.photo.path, [face.box])
+        eyes = np.linalg.norm(face.points[36] - face.points[45])
+        errors.append(np.linalg.norm(found.points - face.points, axis=1).mean() / eyes)
+    assert before == pytest.approx(100 * np.mean(errors), rel=0.01)
+    assert after == pytest.approx(before, rel=0.05)
 
 
 def test_an_export_from_the_command_line(untrained, tmp_path, capsys):
