@@ -6,6 +6,7 @@ upright picture. Colours of 16 bits are scaled to 8. What is transparent stands 
 
 import io
 import struct
+import warnings
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import ByteArray, FloatArray
+
+# Phones take photos of 108 million pixels; what has twice that number raises an error.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _MODES = {1: "L", 3: "RGB"}
 _BROKEN = (OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)

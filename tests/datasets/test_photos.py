@@ -1,4 +1,6 @@
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -143,6 +145,18 @@ def test_colours_of_no_known_range_are_refused(tmp_path):
     Image.fromarray(np.zeros((4, 5), np.float32)).save(path)
     with pytest.raises(DataError, match=r"float\.tiff: .* save it with 8 or 16 bits"):
         Photo(path).decode(1)
+
+
+def test_a_large_photo_is_read_without_a_warning(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("L", (150, 100), 7).save(path)
+    code = (
+        "import pathlib, sys, PIL.Image, keypoints.datasets.photos as photos\n"
+        "PIL.Image.MAX_IMAGE_PIXELS = 10_000\n"
+        "print(photos.Photo(pathlib.Path(sys.argv[1])).decode(3).shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("(100, 150, 3)\n", "")
 
 
 def test_a_decompression_bomb_is_one_line(tmp_path):
