@@ -69,6 +69,8 @@ def predict(cfg: DictConfig) -> Predicted:
             "keypoints predict checkpoint=<file or run's folder> input=<photo, folder, pattern or list> "
             "output=<folder>"
         )
+    if not isinstance(cfg.report, bool):
+        raise ConfigError(f"report is true or false, not {cfg.report!r}")
     folder = Path(str(cfg.output))
     if (folder / TABLE).exists():
         raise DataError(f"{folder}: holds predictions already; name another folder: output=<folder>")

@@ -160,6 +160,7 @@ def test_what_cannot_begin_writes_nothing(untrained, photos, tmp_path, monkeypat
     for error, says, how in [
         (ConfigError, "say which photos", {"photos": "null"}),
         (ConfigError, "say which model: checkpoint=", {"checkpoint": "null"}),
+        (ConfigError, "report is true or false, not 'maybe'", {"report": "maybe"}),
         (CheckpointError, "nowhere.onnx: no such model", {"checkpoint": "nowhere.onnx"}),
         (DataError, "nowhere: no such file or folder", {"photos": "nowhere"}),
         (DataError, "full: holds predictions already; name another folder", {"output": full}),
