@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would ask the network for a newer one
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime from 1.29 on tells its maker what it runs
 
 if TYPE_CHECKING:
     from keypoints.augmentation import Augmentation

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import time
@@ -91,3 +92,13 @@ def test_an_exported_model_predicts_at_once_and_without_torch(exported):
     assert done.stdout == "set()\n"
     assert not done.stderr
     assert time.perf_counter() - began < 2  # 0.5 on an idle machine
+
+
+def test_the_runtime_tells_its_maker_nothing(exported, tmp_path):
+    """It would leave an identifier at home, and a store of what it is to send."""
+    code = f"from keypoints import Predictor; Predictor({str(exported)!r})"
+    silent = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")  # with these it might be silent by itself
+    environment = {name: value for name, value in os.environ.items() if name not in silent}
+    environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+    assert not list(tmp_path.iterdir())
