@@ -5,6 +5,7 @@ upright picture. Colours of 16 bits are scaled to 8. What is transparent stands 
 """
 
 import io
+import math
 import struct
 import warnings
 from functools import cached_property
@@ -41,10 +42,15 @@ class Photo:
     """One picture file, read from disk at most once until it is decoded.
 
     The compressed bytes are held between the first look at :attr:`size` and :meth:`decode`.
+
+    Args:
+        path: the file.
+        megapixels: a picture of more is an error, and is not decoded; ``None`` leaves it to Pillow.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, megapixels: float | None = None) -> None:
         self.path = path
+        self._megapixels = math.inf if megapixels is None else megapixels
 
     def __repr__(self) -> str:
         return f"Photo({str(self.path)!r})"
@@ -91,6 +97,11 @@ class Photo:
             raise DataError(f"{self.path}: is no picture: the file is empty")
         try:
             image = Image.open(io.BytesIO(self._bytes))
+            if image.width * image.height > 1e6 * self._megapixels:
+                raise DataError(
+                    f"{self.path}: has {image.width} × {image.height} pixels, more than the "
+                    f"{self._megapixels:g} million that are taken"
+                )
             if image.format == "TIFF":  # Pillow turns these by itself, and only once they are decoded
                 image.load()
         except UnidentifiedImageError as error:

@@ -171,3 +171,15 @@ def test_a_decompression_bomb_is_one_line(tmp_path):
         with pytest.raises(DataError, match=r"bomb\.png: cannot be opened .*2500000000 pixels") as error:
             use()
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch, suffix):
+    path = tmp_path / f"large.{suffix}"
+    Image.new("L", (201, 100)).save(path)
+    assert Photo(path, megapixels=0.0201).decode(1).shape == (100, 201)
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: pytest.fail("it was decoded"))
+    with pytest.raises(
+        DataError, match=rf"large\.{suffix}: has 201 × 100 pixels, more than the 0\.02 million"
+    ):
+        Photo(path, megapixels=0.02).decode(1)
