@@ -53,6 +53,7 @@ VERBS: Mapping[str, Verb] = {
         "measure a checkpoint on a split: metrics, figures, a page", "evaluate", works.evaluate, "checkpoint"
     ),
     "predict": Verb("find the landmarks of your own photos", "predict", works.predict, "checkpoint"),
+    "demo": Verb("a page to try a model in the browser", "demo", works.demo, "checkpoint"),
     "export": Verb("write a checkpoint as one ONNX file", "export", works.export, "checkpoint"),
     "submit": Verb("write or check the course's 300-W submission", "submit", works.submit, "checkpoint"),
     "report": Verb("make the report of a run or a sweep again", "report", works.report, "folder"),

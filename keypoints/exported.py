@@ -80,6 +80,7 @@ class ExportedModel:
         scheme, crop, support: as of the task that was exported.
         precision: of its weights: ``float32``, ``fp16`` or ``int8``.
         mean_shape: ``None``: the file does not keep it.
+        groups: ``None``: it does not say what it was trained on.
 
     Raises:
         CheckpointError: if the file is missing, damaged, of other origin, was changed, or is of a format
@@ -88,6 +89,7 @@ class ExportedModel:
     """
 
     mean_shape: FloatArray | None = None
+    groups: int | None = None
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():

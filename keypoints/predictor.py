@@ -37,6 +37,7 @@ class Model(Protocol):
     crop: Crop
     mean_shape: FloatArray | None
     support: Support | None
+    groups: int | None
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         """(B, C, H, W) images in [-0.5, 0.5] to their points."""
@@ -73,6 +74,7 @@ class Predictor:
             file does not keep it.
         support: what the training faces were like, for :func:`keypoints.support.remarks`; ``None`` of
             files that do not keep it.
+        groups: how many persons or photos it was trained on; ``None`` if the file does not say.
 
     Raises:
         CheckpointError: if the file cannot be used.
@@ -91,6 +93,7 @@ class Predictor:
         self.crop = self._model.crop
         self.mean_shape = self._model.mean_shape
         self.support = self._model.support
+        self.groups = self._model.groups
 
     def __call__(
         self, photo: str | Path | ByteArray, boxes: Sequence[Box] | None = None
@@ -190,6 +193,7 @@ class _Checkpoint:
         trained_on = self._task.trained_on
         self.mean_shape = None if trained_on is None else np.array(trained_on.mean)
         self.support: Support | None = None if trained_on is None else trained_on.support
+        self.groups = None if trained_on is None else len(trained_on.groups)
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         import torch

@@ -125,6 +125,13 @@ def predict(cfg: DictConfig) -> None:
         )
 
 
+def demo(cfg: DictConfig) -> None:
+    """Serve a page to try a model."""
+    from keypoints.demo import demo
+
+    demo(cfg)
+
+
 def export(cfg: DictConfig) -> None:
     """Write a checkpoint as an ONNX file."""
     from keypoints.export import export

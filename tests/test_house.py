@@ -40,6 +40,7 @@ FLOORS = [
         "evaluate",
         "submit",
         "predict",
+        "demo",
         "export",
         "preview",
         "report",

@@ -26,9 +26,14 @@ class Picture:
 
 def write_page(path: Path, template: str, **values: Any) -> Path:
     """Write the page, whole or not at all. Values are escaped."""
-    environment = Environment(loader=PackageLoader("keypoints.reports"), autoescape=True)
-    write_whole(path, environment.get_template(template).render(**values))
+    write_whole(path, render(template, **values))
     return path
+
+
+def render(template: str, **values: Any) -> str:
+    """The template of that name, filled in. Values are escaped."""
+    environment = Environment(loader=PackageLoader("keypoints.reports"), autoescape=True)
+    return environment.get_template(template).render(**values)
 
 
 def shown(value: float | str | None, digits: int = 3) -> str:
