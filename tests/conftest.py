@@ -1,6 +1,7 @@
 """What the tests share: made-up faces in IMM's own layout, and the real ones where they are at hand."""
 
 import os
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,6 +136,12 @@ def draw_portrait(seed=0, centre=(320, 230), scale=66, size=(640, 480)) -> tuple
     random = np.random.default_rng(seed)
     head = Head(Person.draw(random), Pose(centre=centre, scale=scale))
     return portrait(head, random, size), head.ibug68()
+
+
+def seconds_of_processes() -> float:
+    """The processor's time that processes of this one's took so far: what else is running does not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def save_untrained(path: Path, scheme: LandmarkScheme = IBUG68, crop: Crop = BOX_CROP, **net: object) -> Path:

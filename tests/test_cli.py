@@ -3,7 +3,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -11,18 +10,18 @@ import pytest
 from keypoints import __version__
 from keypoints.cli import main
 from keypoints.runs import RunFolder
-from tests.conftest import SMALL
+from tests.conftest import SMALL, seconds_of_processes
 
 
 def call(*arguments, **how):
-    """The command in a process of its own: its result, and how long it took."""
-    began = time.perf_counter()
+    """The command in a process of its own: its result, and the processor's time that it took."""
+    before = seconds_of_processes()
     command = [sys.executable, "-X", "importtime", "-m", "keypoints", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, **how)
     imports = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     done.imported = {line.rpartition("|")[2].strip().split(".")[0] for line in imports}
     done.stderr = "\n".join(line for line in done.stderr.splitlines() if line not in imports)
-    return done, time.perf_counter() - began
+    return done, seconds_of_processes() - before
 
 
 @pytest.mark.parametrize(
