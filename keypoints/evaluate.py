@@ -28,6 +28,7 @@ from keypoints.geometry import ByteArray
 from keypoints.measure import (
     BATCH,
     Predictions,
+    by_confidence,
     face_table,
     in_common,
     in_originals,
@@ -118,7 +119,8 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
         "flip_test": bool(cfg.flip_test),
         **_result(case, predictions, constant, table),
     }
-    errors = None if constant is None else normalized_mean_error(*constant, norm=norm, pair=task.scheme.pair)
+    pair = task.scheme.pair
+    errors = None if constant is None else normalized_mean_error(*constant[:3], norm=norm, pair=pair)
     lines = task.scheme.skeleton
     pictures = [
         draw_faces(folder, case.name, on_photos, cfg.faces, lines, data.words),
@@ -236,6 +238,7 @@ def _result(
         "constant": None if constant is None else measured(constant),
         "by_part": {name: measured(predictions, points) for name, points in parts.items()},
         "by_tag": by_tag,
+        "by_confidence": by_confidence(predictions, case.norm, scheme.pair),
         "words": {tag: dict(meanings) for tag, meanings in words.items()},
         "worst_faces": in_common(table, words),
         "notes": notes,

@@ -15,7 +15,7 @@ from keypoints.datasets.face import Face
 from keypoints.datasets.shrunken import Original
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import FloatArray
-from keypoints.metrics import normalized_mean_error
+from keypoints.metrics import face_scale, normalized_mean_error
 from keypoints.tasks.base import Task
 
 BATCH = 64
@@ -31,21 +31,26 @@ class Predictions(NamedTuple):
     """(N, K, 2)"""
     photo_sizes: Tensor
     """(N, 2): width and height."""
+    confidence: Tensor | None = None
+    """(N, K) from 0 to 1, of tasks that give it."""
 
     def of(self, places: Sequence[int]) -> "Predictions":
         """Those of some of the faces."""
-        return Predictions(*(field[list(places)] for field in self))
+        chosen = list(places)
+        predicted, truth, sizes = (field[chosen] for field in self[:3])
+        sure = None if self.confidence is None else self.confidence[chosen]
+        return Predictions(predicted, truth, sizes, sure)
 
 
 def in_originals(predictions: Predictions, originals: Sequence[Original | None]) -> Predictions:
     """The same in pixels of the originals that the photos were cut from, where they were."""
     places = [(place, original) for place, original in enumerate(originals) if original is not None]
-    predicted, truth, sizes = (field.clone() for field in predictions)
+    predicted, truth, sizes = (field.clone() for field in predictions[:3])
     for place, original in places:
         for points in (predicted, truth):
             points[place] = torch.from_numpy(original.to_original(points[place].numpy())).float()
         sizes[place] = torch.tensor(original.size)
-    return Predictions(predicted, truth, sizes)
+    return predictions._replace(predicted=predicted, truth=truth, photo_sizes=sizes)
 
 
 def plain_batches(dataset: FaceDataset) -> Iterator[Batch]:
@@ -63,23 +68,26 @@ def predict(
         batches: looked at once.
         mean: (K, 2) ratios of the input; without it there is no constant predictor.
     """
-    found, constant, truth, sizes = [], [], [], []
+    found, constant, truth, sizes, sure = [], [], [], [], []
     with torch.inference_mode():
         for batch in batches:
-            found.append(task.to_photo(task.locate(batch.images.to(task.device)).points.cpu(), batch))
+            points, confidence = task.locate(batch.images.to(task.device))
+            found.append(task.to_photo(points.cpu(), batch))
+            if confidence is not None:
+                sure.append(confidence.cpu())
             if mean is not None:
                 constant.append(task.to_photo(mean.expand(len(batch.images), -1, -1), batch))
             truth.append(task.to_photo(batch.targets, batch))
             sizes.append(batch.photo_sizes)
     facts = torch.cat(truth), torch.cat(sizes)
     everyone = Predictions(torch.cat(constant), *facts) if constant else None
-    return Predictions(torch.cat(found), *facts), everyone
+    return Predictions(torch.cat(found), *facts, torch.cat(sure) if sure else None), everyone
 
 
 def score(metrics: MetricCollection, predictions: Predictions) -> dict[str, float]:
     """What ``metrics`` say of ``predictions``."""
     metrics.reset()
-    metrics.update(*predictions)
+    metrics.update(*predictions[:3])
     return {name: float(value) for name, value in metrics.compute().items()}
 
 
@@ -98,8 +106,8 @@ def face_table(
 
     Columns: ``photo``, the file; a column a tag; ``mse`` in the course's units; ``mae_px``, the mean
     absolute error of a coordinate, and ``error_px``, the mean distance of a point, in pixels of the
-    photo; with a ``norm``, ``nme``; then ``truth_x0, truth_y0, …`` and ``predicted_x0, …`` in pixels
-    of the photo.
+    photo; with a ``norm``, ``nme``; ``confidence``, the mean of the points', where there is one; then
+    ``truth_x0, truth_y0, …`` and ``predicted_x0, …`` in pixels of the photo.
     """
     true, found = (points.numpy().astype(np.float64) for points in (predictions.truth, predictions.predicted))
     errors = found - true
@@ -112,12 +120,38 @@ def face_table(
         "error_px": np.linalg.norm(errors, axis=2).mean(axis=1),
     }
     if norm is not None:
-        columns["nme"] = normalized_mean_error(*predictions, norm=norm, pair=pair).numpy()
+        columns["nme"] = normalized_mean_error(*predictions[:3], norm=norm, pair=pair).numpy()
+    if predictions.confidence is not None:
+        columns["confidence"] = predictions.confidence.mean(dim=1).numpy()
     for kind, points in (("truth", true), ("predicted", found)):
         for index in range(points.shape[1]):
             columns[f"{kind}_x{index}"] = points[:, index, 0]
             columns[f"{kind}_y{index}"] = points[:, index, 1]
     return pd.DataFrame(columns)
+
+
+def by_confidence(
+    predictions: Predictions, norm: str, pair: tuple[int, int] | None, groups: int = 10
+) -> list[dict[str, float]]:
+    """What the confidence of a point says of its error.
+
+    Returns:
+        ``groups`` of equally many points, the least sure first: their mean ``confidence``, their mean error
+        over the face's scale, ``nme``, and how many ``points`` they are. None without a confidence.
+    """
+    predicted, truth, sizes, confidence = predictions
+    if confidence is None:
+        return []
+    errors = (predicted - truth).square().sum(dim=-1).sqrt() / face_scale(truth, sizes, norm, pair)[:, None]
+    order = confidence.flatten().argsort()
+    return [
+        {
+            "confidence": float(confidence.flatten()[places].mean()),
+            "nme": float(errors.flatten()[places].mean()),
+            "points": len(places),
+        }
+        for places in order.tensor_split(min(groups, len(order)))
+    ]
 
 
 def tags_of(faces: pd.DataFrame) -> list[str]:

@@ -49,6 +49,22 @@ def test_a_run_is_evaluated_on_the_faces_it_was_validated_on(full_face, tmp_path
     }
 
 
+def test_heatmaps_are_evaluated_with_what_their_confidence_is_worth(made_up_imm, tmp_path):
+    smaller = [override for override in SMALL if not override.startswith("model")]
+    net = [
+        "model=heatmap",
+        "model.net.encoder.channels=[4,8]",
+        "model.net.width=8",
+        "data.width=80",
+        "data.height=60",
+    ]
+    train(compose("train", [*smaller, *net, f"data.root={made_up_imm}", f"output={tmp_path / 'run'}"]))
+    result = of(f"checkpoint={tmp_path / 'run'}", f"output={tmp_path / 'out'}").result
+    assert sum(group["points"] for group in result["by_confidence"]) == result["faces"] == 6  # of one point
+    assert (tmp_path / "out" / "confidence.png").is_file()
+    assert pd.read_csv(tmp_path / "out" / "faces.csv")["confidence"].between(0, 1).all()
+
+
 def test_each_face_has_its_row_and_parts_and_tags_their_numbers(full_face, tmp_path):
     result = of(f"checkpoint={full_face}", f"output={tmp_path}").result
     rows = pd.read_csv(tmp_path / "faces.csv", dtype={"view": str})

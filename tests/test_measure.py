@@ -6,6 +6,8 @@ import torch
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import DataError
 from keypoints.measure import (
+    Predictions,
+    by_confidence,
     in_common,
     measure_faces,
     plain_batches,
@@ -46,6 +48,21 @@ def test_each_face_has_its_errors_in_photo_pixels(measured):
     truth, predicted = points_of(table, "truth"), points_of(table, "predicted")
     np.testing.assert_allclose(truth, [face.landmarks() for face in dataset.faces], atol=1e-3)
     np.testing.assert_allclose(predicted - truth, np.broadcast_to([16, 0], truth.shape), atol=1e-2)
+
+
+def test_confidence_sorts_points_by_their_error():
+    truth = torch.rand(4, 5, 2) * 100
+    confidence = torch.rand(4, 5)
+    errors = 20 * (1 - confidence)  # pixels
+    predicted = truth + torch.stack([errors, torch.zeros(4, 5)], -1)
+    sizes = torch.full((4, 2), 100.0)
+    groups = by_confidence(Predictions(predicted, truth, sizes, confidence), "diagonal", None, groups=4)
+    assert [group["points"] for group in groups] == [5, 5, 5, 5]
+    found = [group["confidence"] for group in groups]
+    assert found == sorted(found)
+    for group in groups:
+        assert group["nme"] == pytest.approx(20 * (1 - group["confidence"]) / (100 * 2**0.5), rel=1e-4)
+    assert by_confidence(Predictions(predicted, truth, sizes), "diagonal", None) == []
 
 
 def test_the_table_survives_its_file(measured, tmp_path):

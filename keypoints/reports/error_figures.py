@@ -130,6 +130,25 @@ def _diagonal(axes: Axes, *, from_zero: bool) -> None:
     axes.legend()
 
 
+def by_confidence(groups: Sequence[Mapping[str, float]], unit: str, title: str) -> Figure:
+    """The mean error of points against how sure the model is of them.
+
+    Args:
+        groups: as :func:`keypoints.measure.by_confidence` gives.
+        unit: what errors are divided by.
+    """
+    figure = new_figure(7, 4.6)
+    axes = figure.subplots()
+    errors = [100 * group["nme"] for group in groups]
+    axes.plot([group["confidence"] for group in groups], errors, "o-", color=_MODEL, lw=2)
+    axes.set_ylim(0, 1.1 * max(errors))
+    axes.set_xlabel("mean confidence of the points")
+    axes.set_ylabel(f"mean error of the points, % of {unit}")
+    axes.grid(alpha=0.3)
+    axes.set_title(title)
+    return figure
+
+
 def under_stress(table: pd.DataFrame, unit: str, title: str) -> Figure:
     """Errors against the level of each stress.
 

@@ -90,7 +90,13 @@ def draw(
         pictures.append(Picture(figures.save(figure, folder / "landmarks.png"), "Error by landmark", caption))
     figure = error_figures.spread(truth, predicted, f"{name}: spread, predicted against true")
     caption = "Left: a mark a landmark and coordinate. Right: a mark a face and coordinate."
-    return [*pictures, Picture(figures.save(figure, folder / "spread.png"), "Spread", caption)]
+    pictures.append(Picture(figures.save(figure, folder / "spread.png"), "Spread", caption))
+    if result["by_confidence"]:
+        figure = error_figures.by_confidence(result["by_confidence"], unit, f"{name}: error by confidence")
+        caption = "Each mark is a tenth of all points, by how sure the model says it is of them."
+        path = figures.save(figure, folder / "confidence.png")
+        pictures.append(Picture(path, "Error by confidence", caption))
+    return pictures
 
 
 def draw_faces(
