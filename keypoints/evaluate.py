@@ -22,6 +22,7 @@ from keypoints.configuration import check_counts
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import FaceDataset, mean_targets, pixels_of
 from keypoints.datasets.face import Face
+from keypoints.detection import with_found_boxes
 from keypoints.drawing import draw_face
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import ByteArray
@@ -97,7 +98,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
     evaluation_metrics(task.scheme, norm, cfg.threshold)  # a wrong value is said before the faces are read
     data = _data(cfg, run)
     data.adopt(task.scheme, task.crop)
-    faces = _faces(cfg, task, data)
+    faces, missed = _in_boxes(cfg, task, _faces(cfg, task, data))
     folder = Path(cfg.output) if cfg.output else _folder(run, path, cfg)
     name = f"{run.name}, {path.stem} epoch" if run else path.stem
     mean = _mean(task, data)
@@ -117,8 +118,12 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
         "checkpoint": str(path),
         "data": type(data).__name__,
         "flip_test": bool(cfg.flip_test),
+        "boxes": cfg.boxes,
+        "not_found": missed,
         **_result(case, predictions, constant, table),
     }
+    if missed:
+        result["notes"].append(f"the detector did not find {missed} of {missed + len(faces)} faces: left out")
     pair = task.scheme.pair
     errors = None if constant is None else normalized_mean_error(*constant[:3], norm=norm, pair=pair)
     lines = task.scheme.skeleton
@@ -172,6 +177,20 @@ def _faces(cfg: DictConfig, task: Task, data: FaceDataModule) -> Sequence[Face]:
     return faces
 
 
+def _in_boxes(cfg: DictConfig, task: Task, faces: Sequence[Face]) -> tuple[Sequence[Face], int]:
+    """The faces in the boxes that are asked for, and how many have none."""
+    if cfg.boxes not in ("given", "detected"):
+        raise ConfigError(f"boxes is given or detected, not {cfg.boxes!r}")
+    if cfg.boxes == "given":
+        return faces, 0
+    if task.crop.source != "box":
+        raise ConfigError("boxes=detected: this model was trained on whole pictures and looks at no box")
+    found, missed = with_found_boxes(track(faces, "looking for faces", transient=True))
+    if not found:
+        raise DataError(f"the detector finds none of the {len(faces)} faces of {cfg.split}")
+    return found, missed
+
+
 def _met_in_training(cfg: DictConfig, task: Task, data: FaceDataModule) -> int:
     """How many faces of the split the model has met; of its own ``train`` one knows it has."""
     own = cfg.get("data") is None
@@ -192,7 +211,10 @@ def _folder(run: RunFolder | None, path: Path, cfg: DictConfig) -> Path:
     if run is None:
         return Path(cfg.paths.outputs, "evaluations", path.stem, cfg.split)
     best = path.name == run.best_checkpoint.name
-    return run.path / "evaluations" / (str(cfg.split) if best else f"{cfg.split}-{path.stem}")
+    which = "" if best else f"-{path.stem}"
+    boxes = "" if cfg.boxes == "given" else f"-{cfg.boxes}"
+    flipped = "-flip-test" if cfg.flip_test else ""
+    return run.path / "evaluations" / f"{cfg.split}{which}{boxes}{flipped}"
 
 
 def _result(

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keypoints.detection import FaceDetector
+from keypoints.datasets.face import Face
+from keypoints.datasets.photos import Photo
+from keypoints.detection import FaceDetector, with_found_boxes
 from keypoints.errors import ConfigError
+from keypoints.geometry import Box
 from tests.conftest import draw_portrait
 
 
@@ -59,3 +62,16 @@ def test_without_dlib_the_way_out_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
     with pytest.raises(ConfigError, match=r"'\.\[detect\]', or give a list with boxes"):
         FaceDetector()
+
+
+def test_a_known_face_gets_the_box_that_is_found_at_its_place(detector, tmp_path):
+    (left, its_points), (right, _) = draw_portrait(0), draw_portrait(3, scale=90)
+    Image.fromarray(np.concatenate([left, right], axis=1)).save(tmp_path / "two.png")
+    photo = Photo(tmp_path / "two.png")
+    low, extent = its_points.min(axis=0), np.ptp(its_points, axis=0)
+    there = Face(photo, Box(*(low - 10), *(extent + 20)), its_points, "a")
+    nowhere = Face(photo, Box(0, 0, 60, 60), its_points, "b")
+    (found,), missed = with_found_boxes([there, nowhere])
+    assert missed == 1
+    assert is_round(found.box, its_points)
+    assert found.group == "a"

@@ -1,9 +1,11 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from keypoints.cli import main
 from keypoints.configuration import compose
@@ -11,7 +13,7 @@ from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.evaluate import evaluate
 from keypoints.runs import RunFolder, find_checkpoint
 from keypoints.train import train
-from tests.conftest import SMALL
+from tests.conftest import SMALL, draw_portrait
 
 
 @pytest.fixture(scope="module")
@@ -300,6 +302,31 @@ def test_faces_that_trained_the_model_are_measured_only_by_force_and_the_result_
     assert not (tmp_path / "out").exists()
     result = of(f"checkpoint={full_face}", *fold, "force=true").result
     assert "forced: the model was trained on 6 of these faces" in result["notes"][-1]
+
+
+def test_faces_are_measured_in_the_boxes_that_are_detected_too(untrained, full_face, tmp_path):
+    pytest.importorskip("dlib", reason="dlib is not installed (extra detect)")
+    rows = []
+    for seed in range(4):
+        picture, points = draw_portrait(seed)
+        picture = picture if seed else np.full_like(picture, 90)
+        Image.fromarray(picture).save(tmp_path / f"{seed}.png")
+        rows.append([f"{seed}.png", 200, 160, 240, 240, *points.ravel()])
+    head = ["image", "left", "top", "width", "height", *(f"{axis}{i}" for i in range(68) for axis in "xy")]
+    for name, chosen in (("train", rows[3:]), ("val", rows[:3])):
+        pd.DataFrame(chosen, columns=head).to_csv(tmp_path / f"{name}.csv", index=False)
+    data = ["data=labelled", f"data.train={tmp_path / 'train.csv'}", f"data.val={tmp_path / 'val.csv'}"]
+    asked = [f"checkpoint={untrained}", *data, "data.scheme=ibug68", "force=true"]
+    given, detected = (
+        of(*asked, f"boxes={boxes}", f"output={tmp_path / boxes}").result for boxes in ("given", "detected")
+    )
+    assert (given["faces"], detected["faces"], detected["not_found"]) == (3, 2, 1)
+    assert detected["notes"][-1] == "the detector did not find 1 of 3 faces: left out"
+    assert detected["metrics"]["nme"] != given["metrics"]["nme"]
+    with pytest.raises(ConfigError, match="boxes=detected: this model was trained on whole pictures"):
+        of(f"checkpoint={full_face}", "boxes=detected")
+    with pytest.raises(ConfigError, match="boxes is given or detected, not 'found'"):
+        of(f"checkpoint={full_face}", "boxes=found")
 
 
 def test_faces_without_points_are_not_measured(wild, tmp_path):

@@ -164,3 +164,18 @@ def test_geometry_and_the_readers_need_neither_torch_nor_albumentations():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("other", "overlap"),
+    [
+        ((0, 0, 10, 10), 1),
+        ((5, 0, 10, 10), 1 / 3),
+        ((2, 2, 5, 4), 0.2),
+        ((10, 0, 3, 3), 0),
+        ((0, -20, 9, 9), 0),
+    ],
+)
+def test_boxes_overlap_by_what_they_share_of_both(other, overlap):
+    assert Box(0, 0, 10, 10).overlap(Box(*other)) == pytest.approx(overlap)
+    assert Box(*other).overlap(Box(0, 0, 10, 10)) == pytest.approx(overlap)
