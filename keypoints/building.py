@@ -1,5 +1,6 @@
 """Objects from the configuration: the datamodule, the task, the trainer."""
 
+import multiprocessing
 import os
 import warnings
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from pytorch_lightning.loggers import Logger
 
 from keypoints.augmentation import Augmentation
 from keypoints.callbacks.description import HyperParameters
+from keypoints.callbacks.finite import FiniteLoss
 from keypoints.callbacks.reproducible import SeedEachEpoch
 from keypoints.components import build, trusting
 from keypoints.datamodules.base import FaceDataModule
@@ -76,11 +78,16 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None) -> pl.Trainer:
         raise ConfigError(f"trainer.max_epochs is a whole number, not {epochs!r}")
     callbacks = [_make(cfg, f"callbacks.{name}", pl.Callback) for name in cfg.get("callbacks") or {}]
     loggers = [_logger(cfg, f"logger.{name}", purge_step) for name in cfg.get("logger") or {}]
-    callbacks += [SeedEachEpoch(cfg.seed), HyperParameters(_flat(cfg))]
+    callbacks += [SeedEachEpoch(cfg.seed), FiniteLoss(), HyperParameters(_flat(cfg))]
     trainer = _make(cfg, "trainer", pl.Trainer, callbacks=callbacks, logger=loggers)
     cores = os.cpu_count() or 1
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > cores:
         raise ConfigError(f"trainer.devices={trainer.num_devices} is more than this CPU's {cores} cores")
+    if trainer.world_size > 1 and multiprocessing.parent_process() is not None:
+        raise ConfigError(
+            f"trainer.devices={trainer.num_devices}: a run of several processes cannot be one of those that "
+            "launch=cores runs beside each other; leave launch=cores out, or take trainer.devices=1"
+        )
     return trainer
 
 

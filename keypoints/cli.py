@@ -242,7 +242,8 @@ def _reported_errors() -> Iterator[None]:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    wants_traceback = os.environ.get(DEBUG) == "1"
+    # A process that joins a run has the variable from the first one, which sets it below.
+    wants_traceback = os.environ.get(DEBUG) == "1" and run_to_join() is None
     with _environment(DEBUG, "1"):  # else Hydra prints the error, at length, and exits
         try:
             yield

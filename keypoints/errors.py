@@ -21,6 +21,10 @@ class CheckpointError(KeypointsError):
     """A checkpoint that cannot be used."""
 
 
+class TrainingError(KeypointsError):
+    """A training that cannot go on as it was configured."""
+
+
 def one_line(error: object) -> str:
     """The message of ``error`` on one line, or its type's name where it has none.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
+import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger
@@ -16,7 +17,7 @@ from pytorch_lightning.loggers import CSVLogger
 from keypoints.building import make_data, make_task, make_trainer
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import whole
-from keypoints.errors import ConfigError, one_line
+from keypoints.errors import ConfigError, TrainingError, one_line
 from keypoints.measure import measure_faces
 from keypoints.models import pretrained
 from keypoints.ranks import is_first, others_join
@@ -172,8 +173,26 @@ def _fit(trainer: pl.Trainer, task: Task, data: FaceDataModule, checkpoint: Path
         trainer.fit(task, datamodule=data, ckpt_path=checkpoint)
     except MisconfigurationException as error:
         raise ConfigError(one_line(error)) from error
+    except (RuntimeError, MemoryError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        raise TrainingError(
+            f"out of memory ({one_line(error)[:200]}); {_smaller(data.batch_size)}"
+        ) from error
     if trainer.interrupted:
         raise KeyboardInterrupt
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, a GPU's or the machine's: torch says the latter by a RuntimeError's text."""
+    says = ("out of memory", "not enough memory", "allocate memory", "ALLOC_FAILED")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in says)
+
+
+def _smaller(batch_size: int) -> str:
+    if batch_size == 1:
+        return "data.batch_size is 1 already: try a smaller data.width and data.height, or a smaller network"
+    return f"try data.batch_size={batch_size // 2} instead of {batch_size}"
 
 
 @contextmanager

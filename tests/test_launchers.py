@@ -47,6 +47,19 @@ def test_jobs_run_beside_each_other_and_one_that_fails_stops_none_and_is_counted
     assert (tmp_path / "sweep" / "summary.csv").is_file()
 
 
+@needs("parallel")
+def test_a_run_of_several_processes_is_none_of_those_beside_each_other(sweep, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="1"):
+        sweep("launch=cores", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "seed=0,1")
+    assert "2 of the sweep's runs did not finish" in capsys.readouterr().err
+    for run in (tmp_path / "sweep").glob("*/status.json"):
+        assert (
+            RunFolder(run.parent)
+            .status()["error"]
+            .endswith("leave launch=cores out, or take trainer.devices=1")
+        )
+
+
 @needs("search")
 def test_a_search_makes_the_validation_error_small_and_names_its_runs_shortly(sweep):
     folder = sweep("sweep=search", "hydra.sweeper.n_trials=2")

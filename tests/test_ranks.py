@@ -42,15 +42,20 @@ def test_a_process_that_a_launcher_started_besides_writes_nothing(made_up_imm, t
     assert not (folder / "config.yaml").exists()
 
 
+def in_processes(arguments):
+    """A training as the command line starts it, in a process of its own, as further ones have to be."""
+    command = [sys.executable, "-m", "keypoints", "train", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
+
+
 @pytest.mark.timeout(120)
 def test_two_processes_give_the_metrics_of_one(made_up_imm, tmp_path):
     """With the same global batch and no batch normalisation; 24 faces train, 6 validate."""
     common = [*SMALL, f"data.root={made_up_imm}"]
     train(compose("train", [*common, "data.batch_size=8", f"output={tmp_path / 'one'}"]))
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=4"]
-    command = [sys.executable, "-m", "keypoints", "train", *common, *two, f"output={tmp_path / 'two, [x]'}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=110, check=False)
+    done = in_processes([*common, *two, f"output={tmp_path / 'two, [x]'}"])
     assert done.returncode == 0, done.stderr
     one, other = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two, [x]")
     assert other.status()["status"] == "finished"
@@ -59,6 +64,23 @@ def test_two_processes_give_the_metrics_of_one(made_up_imm, tmp_path):
     assert {"loss/train", "loss/val", "val/mse", "val/variance_ratio"} <= set(expected)
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4, atol=1e-6)
     assert len(pd.read_csv(other.faces)) == 6
+
+
+@pytest.mark.timeout(120)
+def test_two_processes_stop_together_at_a_loss_that_is_no_number(made_up_imm, tmp_path):
+    two = [
+        "trainer=ddp",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+        "optimizer=sgd",
+        "optimizer.lr=1e30",
+    ]
+    done = in_processes([*SMALL, *two, f"data.root={made_up_imm}", f"output={tmp_path / 'run'}"])
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    status = RunFolder(tmp_path / "run").status()
+    assert status["status"] == "failed"
+    assert "of epoch 0: the loss is" in status["error"]
 
 
 def test_more_processes_than_cores_are_refused(made_up_imm, tmp_path):

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from keypoints.configuration import compose
-from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.errors import CheckpointError, ConfigError, DataError, TrainingError
 from keypoints.runs import RunFolder
 from keypoints.tasks.base import Task, load_task
 from keypoints.train import resume, train
@@ -378,3 +378,39 @@ def test_the_real_nose_tips_are_learnt_well_below_the_constant_predictor(real_im
         for seed in range(2)
     ]
     assert statistics.mean(best) < 0.0030  # the constant predictor: 0.0051; 25 epochs reach 0.0013
+
+
+@pytest.mark.parametrize(
+    ("error", "batch_size", "says"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+            6,
+            "try data.batch_size=3 ",
+        ),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), 6, "try data.batch_size=3 instead of 6"),
+        (MemoryError(), 7, r"out of memory \(MemoryError\); try data.batch_size=3 instead of 7"),
+        (torch.OutOfMemoryError("CUDA out of memory."), 1, "is 1 already: try a smaller data.width"),
+    ],
+    ids=["gpu", "cpu", "numpy", "one face"],
+)
+def test_out_of_memory_says_which_batch_size_to_try(
+    configured, tmp_path, monkeypatch, error, batch_size, says
+):
+    def step(*_):
+        raise error
+
+    monkeypatch.setattr(Task, "training_step", step)
+    with pytest.raises(TrainingError, match=says) as caught:
+        train(configured(f"data.batch_size={batch_size}"))
+    status = RunFolder(tmp_path / "run").status()
+    assert (status["status"], status["error"]) == ("failed", str(caught.value))
+
+
+def test_another_fault_of_a_step_keeps_its_own_type(configured, monkeypatch):
+    def step(*_):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(Task, "training_step", step)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        train(configured())

@@ -87,7 +87,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         self._all = scheme
         self._select(landmarks)
         self.crop = crop
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._num_workers = num_workers
         self._seed = seed
         self._augmentation = augmentation
@@ -223,11 +223,11 @@ class FaceDataModule(pl.LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the training faces, in an order drawn anew each epoch."""
-        return self._loader("train", self._batch_size, shuffle=True)
+        return self._loader("train", self.batch_size, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Batches of the validation faces, always in their own order and never augmented."""
-        return self._loader("val", max(self._batch_size, 64), shuffle=False)
+        return self._loader("val", max(self.batch_size, 64), shuffle=False)
 
     def _loader(self, split: str, batch_size: int, *, shuffle: bool) -> DataLoader[Batch]:
         dataset = self.dataset(split)
