@@ -29,13 +29,13 @@ def test_samples_numbers_and_a_histogram_are_written(made_up_imm, tmp_path, capl
 
 
 def test_pictures_that_were_divided_twice_are_noticed(made_up_imm, tmp_path, caplog, monkeypatch):
-    sample = FaceDataset._sample
+    made = FaceDataset._batch
 
     def dark(self, *args):
-        batch = sample(self, *args)
+        batch = made(self, *args)
         return batch._replace(images=(batch.images + 0.5) / 255 - 0.5)
 
-    monkeypatch.setattr(FaceDataset, "_sample", dark)
+    monkeypatch.setattr(FaceDataset, "_batch", dark)
     of(made_up_imm, tmp_path, "faces=1", "draws=1")
     assert "pixels should fill much of -0.5…0.5" in caplog.text
 

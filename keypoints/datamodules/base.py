@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from keypoints.augmentation import Augmentation
-from keypoints.datamodules.dataset import Batch, FaceDataset, pixels_of
+from keypoints.datamodules.dataset import Batch, FaceDataset, as_it_is, pixels_of
 from keypoints.datamodules.order import EpochSampler, even_batch_size
 from keypoints.datasets.face import Face
 from keypoints.datasets.shrunken import Original
@@ -243,6 +243,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             sampler=sampler,
             # A last batch of one face has no statistics to normalise by; each epoch leaves out another.
             drop_last=shuffle and len(sampler) > batch_size and len(sampler) % batch_size == 1,
+            collate_fn=as_it_is,
             generator=torch.Generator(),  # else each iterator takes a number from those that dropout draws
             num_workers=self._num_workers,
             persistent_workers=self._num_workers > 0,

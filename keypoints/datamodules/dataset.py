@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 
 from keypoints.augmentation import Augmentation
 from keypoints.datamodules.order import Key
@@ -42,6 +42,10 @@ class Batch(NamedTuple):
     """(B, 2) float32: the photos' width and height in pixels."""
     indices: Tensor
     """(B,) int64: which faces of the dataset these are."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The batch on ``device``: what Lightning asks of it, which else would search it for tensors."""
+        return Batch(*(field.to(device, non_blocking=device.type == "cuda") for field in self))
 
 
 def pixels_of(batch: Batch, most: int | None = None) -> list[ByteArray]:
@@ -111,8 +115,10 @@ class FaceDataset(Dataset[Batch]):
             silent = len(self.faces) < _MANY or not is_first() or not sys.stdout.isatty()
             found = list(track(prepared, "decoding", len(self.faces), transient=True, disable=silent))
         self._affines = self._usable(found, strict=strict)
-        inputs = [self._points(index) - self._border for index in range(len(self.faces))]
-        self.targets = torch.from_numpy(pixels_to_ratio(inputs, crop.size)).float()
+        self._points = np.stack([self._on_canvas(index) for index in range(len(self.faces))])
+        self.targets = self._ratios(self._points)
+        self._to_photo = torch.stack([self._back(affine) for affine in self._affines])
+        self._photo_sizes = torch.tensor([face.photo.size for face in self.faces], dtype=torch.float32)
 
     def _check(self, augmentation: Augmentation) -> None:
         across, down = self._border
@@ -160,13 +166,24 @@ class FaceDataset(Dataset[Batch]):
 
     def __getitem__(self, key: Key) -> Batch:
         """The sample that ``key`` stands for, augmented if the dataset is."""
-        epoch, index = key
+        return _only(self.__getitems__([key]))
+
+    def __getitems__(self, keys: Sequence[Key]) -> Batch:
+        """The samples that ``keys`` stand for as one batch: what a loader asks for, and need not collate."""
         if self._augmentation is None:
-            return self.plain(index)
-        drawn = self._augmentation(self._canvas(index), self._points(index), (self._seed, epoch, index))
-        points = drawn.points[self._flip] if drawn.mirrored else drawn.points
-        to_canvas = None if drawn.affine is None else self._affines[index].then(drawn.affine)
-        return self._sample(index, drawn.pixels, points, to_canvas)
+            return self.batch([index for _, index in keys])
+        drawn = [self._augmentation(self._canvas(i), self._points[i], (self._seed, e, i)) for e, i in keys]
+        points = [each.points[self._flip] if each.mirrored else each.points for each in drawn]
+        to_photo = [
+            _UNKNOWN if each.affine is None else self._back(self._affines[index].then(each.affine))
+            for (_, index), each in zip(keys, drawn, strict=True)
+        ]
+        return self._batch(
+            [index for _, index in keys],
+            [each.pixels for each in drawn],
+            self._ratios(np.stack(points)),
+            torch.stack(to_photo),
+        )
 
     def augmented_by(self, augmentation: Augmentation) -> Self:
         """The same faces, not read again, under another augmentation of the same context."""
@@ -176,28 +193,43 @@ class FaceDataset(Dataset[Batch]):
 
     def plain(self, index: int) -> Batch:
         """The sample of the face ``index``, not augmented."""
-        return self._sample(index, self._canvas(index), self._points(index), self._affines[index])
+        return _only(self.batch([index]))
 
-    def _points(self, index: int) -> FloatArray:
+    def batch(self, indices: Sequence[int]) -> Batch:
+        """The samples of these faces, not augmented, as one batch."""
+        canvases = [self._canvas(index) for index in indices]
+        chosen = list(indices)
+        return self._batch(chosen, canvases, self.targets[chosen], self._to_photo[chosen])
+
+    def _batch(
+        self, indices: list[int], canvases: Sequence[ByteArray], targets: Tensor, to_photo: Tensor
+    ) -> Batch:
+        """A batch of the middles of ``canvases``."""
+        across, down = self._border
+        width, height = self._crop.size
+        images = as_input([canvas[down : down + height, across : across + width] for canvas in canvases])
+        return Batch(
+            images=torch.from_numpy(np.ascontiguousarray(images)),
+            targets=targets,
+            to_photo=to_photo,
+            photo_sizes=self._photo_sizes[indices],
+            indices=torch.tensor(indices),
+        )
+
+    def _on_canvas(self, index: int) -> FloatArray:
         """The targets of a face, (K, 2) pixels of its canvas."""
         if not self.has_points:
             return np.full((len(self._landmarks), 2), np.nan)
         return self._affines[index](self.faces[index].landmarks()[self._landmarks])
 
-    def _sample(self, index: int, canvas: ByteArray, points: FloatArray, affine: Affine | None) -> Batch:
-        """The middle of ``canvas``; ``points`` are pixels of it, ``affine`` leads to it from the photo."""
+    def _ratios(self, points: FloatArray) -> Tensor:
+        """Pixels of the canvas, (…, 2), as ratios of the input in its middle."""
+        return torch.from_numpy(pixels_to_ratio(points - self._border, self._crop.size)).float()
+
+    def _back(self, to_canvas: Affine) -> Tensor:
+        """The affine, (2, 3), from pixels of the input to what ``to_canvas`` starts from."""
         across, down = self._border
-        width, height = self._crop.size
-        pixels = canvas[down : down + height, across : across + width]
-        to_photo = _UNKNOWN if affine is None else affine.then(_shift(-across, -down)).inverse().matrix
-        ratios = pixels_to_ratio(points - (across, down), self._crop.size)
-        return Batch(
-            images=torch.from_numpy(as_input([pixels])[0]),
-            targets=torch.from_numpy(ratios).float(),
-            to_photo=torch.from_numpy(to_photo).float(),
-            photo_sizes=torch.tensor(self.faces[index].photo.size, dtype=torch.float32),
-            indices=torch.tensor(index),
-        )
+        return torch.from_numpy(to_canvas.then(_shift(-across, -down)).inverse().matrix).float()
 
     @property
     def nbytes(self) -> int:
@@ -213,8 +245,18 @@ class FaceDataset(Dataset[Batch]):
 _MANY = 500
 """Faces that take long enough to decode for a progress bar."""
 
-_UNKNOWN = np.full((2, 3), np.nan)
+_UNKNOWN = torch.full((2, 3), torch.nan)
 """Of a face that was bent: no affine leads back."""
+
+
+def _only(batch: Batch) -> Batch:
+    """The one sample of ``batch``."""
+    return Batch(*(field[0] for field in batch))
+
+
+def as_it_is(batch: Any) -> Any:
+    """How a loader collates what :class:`FaceDataset` gives it: that is a batch already."""
+    return batch
 
 
 def _shift(across: float, down: float) -> Affine:
@@ -240,6 +282,4 @@ def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) ->
 
 def whole(dataset: FaceDataset, indices: Iterable[int] | None = None) -> Batch:
     """Faces of ``dataset`` as one batch, not augmented; all of them if none are named."""
-    chosen = range(len(dataset)) if indices is None else indices
-    batch: Batch = default_collate([dataset.plain(index) for index in chosen])
-    return batch
+    return dataset.batch(range(len(dataset)) if indices is None else list(indices))

@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader
 
 from keypoints.augmentation import Augmentation
 from keypoints.configuration import compose
-from keypoints.datamodules.dataset import Batch, FaceDataset, whole
+from keypoints.datamodules.dataset import Batch, FaceDataset, as_it_is, whole
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.datamodules.order import EpochSampler
 from keypoints.datasets.imm import read_imm
@@ -28,7 +28,7 @@ def augmented(made_up_imm):
 def drawn(faces, epochs, *, rank=0, ranks=1, batch_size=4, **how):
     """All that a training would be given in these epochs: a list of batches."""
     sampler = EpochSampler(len(faces), seed=0, shuffle=True, rank=rank, ranks=ranks)
-    loader = DataLoader(faces, batch_size=batch_size, sampler=sampler, **how)
+    loader = DataLoader(faces, batch_size=batch_size, sampler=sampler, collate_fn=as_it_is, **how)
     batches = []
     for epoch in epochs:
         sampler.set_epoch(epoch)
