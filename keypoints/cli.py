@@ -57,6 +57,7 @@ VERBS: Mapping[str, Verb] = {
     "export": Verb("write a checkpoint as one ONNX file", "export", works.export, "checkpoint"),
     "submit": Verb("write or check the course's 300-W submission", "submit", works.submit, "checkpoint"),
     "report": Verb("make the report of a run or a sweep again", "report", works.report, "folder"),
+    "bench": Verb("measure how fast a training is, and what its time goes to", "bench", works.bench),
     "data preview": Verb("draw what the network really gets", "preview", works.preview),
     "data synthesize": Verb("make up faces to try things out with", "synthesize", works.synthesize),
     "data download": Verb(

@@ -50,7 +50,7 @@ def train(
     if not is_first():
         _take_part(cfg, run.last_checkpoint if resumed else None)
         return {}
-    with run.recorded(overrides, job, resumed=resumed) as metrics, _without_idle_warnings():
+    with run.recorded(overrides, job, resumed=resumed) as metrics, without_idle_warnings():
         if not resumed:
             write_whole(run.config, OmegaConf.to_yaml(cfg, resolve=True))
         _seed(cfg)
@@ -110,7 +110,7 @@ def take_part(folder: Path) -> None:
 
 
 def _take_part(cfg: DictConfig, checkpoint: Path | None) -> None:
-    with _without_idle_warnings():
+    with without_idle_warnings():
         _seed(cfg)
         data, task = _prepared(cfg, blank=True)  # the first process shares its weights
         with others_join(Path(cfg.output)):
@@ -196,7 +196,7 @@ def _smaller(batch_size: int) -> str:
 
 
 @contextmanager
-def _without_idle_warnings() -> Iterator[None]:
+def without_idle_warnings() -> Iterator[None]:
     """Keep back what libraries warn of and what is meant here."""
     with warnings.catch_warnings():
         # The crops are in memory: more workers would only hand them from process to process.

@@ -97,6 +97,15 @@ def preview(cfg: DictConfig) -> None:
     log.info("look at it: %s", preview(cfg))
 
 
+def bench(cfg: DictConfig) -> None:
+    """Measure how fast a training is."""
+    from keypoints.bench import bench
+    from keypoints.reports.terminal import print_bench
+
+    print_bench(bench(cfg))
+    log.info("look at it: %s", Path(cfg.output) / "bench.png")
+
+
 def submit(cfg: DictConfig) -> None:
     """Write a submission, or check one."""
     from keypoints.submit import check, submit

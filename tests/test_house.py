@@ -37,6 +37,7 @@ FLOORS = [
     {"building"},
     {
         "train",
+        "bench",
         "evaluate",
         "submit",
         "predict",

@@ -31,7 +31,8 @@ def add_picture(trainer: pl.Trainer, tag: str, picture: ByteArray, step: int) ->
     height, width, _ = picture.shape
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=packed.getvalue())
     for writer in found:
-        writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+        file = writer._get_file_writer()  # type: ignore[no-untyped-call]
+        file.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 
 
 def picture_of(

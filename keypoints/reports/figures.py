@@ -1,7 +1,9 @@
 """Figures, each from plain data; matplotlib without a display."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from keypoints.datasets.photos import Photo
 from keypoints.geometry import ByteArray, FloatArray
+from keypoints.reports.page import shown
 from keypoints.runs import replaced
 
 MSE_UNIT = "MSE (ratio² of the photo)"
@@ -20,6 +23,17 @@ _DPI = 100
 _DASHES = ("-", "--", "-.", ":")
 
 Lines = Sequence[tuple[int, int]]
+
+SPEEDS = {
+    "loader": "the loader alone",
+    "step": "the step alone",
+    "trainer": "the whole Trainer",
+    "course_loader": "the course's loader",
+    "course_loop": "the course's loop",
+    "trainer_to_slower_part": "the Trainer over its slower part",
+    "loader_to_course_loader": "the loader over the course's",
+}
+"""What :func:`keypoints.bench.bench` measures, in words."""
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -273,6 +287,37 @@ def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -
             axes.set_ylim(height - 0.5, -0.5)
         line[0].set_ylabel(label)
     figure.suptitle(f"{title} · green: truth, red: prediction")
+    return figure
+
+
+def speed(result: Mapping[str, Any]) -> Figure:
+    """Images a second of each part, and what an epoch's time goes to, as :mod:`keypoints.bench` found."""
+    figure = new_figure(12, 4.2)
+    left, right = figure.subplots(1, 2)
+    rates = result["images_per_second"]
+    names = [SPEEDS[name] for name in rates]
+    medians = np.array([each["median"] for each in rates.values()])
+    spread = [
+        medians - [each["lowest"] for each in rates.values()],
+        [each["highest"] for each in rates.values()] - medians,
+    ]
+    colours = ["tab:gray" if name.startswith("course") else "tab:blue" for name in rates]
+    bars = left.barh(names, medians, xerr=spread, color=colours, ecolor="0.2", capsize=3)
+    left.bar_label(bars, [shown(median) for median in medians.tolist()], padding=8)
+    left.set_xscale("log")
+    left.margins(x=0.25)
+    left.set_xlabel("images a second: median, lowest to highest")
+    shares = Counter({kind: ms * result["steps_an_epoch"] for kind, ms in result["step_ms"].items()})
+    shares.update(result["epoch_ms"])
+    parts = [(kind, 100 * ms / shares.total()) for kind, ms in shares.most_common(10)]
+    bars = right.barh([kind for kind, _ in parts], [share for _, share in parts], color="tab:orange")
+    right.bar_label(bars, fmt="%.1f %%", padding=3)
+    right.margins(x=0.15)
+    right.set_xlabel("share of an epoch's time, %, without the validation's own")
+    for axes in (left, right):
+        axes.invert_yaxis()
+    ratio = 100 * result["ratio"]["trainer_to_slower_part"]["median"]
+    figure.suptitle(f"{result['name']}: the whole Trainer reaches {ratio:.0f} % of the slower of its parts")
     return figure
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from keypoints.reports.evaluation import rows_of
+from keypoints.reports.figures import SPEEDS
 from keypoints.reports.page import shown
 
 _COLUMNS = {
@@ -79,3 +80,29 @@ def print_evaluation(result: Mapping[str, Any]) -> None:
     console.print(table)
     for line in [*result["notes"], *result["worst_faces"], *result.get("stress", [])]:
         console.print(line, highlight=False)
+
+
+def print_bench(result: Mapping[str, Any]) -> None:
+    """Print what was measured: images a second of each part, the ratios, and what the time goes to."""
+    speed = Table(title=f"{result['name']}: images a second", box=box.SIMPLE_HEAD, pad_edge=False)
+    speed.add_column("part")
+    for title in ("median", "lowest", "highest"):
+        speed.add_column(title, justify="right")
+    rows = {**result["images_per_second"], **result["ratio"]}
+    for name, values in rows.items():
+        if name in result["ratio"] and name == next(iter(result["ratio"])):
+            speed.add_section()
+        speed.add_row(SPEEDS[name], *(shown(values[title]) for title in ("median", "lowest", "highest")))
+    console = Console()
+    console.print(speed)
+    for kind, rate in result["one_core"].items():
+        console.print(
+            f"one core prepares {shown(rate)} faces a second, {kind}", highlight=False, soft_wrap=True
+        )
+    for title, found in (("each step", result["step_ms"]), ("once an epoch", result["epoch_ms"])):
+        told = ", ".join(
+            f"{kind} {shown(ms, 2)}" for kind, ms in found.items() if ms >= sum(found.values()) / 200
+        )
+        console.print(f"{title}, ms: {told}", highlight=False, soft_wrap=True)
+    memory = ", ".join(f"{kind} {shown(megabytes)} MB" for kind, megabytes in result["memory_mb"].items())
+    console.print(f"most memory: {memory}", highlight=False)

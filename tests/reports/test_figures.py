@@ -104,3 +104,20 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
         figures.save(Broken(), path)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == ["filters.png"]
+
+
+def test_speeds_have_their_spread_and_an_epochs_time_its_shares():
+    spread = {"median": 20.0, "lowest": 19.0, "highest": 23.0}
+    result = {
+        "name": "nose_tip",
+        "images_per_second": {"loader": spread, "trainer": spread},
+        "ratio": {"trainer_to_slower_part": {"median": 0.913}},
+        "step_ms": {"the step": 2.0},
+        "epoch_ms": {"logging": 20.0},
+        "steps_an_epoch": 10,
+    }
+    figure = figures.speed(result)
+    rates, shares = figure.axes
+    assert [text.get_text() for text in rates.get_yticklabels()] == ["the loader alone", "the whole Trainer"]
+    assert [bar.get_width() for bar in shares.patches] == [50, 50]
+    assert "91 % of the slower of its parts" in figure.get_suptitle()

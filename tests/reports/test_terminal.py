@@ -1,6 +1,6 @@
 import pandas as pd
 
-from keypoints.reports.terminal import print_sweep
+from keypoints.reports.terminal import print_bench, print_sweep
 
 
 def test_the_table_has_a_row_a_run_and_the_constant_predictor(capsys):
@@ -41,3 +41,27 @@ def test_the_table_has_a_row_a_run_and_the_constant_predictor(capsys):
     assert "constant predictor" in out
     assert "finished" in out
     assert "lr-9: too fast [1]" in err
+
+
+SPREAD = {"median": 20.0, "lowest": 19.0, "highest": 21.0}
+SPEED = {
+    "name": "nose_tip",
+    "images_per_second": dict.fromkeys(("loader", "step", "trainer"), SPREAD),
+    "ratio": {"trainer_to_slower_part": {"median": 0.91, "lowest": 0.9, "highest": 0.92}},
+    "one_core": {"augmented": 900.0},
+    "step_ms": {"the step": 10.0, "logging": 0.01},
+    "epoch_ms": {"callback ModelCheckpoint": 30.0},
+    "steps_an_epoch": 9,
+    "memory_mb": {"resident": 900.0},
+}
+
+
+def test_speed_is_told_with_its_spread_and_what_the_time_goes_to(capsys):
+    print_bench(SPEED)
+    out = capsys.readouterr().out
+    assert "the Trainer over its slower part" in out
+    assert "0.91" in out
+    assert "one core prepares 900 faces a second, augmented" in out
+    assert "each step, ms: the step 10\n" in out  # what hardly counts is left out
+    assert "once an epoch, ms: callback ModelCheckpoint 30" in out
+    assert "resident 900 MB" in out

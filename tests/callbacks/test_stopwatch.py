@@ -1,0 +1,52 @@
+import time
+
+import pytest
+import pytorch_lightning as pl
+
+from keypoints.callbacks.stopwatch import Epoch, Shares, Stopwatch
+
+
+class Sleeping(pl.Callback):
+    """Takes its time at each step, at each validation, and for what it makes of it."""
+
+    def on_train_batch_start(self, *_):
+        time.sleep(0.01)
+
+    def on_validation_batch_start(self, *_):
+        time.sleep(0.5)
+
+    def on_validation_end(self, *_):
+        time.sleep(0.1)
+
+
+def test_epochs_are_timed_after_the_first_without_the_validation_but_with_its_callbacks(watched):
+    watch = Stopwatch()
+    watched(watch, Sleeping())
+    (epoch,) = watch.epochs  # of two
+    assert epoch.first > 0.01
+    assert epoch.step > 0.01
+    assert 0.1 < epoch.rest < 0.5
+    assert watch.memory > 1e8
+
+
+def test_an_epoch_is_put_together_of_its_parts():
+    assert Epoch(first=3, step=2, rest=10).seconds(5) == 3 + 4 * 2 + 10
+
+
+def test_time_is_counted_once_for_the_innermost_of_what_takes_it():
+    shares = Shares(pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu"))
+    with shares.profile("run_training_epoch"), shares.profile("run_training_batch"):
+        time.sleep(0.02)
+        with shares.profile("[Callback]Sleeping.on_before_backward"):
+            time.sleep(0.05)
+    with shares.profile("[Callback]ModelCheckpoint{'monitor': 'val/mse'}.on_train_epoch_end"):
+        time.sleep(0.03)
+    assert shares.of_steps["the step"] == pytest.approx(0.02, abs=0.02)
+    assert shares.of_steps["callback Sleeping"] >= 0.05
+    assert shares.of_epochs["callback ModelCheckpoint"] >= 0.03
+    assert "callback Sleeping" not in shares.of_epochs
+    shares.clear()
+    shares.pause()
+    with shares.profile("run_training_batch"):
+        pass
+    assert "the step" not in shares.of_steps | shares.of_epochs
