@@ -18,7 +18,8 @@ class CourseDataset(Dataset[tuple[Tensor, Tensor]]):
 
     Args:
         faces, landmarks, crop: as :class:`~keypoints.datamodules.dataset.FaceDataset`.
-        augmented: turned by up to 15°, shifted by up to a sixteenth, lighter or darker by up to a fifth.
+        augmented: turned by up to 15°, shifted by up to a sixteenth, brightness and contrast
+            changed by up to a fifth: as ``augmentation=rotate_shift``.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class CourseDataset(Dataset[tuple[Tensor, Tensor]]):
                 functional.InterpolationMode.BILINEAR,
             )
             image = functional.adjust_brightness(image, np.random.uniform(0.8, 1.2))
+            image = functional.adjust_contrast(image, np.random.uniform(0.8, 1.2))
             centre, angle = np.divide(size, 2) - 0.5, np.deg2rad(degrees)
             turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
             points = (points - centre) @ turn.T + centre + shift.astype(int)
