@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -129,10 +130,9 @@ def _serve(app: Any, listening: socket.socket) -> None:
     # Both signals end it in order, or photos that are being answered would stay.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-    try:
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has ended in order, or not
         server.run(sockets=[listening])
-    except KeyboardInterrupt:
-        log.info("the page is closed")
+    log.info("the page is closed")
 
 
 def described(predictor: Predictor, run: RunFolder | None) -> str:

@@ -219,6 +219,10 @@ class Crop:
             raise ValueError("this crop needs the face's box, and there is none")
         elif box.misses(image_size):
             raise ValueError(f"{box} lies outside the picture of {image_size[0]} × {image_size[1]}")
+        return self.around(box)
+
+    def around(self, box: Box) -> Box:
+        """What is cut out round ``box``: enlarged by the margin, in the input's proportions."""
         width, height = box.width * self.margin, box.height * self.margin
         proportion = self.width / self.height
         return box.resized(max(width, height * proportion), max(height, width / proportion))

@@ -163,7 +163,7 @@ def _guess(predictor: Predictor, face: Face) -> FloatArray:
         )
     if crop.source == "image":  # its size would be needed
         raise DataError(f"{face.photo.path}: cannot be read, so it is not known where a face would be")
-    region = crop.region((1, 1), face.box)
+    region = crop.around(_box(face))
     return Affine.between(Box.whole(crop.size), region)(ratio_to_pixels(predictor.mean_shape, crop.size))
 
 

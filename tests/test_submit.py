@@ -51,7 +51,7 @@ def expected(checkpoint, entries):
     task = load_task(checkpoint)
     mean = np.array(task.trained_on.mean)
     for entry in entries:
-        region = task.crop.region((1, 1), entry.box)
+        region = task.crop.around(entry.box)
         yield mean * (region.width, region.height) + (region.left - 0.5, region.top - 0.5), region.width
 
 

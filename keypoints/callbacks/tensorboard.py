@@ -19,7 +19,10 @@ def writers(trainer: pl.Trainer) -> list[SummaryWriter]:
     """The writers of the TensorBoard loggers there are, on the first process only."""
     if not trainer.is_global_zero:
         return []
-    return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+    found = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+    return [
+        writer for writer in found if isinstance(writer, SummaryWriter)
+    ]  # or a dummy
 
 
 def add_picture(trainer: pl.Trainer, tag: str, picture: ByteArray, step: int) -> None:

@@ -1,6 +1,5 @@
 import time
 
-import pytest
 import pytorch_lightning as pl
 
 from keypoints.callbacks.stopwatch import Epoch, Shares, Stopwatch
@@ -35,14 +34,17 @@ def test_an_epoch_is_put_together_of_its_parts():
 
 def test_time_is_counted_once_for_the_innermost_of_what_takes_it():
     shares = Shares(pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu"))
+    began = time.perf_counter()
     with shares.profile("run_training_epoch"), shares.profile("run_training_batch"):
         time.sleep(0.02)
         with shares.profile("[Callback]Sleeping.on_before_backward"):
             time.sleep(0.05)
     with shares.profile("[Callback]ModelCheckpoint{'monitor': 'val/mse'}.on_train_epoch_end"):
         time.sleep(0.03)
-    assert shares.of_steps["the step"] == pytest.approx(0.02, abs=0.02)
+    passed = time.perf_counter() - began
+    assert shares.of_steps["the step"] >= 0.02
     assert shares.of_steps["callback Sleeping"] >= 0.05
+    assert sum(shares.of_steps.values()) + sum(shares.of_epochs.values()) <= passed + 0.02
     assert shares.of_epochs["callback ModelCheckpoint"] >= 0.03
     assert "callback Sleeping" not in shares.of_epochs
     shares.clear()
