@@ -20,9 +20,7 @@ def writers(trainer: pl.Trainer) -> list[SummaryWriter]:
     if not trainer.is_global_zero:
         return []
     found = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-    return [
-        writer for writer in found if isinstance(writer, SummaryWriter)
-    ]  # or a dummy
+    return [writer for writer in found if isinstance(writer, SummaryWriter)]  # or a dummy
 
 
 def add_picture(trainer: pl.Trainer, tag: str, picture: ByteArray, step: int) -> None:
