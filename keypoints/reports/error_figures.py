@@ -137,13 +137,13 @@ def by_confidence(groups: Sequence[Mapping[str, float]], unit: str, title: str) 
         groups: as :func:`keypoints.measure.by_confidence` gives.
         unit: what errors are divided by.
     """
-    figure = new_figure(7, 4.6)
+    figure = new_figure(7.5, 5.2)
     axes = figure.subplots()
     errors = [100 * group["nme"] for group in groups]
     axes.plot([group["confidence"] for group in groups], errors, "o-", color=_MODEL, lw=2)
     axes.set_ylim(0, 1.1 * max(errors))
     axes.set_xlabel("mean confidence of the points")
-    axes.set_ylabel(f"mean error of the points, % of {unit}")
+    axes.set_ylabel(f"mean error, % of {unit}", fontsize=9)
     axes.grid(alpha=0.3)
     axes.set_title(title)
     return figure

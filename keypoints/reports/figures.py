@@ -49,23 +49,22 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def loss_curves(history: pd.DataFrame, title: str, loss: str) -> Figure:
+def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figure:
     """Training and validation over epochs, on a log axis, with the constant predictor as a line.
 
     Args:
         history: a row an epoch, as :meth:`keypoints.runs.RunFolder.history` gives.
         title: says which run it is.
-        loss: the loss's name, for the axis. Where the loss is not the MSE, that has its own axes.
+        loss, unit: its name and unit, for the axis. Where the loss is not the MSE, that has its own axes.
     """
     own_mse = "val/mse" in history and not np.allclose(history["val/mse"], history["loss/val"], rtol=1e-3)
     figure = new_figure(8, 8 if own_mse else 4.8)
     axes = figure.subplots(1 + own_mse, 1, squeeze=False, sharex=True)[:, 0]
     figure.suptitle(title)
-    unit = f"{loss} ({'ratio² of the input' if loss == 'MSE' else 'ratios of the input'})"
     _curve(axes[0], history, "loss/train", f"training {loss}", color="tab:blue")
     _curve(axes[0], history, "loss/val", f"validation {loss}", color="tab:orange")
     _constant(axes[0], history, "loss/constant")
-    _finish(axes[0], unit)
+    _finish(axes[0], f"{loss} ({unit})")
     if own_mse:
         _curve(axes[1], history, "val/mse", "validation MSE", color="tab:orange")
         _constant(axes[1], history, "val/mse_constant")

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
 from keypoints.datamodules.dataset import Batch, pixels_of
@@ -54,12 +53,10 @@ def report_run(run: RunFolder) -> Path:
         DataError: if the folder holds no run.
     """
     status = run.status()
-    config = OmegaConf.load(run.config) if run.config.is_file() else OmegaConf.create()
-    assert isinstance(config, DictConfig)
     metrics = {name: value for name, value in status.get("metrics", {}).items() if value is not None}
     task = _best_task(run)
     pictures = [
-        *_curves(run, config),
+        *_curves(run, task),
         *_faces(run, task),
         *_filters(run, task),
         *_kept(
@@ -133,17 +130,16 @@ def _numbers(metrics: dict[str, float]) -> list[dict[str, str]]:
     return rows
 
 
-def _curves(run: RunFolder, config: DictConfig) -> list[Picture]:
+def _curves(run: RunFolder, task: Task | None) -> list[Picture]:
     try:
         history = run.history()
     except DataError:
         return []  # nothing was logged before it ended
     if "loss/train" not in history and "loss/val" not in history:
         return []
-    target = str(OmegaConf.select(config, "loss._target_") or "loss").rpartition(".")[2]
-    loss = {"MSELoss": "MSE", "L1Loss": "L1"}.get(target, target)
+    words = ("loss", "its own unit") if task is None else task.loss_words
     path = figures.save(
-        figures.loss_curves(history, f"{run.name}: loss over epochs\n{_settings(run)}", loss),
+        figures.loss_curves(history, f"{run.name}: loss over epochs\n{_settings(run)}", *words),
         run.figure("curves"),
     )
     caption = (

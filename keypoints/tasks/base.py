@@ -103,6 +103,14 @@ class Task(pl.LightningModule, ABC):
         self._loss_sum, self._trained_faces = torch.tensor(0.0), 0
         self.example_input_array = torch.zeros(1, self.crop.channels, self.crop.height, self.crop.width)
 
+    @property
+    def loss_words(self) -> tuple[str, str]:
+        """What figures call the loss, and its unit."""
+        name = type(self.loss).__name__
+        if name == "MSELoss":
+            return "MSE", "ratio² of the input"
+        return {"L1Loss": "L1"}.get(name, name), "ratios of the input"
+
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""

@@ -87,6 +87,18 @@ class HeatmapTask(Task):
         self._weights = coordinate_weight, heatmap_weight
         self._sigma = sigma
 
+    @property
+    def loss_words(self) -> tuple[str, str]:
+        """As :attr:`Task.loss_words`."""
+        coordinates, heatmaps = self._weights
+        if not heatmaps:
+            return super().loss_words
+        if coordinates:
+            return "loss of points and maps", "weighted sum"
+        if isinstance(self.heatmap_loss, MapDivergence):
+            return "divergence of the maps", "nats"
+        return type(self.heatmap_loss).__name__, "mean of the maps"
+
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
         return soft_argmax(self.net(images), self.net.beyond)

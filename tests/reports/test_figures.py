@@ -21,7 +21,7 @@ def labels(axes):
 
 
 def test_loss_curves_have_a_log_axis_units_final_values_and_the_constant_predictor():
-    (axes,) = figures.loss_curves(HISTORY, "a title", "MSE").axes
+    (axes,) = figures.loss_curves(HISTORY, "a title", "MSE", "ratio² of the input").axes
     assert axes.get_yscale() == "log"
     assert axes.get_ylabel() == "MSE (ratio² of the input)"
     assert labels(axes) == [
@@ -34,7 +34,7 @@ def test_loss_curves_have_a_log_axis_units_final_values_and_the_constant_predict
 
 def test_a_loss_that_is_not_the_mse_has_axes_of_its_own():
     other = HISTORY.assign(**{"loss/val": [0.9, 0.8, 0.7]}).drop(columns="loss/constant")
-    loss, mse = figures.loss_curves(other, "a title", "L1").axes
+    loss, mse = figures.loss_curves(other, "a title", "L1", "ratios of the input").axes
     assert loss.get_ylabel() == "L1 (ratios of the input)"
     assert mse.get_ylabel() == figures.MSE_UNIT
     assert "best epoch: 1" in labels(mse)

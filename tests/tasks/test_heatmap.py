@@ -131,6 +131,19 @@ def test_settings_that_cannot_work_are_refused(settings):
         HeatmapTask(IMM58, Crop(80, 60), **settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, ("MSE", "ratio² of the input")),
+        ({"loss": configure(torch.nn.L1Loss)}, ("L1", "ratios of the input")),
+        ({"coordinate_weight": 0, "heatmap_weight": 1}, ("divergence of the maps", "nats")),
+        ({"heatmap_weight": 0.02}, ("loss of points and maps", "weighted sum")),
+    ],
+)
+def test_figures_call_the_loss_what_it_is(settings, words):
+    assert HeatmapTask(IMM58, Crop(80, 60), net=NET, **settings).loss_words == words
+
+
 def test_a_network_of_another_kind_is_named():
     with pytest.raises(ConfigError, match=r"HeatmapNet: .*unexpected keyword argument 'depth'"):
         HeatmapTask(IMM58, Crop(80, 60), net=configure(HeatmapNet, depth=3))
