@@ -267,6 +267,11 @@ def _quantized(model: "ModelProto", images: Images, scratch: Path) -> "ModelProt
 def _write(model: "ModelProto", about: dict[str, str], path: Path) -> None:
     import onnx
 
+    # The exporter notes for each part which line of which file it is made of: that of this machine.
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
     onnx.helper.set_model_props(model, about)
     path.write_bytes(model.SerializeToString())
 

@@ -22,7 +22,7 @@ from keypoints.models.heatmaps import HeatmapNet
 from keypoints.predictor import Predictor
 from keypoints.tasks.base import load_task
 from keypoints.tasks.heatmap import HeatmapTask
-from tests.conftest import BOX_CROP, draw_portrait, save_task, save_untrained
+from tests.conftest import BOX_CROP, ROOT, draw_portrait, save_task, save_untrained
 
 pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra export)")
 
@@ -69,6 +69,13 @@ def test_heatmaps_are_exported_with_their_confidence(settings, tmp_path):
     np.testing.assert_allclose(points, wanted, atol=TOLERANCE)
     np.testing.assert_allclose(confidence, sure, atol=1e-4)
     assert np.ptp(points, axis=0).max() > 100 * TOLERANCE
+
+
+def test_a_file_says_nothing_of_the_machine_that_wrote_it(exported, untrained, photos, tmp_path):
+    exporting(checkpoint=untrained, output=tmp_path / "int8.onnx", precision="int8", calibration=photos)
+    for path in (exported, tmp_path / "int8.onnx"):
+        written = path.read_bytes()
+        assert not [place for place in (str(ROOT), sys.prefix, "site-packages") if place.encode() in written]
 
 
 @pytest.mark.parametrize("crop", [Crop(80, 60), Crop(40, 40, 3, "box", 1.2)], ids=["image", "colour"])
