@@ -26,6 +26,7 @@ from torch.utils.data import DataLoader
 
 from keypoints.building import make_data, make_task, make_trainer
 from keypoints.callbacks.stopwatch import Shares, Stopwatch, now
+from keypoints.configuration import check_positive
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.course import CourseDataset
 from keypoints.datamodules.dataset import Batch
@@ -56,9 +57,7 @@ def bench(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         KeypointsError: as :func:`keypoints.train.train`.
     """
-    for name in ("rounds", "seconds"):
-        if isinstance(cfg[name], bool) or not isinstance(cfg[name], int | float) or cfg[name] <= 0:
-            raise ConfigError(f"{name} is a number above 0, not {cfg[name]!r}")
+    check_positive(cfg, "rounds", "seconds")
     folder = Path(cfg.output)
     data = make_data(cfg)
     data.setup("fit")

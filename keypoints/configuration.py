@@ -147,6 +147,17 @@ def check_counts(cfg: DictConfig, *keys: str) -> None:
             raise ConfigError(f"{key} is a whole number from 1 up, not {cfg[key]!r}")
 
 
+def check_positive(cfg: DictConfig, *keys: str) -> None:
+    """See that these values are numbers above 0.
+
+    Raises:
+        ConfigError: if one is not.
+    """
+    for key in keys:
+        if isinstance(cfg[key], bool) or not isinstance(cfg[key], int | float) or cfg[key] <= 0:
+            raise ConfigError(f"{key} is a number above 0, not {cfg[key]!r}")
+
+
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The configuration of the verb ``name`` with ``overrides``, as the command line would make it.
 

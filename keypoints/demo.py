@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 from PIL import Image
 
+from keypoints.configuration import check_positive
 from keypoints.datasets.photos import Photo
 from keypoints.datasets.predictions import PredictedFace, PredictedPhoto, PredictionFiles
 from keypoints.drawing import draw_predictions
@@ -56,9 +57,7 @@ def demo(cfg: DictConfig) -> None:
         ConfigError: if a value cannot be used, the port is taken, or gradio or what the model needs is not
             installed.
     """
-    for limit in ("max_megabytes", "max_megapixels"):
-        if not isinstance(cfg[limit], int | float) or cfg[limit] <= 0:
-            raise ConfigError(f"{limit} is a number above 0, not {cfg[limit]!r}")
+    check_positive(cfg, "max_megabytes", "max_megapixels")
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
     predictor = Predictor(path)
     if predictor.crop.source == "box":

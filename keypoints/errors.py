@@ -4,6 +4,8 @@ The command line prints them without a traceback and exits with a non-zero statu
 that is raised is a fault of the program and keeps its traceback.
 """
 
+from collections.abc import Sequence
+
 
 class KeypointsError(Exception):
     """What a user can mend; the message is one line."""
@@ -23,6 +25,15 @@ class CheckpointError(KeypointsError):
 
 class TrainingError(KeypointsError):
     """A training that cannot go on as it was configured."""
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """The first ``most`` names, and how many more there are.
+
+    >>> some_of(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def one_line(error: object) -> str:

@@ -16,7 +16,7 @@ from keypoints.datasets.folders import find_root
 from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, read_test_list
 from keypoints.datasets.shrunken import original_of, read_map
 from keypoints.datasets.submission import read_submission, write_submission
-from keypoints.errors import ConfigError, DataError
+from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.geometry import Affine, Box, FloatArray, ratio_to_pixels
 from keypoints.landmarks import IBUG68
 from keypoints.predictor import Predictor, PreparedFace
@@ -177,5 +177,4 @@ def _warn_of_far(listed: Listed, points: Sequence[FloatArray]) -> None:
         if outside > _FAR * max(box.width, box.height):
             far.append(f"{face.photo.path.relative_to(listed.root)} ({outside:.0f} px outside)")
     if far:
-        more = f" and {len(far) - _SHOWN} more" if len(far) > _SHOWN else ""
-        log.warning("points far from their boxes: %s%s", ", ".join(far[:_SHOWN]), more)
+        log.warning("points far from their boxes: %s", some_of(far, _SHOWN))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import Batch
-from keypoints.errors import TrainingError
+from keypoints.errors import TrainingError, some_of
 
 _EVERY = 50
 """Steps between two looks where looking costs time."""
@@ -111,5 +111,4 @@ def _faces(trainer: pl.Trainer, indices: Sequence[int]) -> str:
         return ""
     faces = data.dataset("train").faces
     names = [faces[index].photo.path.name for index in indices]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f" with {', '.join(names[:_NAMED])}{more}"
+    return f" with {some_of(names, _NAMED)}"

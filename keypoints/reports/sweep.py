@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keypoints.errors import DataError
+from keypoints.errors import DataError, some_of
 from keypoints.measure import read_faces
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, shown, write_page
@@ -24,6 +24,8 @@ _COLUMNS = 6
 """At most this many runs are set side by side, one a setting."""
 _SETTLED = 0.9
 """A run whose best epoch lies in the last tenth may not have ended its way down."""
+_NAMED = 6
+"""Runs that a sentence names."""
 _OVERFIT = 1.3
 """A last epoch this much worse than the best has gone past it."""
 
@@ -116,13 +118,17 @@ def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> l
             said.append(f"{row['run']}: {warning}.")
     rising = [row["run"] for row in rows if row["last_mse"] > _OVERFIT * row["best_mse"]]
     if rising:
-        said.append(f"The last epoch is over {_OVERFIT - 1:.0%} worse than the best in {_listed(rising)}.")
+        said.append(
+            f"The last epoch is over {_OVERFIT - 1:.0%} worse than the best in {some_of(rising, _NAMED)}."
+        )
     ends = {name: history.index[-1] for name, history in histories.items()}
     falling = [
         row["run"] for row in rows if row["run"] in ends and row["best_epoch"] >= _SETTLED * ends[row["run"]]
     ]
     if falling:
-        said.append(f"Best in the last tenth of the epochs, so perhaps not at their end: {_listed(falling)}.")
+        said.append(
+            f"Best in the last tenth of the epochs, so perhaps not at their end: {some_of(falling, _NAMED)}."
+        )
     rough = {name: _roughness(history) for name, history in histories.items() if len(history) > 3}
     if len(rough) > 1:
         smooth = pd.Series(rough).groupby(lambda name: _setting_of(finished, name)).median().sort_values()
@@ -148,10 +154,6 @@ def _roughness(history: pd.DataFrame) -> float:
 def _setting_of(table: pd.DataFrame, run: str) -> str:
     found = table.loc[table["run"] == run, "setting"]
     return str(found.iloc[0]) if len(found) else run
-
-
-def _listed(names: list[str], most: int = 6) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _histories(runs: Mapping[str, RunFolder]) -> dict[str, pd.DataFrame]:
