@@ -34,14 +34,14 @@ from keypoints.errors import ConfigError
 from keypoints.reports import figures
 from keypoints.runs import write_whole
 from keypoints.tasks.base import Task
-from keypoints.train import without_idle_warnings
+from keypoints.train import garbage_set_aside, without_idle_warnings
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _EPOCHS = 5
-"""Epochs that are timed in each round: some callbacks work at every fifth."""
+"""Epochs that are timed in each round, between the first and the last: some callbacks work at every fifth."""
 _FEWEST = 4
 """Steps of an epoch that are timed, if it has them."""
 
@@ -62,7 +62,7 @@ def bench(cfg: DictConfig) -> dict[str, Any]:
     data = make_data(cfg)
     data.setup("fit")
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder) as scratch, without_idle_warnings():
+    with TemporaryDirectory(dir=folder) as scratch, without_idle_warnings(), garbage_set_aside():
         measured = _Measurement(cfg, data, Path(scratch))
         rounds = [measured.round() for _ in measured.numbered(int(cfg.rounds))]
         result = {
@@ -169,7 +169,7 @@ class _Measurement:
         short = deepcopy(self._cfg)
         with open_dict(short):
             short.output = str(self._scratch / str(self._made))
-            short.trainer.max_epochs = 1 + _EPOCHS
+            short.trainer.max_epochs = 2 + _EPOCHS
             short.trainer.limit_train_batches = min(steps, self._epoch_steps)
             short.trainer.limit_val_batches = 1
         trainer = make_trainer(short)
@@ -209,19 +209,30 @@ class _Measurement:
 
 
 class _ResidentStep(pl.Callback):
-    """Measures the training step alone, on one batch that is on the device already, before training begins.
+    """Measures the training step alone, on one batch that is on the device already.
 
-    Attributes:
-        rate: images a second.
+    It does so before the training and after it: a machine is seldom as fast as it was some seconds ago.
     """
 
     def __init__(self, batch: Batch, seconds: float) -> None:
         self._batch = batch
         self._seconds = seconds
-        self.rate = 0.0
+        self._rates: list[float] = []
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return statistics.harmonic_mean(self._rates)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Measure, with the Trainer's optimizer and precision."""
+        self._measure(trainer, pl_module)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measure again."""
+        self._measure(trainer, pl_module)
+
+    def _measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Task)
         task, batch, optimizer = pl_module.train(), self._batch.to(pl_module.device), trainer.optimizers[0]
 
@@ -233,7 +244,7 @@ class _ResidentStep(pl.Callback):
             optimizer.step()
             return len(batch.images)
 
-        self.rate = _rate(step, self._seconds)
+        self._rates.append(_rate(step, self._seconds / 2))
 
 
 def _rate(work: Callable[[], int], seconds: float) -> float:

@@ -36,7 +36,7 @@ def draw_face(
         (height, width, 3) RGB.
     """
     size = (width, round(width * image.shape[0] / image.shape[1]))
-    canvas = Image.fromarray(image).convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    canvas = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC).convert("RGB")
     pen = ImageDraw.Draw(canvas)
     for points, colour in ((truth, TRUTH), (prediction, PREDICTION)):
         if points is None:
@@ -71,9 +71,10 @@ def draw_predictions(
     before = image.shape[1], image.shape[0]
     scale = min(max(1.0, _SEEN[0] / max(before)), _SEEN[1] / max(before))
     size = max(1, round(before[0] * scale)), max(1, round(before[1] * scale))
-    canvas = Image.fromarray(image).convert("RGB")
+    canvas = Image.fromarray(image)
     if size != before:
         canvas = canvas.resize(size, Image.Resampling.BICUBIC)
+    canvas = canvas.convert("RGB")
     pen = ImageDraw.Draw(canvas)
     to_canvas = Affine.between(Box.whole(before), Box.whole(size))
     for box, points in faces:

@@ -33,3 +33,19 @@ def test_what_is_no_model_or_no_datamodule_is_refused(cfg):
     cfg.data = {"_target_": "torch.nn.ReLU"}
     with pytest.raises(ConfigError, match="data: "):
         make_data(cfg)
+
+
+def test_callbacks_are_called_at_each_step_only_if_they_do_something_at_it(cfg):
+    hooks = {type(each).__name__: each for each in make_trainer(cfg).callbacks}
+    assert callable(hooks["FiniteLoss"].on_train_batch_end)
+    assert hooks["FiniteLoss"].on_before_backward is None
+    assert hooks["SeedEachEpoch"].on_train_batch_end is None
+    assert callable(hooks["SeedEachEpoch"].on_train_epoch_start)
+
+
+def test_a_hook_that_was_put_on_a_callback_itself_is_called(cfg):
+    cfg.callbacks = {"mine": {"_target_": "pytorch_lightning.callbacks.LambdaCallback"}}
+    cfg.callbacks.mine.on_train_batch_end = {"_target_": "hydra.utils.get_method", "path": "builtins.print"}
+    mine = make_trainer(cfg).callbacks[0]
+    assert mine.on_train_batch_end is print
+    assert mine.on_before_backward is None

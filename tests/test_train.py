@@ -1,3 +1,4 @@
+import gc
 import json
 import shutil
 import signal
@@ -17,7 +18,7 @@ from keypoints.configuration import compose
 from keypoints.errors import CheckpointError, ConfigError, DataError, TrainingError
 from keypoints.runs import RunFolder
 from keypoints.tasks.base import Task, load_task
-from keypoints.train import resume, train
+from keypoints.train import garbage_set_aside, resume, train
 from tests.conftest import ROOT, SMALL
 
 
@@ -414,3 +415,10 @@ def test_another_fault_of_a_step_keeps_its_own_type(configured, monkeypatch):
     monkeypatch.setattr(Task, "training_step", step)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         train(configured())
+
+
+def test_what_was_there_before_a_training_is_not_searched_for_garbage():
+    before = gc.get_freeze_count()
+    with garbage_set_aside():
+        assert gc.get_freeze_count() > before + 10_000
+    assert gc.get_freeze_count() == 0

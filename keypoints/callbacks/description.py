@@ -47,7 +47,7 @@ class Description(pl.Callback):
     ) -> None:
         """Log the first batch, as the network gets it."""
         if trainer.global_step == 0 and isinstance(pl_module, Task):
-            add_picture(trainer, "training batch", picture_of(batch, pl_module.scheme), 0)
+            add_picture(trainer, "training batch", picture_of(batch, pl_module.scheme), 0, photos=True)
 
 
 class HyperParameters(pl.Callback):

@@ -23,7 +23,7 @@ class FirstLayerFilters(pl.Callback):
     maps that they make of the first validation face, on a scale of their own.
 
     Args:
-        every_n_epochs: how often; the untrained filters are logged too, as step 0.
+        every_n_epochs: how often; the untrained filters are logged too, as step 0, and the last ones.
     """
 
     def __init__(self, every_n_epochs: int = 1) -> None:
@@ -40,7 +40,8 @@ class FirstLayerFilters(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the filters as they are."""
-        if (trainer.current_epoch + 1) % self._every == 0:
+        epoch = trainer.current_epoch + 1
+        if epoch % self._every == 0 or epoch == trainer.max_epochs:
             self._log(trainer, pl_module)
 
     def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

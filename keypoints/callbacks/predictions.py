@@ -46,4 +46,4 @@ class ValidationPanel(pl.Callback):
         with torch.no_grad():
             predictions = pl_module(self._batch.images.to(pl_module.device)).float().cpu().numpy()
         picture = picture_of(self._batch, pl_module.scheme, predictions, len(predictions))
-        add_picture(trainer, "validation faces", picture, trainer.global_step)
+        add_picture(trainer, "validation faces", picture, trainer.global_step, photos=True)

@@ -53,7 +53,9 @@ class Epoch(NamedTuple):
 
 
 class Stopwatch(pl.Callback):
-    """Times each epoch from the second on. It has to be the first callback, so that it sees all others.
+    """Times each epoch but the first, which is warm-up, and the last, which does what ends a training.
+
+    It has to be the first callback, so that it sees all others.
 
     The clock is read, and a GPU waited for, at an epoch's first and last step alone.
 
@@ -73,9 +75,12 @@ class Stopwatch(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """The epoch before is over."""
-        self._end_epoch(trainer, trainer.current_epoch)
+        if trainer.current_epoch > 1:
+            self._end_epoch(trainer)
         if self._shares is not None and trainer.current_epoch == 1:
             self._shares.clear()
+        if self._shares is not None and trainer.current_epoch + 1 == trainer.max_epochs:
+            self._shares.pause()
         self._began, self._validating = now(), 0.0
 
     def on_train_batch_end(
@@ -100,17 +105,10 @@ class Stopwatch(pl.Callback):
         """It goes on: what callbacks make of the validation counts."""
         self._validating += now()
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """The last epoch is over."""
-        self._end_epoch(trainer, trainer.current_epoch)
-        if self._shares is not None:
-            self._shares.pause()
-
-    def _end_epoch(self, trainer: pl.Trainer, finished: int) -> None:
-        if finished > 1:  # the first is warm-up
-            steps = max(int(trainer.num_training_batches) - 1, 1)
-            rest = now() - self._last - self._validating
-            self.epochs.append(Epoch(self._first - self._began, (self._last - self._first) / steps, rest))
+    def _end_epoch(self, trainer: pl.Trainer) -> None:
+        steps = max(int(trainer.num_training_batches) - 1, 1)
+        rest = now() - self._last - self._validating
+        self.epochs.append(Epoch(self._first - self._began, (self._last - self._first) / steps, rest))
         self.memory = max(self.memory, resident())
 
 

@@ -23,12 +23,22 @@ def writers(trainer: pl.Trainer) -> list[SummaryWriter]:
     return [writer for writer in found if isinstance(writer, SummaryWriter)]  # or a dummy
 
 
-def add_picture(trainer: pl.Trainer, tag: str, picture: ByteArray, step: int) -> None:
-    """Log an (H, W, 3) RGB picture; packed less tightly than TensorBoard would, since the training waits."""
+def add_picture(
+    trainer: pl.Trainer, tag: str, picture: ByteArray, step: int, *, photos: bool = False
+) -> None:
+    """Log an (H, W, 3) RGB picture, packed more quickly than TensorBoard would, since the training waits.
+
+    Args:
+        photos: it shows photos, which JPEG packs in a fraction of the time; else each pixel is kept.
+    """
     if not (found := writers(trainer)):
         return
     packed = io.BytesIO()
-    Image.fromarray(picture).save(packed, "png", compress_level=1)
+    if photos:
+        Image.fromarray(picture).save(packed, "jpeg", quality=90, subsampling=0)
+    else:
+        grey = (picture == picture[..., :1]).all()
+        Image.fromarray(picture[..., 0] if grey else picture).save(packed, "png", compress_level=1)
     height, width, _ = picture.shape
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=packed.getvalue())
     for writer in found:

@@ -45,6 +45,8 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> "Batch":
         """The batch on ``device``: what Lightning asks of it, which else would search it for tensors."""
+        if self.images.device == device:
+            return self
         return Batch(*(field.to(device, non_blocking=device.type == "cuda") for field in self))
 
 

@@ -14,19 +14,19 @@ from keypoints.tasks.regression import RegressionTask
 def watched(made_up_imm, tmp_path):
     """Two epochs under the given callbacks; gives the trainer, and what TensorBoard reads of them."""
 
-    def train(*callbacks, logger=True):
+    def train(*callbacks, logger=True, epochs=2, bar=False):
         data = IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30)
         net = configure(ConvNet, kernel_sizes=[5, 3], channels=[4, 4], hidden=8)
         board = TensorBoardLogger(tmp_path, "tensorboard", "", default_hp_metric=False) if logger else False
         trainer = pl.Trainer(
-            max_epochs=2,
+            max_epochs=epochs,
             accelerator="cpu",
             callbacks=list(callbacks),
             logger=board,
             log_every_n_steps=1,
             num_sanity_val_steps=0,
             enable_checkpointing=False,
-            enable_progress_bar=False,
+            enable_progress_bar=bar,
             enable_model_summary=False,
             default_root_dir=tmp_path,
         )

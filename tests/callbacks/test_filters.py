@@ -14,6 +14,11 @@ def test_the_filters_are_logged_before_training_and_after_each_epoch(watched):
     assert len({image.encoded_image_string for image in maps}) == 3
 
 
+def test_the_filters_come_as_often_as_they_are_asked_for_and_at_the_end(watched):
+    _, events = watched(FirstLayerFilters(every_n_epochs=2), epochs=3)
+    assert [image.step for image in events.Images("first-layer filters")] == [0, 12, 18]
+
+
 def test_all_filters_share_one_scale_about_mid_grey():
     weight = torch.zeros(2, 1, 4, 4)
     weight[0, 0, 0, 0], weight[1, 0, 0, 0] = 2.0, -1.0

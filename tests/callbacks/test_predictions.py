@@ -16,8 +16,8 @@ def test_the_same_faces_are_drawn_with_truth_and_prediction_as_they_are_learnt(w
     pictures = [np.asarray(Image.open(io.BytesIO(image.encoded_image_string))) for image in images]
     for picture in pictures:
         assert picture.shape == (240 + 12, 3 * 326 + 6, 3)
-        assert (picture == TRUTH).all(axis=2).any()
-        assert (picture == PREDICTION).all(axis=2).any()
+        for colour in (TRUTH, PREDICTION):
+            assert (np.abs(picture.astype(int) - colour).max(axis=2) < 20).any()  # JPEG changes it a little
 
 
 def test_the_panel_comes_as_often_as_it_is_asked_for_and_at_the_end(watched):

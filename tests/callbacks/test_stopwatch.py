@@ -18,10 +18,10 @@ class Sleeping(pl.Callback):
         time.sleep(0.1)
 
 
-def test_epochs_are_timed_after_the_first_without_the_validation_but_with_its_callbacks(watched):
+def test_epochs_between_first_and_last_are_timed_with_callbacks_but_without_validating(watched):
     watch = Stopwatch()
-    watched(watch, Sleeping())
-    (epoch,) = watch.epochs  # of two
+    watched(watch, Sleeping(), epochs=3)
+    (epoch,) = watch.epochs
     assert epoch.first > 0.01
     assert epoch.step > 0.01
     assert 0.1 < epoch.rest < 0.5

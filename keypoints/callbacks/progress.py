@@ -1,0 +1,31 @@
+"""The progress bar of a training."""
+
+from time import monotonic
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import RichProgressBar
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar, told of a step only when it is due to be drawn, and of each epoch's last one.
+
+    Args:
+        refresh_rate: how often it is drawn, in times a second; 0 for no bar.
+        settings: further ones of Lightning's bar.
+    """
+
+    def __init__(self, refresh_rate: int = 4, **settings: Any) -> None:
+        super().__init__(refresh_rate=refresh_rate, **settings)
+        self._told = 0.0
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Tell it of this step, if that is due."""
+        if not self.is_enabled:
+            return
+        moment = monotonic()
+        if trainer.is_last_batch or moment - self._told >= 1 / self.refresh_rate:
+            self._told = moment
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
