@@ -239,7 +239,7 @@ class _ResidentStep(pl.Callback):
         def step() -> int:
             optimizer.zero_grad()
             with trainer.precision_plugin.train_step_context():
-                loss, _ = task.compute_loss(batch)
+                loss = task.training_loss(batch)
             torch.autograd.backward(loss)
             optimizer.step()
             return len(batch.images)

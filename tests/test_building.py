@@ -1,7 +1,8 @@
 import pytest
+import torch
 
 from keypoints.building import make_data, make_task, make_trainer
-from keypoints.configuration import compose
+from keypoints.configuration import compose, conf_dir
 from keypoints.errors import ConfigError
 from tests.conftest import SMALL
 
@@ -44,8 +45,23 @@ def test_callbacks_are_called_at_each_step_only_if_they_do_something_at_it(cfg):
 
 
 def test_a_hook_that_was_put_on_a_callback_itself_is_called(cfg):
-    cfg.callbacks = {"mine": {"_target_": "pytorch_lightning.callbacks.LambdaCallback"}}
-    cfg.callbacks.mine.on_train_batch_end = {"_target_": "hydra.utils.get_method", "path": "builtins.print"}
+    hook = {"_target_": "hydra.utils.get_method", "path": "builtins.print"}
+    cfg.callbacks = {
+        "mine": {"_target_": "pytorch_lightning.callbacks.LambdaCallback", "on_train_batch_end": hook}
+    }
     mine = make_trainer(cfg).callbacks[0]
     assert mine.on_train_batch_end is print
     assert mine.on_before_backward is None
+
+
+@pytest.mark.parametrize(
+    "experiment", sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
+)
+def test_any_model_can_take_the_place_of_an_experiments_own(experiment):
+    for model in sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml")):
+        cfg = compose(
+            "train", [f"experiment={experiment}", f"model={model}", "data.width=160", "data.height=160"]
+        )
+        data = make_data(cfg)
+        images = torch.zeros(2, data.crop.channels, data.crop.height, data.crop.width)
+        assert make_task(cfg, data)(images).shape == (2, len(data.scheme), 2)

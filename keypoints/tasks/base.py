@@ -143,6 +143,10 @@ class Task(pl.LightningModule, ABC):
         predictions = self(batch.images)
         return self.loss(predictions, batch.targets), predictions
 
+    def training_loss(self, batch: Batch) -> Tensor:
+        """The loss alone; to be overridden where it can be had for less than with the predictions."""
+        return self.compute_loss(batch)[0]
+
     def to_photo(self, ratios: Tensor, batch: Batch) -> Tensor:
         """(B, K, 2) ratios of the input to pixels of the photos."""
         pixels = ratios.float() * ratios.new_tensor(self.crop.size) - 0.5
@@ -151,7 +155,7 @@ class Task(pl.LightningModule, ABC):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """The loss of a batch; its mean over the epoch is logged at the epoch's end."""
-        loss, _ = self.compute_loss(batch)
+        loss = self.training_loss(batch)
         # Lightning could take this mean; its log() at each step takes half as long as a small network does.
         self._losses.append((loss.detach(), len(batch.images)))
         return loss

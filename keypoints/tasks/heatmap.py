@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from keypoints.components import Component, build, configure
@@ -111,11 +110,21 @@ class HeatmapTask(Task):
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """As :meth:`Task.compute_loss`."""
         maps = self.net(batch.images)
+        points = soft_argmax(maps, self.net.beyond)
+        return self._weighted(maps, points, batch.targets), points
+
+    def training_loss(self, batch: Batch) -> Tensor:
+        """As :meth:`Task.training_loss`: without points, where nothing is learnt from them."""
+        maps = self.net(batch.images)
+        points = soft_argmax(maps, self.net.beyond) if self._weights[0] else None
+        return self._weighted(maps, points, batch.targets)
+
+    def _weighted(self, maps: Tensor, points: Tensor | None, targets: Tensor) -> Tensor:
         coordinates, heatmaps = self._weights
-        with torch.set_grad_enabled(torch.is_grad_enabled() and coordinates > 0):
-            points = soft_argmax(maps, self.net.beyond)
-            loss = coordinates * self.loss(points, batch.targets)
+        loss = maps.new_zeros(())
+        if coordinates and points is not None:
+            loss = loss + coordinates * self.loss(points, targets)
         if heatmaps:
-            wanted = gaussian_maps(batch.targets, maps, self._sigma, self.net.beyond)
+            wanted = gaussian_maps(targets, maps, self._sigma, self.net.beyond)
             loss = loss + heatmaps * self.heatmap_loss(maps, *wanted)
-        return loss, points
+        return loss

@@ -72,6 +72,19 @@ def test_every_head_learns_two_faces_by_heart(weights):
     assert errors[-1] < 0.03
 
 
+@pytest.mark.parametrize(("coordinates", "heatmaps"), [(1, 0), (0, 1), (1, 0.1)])
+def test_the_loss_alone_is_the_same_and_so_are_its_gradients(coordinates, heatmaps):
+    weights = {"coordinate_weight": coordinates, "heatmap_weight": heatmaps}
+    task = HeatmapTask(IMM58, Crop(80, 60), net=NET, **weights)
+    faces = batch(task)
+    gradients = []
+    for loss in (task.compute_loss(faces)[0], task.training_loss(faces)):
+        gradients.append(torch.autograd.grad(loss, list(task.net.parameters())))
+        gradients[-1] += (loss.detach(),)
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
 def test_the_two_parts_of_the_loss_add_up():
     losses = []
     for coordinates, heatmaps in ((1, 0), (0, 1), (2, 0.5)):
