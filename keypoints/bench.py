@@ -242,7 +242,7 @@ class _ResidentStep(pl.Callback):
                 loss = task.training_loss(batch)
             torch.autograd.backward(loss)
             optimizer.step()
-            return len(batch.images)
+            return len(batch.targets)
 
         self._rates.append(_rate(step, self._seconds / 2))
 
@@ -260,7 +260,7 @@ def _rate(work: Callable[[], int], seconds: float) -> float:
 def _rate_of_a_core(make: Callable[[], Batch], seconds: float) -> float:
     images, began = 0, process_time()
     while (passed := process_time() - began) < seconds:
-        images += len(make().images)
+        images += len(make().targets)
     return images / passed
 
 

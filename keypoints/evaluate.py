@@ -306,7 +306,7 @@ def _stressed(task: Task, faces: StressedFaces, name: str) -> list[tuple[str, By
     for level in sorted(levels, reverse=levels[0] == max(levels)):
         batch = next(faces.batches(changes(name, level)[0], [len(faces) // 2]))
         with torch.inference_mode():
-            found = task.locate(batch.images.to(task.device)).points.cpu().numpy()
+            found = task.locate(batch.to(task.device).images).points.cpu().numpy()
         drawn = draw_face(pixels_of(batch)[0], truth=batch.targets[0].numpy(), prediction=found[0])
         pictures.append((f"{level:g}", drawn))
     return pictures

@@ -71,12 +71,12 @@ def predict(
     found, constant, truth, sizes, sure = [], [], [], [], []
     with torch.inference_mode():
         for batch in batches:
-            points, confidence = task.locate(batch.images.to(task.device))
+            points, confidence = task.locate(batch.to(task.device).images)
             found.append(task.to_photo(points.cpu(), batch))
             if confidence is not None:
                 sure.append(confidence.cpu())
             if mean is not None:
-                constant.append(task.to_photo(mean.expand(len(batch.images), -1, -1), batch))
+                constant.append(task.to_photo(mean.expand(len(batch.targets), -1, -1), batch))
             truth.append(task.to_photo(batch.targets, batch))
             sizes.append(batch.photo_sizes)
     facts = torch.cat(truth), torch.cat(sizes)

@@ -69,20 +69,20 @@ def _draws(dataset: FaceDataset, index: int, draws: int) -> Batch:
 
 def measure(batch: Batch) -> dict[str, float]:
     """Range, mean and spread of the pixels; how many points lie outside; how many maps are not exact."""
-    outside = ((batch.targets < 0) | (batch.targets > 1)).any(dim=-1)
+    images, outside = batch.images, ((batch.targets < 0) | (batch.targets > 1)).any(dim=-1)
     return {
-        "samples": len(batch.images),
-        "minimum": float(batch.images.min()),
-        "maximum": float(batch.images.max()),
-        "mean": float(batch.images.mean()),
-        "standard_deviation": float(batch.images.std()),
+        "samples": len(images),
+        "minimum": float(images.min()),
+        "maximum": float(images.max()),
+        "mean": float(images.mean()),
+        "standard_deviation": float(images.std()),
         "points_outside": float(outside.float().mean()),
         "without_exact_map": float(batch.to_photo.isnan().any(dim=2).any(dim=1).float().mean()),
     }
 
 
 def _tell(numbers: dict[str, float], cfg: DictConfig, batch: Batch) -> None:
-    channels, height, width = batch.images.shape[1:]
+    channels, height, width = batch.pixels.shape[1:]
     log.info(
         "input: %d × %d, %s; pixels from %s to %s, mean %s, standard deviation %s",
         width,

@@ -113,7 +113,11 @@ def test_each_head_learns_from_the_same_batch(conf):
     heads = OmegaConf.load(conf / "sweep/heads.yaml").hydra.sweeper.params.model.split(",")
     affine = torch.eye(2, 3).expand(2, 2, 3)
     batch = Batch(
-        torch.rand(2, 1, 64, 64) - 0.5, torch.rand(2, 68, 2), affine, torch.full((2, 2), 64), torch.arange(2)
+        torch.randint(256, (2, 1, 64, 64), dtype=torch.uint8),
+        torch.rand(2, 68, 2),
+        affine,
+        torch.full((2, 2), 64),
+        torch.arange(2),
     )
     for head in heads:
         cfg = compose("train", ["experiment=ibug300w", f"model={head}"])

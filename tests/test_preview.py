@@ -33,7 +33,7 @@ def test_pictures_that_were_divided_twice_are_noticed(made_up_imm, tmp_path, cap
 
     def dark(self, *args):
         batch = made(self, *args)
-        return batch._replace(images=(batch.images + 0.5) / 255 - 0.5)
+        return batch._replace(pixels=batch.pixels // 255)
 
     monkeypatch.setattr(FaceDataset, "_batch", dark)
     of(made_up_imm, tmp_path, "faces=1", "draws=1")

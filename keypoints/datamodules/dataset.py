@@ -9,6 +9,7 @@ from copy import copy
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from rich.progress import track
 from torch import Tensor
@@ -19,7 +20,7 @@ from keypoints.datamodules.order import Key
 from keypoints.datasets.face import Face
 from keypoints.datasets.photos import Photo
 from keypoints.errors import DataError
-from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, as_input, pixels_to_ratio
+from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, pixels_to_ratio
 from keypoints.ranks import is_first
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,9 @@ class Batch(NamedTuple):
     A single sample, before it is collated, has the same fields without the first dimension.
     """
 
-    images: Tensor
-    """(B, C, H, W) float32 in [-0.5, 0.5]."""
+    pixels: Tensor
+    """(B, C, H, W) uint8: a quarter of what :attr:`images` would take on the way from a loader's process,
+    and to a GPU."""
     targets: Tensor
     """(B, K, 2) float32: x and y as ratios of the input; outside 0…1 where the crop cuts points off."""
     to_photo: Tensor
@@ -43,16 +45,30 @@ class Batch(NamedTuple):
     indices: Tensor
     """(B,) int64: which faces of the dataset these are."""
 
+    @property
+    def images(self) -> Tensor:
+        """(B, C, H, W) float32 in [-0.5, 0.5], made anew where the pixels are: what a network takes."""
+        return self.pixels.float().div_(255).sub_(0.5)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What a loader's process sends: one piece of shared memory, and not one for each field."""
+        small = [field.cpu().numpy() for field in self[1:]]
+        return _unpacked, (self.pixels, *small)
+
     def to(self, device: torch.device) -> "Batch":
         """The batch on ``device``: what Lightning asks of it, which else would search it for tensors."""
-        if self.images.device == device:
+        if self.pixels.device == device:
             return self
         return Batch(*(field.to(device, non_blocking=device.type == "cuda") for field in self))
 
 
+def _unpacked(pixels: Tensor, *small: npt.NDArray[Any]) -> Batch:
+    return Batch(pixels, *(torch.from_numpy(field).to(pixels.device) for field in small))
+
+
 def pixels_of(batch: Batch, most: int | None = None) -> list[ByteArray]:
-    """The batch's first images, no longer normalised: (H, W) grey or (H, W, 3) RGB each."""
-    planes = ((batch.images[:most] + 0.5) * 255).round().clamp(0, 255).byte().cpu().numpy()
+    """The batch's first pictures: (H, W) grey or (H, W, 3) RGB each."""
+    planes = batch.pixels[:most].cpu().numpy()
     return [image[0] if len(image) == 1 else image.transpose(1, 2, 0) for image in planes]
 
 
@@ -209,9 +225,9 @@ class FaceDataset(Dataset[Batch]):
         """A batch of the middles of ``canvases``."""
         across, down = self._border
         width, height = self._crop.size
-        images = as_input([canvas[down : down + height, across : across + width] for canvas in canvases])
+        pixels = np.stack([canvas[down : down + height, across : across + width] for canvas in canvases])
         return Batch(
-            images=torch.from_numpy(np.ascontiguousarray(images)),
+            pixels=torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))),
             targets=targets,
             to_photo=to_photo,
             photo_sizes=self._photo_sizes[indices],

@@ -157,13 +157,13 @@ class Task(pl.LightningModule, ABC):
         """The loss of a batch; its mean over the epoch is logged at the epoch's end."""
         loss = self.training_loss(batch)
         # Lightning could take this mean; its log() at each step takes half as long as a small network does.
-        self._losses.append((loss.detach(), len(batch.images)))
+        self._losses.append((loss.detach(), len(batch.targets)))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """The loss of a batch and the metrics, in pixels of the photos."""
         loss, predictions = self.compute_loss(batch)
-        self.log("loss/val", loss, batch_size=len(batch.images), sync_dist=True)
+        self.log("loss/val", loss, batch_size=len(batch.targets), sync_dist=True)
         self.metrics.update(
             self.to_photo(predictions, batch), self.to_photo(batch.targets, batch), batch.photo_sizes
         )

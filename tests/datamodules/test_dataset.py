@@ -1,4 +1,5 @@
 import albumentations
+import numpy as np
 import pytest
 import torch
 from hydra.utils import instantiate
@@ -6,13 +7,13 @@ from torch.utils.data import DataLoader
 
 from keypoints.augmentation import Augmentation
 from keypoints.configuration import compose
-from keypoints.datamodules.dataset import Batch, FaceDataset, as_it_is, whole
+from keypoints.datamodules.dataset import Batch, FaceDataset, as_it_is, pixels_of, whole
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.datamodules.order import EpochSampler
 from keypoints.datasets.imm import read_imm
 from keypoints.datasets.photos import Photo
 from keypoints.errors import DataError
-from keypoints.geometry import Box, Crop
+from keypoints.geometry import Box, Crop, as_input
 from keypoints.landmarks import IMM58
 
 
@@ -132,3 +133,11 @@ def test_a_face_whose_box_misses_the_photo_is_named(made_up_imm):
     beside = type(face)(Photo(face.photo.path), Box(500, 0, 50, 50), face.points, face.group)
     with pytest.raises(DataError, match=r"01-1m\.jpg: .*outside the picture"):
         FaceDataset([beside], range(len(IMM58)), Crop(80, 60, source="box"))
+
+
+def test_training_and_prediction_give_a_network_the_same_numbers():
+    pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    batch = Batch(pixels, *(torch.zeros(1) for _ in range(4)))
+    assert np.array_equal(batch.images.numpy(), as_input([pixels[0].permute(1, 2, 0).numpy()]))
+    assert torch.equal(batch.pixels, pixels)
+    assert np.array_equal(pixels_of(batch)[0], pixels[0, 0].numpy())

@@ -19,9 +19,10 @@ NET = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), wid
 
 def batch(task, size=2):
     points = torch.rand(size, len(task.scheme), 2)
-    images = torch.rand(size, task.crop.channels, task.crop.height, task.crop.width) - 0.5
+    shape = size, task.crop.channels, task.crop.height, task.crop.width
+    pixels = torch.randint(256, shape, dtype=torch.uint8)
     affine = torch.tensor([[1.0, 0, 0], [0, 1, 0]]).expand(size, 2, 3)
-    return Batch(images, points, affine, torch.full((size, 2), 64.0), torch.arange(size))
+    return Batch(pixels, points, affine, torch.full((size, 2), 64.0), torch.arange(size))
 
 
 @pytest.mark.parametrize("scheme", [IMM58, IBUG68, IMM58.select("nose_tip")], ids=lambda scheme: scheme.name)
