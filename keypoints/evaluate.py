@@ -31,12 +31,10 @@ from keypoints.measure import (
     Predictions,
     by_confidence,
     face_table,
-    in_common,
     in_originals,
     plain_batches,
     predict,
     score,
-    tags_of,
 )
 from keypoints.metrics import NORMS, default_norm, evaluation_metrics, normalized_mean_error
 from keypoints.reports import error_figures, figures
@@ -44,6 +42,7 @@ from keypoints.reports.evaluation import draw, draw_faces, write_report
 from keypoints.reports.page import Picture
 from keypoints.runs import RunFolder, find_checkpoint, predicts_the_mean, write_whole
 from keypoints.stress import STRESSES, StressedFaces, changes, stress, tolerances
+from keypoints.tables import in_common, tags_of
 from keypoints.tasks.base import Task, load_task, usable_device
 
 log = logging.getLogger(__name__)

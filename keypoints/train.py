@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger
 
 from keypoints.building import make_data, make_task, make_trainer
+from keypoints.checkpoints import read_checkpoint
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import whole
 from keypoints.errors import ConfigError, TrainingError, one_line
@@ -24,7 +25,7 @@ from keypoints.models import pretrained
 from keypoints.ranks import is_first, others_join
 from keypoints.reports.run import draw_batch, draw_feature_maps, report_run
 from keypoints.runs import RunFolder, predicts_the_mean, write_whole
-from keypoints.tasks.base import Task, load_task, read_checkpoint
+from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)
 

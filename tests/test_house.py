@@ -11,6 +11,7 @@ FLOORS = [
     {
         "landmarks",
         "geometry",
+        "checkpoints",
         "components",
         "configuration",
         "runs",
@@ -26,6 +27,7 @@ FLOORS = [
         "metrics",
         "drawing",
         "sweeps",
+        "tables",
         "augmentation",
         "transforms",
         "detection",

@@ -1,23 +1,18 @@
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from keypoints.datamodules.imm import IMMDataModule
-from keypoints.errors import DataError
 from keypoints.measure import (
     Predictions,
     by_confidence,
-    in_common,
     measure_faces,
     plain_batches,
-    points_of,
     predict,
-    read_faces,
     score,
-    tags_of,
 )
 from keypoints.metrics import evaluation_metrics
+from keypoints.tables import points_of
 from keypoints.tasks.regression import RegressionTask
 
 
@@ -65,28 +60,6 @@ def test_confidence_sorts_points_by_their_error():
     assert by_confidence(Predictions(predicted, truth, sizes), "diagonal", None) == []
 
 
-def test_the_table_survives_its_file(measured, tmp_path):
-    _, table = measured
-    path = tmp_path / "faces.csv"
-    table.to_csv(path, index=False)
-    again = read_faces(path)
-    assert list(again["person"]) == ["33"] * 6
-    np.testing.assert_allclose(points_of(again, "truth"), points_of(table, "truth"))
-
-
-@pytest.mark.parametrize("contents", [None, "", "photo,error_px\n"])
-def test_what_is_no_such_table_is_named(tmp_path, contents):
-    path = tmp_path / "faces.csv"
-    if contents is not None:
-        path.write_text(contents)
-    with pytest.raises(DataError, match=r"faces\.csv"):
-        read_faces(path)
-
-
-def test_tags_are_the_columns_between_photo_and_errors(measured):
-    assert tags_of(measured[1]) == ["person", "view", "gender"]
-
-
 def test_metrics_of_all_faces_agree_with_the_rows(made_up_imm):
     data = IMMDataModule(made_up_imm)
     data.setup()
@@ -110,19 +83,3 @@ def test_the_constant_predictor_says_the_mean_of_everyone_and_looks_at_each_batc
     assert constant.truth is predictions.truth
     sizes = constant.photo_sizes[:, None]
     assert torch.allclose((constant.predicted + 0.5) / sizes, mean.expand(6, -1, -1), atol=1e-4)
-
-
-def test_what_the_worst_faces_have_in_common_is_said_where_it_is_more_than_chance():
-    faces = pd.DataFrame(
-        {
-            "photo": [f"{i}.jpg" for i in range(24)],
-            "person": [f"{i // 6:02}" for i in range(24)],
-            "view": [str(i % 6) for i in range(24)],
-            "mse": 0.0,
-            "error_px": [20.0 + i if i // 6 == 2 else float(i) / 10 for i in range(24)],
-        }
-    )
-    assert in_common(faces, {"person": {"02": "the bald one"}}) == [
-        "person 02 (the bald one): 6 of the 6 worst faces, 6 of all 24"
-    ]
-    assert in_common(faces.assign(error_px=[float(i * 7 % 24) for i in range(24)]), {}) == []

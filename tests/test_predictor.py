@@ -12,10 +12,10 @@ from keypoints.export import export
 from keypoints.exported import Located
 from keypoints.geometry import Box, Crop
 from keypoints.landmarks import IBUG68, IMM58
-from keypoints.measure import points_of, read_faces
 from keypoints.models.encoders import ConvEncoder
 from keypoints.models.heatmaps import HeatmapNet
 from keypoints.predictor import Predictor
+from keypoints.tables import points_of, read_faces
 from keypoints.tasks.heatmap import HeatmapTask
 from tests.conftest import BOX_CROP, draw_portrait, save_task, save_untrained
 

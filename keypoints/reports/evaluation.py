@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from keypoints.geometry import FloatArray
-from keypoints.measure import points_of, tags_of
 from keypoints.metrics import NORMS
 from keypoints.reports import error_figures, figures
 from keypoints.reports.page import Picture, shown, write_page
-from keypoints.reports.run import drawn_faces
+from keypoints.tables import points_of, tags_of
 
 COLUMNS = {
     "mse": ("MSE", 1.0),
@@ -114,7 +113,7 @@ def draw_faces(
     for label, part in (("best", ranked.head(count)), ("worst", ranked.tail(count).iloc[::-1])):
         for start in range(0, count, _ACROSS):
             piece = part.iloc[start : start + _ACROSS]
-            drawn = drawn_faces(piece)
+            drawn = figures.drawn_faces(piece)
             for face, (_, row) in zip(drawn, piece.iterrows(), strict=True):
                 face.caption += "\n" + _tags(row, tags_of(faces), words)
             rows[f"{label} {start + 1} to {start + len(piece)}"] = drawn

@@ -16,6 +16,7 @@ from keypoints.datasets.photos import Photo
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.reports.page import shown
 from keypoints.runs import replaced
+from keypoints.tables import points_of
 
 MSE_UNIT = "MSE (ratio² of the photo)"
 _TRUTH, _PREDICTION = "#2bdc46", "#f52d2d"
@@ -357,3 +358,12 @@ def _points(axes: Axes, points: FloatArray, lines: Lines, colour: str, label: st
         label=label,
         zorder=3,
     )
+
+
+def drawn_faces(table: pd.DataFrame, label: str = "") -> list[DrawnFace]:
+    """The faces of a table of :func:`keypoints.measure.measure_faces`, with their errors."""
+    truth, predicted = points_of(table, "truth"), points_of(table, "predicted")
+    return [
+        DrawnFace(Path(photo), true, found, f"{label}{Path(photo).stem}: {error:.1f} px")
+        for photo, true, found, error in zip(table["photo"], truth, predicted, table["error_px"], strict=True)
+    ]

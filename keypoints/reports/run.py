@@ -5,18 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
 from keypoints.datamodules.dataset import Batch, pixels_of
 from keypoints.errors import DataError, KeypointsError
 from keypoints.landmarks import LandmarkScheme
-from keypoints.measure import points_of, read_faces
 from keypoints.models.inspection import feature_maps, first_convolution
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, shown, write_page
 from keypoints.runs import RunFolder, predicts_the_mean
+from keypoints.tables import read_faces
 from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)
@@ -179,21 +178,12 @@ def _faces(run: RunFolder, task: Task | None) -> list[Picture]:
     if path.is_file() and not any(map(Path.is_file, photos)):
         log.warning("%s is kept: its photos are no longer at hand", path)
     else:
-        drawn = {label: drawn_faces(part) for label, part in rows.items()}
+        drawn = {label: figures.drawn_faces(part) for label, part in rows.items()}
         figures.save(figures.faces(drawn, lines, f"{run.name}: validation faces"), path)
     caption = (
         "The validation faces with the smallest and the largest mean error of a point, best epoch's weights."
     )
     return [Picture(path, "Good and bad faces", caption)]
-
-
-def drawn_faces(table: pd.DataFrame, label: str = "") -> list[figures.DrawnFace]:
-    """The faces of a table of :func:`keypoints.measure.measure_faces`, with their errors."""
-    truth, predicted = points_of(table, "truth"), points_of(table, "predicted")
-    return [
-        figures.DrawnFace(Path(photo), true, found, f"{label}{Path(photo).stem}: {error:.1f} px")
-        for photo, true, found, error in zip(table["photo"], truth, predicted, table["error_px"], strict=True)
-    ]
 
 
 def _filters(run: RunFolder, task: Task | None) -> list[Picture]:

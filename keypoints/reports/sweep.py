@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from keypoints.checkpoints import read_checkpoint
 from keypoints.errors import DataError, some_of
-from keypoints.measure import read_faces
+from keypoints.landmarks import LandmarkScheme
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, shown, write_page
-from keypoints.reports.run import drawn_faces
 from keypoints.runs import RunFolder, predicts_the_mean
 from keypoints.sweeps import SweepFolder
-from keypoints.tasks.base import load_task
+from keypoints.tables import read_faces
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +223,7 @@ def _side_by_side(sweep: SweepFolder, runs: Mapping[str, RunFolder], finished: p
     lines = _skeleton(next(iter(runs[name] for name in tables)))
     pictures = []
     for label, places in (("Good", ranked[:count]), ("Bad", ranked[::-1][:count])):
-        rows = {name: drawn_faces(table.iloc[places]) for name, table in tables.items()}
+        rows = {name: figures.drawn_faces(table.iloc[places]) for name, table in tables.items()}
         path = sweep.path / f"{label.lower()}_faces.png"
         figures.save(figures.faces(rows, lines, f"{sweep.name}: the same {label.lower()} faces"), path)
         which = "smallest" if label == "Good" else "largest"
@@ -234,4 +234,5 @@ def _side_by_side(sweep: SweepFolder, runs: Mapping[str, RunFolder], finished: p
 
 def _skeleton(run: RunFolder) -> figures.Lines:
     """The lines to draw: the checkpoint's scheme has them."""
-    return load_task(run.best_checkpoint).scheme.skeleton
+    scheme = read_checkpoint(run.best_checkpoint)["hyper_parameters"]["scheme"]
+    return LandmarkScheme.from_dict(scheme).skeleton

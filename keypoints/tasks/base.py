@@ -23,6 +23,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from keypoints import __version__
+from keypoints.checkpoints import CHECKPOINT_FORMAT, OURS, read_checkpoint
 from keypoints.components import Component, build, configure
 from keypoints.datamodules.base import FaceDataModule, TrainedOn
 from keypoints.datamodules.dataset import Batch
@@ -31,12 +32,6 @@ from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
 from keypoints.metrics import validation_metrics
 from keypoints.models.pretrained import blank
-
-CHECKPOINT_FORMAT = 1
-"""Raised when a checkpoint of before could no longer be read."""
-
-_OURS = "keypoints"
-"""The checkpoint's entry that says it is one of this package, and of which format."""
 
 
 class Located(NamedTuple):
@@ -220,7 +215,7 @@ class Task(pl.LightningModule, ABC):
         """Say what the file is and what it was trained on, so that it can be read without any other."""
         data = getattr(self._trainer, "datamodule", None)
         trained_on = data.trained_on() if isinstance(data, FaceDataModule) else self.trained_on
-        checkpoint[_OURS] = {
+        checkpoint[OURS] = {
             "format": CHECKPOINT_FORMAT,
             "version": __version__,
             "task": f"{type(self).__module__}.{type(self).__qualname__}",
@@ -243,31 +238,6 @@ def _mean(one: Located, other: Located) -> Located:
     return Located((one.points + other.points) / 2, confidence)
 
 
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The contents of a checkpoint of this package, on the CPU. Nothing but plain values and weights is read.
-
-    Raises:
-        CheckpointError: if the file is missing, damaged, no checkpoint of this package, or of a
-            format that this version does not know.
-    """
-    path = Path(path)
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such checkpoint") from error
-    except Exception as error:
-        raise CheckpointError(f"{path}: truncated, damaged, or no checkpoint at all") from error
-    about = checkpoint.get(_OURS) if isinstance(checkpoint, dict) else None
-    if not isinstance(about, dict):
-        raise CheckpointError(f"{path}: is no checkpoint of keypoints; `keypoints train` writes them")
-    if about.get("format") != CHECKPOINT_FORMAT:
-        raise CheckpointError(
-            f"{path}: has format {about.get('format')} (keypoints {about.get('version')}), but this version, "
-            f"{__version__}, reads format {CHECKPOINT_FORMAT}; use the version that wrote it"
-        )
-    return dict(checkpoint)
-
-
 def load_task(path: str | Path, *, flip_test: bool = False) -> Task:
     """The task in a checkpoint, on the CPU, in evaluation mode. Nothing but the file is needed.
 
@@ -281,9 +251,9 @@ def load_task(path: str | Path, *, flip_test: bool = False) -> Task:
     checkpoint = read_checkpoint(path)
     try:
         with blank():
-            task = build({**checkpoint["hyper_parameters"], "_target_": checkpoint[_OURS]["task"]}, Task)
+            task = build({**checkpoint["hyper_parameters"], "_target_": checkpoint[OURS]["task"]}, Task)
         task.load_state_dict(checkpoint["state_dict"])
-        if (trained_on := checkpoint[_OURS].get("trained_on")) is not None:
+        if (trained_on := checkpoint[OURS].get("trained_on")) is not None:
             task.trained_on = TrainedOn(**trained_on)
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error

@@ -1,0 +1,40 @@
+"""Reading a checkpoint. Imports torch late, and nothing else that takes long."""
+
+from pathlib import Path
+from typing import Any
+
+from keypoints import __version__
+from keypoints.errors import CheckpointError
+
+CHECKPOINT_FORMAT = 1
+"""Raised when a checkpoint of before could no longer be read."""
+
+OURS = "keypoints"
+"""The checkpoint's entry that says it is one of this package, and of which format."""
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The contents of a checkpoint of this package, on the CPU. Nothing but plain values and weights is read.
+
+    Raises:
+        CheckpointError: if the file is missing, damaged, no checkpoint of this package, or of a
+            format that this version does not know.
+    """
+    import torch
+
+    path = Path(path)
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such checkpoint") from error
+    except Exception as error:
+        raise CheckpointError(f"{path}: truncated, damaged, or no checkpoint at all") from error
+    about = checkpoint.get(OURS) if isinstance(checkpoint, dict) else None
+    if not isinstance(about, dict):
+        raise CheckpointError(f"{path}: is no checkpoint of keypoints; `keypoints train` writes them")
+    if about.get("format") != CHECKPOINT_FORMAT:
+        raise CheckpointError(
+            f"{path}: has format {about.get('format')} (keypoints {about.get('version')}), but this version, "
+            f"{__version__}, reads format {CHECKPOINT_FORMAT}; use the version that wrote it"
+        )
+    return dict(checkpoint)
