@@ -8,7 +8,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from keypoints.reports.evaluation import rows_of
 from keypoints.reports.figures import SPEEDS
 from keypoints.reports.page import shown
 
@@ -58,6 +57,8 @@ def print_sweep(summary: pd.DataFrame) -> None:
 
 def print_evaluation(result: Mapping[str, Any]) -> None:
     """Print the metrics of an evaluation: all faces, the constant predictor, parts, tags."""
+    from keypoints.reports.evaluation import rows_of  # late: torch comes with it, and no other table needs it
+
     table = Table(
         title=f"{result['scheme']}, {result['split']}",
         box=box.SIMPLE_HEAD,

@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -77,3 +79,16 @@ def test_findings_measure_how_smooth_the_curves_are():
 
 def test_nothing_finished_says_nothing():
     assert findings(finished([{"run": "a", "setting": "a", "best_mse": 1.0}]).head(0), {}) == []
+
+
+def test_it_is_made_without_what_takes_seconds_to_import(finished_sweep):
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from keypoints.reports.sweep import report_sweep\n"
+        "from keypoints.reports.terminal import print_sweep\n"
+        "from keypoints.sweeps import SweepFolder\n"
+        f"print_sweep(report_sweep(SweepFolder(Path({str(finished_sweep)!r}))))\n"
+        "print(sorted({'albumentations', 'pytorch_lightning', 'torchmetrics'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
