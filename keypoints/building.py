@@ -118,7 +118,7 @@ def _pass_over_idle_hooks(trainer: pl.Trainer) -> None:
 
 
 class _NoProfiler(PassThroughProfiler):
-    """Measures nothing. Lightning's own does neither, but at about 200 places a step, each in its own way."""
+    """Measures nothing, as Lightning's own, which makes a context for that at some 200 places of a step."""
 
     _nothing = nullcontext()
 
