@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from keypoints import __version__
-from keypoints.errors import CheckpointError
+from keypoints.errors import CheckpointError, ConfigError
+from keypoints.landmarks import LandmarkScheme
 
 CHECKPOINT_FORMAT = 1
 """Raised when a checkpoint of before could no longer be read."""
@@ -30,11 +31,41 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except Exception as error:
         raise CheckpointError(f"{path}: truncated, damaged, or no checkpoint at all") from error
     about = checkpoint.get(OURS) if isinstance(checkpoint, dict) else None
+    about_ours(path, about, "checkpoint", "train", CHECKPOINT_FORMAT, "use the version that wrote it")
+    return dict(checkpoint)
+
+
+def read_scheme(path: str | Path) -> LandmarkScheme:
+    """The landmarks that a checkpoint predicts.
+
+    Raises:
+        CheckpointError: as :func:`read_checkpoint`, or if it does not say them.
+    """
+    try:
+        return LandmarkScheme.from_dict(read_checkpoint(path)["hyper_parameters"]["scheme"])
+    except KeyError as error:
+        raise CheckpointError(f"{path}: lacks {error}; it is damaged, or was changed") from error
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def about_ours(path: Path, about: Any, kind: str, verb: str, known: int, way_out: str) -> dict[str, Any]:
+    """What a file says of itself, if it is one of this package and of the format that is known.
+
+    Args:
+        about: what it says, of whatever type.
+        kind, verb: what such a file is called, and what writes it.
+        known: the format that is read.
+        way_out: what to do with a file of another.
+
+    Raises:
+        CheckpointError: if it is no such file, or of another format.
+    """
     if not isinstance(about, dict):
-        raise CheckpointError(f"{path}: is no checkpoint of keypoints; `keypoints train` writes them")
-    if about.get("format") != CHECKPOINT_FORMAT:
+        raise CheckpointError(f"{path}: is no {kind} of keypoints; `keypoints {verb}` writes them")
+    if about.get("format") != known:
         raise CheckpointError(
             f"{path}: has format {about.get('format')} (keypoints {about.get('version')}), but this version, "
-            f"{__version__}, reads format {CHECKPOINT_FORMAT}; use the version that wrote it"
+            f"{__version__}, reads format {known}; {way_out}"
         )
-    return dict(checkpoint)
+    return about

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keypoints import __version__
+from keypoints.checkpoints import about_ours
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.geometry import Crop, FloatArray
 from keypoints.landmarks import LandmarkScheme
@@ -152,15 +153,9 @@ def _about(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
         about = json.loads(text)
     except ValueError:
         about = None
-    if not isinstance(about, dict):
-        raise CheckpointError(f"{path}: is no model of keypoints; `keypoints export` writes them")
-    if about.get("format") != EXPORT_FORMAT:
-        raise CheckpointError(
-            f"{path}: has format {about.get('format')} (keypoints {about.get('version')}), but this version, "
-            f"{__version__}, reads format {EXPORT_FORMAT}; export it again from its checkpoint"
-        )
+    own = about_ours(path, about, "model", "export", EXPORT_FORMAT, "export it again from its checkpoint")
     if metadata.get(_DIGEST) != _digest(text):
         raise CheckpointError(
             f"{path}: its metadata were changed after it was written; export it again from its checkpoint"
         )
-    return about
+    return own

@@ -4,7 +4,7 @@ import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor
 
-from keypoints.callbacks.tensorboard import add_picture
+from keypoints.callbacks.tensorboard import add_picture, is_due
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import whole
 from keypoints.drawing import contact_sheet
@@ -40,8 +40,7 @@ class FirstLayerFilters(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the filters as they are."""
-        epoch = trainer.current_epoch + 1
-        if epoch % self._every == 0 or epoch == trainer.max_epochs:
+        if is_due(trainer, self._every):
             self._log(trainer, pl_module)
 
     def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from keypoints.callbacks.tensorboard import add_picture, picture_of
+from keypoints.callbacks.tensorboard import add_picture, is_due, picture_of
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import Batch, whole
 from keypoints.errors import ConfigError
@@ -39,9 +39,7 @@ class ValidationPanel(pl.Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Predict and draw them."""
-        epoch = trainer.current_epoch + 1
-        due = epoch % self._every == 0 or epoch == trainer.max_epochs
-        if self._batch is None or not due or not isinstance(pl_module, Task):
+        if self._batch is None or not is_due(trainer, self._every) or not isinstance(pl_module, Task):
             return
         with torch.no_grad():
             predictions = pl_module(self._batch.to(pl_module.device).images).float().cpu().numpy()

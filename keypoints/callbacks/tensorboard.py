@@ -23,6 +23,12 @@ def writers(trainer: pl.Trainer) -> list[SummaryWriter]:
     return [writer for writer in found if isinstance(writer, SummaryWriter)]  # or a dummy
 
 
+def is_due(trainer: pl.Trainer, every: int) -> bool:
+    """Whether this epoch is one of every so many, or the last."""
+    epoch = trainer.current_epoch + 1
+    return epoch % every == 0 or epoch == trainer.max_epochs
+
+
 def add_picture(
     trainer: pl.Trainer, tag: str, picture: ByteArray, step: int, *, photos: bool = False
 ) -> None:

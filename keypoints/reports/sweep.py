@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keypoints.checkpoints import read_checkpoint
+from keypoints.checkpoints import read_scheme
 from keypoints.errors import DataError, some_of
-from keypoints.landmarks import LandmarkScheme
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, shown, write_page
 from keypoints.runs import RunFolder, predicts_the_mean
@@ -234,5 +233,4 @@ def _side_by_side(sweep: SweepFolder, runs: Mapping[str, RunFolder], finished: p
 
 def _skeleton(run: RunFolder) -> figures.Lines:
     """The lines to draw: the checkpoint's scheme has them."""
-    scheme = read_checkpoint(run.best_checkpoint)["hyper_parameters"]["scheme"]
-    return LandmarkScheme.from_dict(scheme).skeleton
+    return read_scheme(run.best_checkpoint).skeleton
