@@ -18,11 +18,11 @@ ranks nor resuming can change it. This module imports albumentations late: that 
 
 import random
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 import numpy as np
 
@@ -45,9 +45,9 @@ class Drawn:
     """One draw of an augmentation.
 
     Args:
-        pixels: (H, W, C), of the size that was given.
+        pixels: (H, W, C), the canvas without its border.
         points: (K, 2) in its pixels, in the order that was given; none is missing, wherever it lies.
-        affine: the exact map from the given pixels to these; ``None`` where none fits (a
+        affine: the exact map from the canvas's pixels to these; ``None`` where none fits (a
             perspective), and then the draw can train a network but measure none.
         mirrored: whether left and right changed places, so that points have to be permuted.
     """
@@ -86,25 +86,31 @@ class Augmentation:
                 raise ConfigError(f"augmentation.transforms.{name}: {kind} is no transform of albumentations")
         self.context = float(context)
         self._transforms = dict(transforms)
-        self._compose = _composed("augmentation", list(self._transforms.values()))
+        whole = _compose("augmentation", list(self._transforms.values()))
+        self._pipelines = {(0, 0): _Pipeline(whole, (0, 0), (0, 0))}
 
     def border(self, size: tuple[int, int]) -> tuple[int, int]:
         """How many pixels the canvas adds to an input of ``size`` left and right, and above and below."""
         width, height = size
         return round((self.context - 1) / 2 * width), round((self.context - 1) / 2 * height)
 
-    def __call__(self, pixels: ByteArray, points: FloatArray, seed: Sequence[int]) -> Drawn:
+    def __call__(
+        self, canvas: ByteArray, points: FloatArray, seed: Sequence[int], border: tuple[int, int] = (0, 0)
+    ) -> Drawn:
         """Draw once.
 
         Args:
-            pixels: (H, W, C) canvas.
+            canvas: (H, W, C).
             points: (K, 2) in its pixels.
             seed: whole numbers; the same ones give the same draw.
+            border: how many of its pixels lie left and right of the network's input, and above and below.
 
         Raises:
             ConfigError: if a transform drops points or changes the picture's size.
         """
-        return _draw(self._compose, pixels, points, seed, "augmentation")
+        if border not in self._pipelines:
+            self._pipelines[border] = _onto_input("augmentation", self._transforms.values(), border)
+        return _draw(self._pipelines[border], canvas, points, seed, "augmentation")
 
     def check(self, shape: tuple[int, int, int], *, may_mirror: bool) -> list[str]:
         """Try each transform by itself on a made-up canvas of ``shape`` (H, W, C).
@@ -130,8 +136,8 @@ class Augmentation:
             for leaf in _leaves(transform):
                 alone = deepcopy(leaf)
                 alone.p = 1.0
-                compose = _composed(where, [alone])
-                draws = [_draw(compose, pixels, points, [probe], where) for probe in range(_PROBES)]
+                pipeline = _Pipeline(_compose(where, [alone]), (0, 0), (0, 0))
+                draws = [_draw(pipeline, pixels, points, [probe], where) for probe in range(_PROBES)]
                 if any(_merged(drawn.points) for drawn in draws):
                     raise ConfigError(
                         f"{where}: {type(leaf).__name__} loses points that lie outside the picture: it puts "
@@ -163,7 +169,39 @@ def _leaves(transform: "Transform") -> "Iterator[albumentations.BasicTransform]"
         yield transform
 
 
-def _composed(where: str, transforms: "list[Transform]") -> "albumentations.Compose":
+class _Pipeline(NamedTuple):
+    """Transforms, by which a canvas becomes the network's input."""
+
+    compose: "albumentations.Compose"
+    within: tuple[int, int]
+    """Pixels of its border that the transforms themselves cut away, left and right, and above and below."""
+    after: tuple[int, int]
+    """Those that are cut away afterwards."""
+
+
+def _onto_input(where: str, transforms: "Iterable[Transform]", border: tuple[int, int]) -> _Pipeline:
+    """The transforms, and by what the border goes."""
+    import albumentations
+
+    from keypoints.transforms import AffineOntoInput
+
+    chain = list(transforms)
+    moving = [place for place, each in enumerate(chain) if not _keeps_points(each)]
+    last = chain[moving[-1]] if moving else None
+    if last is None or type(last) is not albumentations.Affine or last.p < 1 or last.fit_output:
+        return _Pipeline(_compose(where, chain), (0, 0), border)
+    chain[moving[-1]] = AffineOntoInput.of(last, border)
+    return _Pipeline(_compose(where, chain), border, (0, 0))
+
+
+def _keeps_points(transform: "Transform") -> bool:
+    """Whether it changes pixels alone, wherever they are."""
+    import albumentations
+
+    return all(isinstance(leaf, albumentations.ImageOnlyTransform) for leaf in _leaves(transform))
+
+
+def _compose(where: str, transforms: "list[Transform]") -> "albumentations.Compose":
     """The transforms with points that are kept wherever they lie; unknown settings are refused."""
     import albumentations
 
@@ -171,20 +209,23 @@ def _composed(where: str, transforms: "list[Transform]") -> "albumentations.Comp
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Got processor for keypoints, but no transform")
             points = albumentations.KeypointParams("xy", remove_invisible=False)
-            return albumentations.Compose(transforms, keypoint_params=points, strict=True, seed=0)
+            compose = albumentations.Compose(transforms, keypoint_params=points, strict=True, seed=0)
     except ValueError as error:
         raise ConfigError(f"{where}: {one_line(error)}") from error
+    compose.strict = False  # the settings are right; what it is called with need not be looked at each time
+    return compose
 
 
 def _draw(
-    compose: "albumentations.Compose", pixels: ByteArray, points: FloatArray, seed: Sequence[int], where: str
+    pipeline: _Pipeline, canvas: ByteArray, points: FloatArray, seed: Sequence[int], where: str
 ) -> Drawn:
+    compose, within, after = pipeline
     generator = np.random.default_rng(list(seed))
     # One pair of generators for all: with a seed each, all transforms would draw the same numbers.
     compose.set_random_state(generator, random.Random(int(generator.integers(2**63))))
-    anchors, solve = _anchors(pixels.shape[1], pixels.shape[0])
+    anchors, solve = _anchors(canvas.shape[1], canvas.shape[0])
     try:
-        done = compose(image=pixels, keypoints=np.concatenate([anchors, points]).astype(np.float32))
+        done = compose(image=canvas, keypoints=np.concatenate([anchors, points]).astype(np.float32))
     except Exception as error:  # whatever a transform raises, OpenCV's errors among them
         raise ConfigError(f"{where}: {_names(compose)} failed: {one_line(error)[:200]}") from error
     moved, image = np.asarray(done["keypoints"], np.float64), done["image"]
@@ -193,18 +234,23 @@ def _draw(
             f"{where}: {_names(compose)} dropped {len(anchors) + len(points) - len(moved)} of "
             f"{len(anchors) + len(points)} points; a transform has to keep them all, wherever they lie"
         )
-    if image.shape[:2] != pixels.shape[:2] or image.size != pixels.size or image.dtype != np.uint8:
+    height, width, channels = canvas.shape
+    wanted = height - 2 * within[1], width - 2 * within[0]
+    if image.shape[:2] != wanted or image.size != wanted[0] * wanted[1] * channels or image.dtype != np.uint8:
         raise ConfigError(
             f"{where}: {_names(compose)} made a picture of {_described(image)} from one of "
-            f"{_described(pixels)}; size, channels and type have to stay as they are"
+            f"{_described(canvas)}; size, channels and type have to stay as they are"
         )
+    across, down = after
+    input_ = image.reshape(*wanted, channels)[down : wanted[0] - down, across : wanted[1] - across]
+    moved -= after
     matrix = (solve @ moved[: len(anchors)]).T
     bent = np.abs(anchors @ matrix[:, :2].T + matrix[:, 2] - moved[: len(anchors)]).max() > _BENT
     return Drawn(
-        pixels=image.reshape(pixels.shape),
+        pixels=input_,
         points=moved[len(anchors) :],
         affine=None if bent else Affine(matrix),
-        mirrored=bool(np.linalg.det(matrix[:, :2]) < 0),
+        mirrored=bool(matrix[0, 0] * matrix[1, 1] < matrix[0, 1] * matrix[1, 0]),
     )
 
 

@@ -3,12 +3,15 @@
 To add one: subclass one of albumentations' classes here, and test that a blob moves with its point.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Self
 
 import albumentations
+import cv2
 import numpy as np
+import numpy.typing as npt
 
-from keypoints.geometry import Box, ByteArray, cut
+from keypoints.geometry import Box, ByteArray, FloatArray, cut
 
 
 class LowResolution(albumentations.ImageOnlyTransform):  # type: ignore[misc]
@@ -47,3 +50,65 @@ class LowResolution(albumentations.ImageOnlyTransform):  # type: ignore[misc]
         planes = img[:, :, 0] if img.ndim == 3 and img.shape[2] == 1 else img
         small = cut(np.ascontiguousarray(planes), Box.whole((width, height)), size)
         return cut(small, Box.whole(size), (width, height)).reshape(img.shape)
+
+
+class AffineOntoInput(albumentations.Affine):  # type: ignore[misc]
+    """albumentations' Affine, which makes the middle of its canvas alone: the network's input, in one step.
+
+    What lies round it would be cut off anyway: with a canvas of 1.6 times the input's sides, that is 61 % of
+    the work.
+
+    Attributes:
+        border: how many pixels of the canvas lie left and right of the input, and above and below.
+    """
+
+    border = 0, 0
+
+    @classmethod
+    def of(cls, transform: albumentations.Affine, border: tuple[int, int]) -> Self:
+        """The same transform with the same settings, onto the input."""
+        made = cls(**transform.get_transform_init_args())
+        made.border = border
+        return made
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """As albumentations draws it, seen from the input's corner."""
+        drawn = super().get_params_dependent_on_data(params, data)
+        (height, width), (across, down) = params["shape"][:2], self.border
+        matrix = drawn["matrix"].copy()
+        matrix[:2, 2] -= across, down
+        return {**drawn, "matrix": matrix, "output_shape": (height - 2 * down, width - 2 * across)}
+
+    def apply(
+        self,
+        img: ByteArray,
+        matrix: FloatArray,
+        output_shape: tuple[int, int],
+        **params: Any,  # noqa: ARG002
+    ) -> ByteArray:
+        """As albumentations, which first looks whether the map changes nothing: here it always does."""
+        height, width = output_shape
+        fill = self.fill if isinstance(self.fill, Sequence) else [self.fill] * img.shape[2]
+        warped = np.empty((height, width, img.shape[2]), np.uint8)
+        cv2.warpAffine(
+            img,
+            matrix[:2],
+            (width, height),
+            dst=warped,
+            flags=self.interpolation,
+            borderMode=self.border_mode,
+            borderValue=fill,
+        )
+        return warped
+
+    def apply_to_keypoints(
+        self,
+        keypoints: npt.NDArray[np.float32],
+        matrix: FloatArray,
+        scale: dict[str, float],  # noqa: ARG002
+        **params: Any,  # noqa: ARG002
+    ) -> npt.NDArray[np.float32]:
+        """As albumentations, for what points are here: a place, and neither angle nor size."""
+        moved = keypoints.copy()
+        moved[:, :2] = keypoints[:, :2] @ matrix[:2, :2].T + matrix[:2, 2]
+        return moved

@@ -1,6 +1,7 @@
 import textwrap
 
 import albumentations
+import cv2
 import numpy as np
 import pytest
 from hydra.utils import instantiate
@@ -81,6 +82,65 @@ def test_the_course_turns_up_to_15_degrees_and_shifts_up_to_a_sixteenth_of_the_i
     assert 9 < np.abs(shifted[:, 0]).max() <= 10.01
     assert 6.7 < np.abs(shifted[:, 1]).max() <= 7.51
     assert not any(drawn.mirrored for drawn in draws)
+
+
+BORDER = 48, 36
+
+
+def with_and_without_border(transforms, canvas, seed):
+    """The same draw, of which the border is cut away within the transforms, or by hand."""
+    make = Augmentation(transforms)
+    onto, whole = make(canvas, POINTS, [seed], BORDER), make(canvas, POINTS, [seed])
+    across, down = BORDER
+    return onto, whole.pixels[down:-down, across:-across], whole.points - BORDER
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"rotate": (-30, 30), "scale": (0.8, 1.25), "translate_percent": (-0.1, 0.1), "border_mode": 1},
+        {"shear": (-10, 10), "fill": 200, "scale": (0.3, 0.4)},
+        {"rotate": (-90, 90), "fill": 7.0, "translate_px": (-90, 90)},
+    ],
+)
+def test_an_affine_that_makes_the_input_at_once_makes_what_its_canvas_shows(settings, channels):
+    transforms = {
+        "flip": albumentations.HorizontalFlip(p=0.5),
+        "move": albumentations.Affine(**settings, p=1),
+        "light": albumentations.RandomBrightnessContrast(p=1),
+    }
+    smooth = cv2.GaussianBlur(noise((192, 256, channels)), (0, 0), 1.5).reshape(192, 256, channels)
+    for seed in range(10):
+        onto, middle, points = with_and_without_border(transforms, smooth, seed)
+        assert onto.pixels.shape == (120, 160, channels)
+        off, one_pixel = (np.abs(onto.pixels - np.roll(middle, by, 1).astype(int)).mean() for by in (0, 1))
+        assert off < min(0.2, one_pixel / 10)
+        np.testing.assert_allclose(onto.points, points, atol=1e-3)
+        np.testing.assert_allclose(onto.affine(POINTS), onto.points, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "transforms",
+    [
+        {},
+        {"light": albumentations.RandomBrightnessContrast(p=1)},
+        {"move": albumentations.Affine(rotate=(10, 20), p=0.5)},
+        {"move": albumentations.Affine(rotate=(10, 20), p=1), "flip": albumentations.HorizontalFlip(p=0.5)},
+        {"bend": albumentations.Perspective(p=1)},
+    ],
+)
+def test_of_what_else_is_drawn_the_border_is_cut_away_afterwards(transforms):
+    for seed in range(4):
+        onto, middle, points = with_and_without_border(transforms, noise(), seed)
+        np.testing.assert_array_equal(onto.pixels, middle)
+        np.testing.assert_allclose(onto.points, points, atol=1e-9)
+
+
+def test_the_shipped_affine_makes_the_input_at_once():
+    augmentation = shipped("rotate_shift")
+    augmentation(noise(), POINTS, [0], BORDER)
+    assert augmentation._pipelines[BORDER].within == BORDER
 
 
 def test_transforms_draw_apart_and_not_the_same_numbers():

@@ -132,10 +132,12 @@ class FaceDataset(Dataset[Batch]):
             prepared = threads.map(self._prepare, range(len(self.faces)))
             silent = len(self.faces) < _MANY or not is_first() or not sys.stdout.isatty()
             found = list(track(prepared, "decoding", len(self.faces), transient=True, disable=silent))
-        self._affines = self._usable(found, strict=strict)
-        self._points = np.stack([self._on_canvas(index) for index in range(len(self.faces))])
-        self.targets = self._ratios(self._points)
-        self._to_photo = torch.stack([self._back(affine) for affine in self._affines])
+        affines = self._usable(found, strict=strict)
+        self._points = np.stack([self._on_canvas(*each) for each in zip(self.faces, affines, strict=True)])
+        self.targets = self._ratios(self._points - self._border)
+        self._to_canvas = np.stack([affine.matrix for affine in affines])
+        middle = np.array([[1.0, 0.0, -across], [0.0, 1.0, -down]])
+        self._to_photo = _back(self._to_canvas, middle)
         self._photo_sizes = torch.tensor([face.photo.size for face in self.faces], dtype=torch.float32)
 
     def _check(self, augmentation: Augmentation) -> None:
@@ -190,17 +192,18 @@ class FaceDataset(Dataset[Batch]):
         """The samples that ``keys`` stand for as one batch: what a loader asks for, and need not collate."""
         if self._augmentation is None:
             return self.batch([index for _, index in keys])
-        drawn = [self._augmentation(self._canvas(i), self._points[i], (self._seed, e, i)) for e, i in keys]
-        points = [each.points[self._flip] if each.mirrored else each.points for each in drawn]
-        to_photo = [
-            _UNKNOWN if each.affine is None else self._back(self._affines[index].then(each.affine))
-            for (_, index), each in zip(keys, drawn, strict=True)
+        drawn = [
+            self._augmentation(self._canvas(i), self._points[i], (self._seed, epoch, i), self._border)
+            for epoch, i in keys
         ]
+        points = [each.points[self._flip] if each.mirrored else each.points for each in drawn]
+        indices = [index for _, index in keys]
+        maps = np.stack([_NO_MAP if each.affine is None else each.affine.matrix for each in drawn])
         return self._batch(
-            [index for _, index in keys],
+            indices,
             [each.pixels for each in drawn],
             self._ratios(np.stack(points)),
-            torch.stack(to_photo),
+            _back(self._to_canvas[indices], maps),
         )
 
     def augmented_by(self, augmentation: Augmentation) -> Self:
@@ -215,17 +218,16 @@ class FaceDataset(Dataset[Batch]):
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """The samples of these faces, not augmented, as one batch."""
-        canvases = [self._canvas(index) for index in indices]
-        chosen = list(indices)
-        return self._batch(chosen, canvases, self.targets[chosen], self._to_photo[chosen])
-
-    def _batch(
-        self, indices: list[int], canvases: Sequence[ByteArray], targets: Tensor, to_photo: Tensor
-    ) -> Batch:
-        """A batch of the middles of ``canvases``."""
         across, down = self._border
         width, height = self._crop.size
-        pixels = np.stack([canvas[down : down + height, across : across + width] for canvas in canvases])
+        middles = [self._canvas(index)[down : down + height, across : across + width] for index in indices]
+        chosen = list(indices)
+        return self._batch(chosen, middles, self.targets[chosen], self._to_photo[chosen])
+
+    def _batch(
+        self, indices: list[int], inputs: Sequence[ByteArray], targets: Tensor, to_photo: Tensor
+    ) -> Batch:
+        pixels = np.stack(inputs)
         return Batch(
             pixels=torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))),
             targets=targets,
@@ -234,20 +236,15 @@ class FaceDataset(Dataset[Batch]):
             indices=torch.tensor(indices),
         )
 
-    def _on_canvas(self, index: int) -> FloatArray:
+    def _on_canvas(self, face: Face, affine: Affine) -> FloatArray:
         """The targets of a face, (K, 2) pixels of its canvas."""
         if not self.has_points:
             return np.full((len(self._landmarks), 2), np.nan)
-        return self._affines[index](self.faces[index].landmarks()[self._landmarks])
+        return affine(face.landmarks()[self._landmarks])
 
     def _ratios(self, points: FloatArray) -> Tensor:
-        """Pixels of the canvas, (…, 2), as ratios of the input in its middle."""
-        return torch.from_numpy(pixels_to_ratio(points - self._border, self._crop.size)).float()
-
-    def _back(self, to_canvas: Affine) -> Tensor:
-        """The affine, (2, 3), from pixels of the input to what ``to_canvas`` starts from."""
-        across, down = self._border
-        return torch.from_numpy(to_canvas.then(_shift(-across, -down)).inverse().matrix).float()
+        """Pixels of the input, (…, 2), as ratios of it."""
+        return torch.from_numpy(pixels_to_ratio(points, self._crop.size)).float()
 
     @property
     def nbytes(self) -> int:
@@ -263,7 +260,7 @@ class FaceDataset(Dataset[Batch]):
 _MANY = 500
 """Faces that take long enough to decode for a progress bar."""
 
-_UNKNOWN = torch.full((2, 3), torch.nan)
+_NO_MAP = np.full((2, 3), np.nan)
 """Of a face that was bent: no affine leads back."""
 
 
@@ -277,8 +274,11 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _shift(across: float, down: float) -> Affine:
-    return Affine(np.array([[1.0, 0.0, across], [0.0, 1.0, down]]))
+def _back(first: FloatArray, second: FloatArray) -> Tensor:
+    """The affines (B, 2, 3) back from where ``first``, then ``second``, (B, 2, 3) or (2, 3), lead to."""
+    linear = np.linalg.inv(second[..., :2] @ first[..., :2])
+    moved = second[..., :2] @ first[..., 2:] + second[..., 2:]
+    return torch.from_numpy(np.concatenate([linear, -linear @ moved], axis=-1)).float()
 
 
 def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) -> Tensor:

@@ -1,6 +1,7 @@
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -25,7 +26,7 @@ def watched(made_up_imm, tmp_path):
             logger=board,
             log_every_n_steps=1,
             num_sanity_val_steps=0,
-            enable_checkpointing=False,
+            enable_checkpointing=any(isinstance(each, ModelCheckpoint) for each in callbacks),
             enable_progress_bar=bar,
             enable_model_summary=False,
             default_root_dir=tmp_path,
