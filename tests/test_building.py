@@ -1,9 +1,14 @@
+import os
+
 import pytest
 import torch
+from omegaconf import open_dict
+from pytorch_lightning.callbacks import LearningRateMonitor
 
 from keypoints.building import make_data, make_task, make_trainer
 from keypoints.configuration import compose, conf_dir
 from keypoints.errors import ConfigError
+from keypoints.tasks.regression import RegressionTask
 from tests.conftest import SMALL
 
 
@@ -42,6 +47,64 @@ def test_callbacks_are_called_at_each_step_only_if_they_do_something_at_it(cfg):
     assert hooks["FiniteLoss"].on_before_backward is None
     assert hooks["SeedEachEpoch"].on_train_batch_end is None
     assert callable(hooks["SeedEachEpoch"].on_train_epoch_start)
+
+
+def test_lightnings_own_callbacks_are_passed_over_where_their_settings_leave_them_nothing_to_do(cfg):
+    with open_dict(cfg):
+        cfg.callbacks.every_step = {
+            "_target_": "pytorch_lightning.callbacks.ModelCheckpoint",
+            "every_n_train_steps": 1,
+            "filename": "each",
+        }
+    trainer = make_trainer(cfg)
+    called = {each.filename: callable(each.on_train_batch_end) for each in trainer.checkpoint_callbacks}
+    assert called == {"best": False, "last": False, "each": True}
+    cfg.callbacks.learning_rate.logging_interval = "step"
+    for trained, wanted in ((trainer, False), (make_trainer(cfg), True)):
+        (rates,) = (each for each in trained.callbacks if isinstance(each, LearningRateMonitor))
+        assert callable(rates.on_train_batch_start) == wanted
+
+
+class Counting(RegressionTask):
+    steps = 0
+
+    def on_train_batch_start(self, batch, batch_idx):
+        self.steps += 1
+
+
+def test_a_tasks_hooks_are_called_at_each_step_only_if_it_has_some(cfg):
+    data = make_data(cfg)
+    assert make_task(cfg, data).on_train_batch_start is None
+    cfg.model._target_ = f"{__name__}.Counting"
+    task = make_task(cfg, data)
+    assert task.on_before_backward is None
+    trainer = make_trainer(cfg)
+    trainer.fit(task, datamodule=data)
+    assert task.steps == trainer.global_step > 0
+
+
+def test_gradients_are_clipped_where_that_is_asked_for(cfg):
+    def moved(**settings):
+        with open_dict(cfg):
+            cfg.trainer.update(max_epochs=1, limit_train_batches=1, **settings)
+            cfg.optimizer = {"_target_": "torch.optim.SGD", "lr": 1.0}
+        data = make_data(cfg)
+        torch.manual_seed(0)
+        task = make_task(cfg, data)
+        before = [weight.detach().clone() for weight in task.parameters()]
+        make_trainer(cfg).fit(task, datamodule=data)
+        changes = zip(task.parameters(), before, strict=True)
+        return torch.cat([(new - old).flatten() for new, old in changes]).norm().item()
+
+    assert moved() > 0.02
+    assert moved(gradient_clip_val=0.01) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_without_a_gpu_no_step_looks_for_nvidias_library(cfg, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    make_trainer(cfg)
+    assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ
 
 
 def test_a_hook_that_was_put_on_a_callback_itself_is_called(cfg):

@@ -25,6 +25,9 @@ from keypoints.ranks import is_first
 
 log = logging.getLogger(__name__)
 
+SingleArray = npt.NDArray[np.float32]
+IndexArray = npt.NDArray[np.int64]
+
 
 class Batch(NamedTuple):
     """What a task is given; B faces of K landmarks.
@@ -134,11 +137,11 @@ class FaceDataset(Dataset[Batch]):
             found = list(track(prepared, "decoding", len(self.faces), transient=True, disable=silent))
         affines = self._usable(found, strict=strict)
         self._points = np.stack([self._on_canvas(*each) for each in zip(self.faces, affines, strict=True)])
-        self.targets = self._ratios(self._points - self._border)
+        self._ratio_targets = self._ratios(self._points - self._border)
         self._to_canvas = np.stack([affine.matrix for affine in affines])
         middle = np.array([[1.0, 0.0, -across], [0.0, 1.0, -down]])
         self._to_photo = _back(self._to_canvas, middle)
-        self._photo_sizes = torch.tensor([face.photo.size for face in self.faces], dtype=torch.float32)
+        self._photo_sizes = np.array([face.photo.size for face in self.faces], np.float32)
 
     def _check(self, augmentation: Augmentation) -> None:
         across, down = self._border
@@ -197,11 +200,11 @@ class FaceDataset(Dataset[Batch]):
             for epoch, i in keys
         ]
         points = [each.points[self._flip] if each.mirrored else each.points for each in drawn]
-        indices = [index for _, index in keys]
+        indices = np.array([index for _, index in keys])
         maps = np.stack([_NO_MAP if each.affine is None else each.affine.matrix for each in drawn])
         return self._batch(
             indices,
-            [each.pixels for each in drawn],
+            np.stack([each.pixels for each in drawn]),
             self._ratios(np.stack(points)),
             _back(self._to_canvas[indices], maps),
         )
@@ -218,23 +221,22 @@ class FaceDataset(Dataset[Batch]):
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """The samples of these faces, not augmented, as one batch."""
-        across, down = self._border
-        width, height = self._crop.size
-        middles = [self._canvas(index)[down : down + height, across : across + width] for index in indices]
-        chosen = list(indices)
-        return self._batch(chosen, middles, self.targets[chosen], self._to_photo[chosen])
+        chosen = np.array(indices)
+        return self._batch(chosen, self._middles(chosen), self._ratio_targets[chosen], self._to_photo[chosen])
+
+    def _middles(self, indices: IndexArray) -> ByteArray:
+        """The inputs of these faces, (B, H, W, C), not augmented."""
+        (across, down), (width, height) = self._border, self._crop.size
+        inside = slice(down, down + height), slice(across, across + width)
+        if not self.read_again:
+            return self._canvases[:, *inside][indices]
+        return np.stack([self._canvas(index)[inside] for index in indices])
 
     def _batch(
-        self, indices: list[int], inputs: Sequence[ByteArray], targets: Tensor, to_photo: Tensor
+        self, indices: IndexArray, inputs: ByteArray, targets: SingleArray, to_photo: SingleArray
     ) -> Batch:
-        pixels = np.stack(inputs)
-        return Batch(
-            pixels=torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))),
-            targets=targets,
-            to_photo=to_photo,
-            photo_sizes=self._photo_sizes[indices],
-            indices=torch.tensor(indices),
-        )
+        fields = inputs.transpose(0, 3, 1, 2), targets, to_photo, self._photo_sizes[indices], indices
+        return Batch(*(torch.from_numpy(np.ascontiguousarray(field)) for field in fields))
 
     def _on_canvas(self, face: Face, affine: Affine) -> FloatArray:
         """The targets of a face, (K, 2) pixels of its canvas."""
@@ -242,9 +244,14 @@ class FaceDataset(Dataset[Batch]):
             return np.full((len(self._landmarks), 2), np.nan)
         return affine(face.landmarks()[self._landmarks])
 
-    def _ratios(self, points: FloatArray) -> Tensor:
+    def _ratios(self, points: FloatArray) -> SingleArray:
         """Pixels of the input, (…, 2), as ratios of it."""
-        return torch.from_numpy(pixels_to_ratio(points, self._crop.size)).float()
+        return pixels_to_ratio(points, self._crop.size).astype(np.float32)
+
+    @property
+    def targets(self) -> Tensor:
+        """(N, K, 2) ratios of the input, of all faces, not augmented."""
+        return torch.from_numpy(self._ratio_targets)
 
     @property
     def nbytes(self) -> int:
@@ -274,11 +281,11 @@ def as_it_is(batch: Any) -> Any:
     return batch
 
 
-def _back(first: FloatArray, second: FloatArray) -> Tensor:
+def _back(first: FloatArray, second: FloatArray) -> SingleArray:
     """The affines (B, 2, 3) back from where ``first``, then ``second``, (B, 2, 3) or (2, 3), lead to."""
     linear = np.linalg.inv(second[..., :2] @ first[..., :2])
     moved = second[..., :2] @ first[..., 2:] + second[..., 2:]
-    return torch.from_numpy(np.concatenate([linear, -linear @ moved], axis=-1)).float()
+    return np.concatenate([linear, -linear @ moved], axis=-1).astype(np.float32)
 
 
 def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) -> Tensor:
