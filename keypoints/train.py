@@ -19,15 +19,18 @@ from keypoints.building import make_data, make_task, make_trainer
 from keypoints.checkpoints import read_checkpoint
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import whole
-from keypoints.errors import ConfigError, TrainingError, one_line
+from keypoints.errors import ConfigError, TrainingError, one_line, some_of
 from keypoints.measure import measure_faces
 from keypoints.models import pretrained
 from keypoints.ranks import is_first, others_join
 from keypoints.reports.run import draw_batch, draw_feature_maps, report_run
-from keypoints.runs import RunFolder, predicts_the_mean, write_whole
+from keypoints.runs import RunFolder, find_checkpoint, predicts_the_mean, write_whole
 from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)
+
+_NAMED = 6
+"""Weights that a message names."""
 
 
 def train(
@@ -124,7 +127,25 @@ def _prepared(cfg: DictConfig, *, blank: bool) -> tuple[FaceDataModule, Task]:
     data = make_data(cfg)
     data.setup("fit")
     with pretrained.blank() if blank else nullcontext():
-        return data, make_task(cfg, data)
+        task = make_task(cfg, data)
+    if cfg.get("start_from") and not blank:
+        _start_from(task, data, str(cfg.start_from))
+    return data, task
+
+
+def _start_from(task: Task, data: FaceDataModule, given: str) -> None:
+    path, _ = find_checkpoint(given, "best")
+    anew = task.start_from(path)
+    log.info("begins with the weights of %s", path)
+    if anew:
+        log.warning("but these have no counterpart there, and begin anew: %s", some_of(anew, _NAMED))
+    if task.met is not None and (met := data.leaks(task.met, "val")):
+        log.warning(
+            "it was trained on %d of the %d validation faces, or on others of their groups: they do not show "
+            "how well new faces are found",
+            len(met),
+            len(data.splits["val"]),
+        )
 
 
 def _not_resumable(run: RunFolder, status: Mapping[str, Any]) -> str:

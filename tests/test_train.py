@@ -1,5 +1,6 @@
 import gc
 import json
+import re
 import shutil
 import signal
 import statistics
@@ -209,6 +210,7 @@ RESUMED = [
     "augmentation=wild",
     "trainer.max_epochs=4",
     "data.batch_size=8",
+    "callbacks.last_checkpoint.seconds=0",
     "model.net._target_=tests.test_train.Dropping",
     *(f"~model.net.{name}" for name in compose("train").model.net if name != "_target_"),
 ]
@@ -257,6 +259,7 @@ def logged(folder):
     [
         ["scheduler=none", "data.num_workers=2"],
         ["scheduler=cosine"],
+        ["scheduler=cosine", "callbacks.last_checkpoint.seconds=60"],
         ["scheduler=one_cycle"],
         ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.1"],
         ["scheduler=cosine", "+trainer.val_check_interval=0.34"],
@@ -362,6 +365,60 @@ def test_an_attempt_to_resume_that_fails_loses_nothing(dropping, made_up_imm, tm
         resume(tmp_path / "run")
     (tmp_path / "elsewhere").rename(away)
     assert resume(tmp_path / "run") == train(dropping(f"data.root={away}", output="whole"))
+
+
+def groups_of(folder):
+    return set(load_task(RunFolder(folder).last_checkpoint).trained_on.groups)
+
+
+def test_a_run_begins_with_the_weights_of_another(configured, tmp_path, caplog):
+    train(configured(output="first"))
+    with caplog.at_level("INFO", "keypoints"):
+        train(configured(f"start_from={tmp_path / 'first'}", "optimizer.lr=0", output="second"))
+    first, second = (
+        weights(configured(output=name), which) for name, which in (("first", "best"), ("second", "last"))
+    )
+    assert all(torch.equal(first[name], second[name]) for name in second)
+    assert f"begins with the weights of {tmp_path / 'first/checkpoints/best.ckpt'}" in caplog.text
+    assert "begin anew" not in caplog.text
+    assert "it was trained on" not in caplog.text
+
+
+def test_weights_of_other_landmarks_begin_anew_and_are_named(configured, tmp_path, caplog):
+    train(configured(output="first"))
+    start = f"start_from={tmp_path / 'first/checkpoints/last.ckpt'}"
+    train(configured(start, "optimizer.lr=0", "data.landmarks=left_eye", output="second"))
+    first, second = weights(configured(output="first"), "last"), weights(configured(output="second"), "last")
+    fitting = [name for name in second if second[name].shape == first[name].shape]
+    assert len(second) - 2 == len(fitting) > 2
+    assert all(torch.equal(first[name], second[name]) for name in fitting)
+    assert "have no counterpart there, and begin anew: net.head.3.weight, net.head.3.bias" in caplog.text
+
+
+def test_what_the_first_run_had_met_the_second_has_met_too_even_if_it_was_resumed(
+    configured, tmp_path, caplog
+):
+    train(configured("data.train_persons=3", output="first"))
+    start = (f"start_from={tmp_path / 'first'}", "data.train_persons=2", "trainer.max_epochs=4")
+    with interrupted_at(step=8):
+        train(configured(*start, output="second"))
+    resume(tmp_path / "second")
+    assert groups_of(tmp_path / "second") == groups_of(tmp_path / "first") == {"01", "02", "03"}
+    assert re.search(r"it was trained on 6 of the \d+ validation faces", caplog.text)
+    task = load_task(RunFolder(tmp_path / "second").best_checkpoint)
+    assert set(task.trained_on.validated) >= {"03", "04"}
+
+
+def test_weights_of_another_network_are_refused(configured, tmp_path):
+    train(configured(output="first"))
+    start = f"start_from={tmp_path / 'first'}"
+    with pytest.raises(
+        CheckpointError, match=r"best\.ckpt: has [\d,]+ of this network's [\d,]+ weights; take"
+    ):
+        train(configured(start, "model.net.channels=[8,8,8]", output="second"))
+    with pytest.raises(CheckpointError, match="nowhere: no such checkpoint"):
+        train(configured("start_from=nowhere", output="third"))
+    assert RunFolder(tmp_path / "third").status()["status"] == "failed"
 
 
 def test_the_last_checkpoint_is_of_the_last_epoch_even_where_that_is_not_the_best(configured):

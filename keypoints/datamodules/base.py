@@ -40,6 +40,13 @@ class TrainedOn(NamedTuple):
     """The range of each measure of :mod:`keypoints.support`, over the faces as the network saw them,
     augmented; ``None`` in checkpoints of before."""
 
+    def after(self, before: "TrainedOn | None") -> "TrainedOn":
+        """The same, of a model that began with the weights of one that was trained on ``before``."""
+        if before is None:
+            return self
+        groups, validated = {*self.groups, *before.groups}, {*self.validated, *before.validated}
+        return self._replace(groups=sorted(groups), validated=sorted(validated))
+
 
 class FaceDataModule(pl.LightningDataModule, ABC):
     """Crops and batches the faces that a subclass reads and splits in :meth:`read`.

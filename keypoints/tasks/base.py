@@ -62,9 +62,11 @@ class Task(pl.LightningModule, ABC):
     Attributes:
         trained_on: of a task from a checkpoint, what it keeps of the training faces; ``None`` if it
             was trained without a datamodule of this package.
+        met: of a task that begins with another's weights, what that one was trained on.
     """
 
     trained_on: TrainedOn | None = None
+    met: TrainedOn | None = None
 
     def __init__(
         self,
@@ -143,6 +145,33 @@ class Task(pl.LightningModule, ABC):
                 f"flip_test: the landmarks of {self.scheme.name} have no mirror image of their own"
             )
         self._flip_test = True
+
+    def start_from(self, checkpoint: str | Path) -> list[str]:
+        """Take the weights of a trained task that have a place here, by name and shape: fine-tuning.
+
+        What that one was trained on, this one has met too, and its checkpoints say so.
+
+        Returns:
+            The names of this task's weights that begin anew, such as those of other landmarks.
+
+        Raises:
+            CheckpointError: as :func:`load_task`, or if less than half of this task's weights are there.
+        """
+        other, own = load_task(checkpoint), self.state_dict()
+        fitting = {
+            name: value
+            for name, value in other.state_dict().items()
+            if name in own and own[name].shape == value.shape
+        }
+        found, wanted = (sum(each.numel() for each in weights.values()) for weights in (fitting, own))
+        if 2 * found < wanted:
+            raise CheckpointError(
+                f"{checkpoint}: has {found:,} of this network's {wanted:,} weights; take the network that it "
+                "was trained with"
+            )
+        self.load_state_dict({**own, **fitting})
+        self.met = other.trained_on
+        return [name for name in own if name not in fitting]
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss, a scalar, and the predictions, (B, K, 2) ratios."""
@@ -237,13 +266,20 @@ class Task(pl.LightningModule, ABC):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say what the file is and what it was trained on, so that it can be read without any other."""
         data = getattr(self._trainer, "datamodule", None)
-        trained_on = data.trained_on() if isinstance(data, FaceDataModule) else self.trained_on
+        trained_on = (
+            data.trained_on().after(self.met) if isinstance(data, FaceDataModule) else self.trained_on
+        )
         checkpoint[OURS] = {
             "format": CHECKPOINT_FORMAT,
             "version": __version__,
             "task": f"{type(self).__module__}.{type(self).__qualname__}",
             "trained_on": None if trained_on is None else trained_on._asdict(),
         }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Of a run that goes on: remember what it had met."""
+        if (trained_on := checkpoint[OURS]["trained_on"]) is not None:
+            self.met = TrainedOn(**trained_on)
 
 
 def _mirrored(found: Located, scheme: LandmarkScheme) -> Located:
