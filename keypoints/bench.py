@@ -2,8 +2,8 @@
 
 All parts are measured in turn, round by round, after a warm-up of each; a result is the median of the
 rounds, with the lowest and the highest. The whole is the real Trainer with its callbacks and loggers. Where
-an epoch is long, some of its steps are timed and the epoch is put together: its first step, its further
-steps, and what comes once an epoch. The validation's own forward passes are left out.
+an epoch is long, some of its steps are timed and the epoch is put together: its steps, and what comes once
+an epoch. The validation's own forward passes are left out.
 """
 
 import json
@@ -43,7 +43,7 @@ T = TypeVar("T")
 _EPOCHS = 5
 """Epochs that are timed in each round, between the first and the last: some callbacks work at every fifth."""
 _FEWEST = 4
-"""Steps of an epoch that are timed, if it has them."""
+"""Steps of an epoch that are timed, if it has them, or a multiple: so many are loaded at once."""
 
 
 def bench(cfg: DictConfig) -> dict[str, Any]:
@@ -96,10 +96,11 @@ class _Measurement:
         self._resident = 0
         self._batch: Batch = next(iter(data.train_dataloader()))
         self._epoch_steps = len(data.train_dataloader())
-        warm = _ResidentStep(self._batch, cfg.seconds)
+        whole = Stopwatch()
+        warm = _ResidentStep(self._batch, cfg.seconds, whole)
         self._device = self._trainer(2).strategy.root_device
-        self._fit(2, warm)  # builds what torch builds once, and says how many steps to time
-        wanted = max(_FEWEST, math.ceil(cfg.seconds * warm.rate / data.batch_size / _EPOCHS))
+        self._fit(2, whole, warm)  # builds what torch builds once, and says how many steps to time
+        wanted = math.ceil(cfg.seconds * warm.rate / data.batch_size / _FEWEST) * _FEWEST
         self._steps = min(self._epoch_steps, wanted)
 
     def numbered(self, rounds: int) -> Iterator[int]:
@@ -110,7 +111,8 @@ class _Measurement:
 
     def round(self) -> dict[str, float]:
         """Images a second of each part, measured once."""
-        step, whole = _ResidentStep(self._batch, self._cfg.seconds), Stopwatch()
+        whole = Stopwatch()
+        step = _ResidentStep(self._batch, self._cfg.seconds, whole)
         loader = self._loader(self._data.train_dataloader())
         self._fit(self._steps, whole, step)
         seconds = statistics.mean(epoch.seconds(self._epoch_steps) for epoch in whole.epochs)
@@ -211,12 +213,18 @@ class _Measurement:
 class _ResidentStep(pl.Callback):
     """Measures the training step alone, on one batch that is on the device already.
 
-    It does so before the training and after it: a machine is seldom as fast as it was some seconds ago.
+    It does so as each epoch begins, so that the step and the training are measured within the same second:
+    a machine is seldom as fast as it was some seconds ago.
+
+    Args:
+        seconds: of all epochs together.
+        stopwatch: of the same training, which leaves that time out.
     """
 
-    def __init__(self, batch: Batch, seconds: float) -> None:
+    def __init__(self, batch: Batch, seconds: float, stopwatch: Stopwatch) -> None:
         self._batch = batch
         self._seconds = seconds
+        self._stopwatch = stopwatch
         self._rates: list[float] = []
 
     @property
@@ -224,13 +232,11 @@ class _ResidentStep(pl.Callback):
         """Images a second."""
         return statistics.harmonic_mean(self._rates)
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure, with the Trainer's optimizer and precision."""
-        self._measure(trainer, pl_module)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure again."""
-        self._measure(trainer, pl_module)
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measure, with the Trainer's optimizer and precision, in the epochs that are timed."""
+        if 0 < trainer.current_epoch <= _EPOCHS:
+            with self._stopwatch.stopped():
+                self._measure(trainer, pl_module)
 
     def _measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Task)
@@ -244,7 +250,7 @@ class _ResidentStep(pl.Callback):
             optimizer.step()
             return len(batch.targets)
 
-        self._rates.append(_rate(step, self._seconds / 2))
+        self._rates.append(_rate(step, self._seconds / _EPOCHS))
 
 
 def _rate(work: Callable[[], int], seconds: float) -> float:

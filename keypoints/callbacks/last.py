@@ -23,7 +23,7 @@ class LastCheckpoint(ModelCheckpoint):
         ValueError: if ``seconds`` is negative.
     """
 
-    def __init__(self, *, seconds: float = 1.0, **settings: Any) -> None:
+    def __init__(self, *, seconds: float = 5.0, **settings: Any) -> None:
         if seconds < 0:
             raise ValueError(f"seconds is a number from 0 up, not {seconds}")
         super().__init__(save_on_train_epoch_end=True, **settings)

@@ -2,6 +2,8 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -40,16 +42,16 @@ def now() -> float:
 class Epoch(NamedTuple):
     """The seconds of one epoch; the validation's own forward passes are left out."""
 
-    first: float
-    """From its beginning to the end of its first step."""
-    step: float
-    """Of each further step."""
+    timed: int
+    """How many of its steps were timed: all, if there were no more."""
+    steps: float
+    """From its beginning to the end of the last of them."""
     rest: float
-    """From the end of the last step to the next epoch: callbacks, checkpoints, logging."""
+    """From there to the next epoch: callbacks, checkpoints, logging."""
 
     def seconds(self, steps: int) -> float:
         """What an epoch of so many steps takes."""
-        return self.first + (steps - 1) * self.step + self.rest
+        return self.steps * steps / self.timed + self.rest
 
 
 class Stopwatch(pl.Callback):
@@ -57,7 +59,7 @@ class Stopwatch(pl.Callback):
 
     It has to be the first callback, so that it sees all others.
 
-    The clock is read, and a GPU waited for, at an epoch's first and last step alone.
+    The clock is read, and a GPU waited for, at an epoch's beginning and its last step alone.
 
     Args:
         shares: counts the same epochs, if it is given.
@@ -71,7 +73,7 @@ class Stopwatch(pl.Callback):
         self.epochs: list[Epoch] = []
         self.memory = 0
         self._shares = shares
-        self._began = self._first = self._last = self._validating = 0.0
+        self._began = self._last = self._validating = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """The epoch before is over."""
@@ -91,10 +93,8 @@ class Stopwatch(pl.Callback):
         batch: Any,  # noqa: ARG002
         batch_idx: int,
     ) -> None:
-        """Note when the first and the last step are done."""
-        if batch_idx == 0:
-            self._first = self._last = now()
-        elif batch_idx + 1 == trainer.num_training_batches:
+        """Note when the last step is done."""
+        if batch_idx + 1 == trainer.num_training_batches:
             self._last = now()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
@@ -105,10 +105,16 @@ class Stopwatch(pl.Callback):
         """It goes on: what callbacks make of the validation counts."""
         self._validating += now()
 
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Leave out what is done before an epoch's first step."""
+        began = now()
+        yield
+        self._began += now() - began
+
     def _end_epoch(self, trainer: pl.Trainer) -> None:
-        steps = max(int(trainer.num_training_batches) - 1, 1)
         rest = now() - self._last - self._validating
-        self.epochs.append(Epoch(self._first - self._began, (self._last - self._first) / steps, rest))
+        self.epochs.append(Epoch(int(trainer.num_training_batches), self._last - self._began, rest))
         self.memory = max(self.memory, resident())
 
 

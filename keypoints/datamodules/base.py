@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from keypoints.augmentation import Augmentation
 from keypoints.datamodules.dataset import Batch, FaceDataset, as_it_is, pixels_of
+from keypoints.datamodules.loader import BatchLoader
 from keypoints.datamodules.order import EpochSampler, even_batch_size
 from keypoints.datasets.face import Face
 from keypoints.datasets.shrunken import Original
@@ -244,7 +245,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         sampler = EpochSampler(len(dataset), seed=self._seed, shuffle=shuffle, rank=rank, ranks=ranks)
         if self.trainer:  # of a resumed run, workers begin before Lightning has told the sampler its epoch
             sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
-        return DataLoader(
+        return BatchLoader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,

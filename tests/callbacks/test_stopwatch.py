@@ -22,14 +22,33 @@ def test_epochs_between_first_and_last_are_timed_with_callbacks_but_without_vali
     watch = Stopwatch()
     watched(watch, Sleeping(), epochs=3)
     (epoch,) = watch.epochs
-    assert epoch.first > 0.01
-    assert epoch.step > 0.01
+    assert epoch.timed > 1
+    assert epoch.steps > 0.01 * epoch.timed
     assert 0.1 < epoch.rest < 0.5
     assert watch.memory > 1e8
 
 
+class Measuring(pl.Callback):
+    """Does something else before each epoch."""
+
+    def __init__(self, watch):
+        self.watch = watch
+
+    def on_train_epoch_start(self, *_):
+        with self.watch.stopped():
+            time.sleep(0.5)
+
+
+def test_what_is_done_while_it_is_stopped_is_left_out(watched):
+    watch = Stopwatch()
+    watched(watch, Measuring(watch), epochs=3)
+    (epoch,) = watch.epochs
+    assert 0 < epoch.steps < 0.5
+    assert epoch.rest < 0.5
+
+
 def test_an_epoch_is_put_together_of_its_parts():
-    assert Epoch(first=3, step=2, rest=10).seconds(5) == 3 + 4 * 2 + 10
+    assert Epoch(timed=4, steps=12, rest=10).seconds(8) == 24 + 10
 
 
 def test_time_is_counted_once_for_the_innermost_of_what_takes_it():
