@@ -62,7 +62,9 @@ class Augmentation:
     """Transforms, one after the other, each drawn anew for each face and epoch.
 
     They see a canvas: the network's input and some of the photo round it, so that rotated corners
-    hold picture. What they take as fractions of the picture are fractions of the canvas.
+    hold picture. What they take as fractions of the picture are fractions of the canvas. Where an
+    ``albumentations.Affine`` is always drawn and those after it change pixels alone, it makes the input at
+    once, and those after it see the input.
 
     Args:
         transforms: albumentations' transforms or compositions by a name of your choice, in order.
@@ -170,17 +172,17 @@ def _leaves(transform: "Transform") -> "Iterator[albumentations.BasicTransform]"
 
 
 class _Pipeline(NamedTuple):
-    """Transforms, by which a canvas becomes the network's input."""
+    """How a canvas becomes the network's input."""
 
     compose: "albumentations.Compose"
-    within: tuple[int, int]
+    cut_within: tuple[int, int]
     """Pixels of its border that the transforms themselves cut away, left and right, and above and below."""
-    after: tuple[int, int]
-    """Those that are cut away afterwards."""
+    cut_afterwards: tuple[int, int]
+    """Those that are cut away once all are done."""
 
 
 def _onto_input(where: str, transforms: "Iterable[Transform]", border: tuple[int, int]) -> _Pipeline:
-    """The transforms, and by what the border goes."""
+    """The transforms, of which one cuts the border away if it can."""
     import albumentations
 
     from keypoints.transforms import AffineOntoInput
@@ -219,7 +221,7 @@ def _compose(where: str, transforms: "list[Transform]") -> "albumentations.Compo
 def _draw(
     pipeline: _Pipeline, canvas: ByteArray, points: FloatArray, seed: Sequence[int], where: str
 ) -> Drawn:
-    compose, within, after = pipeline
+    compose, cut_within, cut_afterwards = pipeline
     generator = np.random.default_rng(list(seed))
     # One pair of generators for all: with a seed each, all transforms would draw the same numbers.
     compose.set_random_state(generator, random.Random(int(generator.integers(2**63))))
@@ -235,15 +237,15 @@ def _draw(
             f"{len(anchors) + len(points)} points; a transform has to keep them all, wherever they lie"
         )
     height, width, channels = canvas.shape
-    wanted = height - 2 * within[1], width - 2 * within[0]
+    wanted = height - 2 * cut_within[1], width - 2 * cut_within[0]
     if image.shape[:2] != wanted or image.size != wanted[0] * wanted[1] * channels or image.dtype != np.uint8:
         raise ConfigError(
             f"{where}: {_names(compose)} made a picture of {_described(image)} from one of "
             f"{_described(canvas)}; size, channels and type have to stay as they are"
         )
-    across, down = after
+    across, down = cut_afterwards
     input_ = image.reshape(*wanted, channels)[down : wanted[0] - down, across : wanted[1] - across]
-    moved -= after
+    moved -= cut_afterwards
     matrix = (solve @ moved[: len(anchors)]).T
     bent = np.abs(anchors @ matrix[:, :2].T + matrix[:, 2] - moved[: len(anchors)]).max() > _BENT
     return Drawn(

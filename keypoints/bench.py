@@ -43,7 +43,7 @@ T = TypeVar("T")
 _EPOCHS = 5
 """Epochs that are timed in each round, between the first and the last: some callbacks work at every fifth."""
 _FEWEST = 4
-"""Steps of an epoch that are timed, if it has them, or a multiple: so many are loaded at once."""
+"""Steps of an epoch that are timed, if it has them."""
 
 
 def bench(cfg: DictConfig) -> dict[str, Any]:
@@ -100,7 +100,8 @@ class _Measurement:
         warm = _ResidentStep(self._batch, cfg.seconds, whole)
         self._device = self._trainer(2).strategy.root_device
         self._fit(2, whole, warm)  # builds what torch builds once, and says how many steps to time
-        wanted = math.ceil(cfg.seconds * warm.rate / data.batch_size / _FEWEST) * _FEWEST
+        unit = max(data.train_dataloader().at_once, _FEWEST)
+        wanted = math.ceil(cfg.seconds * warm.rate / data.batch_size / unit) * unit
         self._steps = min(self._epoch_steps, wanted)
 
     def numbered(self, rounds: int) -> Iterator[int]:

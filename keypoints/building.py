@@ -123,21 +123,18 @@ def _pass_over_idle_hooks(owner: pl.Callback | Task, base: type) -> None:
         base: the class whose hooks do nothing.
     """
     for hook in _EACH_STEP:
-        idle = getattr(type(owner), hook) is getattr(base, hook) or hook == _idle_by_its_settings(owner)
+        its = getattr(type(owner), hook)
+        idle = its is getattr(base, hook) or its is _idle_by_its_settings(owner)
         if idle and hook not in vars(owner):
             setattr(owner, hook, None)
 
 
-def _idle_by_its_settings(owner: pl.Callback | Task) -> str | None:
-    """The hook of a step in which a callback of Lightning's only finds that there is nothing to do."""
-    if (
-        isinstance(owner, ModelCheckpoint)
-        and not owner._every_n_train_steps
-        and not owner._train_time_interval
-    ):
-        return "on_train_batch_end"
+def _idle_by_its_settings(owner: pl.Callback | Task) -> Any:
+    """Lightning's own hook of a step in which ``owner`` would only find that there is nothing to do."""
+    if isinstance(owner, ModelCheckpoint) and not owner._every_n_train_steps:
+        return ModelCheckpoint.on_train_batch_end if owner._train_time_interval is None else None
     if isinstance(owner, LearningRateMonitor) and owner.logging_interval == "epoch":
-        return "on_train_batch_start"
+        return LearningRateMonitor.on_train_batch_start
     return None
 
 

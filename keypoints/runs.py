@@ -87,7 +87,7 @@ class RunFolder:
 
     @property
     def last_checkpoint(self) -> Path:
-        """The last epoch that was finished: what a run is resumed from."""
+        """The last epoch that was written: what a run is resumed from."""
         return self.checkpoints / "last.ckpt"
 
     @property

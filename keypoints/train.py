@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger
 
 from keypoints.building import make_data, make_task, make_trainer
-from keypoints.checkpoints import read_checkpoint
+from keypoints.checkpoints import read_checkpoint, read_scheme
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import whole
 from keypoints.errors import ConfigError, TrainingError, one_line, some_of
@@ -78,7 +78,7 @@ def train(
 
 
 def resume(folder: Path) -> dict[str, float]:
-    """Go on with the run in ``folder`` from the last epoch that it finished.
+    """Go on with the run in ``folder`` from the last epoch that it wrote.
 
     It ends with the metrics of a run that was never stopped: order, augmentation and dropout are
     functions of seed and epoch, and the checkpoint has all else.
@@ -124,22 +124,28 @@ def _take_part(cfg: DictConfig, checkpoint: Path | None) -> None:
 
 def _prepared(cfg: DictConfig, *, blank: bool) -> tuple[FaceDataModule, Task]:
     """The faces and the task; ``blank`` where its weights come from elsewhere."""
+    start = find_checkpoint(str(cfg.start_from), "best")[0] if cfg.get("start_from") and not blank else None
+    scheme = None if start is None else read_scheme(start)  # before faces are decoded, which takes longer
     data = make_data(cfg)
     data.setup("fit")
     with pretrained.blank() if blank else nullcontext():
         task = make_task(cfg, data)
-    if cfg.get("start_from") and not blank:
-        _start_from(task, data, str(cfg.start_from))
+    if start is not None:
+        _start_from(task, data, start)
+        if scheme is not None and scheme != task.scheme:
+            names = scheme.name, task.scheme.name
+            log.warning("its landmarks are those of %s, and here they are those of %s", *names)
     return data, task
 
 
-def _start_from(task: Task, data: FaceDataModule, given: str) -> None:
-    path, _ = find_checkpoint(given, "best")
+def _start_from(task: Task, data: FaceDataModule, path: Path) -> None:
     anew = task.start_from(path)
     log.info("begins with the weights of %s", path)
     if anew:
         log.warning("but these have no counterpart there, and begin anew: %s", some_of(anew, _NAMED))
-    if task.met is not None and (met := data.leaks(task.met, "val")):
+    if task.trained_on is None:
+        log.warning("it does not say which faces it was trained on: judge this one by none of them")
+    elif met := data.leaks(task.trained_on, "val"):
         log.warning(
             "it was trained on %d of the %d validation faces, or on others of their groups: they do not show "
             "how well new faces are found",

@@ -140,7 +140,7 @@ def test_of_what_else_is_drawn_the_border_is_cut_away_afterwards(transforms):
 def test_the_shipped_affine_makes_the_input_at_once():
     augmentation = shipped("rotate_shift")
     augmentation(noise(), POINTS, [0], BORDER)
-    assert augmentation._pipelines[BORDER].within == BORDER
+    assert augmentation._pipelines[BORDER].cut_within == BORDER
 
 
 def test_transforms_draw_apart_and_not_the_same_numbers():

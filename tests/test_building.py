@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 from omegaconf import open_dict
-from pytorch_lightning.callbacks import LearningRateMonitor
+from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
 
 from keypoints.building import make_data, make_task, make_trainer
 from keypoints.configuration import compose, conf_dir
@@ -49,6 +49,11 @@ def test_callbacks_are_called_at_each_step_only_if_they_do_something_at_it(cfg):
     assert callable(hooks["SeedEachEpoch"].on_train_epoch_start)
 
 
+class Own(ModelCheckpoint):
+    def on_train_batch_end(self, *_):
+        """Do what Lightning's does not."""
+
+
 def test_lightnings_own_callbacks_are_passed_over_where_their_settings_leave_them_nothing_to_do(cfg):
     with open_dict(cfg):
         cfg.callbacks.every_step = {
@@ -56,9 +61,10 @@ def test_lightnings_own_callbacks_are_passed_over_where_their_settings_leave_the
             "every_n_train_steps": 1,
             "filename": "each",
         }
+        cfg.callbacks.own = {"_target_": f"{__name__}.Own", "filename": "own"}
     trainer = make_trainer(cfg)
     called = {each.filename: callable(each.on_train_batch_end) for each in trainer.checkpoint_callbacks}
-    assert called == {"best": False, "last": False, "each": True}
+    assert called == {"best": False, "last": False, "each": True, "own": True}
     cfg.callbacks.learning_rate.logging_interval = "step"
     for trained, wanted in ((trainer, False), (make_trainer(cfg), True)):
         (rates,) = (each for each in trained.callbacks if isinstance(each, LearningRateMonitor))

@@ -24,6 +24,36 @@ def call(*arguments, **how):
     return done, seconds_of_processes() - before
 
 
+ENDING = """
+import atexit, sys, threading, time
+from keypoints import __main__ as command
+
+def late():
+    time.sleep(0.3)
+    print("a thread ended")
+
+def main():
+    threading.Thread(target=late).start()
+    sys.exit({status!r})
+
+atexit.register(print, "exit handlers ran")
+command.main = main
+command.run()
+print("not at once")
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "says"), [(None, 0, ""), (0, 0, ""), (3, 3, ""), ("no faces", 1, "no faces\n")]
+)
+def test_a_command_ends_at_once_but_not_before_all_is_done(status, code, says):
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING.format(status=status)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (code, says)
+    assert done.stdout == "a thread ended\nexit handlers ran\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import pytorch_lightning as pl
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
 from keypoints.configuration import compose
+from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import CheckpointError, ConfigError, DataError, TrainingError
 from keypoints.runs import RunFolder
 from keypoints.tasks.base import Task, load_task
@@ -367,6 +369,17 @@ def test_an_attempt_to_resume_that_fails_loses_nothing(dropping, made_up_imm, tm
     assert resume(tmp_path / "run") == train(dropping(f"data.root={away}", output="whole"))
 
 
+def test_a_task_that_is_loaded_and_trained_on_remembers_what_it_had_met(finished_run, made_up_imm, tmp_path):
+    task = load_task(RunFolder(finished_run).best_checkpoint)
+    before = set(task.trained_on.groups)
+    data = IMMDataModule(made_up_imm, landmarks="nose_tip", train_persons=2)
+    assert before > {face.group for face in data.splits["train"]}
+    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, default_root_dir=tmp_path)
+    trainer.fit(task, datamodule=data)
+    trainer.save_checkpoint(tmp_path / "again.ckpt")
+    assert set(load_task(tmp_path / "again.ckpt").trained_on.groups) == before
+
+
 def groups_of(folder):
     return set(load_task(RunFolder(folder).last_checkpoint).trained_on.groups)
 
@@ -392,6 +405,9 @@ def test_weights_of_other_landmarks_begin_anew_and_are_named(configured, tmp_pat
     fitting = [name for name in second if second[name].shape == first[name].shape]
     assert len(second) - 2 == len(fitting) > 2
     assert all(torch.equal(first[name], second[name]) for name in fitting)
+    assert (
+        "its landmarks are those of imm58-nose_tip, and here they are those of imm58-left_eye" in caplog.text
+    )
     assert "have no counterpart there, and begin anew: net.head.3.weight, net.head.3.bias" in caplog.text
 
 

@@ -12,8 +12,8 @@ class LastCheckpoint(ModelCheckpoint):
     """Keeps the last epoch, but writes no more often than need be.
 
     An epoch that ends soon after the last one written is passed over: where epochs take a tenth of a second,
-    writing each would take a 25th of the time, and a run that is stopped loses no more than ``seconds``. The
-    epoch that ends a training is always written.
+    writing each would take a 25th of the time. A run that is stopped loses what it did in ``seconds``, and in
+    the epoch that it was in. The epoch that ends a training is always written.
 
     Args:
         seconds: within which one is enough; 0 for every epoch.
@@ -34,16 +34,9 @@ class LastCheckpoint(ModelCheckpoint):
         """Write the epoch if it is due."""
         due = self._ends(trainer) or monotonic() - self._written >= self._seconds
         if trainer.strategy.broadcast(due):  # the processes write together, and their clocks may differ
-            self._write(trainer, pl_module)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the last epoch if that it is the last was not to be seen in it."""
-        self._write(trainer, pl_module)
-        super().on_train_end(trainer, pl_module)
-
-    def _write(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        super().on_train_epoch_end(trainer, pl_module)  # which passes over what is written already
-        self._written = monotonic()
+            super().on_train_epoch_end(trainer, pl_module)
+            if self._last_global_step_saved == trainer.global_step:
+                self._written = monotonic()
 
     @staticmethod
     def _ends(trainer: pl.Trainer) -> bool:

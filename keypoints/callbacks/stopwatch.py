@@ -43,7 +43,7 @@ class Epoch(NamedTuple):
     """The seconds of one epoch; the validation's own forward passes are left out."""
 
     timed: int
-    """How many of its steps were timed: all, if there were no more."""
+    """How many steps it had as it was run."""
     steps: float
     """From its beginning to the end of the last of them."""
     rest: float

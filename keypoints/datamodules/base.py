@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.data import DataLoader
 
 from keypoints.augmentation import Augmentation
 from keypoints.datamodules.dataset import Batch, FaceDataset, as_it_is, pixels_of
@@ -229,15 +228,15 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         groups = set(trained_on.groups)
         return [face for face in self.splits[split] if face.group in groups]
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> BatchLoader:
         """Batches of the training faces, in an order drawn anew each epoch."""
         return self._loader("train", self.batch_size, shuffle=True)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> BatchLoader:
         """Batches of the validation faces, always in their own order and never augmented."""
         return self._loader("val", max(self.batch_size, 64), shuffle=False)
 
-    def _loader(self, split: str, batch_size: int, *, shuffle: bool) -> DataLoader[Batch]:
+    def _loader(self, split: str, batch_size: int, *, shuffle: bool) -> BatchLoader:
         dataset = self.dataset(split)
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         if not shuffle:

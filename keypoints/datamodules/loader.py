@@ -19,12 +19,15 @@ class BatchLoader(DataLoader[Batch]):
     of it in the processor's caches.
     """
 
+    @property
+    def at_once(self) -> int:
+        """How many batches are prepared at once."""
+        return 1 if self.num_workers else max(1, _FACES // (self.batch_size or _FACES))
+
     def __iter__(self) -> Any:
         """The batches of an epoch."""
         batches = super().__iter__()
-        if self.num_workers:
-            return batches
-        return _several_at_once(batches, max(1, _FACES // (self.batch_size or _FACES)))
+        return batches if self.num_workers else _several_at_once(batches, self.at_once)
 
 
 def _several_at_once(batches: Iterable[Batch], number: int) -> Iterator[Batch]:

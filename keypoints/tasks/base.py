@@ -60,13 +60,11 @@ class Task(pl.LightningModule, ABC):
     Scheme and crop may also be given as their plain values, as they stand in a checkpoint.
 
     Attributes:
-        trained_on: of a task from a checkpoint, what it keeps of the training faces; ``None`` if it
-            was trained without a datamodule of this package.
-        met: of a task that begins with another's weights, what that one was trained on.
+        trained_on: of a task from a checkpoint, or with the weights of one, what that keeps of the training
+            faces; ``None`` if it was trained without a datamodule of this package.
     """
 
     trained_on: TrainedOn | None = None
-    met: TrainedOn | None = None
 
     def __init__(
         self,
@@ -152,7 +150,7 @@ class Task(pl.LightningModule, ABC):
         What that one was trained on, this one has met too, and its checkpoints say so.
 
         Returns:
-            The names of this task's weights that begin anew, such as those of other landmarks.
+            The names of this task's weights that begin anew, such as those of more landmarks or fewer.
 
         Raises:
             CheckpointError: as :func:`load_task`, or if less than half of this task's weights are there.
@@ -170,7 +168,7 @@ class Task(pl.LightningModule, ABC):
                 "was trained with"
             )
         self.load_state_dict({**own, **fitting})
-        self.met = other.trained_on
+        self.trained_on = other.trained_on
         return [name for name in own if name not in fitting]
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -267,7 +265,7 @@ class Task(pl.LightningModule, ABC):
         """Say what the file is and what it was trained on, so that it can be read without any other."""
         data = getattr(self._trainer, "datamodule", None)
         trained_on = (
-            data.trained_on().after(self.met) if isinstance(data, FaceDataModule) else self.trained_on
+            data.trained_on().after(self.trained_on) if isinstance(data, FaceDataModule) else self.trained_on
         )
         checkpoint[OURS] = {
             "format": CHECKPOINT_FORMAT,
@@ -278,8 +276,8 @@ class Task(pl.LightningModule, ABC):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Of a run that goes on: remember what it had met."""
-        if (trained_on := checkpoint[OURS]["trained_on"]) is not None:
-            self.met = TrainedOn(**trained_on)
+        if (trained_on := checkpoint.get(OURS, {}).get("trained_on")) is not None:
+            self.trained_on = TrainedOn(**trained_on)
 
 
 def _mirrored(found: Located, scheme: LandmarkScheme) -> Located:

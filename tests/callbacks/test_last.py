@@ -27,20 +27,18 @@ class Turning(pl.Callback):
 
     def on_train_epoch_start(self, trainer, pl_module):
         if trainer.current_epoch:
-            self.kept.append(epoch_of(self.file))
+            self.kept.append(epoch_of(self.file) if self.file.exists() else None)
         self.clock.turn()
 
 
 class Stopping(pl.Callback):
-    """Stops a training as the epoch after the last is about to begin: no epoch could foresee that."""
+    """Stops a training as an epoch ends."""
 
     def __init__(self, after):
         self.after = after
 
     def on_train_epoch_end(self, trainer, pl_module):
-        if trainer.current_epoch == self.after:
-            ends = trainer.fit_loop.epoch_progress.current
-            trainer.fit_loop.max_epochs = ends.processed
+        trainer.should_stop = trainer.current_epoch == self.after
 
 
 def epoch_of(file):
@@ -76,8 +74,12 @@ def test_every_epoch_is_written_where_that_is_wanted(kept):
     assert kept(0.0, seconds=0) == [0, 1, 2, 3, 4]
 
 
-def test_the_last_epoch_is_written_also_if_it_could_not_be_seen_in_it(kept):
+def test_the_epoch_that_a_callback_stops_at_is_written(kept):
     assert kept(0.1, Stopping(after=2)) == [0, 0, 2]
+
+
+def test_of_every_second_epoch_the_clock_waits_for_those_that_are_written(kept):
+    assert kept(3.0, epochs=7, every_n_epochs=2)[1:] == [1, 1, 3, 3, 5, 5]
 
 
 def test_less_than_no_time_is_refused():
