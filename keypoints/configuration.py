@@ -28,6 +28,7 @@ PATH_KEYS = frozenset(
         "resume",
         "root",
         "source",
+        "start_from",
         "url",
     }
 )
