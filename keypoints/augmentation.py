@@ -89,7 +89,7 @@ class Augmentation:
         self.context = float(context)
         self._transforms = dict(transforms)
         whole = _compose("augmentation", list(self._transforms.values()))
-        self._pipelines = {(0, 0): _Pipeline(whole, (0, 0), (0, 0))}
+        self._pipelines = {(0, 0): _Pipeline(whole)}
 
     def border(self, size: tuple[int, int]) -> tuple[int, int]:
         """How many pixels the canvas adds to an input of ``size`` left and right, and above and below."""
@@ -111,7 +111,7 @@ class Augmentation:
             ConfigError: if a transform drops points or changes the picture's size.
         """
         if border not in self._pipelines:
-            self._pipelines[border] = _onto_input("augmentation", self._transforms.values(), border)
+            self._pipelines[border] = _onto_input(self._transforms.values(), border)
         return _draw(self._pipelines[border], canvas, points, seed, "augmentation")
 
     def check(self, shape: tuple[int, int, int], *, may_mirror: bool) -> list[str]:
@@ -138,7 +138,7 @@ class Augmentation:
             for leaf in _leaves(transform):
                 alone = deepcopy(leaf)
                 alone.p = 1.0
-                pipeline = _Pipeline(_compose(where, [alone]), (0, 0), (0, 0))
+                pipeline = _Pipeline(_compose(where, [alone]))
                 draws = [_draw(pipeline, pixels, points, [probe], where) for probe in range(_PROBES)]
                 if any(_merged(drawn.points) for drawn in draws):
                     raise ConfigError(
@@ -175,13 +175,13 @@ class _Pipeline(NamedTuple):
     """How a canvas becomes the network's input."""
 
     compose: "albumentations.Compose"
-    cut_within: tuple[int, int]
+    cut_within: tuple[int, int] = (0, 0)
     """Pixels of its border that the transforms themselves cut away, left and right, and above and below."""
-    cut_afterwards: tuple[int, int]
+    cut_afterwards: tuple[int, int] = (0, 0)
     """Those that are cut away once all are done."""
 
 
-def _onto_input(where: str, transforms: "Iterable[Transform]", border: tuple[int, int]) -> _Pipeline:
+def _onto_input(transforms: "Iterable[Transform]", border: tuple[int, int]) -> _Pipeline:
     """The transforms, of which one cuts the border away if it can."""
     import albumentations
 
@@ -191,9 +191,9 @@ def _onto_input(where: str, transforms: "Iterable[Transform]", border: tuple[int
     moving = [place for place, each in enumerate(chain) if not _keeps_points(each)]
     last = chain[moving[-1]] if moving else None
     if last is None or type(last) is not albumentations.Affine or last.p < 1 or last.fit_output:
-        return _Pipeline(_compose(where, chain), (0, 0), border)
+        return _Pipeline(_compose("augmentation", chain), cut_afterwards=border)
     chain[moving[-1]] = AffineOntoInput.of(last, border)
-    return _Pipeline(_compose(where, chain), border, (0, 0))
+    return _Pipeline(_compose("augmentation", chain), cut_within=border)
 
 
 def _keeps_points(transform: "Transform") -> bool:

@@ -94,13 +94,14 @@ class _Measurement:
         self._scratch = scratch
         self._made = 0
         self._resident = 0
-        self._batch: Batch = next(iter(data.train_dataloader()))
-        self._epoch_steps = len(data.train_dataloader())
+        loader = data.train_dataloader()
+        self._batch: Batch = next(iter(loader))
+        self._epoch_steps = len(loader)
         whole = Stopwatch()
         warm = _ResidentStep(self._batch, cfg.seconds, whole)
         self._device = self._trainer(2).strategy.root_device
         self._fit(2, whole, warm)  # builds what torch builds once, and says how many steps to time
-        unit = max(data.train_dataloader().at_once, _FEWEST)
+        unit = max(loader.at_once, _FEWEST)
         wanted = math.ceil(cfg.seconds * warm.rate / data.batch_size / unit) * unit
         self._steps = min(self._epoch_steps, wanted)
 

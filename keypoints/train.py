@@ -16,10 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger
 
 from keypoints.building import make_data, make_task, make_trainer
-from keypoints.checkpoints import read_checkpoint, read_scheme
+from keypoints.checkpoints import read_checkpoint
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import whole
-from keypoints.errors import ConfigError, TrainingError, one_line, some_of
+from keypoints.errors import CheckpointError, ConfigError, TrainingError, one_line, some_of
 from keypoints.measure import measure_faces
 from keypoints.models import pretrained
 from keypoints.ranks import is_first, others_join
@@ -125,22 +125,25 @@ def _take_part(cfg: DictConfig, checkpoint: Path | None) -> None:
 def _prepared(cfg: DictConfig, *, blank: bool) -> tuple[FaceDataModule, Task]:
     """The faces and the task; ``blank`` where its weights come from elsewhere."""
     start = find_checkpoint(str(cfg.start_from), "best")[0] if cfg.get("start_from") and not blank else None
-    scheme = None if start is None else read_scheme(start)  # before faces are decoded, which takes longer
+    other = None if start is None else load_task(start)  # before faces are decoded, which takes longer
     data = make_data(cfg)
     data.setup("fit")
     with pretrained.blank() if blank else nullcontext():
         task = make_task(cfg, data)
-    if start is not None:
-        _start_from(task, data, start)
-        if scheme is not None and scheme != task.scheme:
-            names = scheme.name, task.scheme.name
-            log.warning("its landmarks are those of %s, and here they are those of %s", *names)
+    if start is not None and other is not None:
+        _start_from(task, data, other, start)
     return data, task
 
 
-def _start_from(task: Task, data: FaceDataModule, path: Path) -> None:
-    anew = task.start_from(path)
+def _start_from(task: Task, data: FaceDataModule, other: Task, path: Path) -> None:
+    try:
+        anew = task.start_from(other)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     log.info("begins with the weights of %s", path)
+    if other.scheme != task.scheme:
+        names = other.scheme.name, task.scheme.name
+        log.warning("its landmarks are those of %s, and here they are those of %s", *names)
     if anew:
         log.warning("but these have no counterpart there, and begin anew: %s", some_of(anew, _NAMED))
     if task.trained_on is None:

@@ -144,18 +144,21 @@ class Task(pl.LightningModule, ABC):
             )
         self._flip_test = True
 
-    def start_from(self, checkpoint: str | Path) -> list[str]:
+    def start_from(self, other: "Task") -> list[str]:
         """Take the weights of a trained task that have a place here, by name and shape: fine-tuning.
 
         What that one was trained on, this one has met too, and its checkpoints say so.
+
+        Args:
+            other: as from :func:`load_task`.
 
         Returns:
             The names of this task's weights that begin anew, such as those of more landmarks or fewer.
 
         Raises:
-            CheckpointError: as :func:`load_task`, or if less than half of this task's weights are there.
+            ValueError: if less than half of this task's weights are there.
         """
-        other, own = load_task(checkpoint), self.state_dict()
+        own = self.state_dict()
         fitting = {
             name: value
             for name, value in other.state_dict().items()
@@ -163,9 +166,9 @@ class Task(pl.LightningModule, ABC):
         }
         found, wanted = (sum(each.numel() for each in weights.values()) for weights in (fitting, own))
         if 2 * found < wanted:
-            raise CheckpointError(
-                f"{checkpoint}: has {found:,} of this network's {wanted:,} weights; take the network that it "
-                "was trained with"
+            raise ValueError(
+                f"has {found:,} of this network's {wanted:,} weights; take the network that it was trained "
+                "with"
             )
         self.load_state_dict({**own, **fitting})
         self.trained_on = other.trained_on
