@@ -78,7 +78,10 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """A map of points (x, y) between two pixel grids: ``matrix`` is 2 × 3, in pixels."""
+    """A map of points (x, y) between two pixel grids: ``matrix`` is (2, 3), in pixels.
+
+    Or many maps, (B, 2, 3), each for points of its own.
+    """
 
     matrix: FloatArray
 
@@ -96,8 +99,10 @@ class Affine:
         )
 
     def __call__(self, points: npt.ArrayLike) -> FloatArray:
-        """Map ``points``, (…, 2) pixels of the one grid, to pixels of the other."""
-        return np.asarray(points, np.float64) @ self.matrix[:, :2].T + self.matrix[:, 2]
+        """Map ``points``, (…, 2) pixels of the one grid, to pixels of the other; of B maps, (B, K, 2)."""
+        shift = self.matrix[..., 2]
+        moved = np.asarray(points, np.float64) @ self.matrix[..., :2].swapaxes(-1, -2)
+        return moved + (shift if shift.ndim == 1 else shift[:, None])
 
     def inverse(self) -> "Affine":
         """The map back.
@@ -106,15 +111,16 @@ class Affine:
             ValueError: if there is none.
         """
         try:
-            linear = np.linalg.inv(self.matrix[:, :2])
+            linear = np.linalg.inv(self.matrix[..., :2])
         except np.linalg.LinAlgError as error:
             raise ValueError("this affine has no inverse") from error
-        return Affine(np.column_stack([linear, -linear @ self.matrix[:, 2]]))
+        return Affine(np.concatenate([linear, -linear @ self.matrix[..., 2:]], axis=-1))
 
     def then(self, other: "Affine") -> "Affine":
         """This map, followed by ``other``."""
-        linear = other.matrix[:, :2]
-        return Affine(np.column_stack([linear @ self.matrix[:, :2], other(self.matrix[:, 2])]))
+        matrix = other.matrix[..., :2] @ self.matrix
+        matrix[..., 2] += other.matrix[..., 2]
+        return Affine(matrix)
 
 
 def pixels_to_ratio(points: npt.ArrayLike, size: tuple[int, int]) -> FloatArray:

@@ -3,6 +3,7 @@
 To add one: subclass one of albumentations' classes here, and test that a blob moves with its point.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -71,13 +72,32 @@ class AffineOntoInput(albumentations.Affine):  # type: ignore[misc]
         made.border = border
         return made
 
-    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """As albumentations draws it, seen from the input's corner."""
-        drawn = super().get_params_dependent_on_data(params, data)
+    def get_params_dependent_on_data(
+        self,
+        params: dict[str, Any],
+        data: dict[str, Any],  # noqa: ARG002
+    ) -> dict[str, Any]:
+        """Draw what albumentations draws, in its order, as the map onto the input.
+
+        About the canvas's centre it is scaled, turned and sheared, and then moved.
+        """
         (height, width), (across, down) = params["shape"][:2], self.border
-        matrix = drawn["matrix"].copy()
-        matrix[:2, 2] -= across, down
-        return {**drawn, "matrix": matrix, "output_shape": (height - 2 * down, width - 2 * across)}
+        move = self._get_translate_params((height, width))
+        shear = self._get_shear_params()
+        scale = self._get_scale(self.scale, self.keep_ratio, self.balanced_scale, self.py_random)
+        turn = math.radians(self.py_random.uniform(*self.rotate))
+        lean_x, lean_y = (math.tan(math.radians(shear[axis])) for axis in ("x", "y"))
+        cos, sin = math.cos(turn), math.sin(turn)
+        xx, xy = scale["x"] * (cos - lean_x * sin), scale["y"] * (sin + lean_x * cos)
+        yx, yy = scale["x"] * (lean_y * cos - sin), scale["y"] * (lean_y * sin + cos)
+        x, y = (width - 1) / 2, (height - 1) / 2
+        matrix = np.array(
+            [
+                [xx, xy, x + move["x"] - xx * x - xy * y - across],
+                [yx, yy, y + move["y"] - yx * x - yy * y - down],
+            ]
+        )
+        return {"matrix": matrix, "output_shape": (height - 2 * down, width - 2 * across)}
 
     def apply(
         self,
@@ -92,7 +112,7 @@ class AffineOntoInput(albumentations.Affine):  # type: ignore[misc]
         warped = np.empty((height, width, img.shape[2]), np.uint8)
         cv2.warpAffine(
             img,
-            matrix[:2],
+            matrix,
             (width, height),
             dst=warped,
             flags=self.interpolation,
@@ -105,10 +125,9 @@ class AffineOntoInput(albumentations.Affine):  # type: ignore[misc]
         self,
         keypoints: npt.NDArray[np.float32],
         matrix: FloatArray,
-        scale: dict[str, float],  # noqa: ARG002
         **params: Any,  # noqa: ARG002
     ) -> npt.NDArray[np.float32]:
         """As albumentations, for what points are here: a place, and neither angle nor size."""
         moved = keypoints.copy()
-        moved[:, :2] = keypoints[:, :2] @ matrix[:2, :2].T + matrix[:2, 2]
+        moved[:, :2] = keypoints[:, :2] @ matrix[:, :2].T + matrix[:, 2]
         return moved

@@ -7,9 +7,10 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from keypoints.augmentation import Augmentation
+from keypoints.augmentation import Augmentation, Drawn
 from keypoints.configuration import compose, conf_dir
 from keypoints.errors import ConfigError
+from keypoints.geometry import Affine
 from tests.test_geometry import blob, centroid
 
 SHAPE = (192, 256, 1)
@@ -22,6 +23,12 @@ def shipped(name):
 
 def single(transform, **settings):
     return Augmentation({"it": transform}, **settings)
+
+
+def draw(augmentation, canvas, points, seed, border=(0, 0)):
+    """One draw for one face."""
+    drawn = augmentation([canvas], points[None], [seed], border)
+    return Drawn(drawn.pixels[0], drawn.points[0], Affine(drawn.affine.matrix[0]), drawn.mirrored[0])
 
 
 def noise(shape=SHAPE):
@@ -45,9 +52,9 @@ def test_a_blob_at_a_keypoint_is_found_at_the_moved_keypoint(augmentation, name)
     if isinstance(transform, COVERING):
         return
     augmentation = single(transform)
-    for draw, (x, y) in enumerate(np.random.default_rng(0).uniform((90, 70), (166, 122), (12, 2))):
+    for seed, (x, y) in enumerate(np.random.default_rng(0).uniform((90, 70), (166, 122), (12, 2))):
         black = blob((256, 192), (x, y), radius=4)[:, :, None]
-        drawn = augmentation(black, np.array([[x, y]]), [draw])
+        drawn = draw(augmentation, black, np.array([[x, y]]), [seed])
         bright = drawn.pixels[:, :, 0].astype(float)
         np.testing.assert_allclose(
             centroid(np.clip(bright - np.median(bright) - 8, 0, None)), drawn.points[0], atol=0.1
@@ -59,14 +66,14 @@ def test_a_blob_at_a_keypoint_is_found_at_the_moved_keypoint(augmentation, name)
 def test_the_affine_is_that_which_moved_the_points(name, channels):
     augmentation = shipped(name)
     for seed in range(20):
-        drawn = augmentation(noise((192, 256, channels)), POINTS, [seed])
+        drawn = draw(augmentation, noise((192, 256, channels)), POINTS, [seed])
         assert drawn.pixels.shape == (192, 256, channels)
         np.testing.assert_allclose(drawn.affine(POINTS), drawn.points, atol=1e-3)
         np.testing.assert_allclose(drawn.affine.inverse()(drawn.points), POINTS, atol=1e-3)
 
 
 def test_points_outside_the_frame_are_kept_and_moved():
-    drawn = single(albumentations.HorizontalFlip(p=1))(noise(), POINTS, [0])
+    drawn = draw(single(albumentations.HorizontalFlip(p=1)), noise(), POINTS, [0])
     np.testing.assert_allclose(drawn.points[3], [255 + 20, 300])
     assert drawn.mirrored
 
@@ -74,7 +81,7 @@ def test_points_outside_the_frame_are_kept_and_moved():
 def test_the_course_turns_up_to_15_degrees_and_shifts_up_to_a_sixteenth_of_the_input():
     augmentation = shipped("rotate_shift")
     assert augmentation.border((160, 120)) == (48, 36)
-    draws = [augmentation(noise(), POINTS, [seed]) for seed in range(400)]
+    draws = [draw(augmentation, noise(), POINTS, [seed]) for seed in range(400)]
     turned = [np.degrees(np.arctan2(*drawn.affine.matrix[1::-1, 0])) for drawn in draws]
     centre = np.array([127.5, 95.5])
     shifted = np.array([drawn.affine(centre) - centre for drawn in draws])
@@ -90,7 +97,7 @@ BORDER = 48, 36
 def with_and_without_border(transforms, canvas, seed):
     """The same draw, of which the border is cut away within the transforms, or by hand."""
     make = Augmentation(transforms)
-    onto, whole = make(canvas, POINTS, [seed], BORDER), make(canvas, POINTS, [seed])
+    onto, whole = draw(make, canvas, POINTS, [seed], BORDER), draw(make, canvas, POINTS, [seed])
     across, down = BORDER
     return onto, whole.pixels[down:-down, across:-across], whole.points - BORDER
 
@@ -139,7 +146,7 @@ def test_of_what_else_is_drawn_the_border_is_cut_away_afterwards(transforms):
 
 def test_the_shipped_affine_makes_the_input_at_once():
     augmentation = shipped("rotate_shift")
-    augmentation(noise(), POINTS, [0], BORDER)
+    draw(augmentation, noise(), POINTS, [0], BORDER)
     assert augmentation._pipelines[BORDER].cut_within == BORDER
 
 
@@ -153,8 +160,8 @@ def test_transforms_draw_apart_and_not_the_same_numbers():
     one = single(albumentations.Affine(rotate=(-15, 15), p=1))
     turned = [
         (
-            np.arctan2(*augmentation(noise(), POINTS, [seed]).affine.matrix[1::-1, 0]),
-            2 * np.arctan2(*one(noise(), POINTS, [seed]).affine.matrix[1::-1, 0]),
+            np.arctan2(*draw(augmentation, noise(), POINTS, [seed]).affine.matrix[1::-1, 0]),
+            2 * np.arctan2(*draw(one, noise(), POINTS, [seed]).affine.matrix[1::-1, 0]),
         )
         for seed in range(5)
     ]
@@ -163,18 +170,32 @@ def test_transforms_draw_apart_and_not_the_same_numbers():
 
 def test_the_same_seed_gives_the_same_draw_whatever_was_drawn_before():
     augmentation, other = shipped("wild"), shipped("wild")
-    first = augmentation(noise(), POINTS, [0, 3, 7])
-    other(noise(), POINTS, [1, 2, 3])
-    again = other(noise(), POINTS, [0, 3, 7])
+    first = draw(augmentation, noise(), POINTS, [0, 3, 7])
+    draw(other, noise(), POINTS, [1, 2, 3])
+    again = draw(other, noise(), POINTS, [0, 3, 7])
     np.testing.assert_array_equal(first.pixels, again.pixels)
     np.testing.assert_array_equal(first.points, again.points)
-    different = other(noise(), POINTS, [0, 3, 8])
+    different = draw(other, noise(), POINTS, [0, 3, 8])
     assert not np.array_equal(first.points, different.points)
+
+
+@pytest.mark.parametrize("name", ["rotate_shift", "wild"])
+def test_faces_that_are_drawn_together_are_drawn_as_each_alone(name):
+    augmentation, seeds = shipped(name), [[0, 0, 3], [0, 0, 1], [0, 1, 3]]
+    canvases = [noise(), noise()[::-1].copy(), noise()[:, ::-1].copy()]
+    points = POINTS + np.arange(3)[:, None, None]
+    together = augmentation(canvases, points, seeds, BORDER)
+    for place in range(3):
+        alone = draw(augmentation, canvases[place], points[place], seeds[place], BORDER)
+        np.testing.assert_array_equal(together.pixels[place], alone.pixels)
+        np.testing.assert_array_equal(together.points[place], alone.points)
+        np.testing.assert_allclose(together.affine.matrix[place], alone.affine.matrix, atol=1e-9)
+        assert together.mirrored[place] == alone.mirrored
 
 
 def test_what_no_affine_follows_says_so():
     bent = single(albumentations.Perspective(p=1))
-    assert bent(noise(), POINTS, [0]).affine is None
+    assert np.isnan(draw(bent, noise(), POINTS, [0]).affine.matrix).all()
     assert bent.check(SHAPE, may_mirror=False) == ["it"]
     assert shipped("wild").check(SHAPE, may_mirror=True) == []
 

@@ -56,6 +56,19 @@ def test_an_affine_takes_edges_to_edges_and_keeps_pixel_centres():
     np.testing.assert_allclose(halved([0.5, 0.5]), [0, 0])  # the centre of the first four pixels
 
 
+def test_many_affines_map_as_each_of_them_does():
+    first, second = np.random.default_rng(0).normal(size=(2, 4, 2, 3))
+    there = np.random.default_rng(1).normal(size=(4, 5, 2))
+    for other in (Affine(second), Affine(second[0])):
+        together = Affine(first).then(other)
+        back = together.inverse()
+        for place in range(4):
+            alone = Affine(first[place]).then(Affine(np.broadcast_to(other.matrix, first.shape)[place]))
+            np.testing.assert_allclose(together.matrix[place], alone.matrix)
+            np.testing.assert_allclose(together(there)[place], alone(there[place]))
+            np.testing.assert_allclose(back.matrix[place], alone.inverse().matrix)
+
+
 def test_an_affine_without_inverse_says_so():
     with pytest.raises(ValueError, match="no inverse"):
         Affine(np.zeros((2, 3))).inverse()

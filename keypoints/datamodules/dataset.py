@@ -139,8 +139,8 @@ class FaceDataset(Dataset[Batch]):
         self._points = np.stack([self._on_canvas(*each) for each in zip(self.faces, affines, strict=True)])
         self._ratio_targets = self._ratios(self._points - self._border)
         self._to_canvas = np.stack([affine.matrix for affine in affines])
-        middle = np.array([[1.0, 0.0, -across], [0.0, 1.0, -down]])
-        self._to_photo = _back(self._to_canvas, middle)
+        middle = Affine(np.array([[1.0, 0.0, -across], [0.0, 1.0, -down]]))
+        self._to_photo = Affine(self._to_canvas).then(middle).inverse().matrix.astype(np.float32)
         self._photo_sizes = np.array([face.photo.size for face in self.faces], np.float32)
 
     def _check(self, augmentation: Augmentation) -> None:
@@ -195,19 +195,18 @@ class FaceDataset(Dataset[Batch]):
         """The samples that ``keys`` stand for as one batch: what a loader asks for, and need not collate."""
         if self._augmentation is None:
             return self.batch([index for _, index in keys])
-        drawn = [
-            self._augmentation(self._canvas(i), self._points[i], (self._seed, epoch, i), self._border)
-            for epoch, i in keys
-        ]
-        points = [each.points[self._flip] if each.mirrored else each.points for each in drawn]
         indices = np.array([index for _, index in keys])
-        maps = np.stack([_NO_MAP if each.affine is None else each.affine.matrix for each in drawn])
-        return self._batch(
-            indices,
-            np.stack([each.pixels for each in drawn]),
-            self._ratios(np.stack(points)),
-            _back(self._to_canvas[indices], maps),
+        drawn = self._augmentation(
+            [self._canvas(index) for index in indices],
+            self._points[indices],
+            [(self._seed, epoch, index) for epoch, index in keys],
+            self._border,
         )
+        points = drawn.points
+        if self._flip is not None:
+            points = np.where(drawn.mirrored[:, None, None], points[:, self._flip], points)
+        to_photo = Affine(self._to_canvas[indices]).then(drawn.affine).inverse()
+        return self._batch(indices, drawn.pixels, self._ratios(points), to_photo.matrix.astype(np.float32))
 
     def augmented_by(self, augmentation: Augmentation) -> Self:
         """The same faces, not read again, under another augmentation of the same context."""
@@ -267,9 +266,6 @@ class FaceDataset(Dataset[Batch]):
 _MANY = 500
 """Faces that take long enough to decode for a progress bar."""
 
-_NO_MAP = np.full((2, 3), np.nan)
-"""Of a face that was bent: no affine leads back."""
-
 
 def _only(batch: Batch) -> Batch:
     """The one sample of ``batch``."""
@@ -279,13 +275,6 @@ def _only(batch: Batch) -> Batch:
 def as_it_is(batch: Any) -> Any:
     """How a loader collates what :class:`FaceDataset` gives it: that is a batch already."""
     return batch
-
-
-def _back(first: FloatArray, second: FloatArray) -> SingleArray:
-    """The affines (B, 2, 3) back from where ``first``, then ``second``, (B, 2, 3) or (2, 3), lead to."""
-    linear = np.linalg.inv(second[..., :2] @ first[..., :2])
-    moved = second[..., :2] @ first[..., 2:] + second[..., 2:]
-    return np.concatenate([linear, -linear @ moved], axis=-1).astype(np.float32)
 
 
 def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) -> Tensor:
