@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from keypoints import __version__
-from keypoints.errors import CheckpointError, ConfigError
-from keypoints.landmarks import LandmarkScheme
+from keypoints.errors import CheckpointError
 
 CHECKPOINT_FORMAT = 1
 """Raised when a checkpoint of before could no longer be read."""
@@ -33,20 +32,6 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     about = checkpoint.get(OURS) if isinstance(checkpoint, dict) else None
     about_ours(path, about, "checkpoint", "train", CHECKPOINT_FORMAT, "use the version that wrote it")
     return dict(checkpoint)
-
-
-def read_scheme(path: str | Path) -> LandmarkScheme:
-    """The landmarks that a checkpoint predicts.
-
-    Raises:
-        CheckpointError: as :func:`read_checkpoint`, or if it does not say them.
-    """
-    try:
-        return LandmarkScheme.from_dict(read_checkpoint(path)["hyper_parameters"]["scheme"])
-    except KeyError as error:
-        raise CheckpointError(f"{path}: lacks {error}; it is damaged, or was changed") from error
-    except ConfigError as error:
-        raise CheckpointError(f"{path}: {error}") from error
 
 
 def about_ours(path: Path, about: Any, kind: str, verb: str, known: int, way_out: str) -> dict[str, Any]:

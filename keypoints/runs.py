@@ -19,6 +19,7 @@ from yaml import YAMLError
 
 from keypoints import __version__
 from keypoints.errors import CheckpointError, ConfigError, DataError, KeypointsError, one_line
+from keypoints.landmarks import LandmarkScheme
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,6 +100,24 @@ class RunFolder:
     def faces(self) -> Path:
         """The validation faces and what the best epoch predicts for them."""
         return self.path / "faces.csv"
+
+    @property
+    def landmarks(self) -> Path:
+        """What the points are that the run predicts: the plain values of a scheme."""
+        return self.path / "landmarks.json"
+
+    def scheme(self) -> LandmarkScheme | None:
+        """The landmarks that the run predicts; ``None`` of a run of before, which lacks the file.
+
+        Raises:
+            DataError: if the file is damaged.
+        """
+        try:
+            return LandmarkScheme.from_dict(json.loads(self.landmarks.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, ConfigError) as error:
+            raise DataError(f"{self.landmarks}: cannot be read ({one_line(error)})") from error
 
     @property
     def report(self) -> Path:

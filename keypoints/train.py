@@ -1,6 +1,7 @@
 """Training: configuration in, a run's folder and its metrics out."""
 
 import gc
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,6 +61,7 @@ def train(
             write_whole(run.config, OmegaConf.to_yaml(cfg, resolve=True))
         _seed(cfg)
         data, task = _prepared(cfg, blank=resumed)
+        write_whole(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
         step = int(read_checkpoint(run.last_checkpoint)["global_step"]) if resumed else None
         logged = None if step is None else run.logged().query("step < @step")
         trainer = make_trainer(cfg, purge_step=step)

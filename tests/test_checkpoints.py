@@ -3,9 +3,8 @@ import pickle
 import pytest
 import torch
 
-from keypoints.checkpoints import CHECKPOINT_FORMAT, OURS, read_checkpoint, read_scheme
+from keypoints.checkpoints import CHECKPOINT_FORMAT, OURS, read_checkpoint
 from keypoints.errors import CheckpointError
-from keypoints.landmarks import IMM58
 
 SOUND = {OURS: {"format": CHECKPOINT_FORMAT, "version": "0.1"}, "state_dict": {"weight": torch.ones(1000)}}
 
@@ -54,19 +53,3 @@ def test_a_truncated_or_missing_checkpoint_is_named(path, tmp_path):
         read_checkpoint(path)
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         read_checkpoint(tmp_path / "none.ckpt")
-
-
-@pytest.mark.parametrize(
-    ("says", "lacks"),
-    [
-        ({}, "lacks 'hyper_parameters'"),
-        ({"hyper_parameters": {}}, "lacks 'scheme'"),
-        ({"hyper_parameters": {"scheme": {"name": "x"}}}, "not a landmark scheme"),
-    ],
-)
-def test_the_landmarks_are_read_or_it_is_said_that_they_are_missing(path, says, lacks):
-    torch.save({**SOUND, "hyper_parameters": {"scheme": IMM58.to_dict()}}, path)
-    assert read_scheme(path) == IMM58
-    torch.save({**SOUND, **says}, path)
-    with pytest.raises(CheckpointError, match=rf"task\.ckpt: {lacks}"):
-        read_scheme(path)

@@ -6,6 +6,7 @@ import psutil
 import pytest
 
 from keypoints.errors import ConfigError, DataError
+from keypoints.landmarks import IMM58
 from keypoints.runs import RunFolder, write_whole
 
 
@@ -22,6 +23,17 @@ def test_a_run_is_running_until_it_has_finished(run):
     assert status["status"] == "finished"
     assert status["metrics"] == {"best/mse": 0.5}
     assert status["seconds"] >= 0
+
+
+def test_the_landmarks_are_read_or_it_is_said_that_they_cannot_be(run):
+    run.path.mkdir()
+    assert run.scheme() is None
+    write_whole(run.landmarks, json.dumps(IMM58.to_dict()))
+    assert run.scheme() == IMM58
+    for damage in ("{", "[1]", '{"name": "x"}'):
+        write_whole(run.landmarks, damage)
+        with pytest.raises(DataError, match=r"landmarks\.json: cannot be read"):
+            run.scheme()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from torch import nn
 from keypoints.configuration import compose
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import CheckpointError, ConfigError, DataError, TrainingError
+from keypoints.landmarks import IMM58
 from keypoints.runs import RunFolder
 from keypoints.tasks.base import Task, load_task
 from keypoints.train import garbage_set_aside, resume, train
@@ -54,10 +55,12 @@ def test_a_run_leaves_its_folder_whole(configured, tmp_path):
         "tensorboard",
         "status.json",
         "faces.csv",
+        "landmarks.json",
         "figures",
         "report.html",
     }
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
+    assert run.scheme() == IMM58.select("nose_tip")
     assert "max_epochs: 2" in run.config.read_text()
     assert "${" not in run.config.read_text()
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keypoints.checkpoints import read_scheme
 from keypoints.errors import DataError, some_of
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, shown, write_page
@@ -219,7 +218,8 @@ def _side_by_side(sweep: SweepFolder, runs: Mapping[str, RunFolder], finished: p
     mean = sum(table["error_px"].to_numpy() for table in tables.values()) / len(tables)
     ranked = np.argsort(mean)
     count = min(_FACES, len(ranked) // 2 or 1)
-    lines = _skeleton(next(iter(runs[name] for name in tables)))
+    scheme = runs[chosen[0]].scheme()
+    lines = () if scheme is None else scheme.skeleton
     pictures = []
     for label, places in (("Good", ranked[:count]), ("Bad", ranked[::-1][:count])):
         rows = {name: figures.drawn_faces(table.iloc[places]) for name, table in tables.items()}
@@ -229,8 +229,3 @@ def _side_by_side(sweep: SweepFolder, runs: Mapping[str, RunFolder], finished: p
         caption = f"The faces with the {which} error, mean over these runs; best epochs."
         pictures.append(Picture(path, f"{label} faces, run by run", caption))
     return pictures
-
-
-def _skeleton(run: RunFolder) -> figures.Lines:
-    """The lines to draw: the checkpoint's scheme has them."""
-    return read_scheme(run.best_checkpoint).skeleton

@@ -88,7 +88,7 @@ def test_it_is_made_without_what_takes_seconds_to_import(finished_sweep):
         "from keypoints.reports.terminal import print_sweep\n"
         "from keypoints.sweeps import SweepFolder\n"
         f"print_sweep(report_sweep(SweepFolder(Path({str(finished_sweep)!r}))))\n"
-        "print(sorted({'albumentations', 'pytorch_lightning', 'torchmetrics'} & set(sys.modules)))"
+        "print(sorted({'albumentations', 'pytorch_lightning', 'torch', 'torchmetrics'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
