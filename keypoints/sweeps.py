@@ -20,7 +20,7 @@ _OURS = ("hydra.mode", "hydra.sweep.dir", "hydra.job.config.override_dirname.exc
 
 
 class RememberSweep(Callback):
-    """Hydra's callback that tells the command line which folder a multirun writes to.
+    """Hydra's callback for a multirun: tells the command line which folder it writes to, and tidies up.
 
     It keeps there what was asked for, as Hydra's own sweeper does, but others do not.
     """
@@ -33,6 +33,13 @@ class RememberSweep(Callback):
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(config, folder / SWEEP_FILE)
         RememberSweep.started = folder
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+        """End the processes of ``launch=cores``, which are done: it takes seconds to take torch apart."""
+        if str(config.hydra.launcher._target_).endswith(".JoblibLauncher"):
+            from joblib.externals.loky import get_reusable_executor  # type: ignore[import-untyped]
+
+            get_reusable_executor(reuse=True).shutdown(kill_workers=True)
 
 
 @dataclass(frozen=True)

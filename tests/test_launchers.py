@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+import psutil
 import pytest
 import yaml
 
@@ -45,6 +46,7 @@ def test_jobs_run_beside_each_other_and_one_that_fails_stops_none_and_is_counted
     states = [RunFolder(run.parent).status()["status"] for run in (tmp_path / "sweep").glob("*/status.json")]
     assert sorted(states) == ["failed", "finished"]
     assert (tmp_path / "sweep" / "summary.csv").is_file()
+    assert not [child for child in psutil.Process().children() if "LokyProcess" in " ".join(child.cmdline())]
 
 
 @needs("parallel")
