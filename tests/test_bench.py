@@ -23,7 +23,7 @@ def test_each_part_is_measured_and_written_and_nothing_else_is_left(made_up_imm,
         assert 0 < measured["lowest"] <= measured["median"] <= measured["highest"]
     assert 0 < result["one_core"]["augmented"] < result["one_core"]["plain"]
     assert {"the step", "waiting for the loader", "Lightning itself"} <= set(result["step_ms"])
-    assert {"callback FirstLayerFilters", "callback ModelCheckpoint", "logging"} <= set(result["epoch_ms"])
+    assert {"callback FirstLayerFilters", "callback BestCheckpoint", "logging"} <= set(result["epoch_ms"])
     assert "callback Stopwatch" not in result["step_ms"].keys() | result["epoch_ms"].keys()
     assert result["steps_an_epoch"] == 6
     assert result["memory_mb"]["resident"] > 100
