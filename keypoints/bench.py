@@ -13,6 +13,7 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,7 +63,12 @@ def bench(cfg: DictConfig) -> dict[str, Any]:
     data = make_data(cfg)
     data.setup("fit")
     folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder) as scratch, without_idle_warnings(), garbage_set_aside():
+    with (
+        _gone_if_empty(folder),
+        TemporaryDirectory(dir=folder) as scratch,
+        without_idle_warnings(),
+        garbage_set_aside(),
+    ):
         measured = _Measurement(cfg, data, Path(scratch))
         rounds = [measured.round() for _ in measured.numbered(int(cfg.rounds))]
         result = {
@@ -83,6 +89,17 @@ def bench(cfg: DictConfig) -> dict[str, Any]:
     write_whole(folder / "bench.json", json.dumps(result, indent=2) + "\n")
     figures.save(figures.speed(result), folder / "bench.png")
     return result
+
+
+@contextmanager
+def _gone_if_empty(folder: Path) -> Iterator[None]:
+    """Leave no folder behind in which there is nothing, if the block fails."""
+    try:
+        yield
+    except BaseException:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
 class _Measurement:

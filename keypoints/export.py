@@ -40,6 +40,9 @@ PRECISIONS = ("float32", "fp16", "int8")
 TOLERANCE = 1e-5
 """In ratio units: so much may a float32 file differ from the network, a thousandth of a pixel at 100."""
 
+CONFIDENCE_TOLERANCE = 1e-3
+"""So much may its confidence differ, which is from 0 to 1."""
+
 _MADE_UP = 6
 _MOST_PHOTOS = 400
 """That many are enough to calibrate on and to compare."""
@@ -102,7 +105,7 @@ def export(cfg: DictConfig) -> Export:
                 model = _quantized(model, as_input(calibration), temporary)
             support = None if task.trained_on is None else task.trained_on.support
             _write(model, metadata(task.scheme, task.crop, cfg.precision, support), temporary)
-            wanted, found = _compare(task, ExportedModel(temporary), as_input(compared))
+            wanted, found, surer = _compare(task, ExportedModel(temporary), as_input(compared))
             shifts = np.abs(found - wanted)
             if not np.isfinite(shifts).all():
                 raise CheckpointError(
@@ -112,6 +115,11 @@ def export(cfg: DictConfig) -> Export:
                 raise CheckpointError(
                     f"{output}: was not written: it would differ from {path} by {shifts.max():.1e} of the "
                     f"input's side, more than {TOLERANCE:g}"
+                )
+            if cfg.precision == "float32" and surer > CONFIDENCE_TOLERANCE:
+                raise CheckpointError(
+                    f"{output}: was not written: its confidence would differ from that of {path} by "
+                    f"{surer:.1e}, more than {CONFIDENCE_TOLERANCE:g}"
                 )
     pixels = np.linalg.norm(shifts * task.crop.size, axis=-1)
     return Export(
@@ -216,8 +224,10 @@ def _labelled(named: str, predictor: Predictor) -> Sequence[Face]:
     """The faces of a list that has the model's landmarks and what errors are divided by; else none."""
     try:
         faces = read_labelled(Path(named), scheme=predictor.scheme).faces
-    except DataError:
-        return []  # no list, or one without landmarks, or with others
+    except DataError as error:  # no list, or one without landmarks, or with others, or damaged
+        if Path(named).is_file():
+            log.info("errors are not measured: %s", error)
+        return []
     lacks_boxes = predictor.crop.source == "box" and any(face.box is None for face in faces)
     return [] if lacks_boxes or predictor.scheme.pair is None else faces
 
@@ -276,14 +286,21 @@ def _write(model: "ModelProto", about: dict[str, str], path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def _compare(task: Task, exported: ExportedModel, images: Images) -> tuple[FloatArray, FloatArray]:
-    """Where the two put each point, (N, K, 2) ratios; batches of several sizes are tried."""
-    wanted, found = [], []
+def _compare(task: Task, exported: ExportedModel, images: Images) -> tuple[FloatArray, FloatArray, float]:
+    """Where the two put each point, (N, K, 2) ratios, and by how much their confidence differs at most.
+
+    Batches of several sizes are tried.
+    """
+    wanted, found, surer = [], [], 0.0
     for batch in _batches(images):
         with torch.inference_mode():
-            wanted.append(task.locate(torch.from_numpy(batch)).points.double().numpy())
-        found.append(exported(batch).points)
-    return np.concatenate(wanted), np.concatenate(found)
+            own = task.locate(torch.from_numpy(batch))
+        its = exported(batch)
+        wanted.append(own.points.double().numpy())
+        found.append(its.points)
+        if own.confidence is not None and its.confidence is not None:
+            surer = max(surer, float(np.abs(own.confidence.numpy() - its.confidence).max()))
+    return np.concatenate(wanted), np.concatenate(found), surer
 
 
 def _nme(task: Task, points: FloatArray, truth: FloatArray) -> float:

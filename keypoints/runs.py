@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,13 +139,7 @@ class RunFolder:
         Raises:
             DataError: if the file is missing or damaged.
         """
-        try:
-            loaded = OmegaConf.load(self.config)
-        except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-            raise DataError(f"{self.config}: cannot be read ({one_line(error)[:200]})") from error
-        if not isinstance(loaded, DictConfig):
-            raise DataError(f"{self.config}: is no configuration")
-        return loaded
+        return _configuration(self.config)
 
     def setting(self, key: str) -> Any:
         """A value of the run's configuration; ``None`` where there is none.
@@ -152,7 +147,9 @@ class RunFolder:
         Raises:
             DataError: if the configuration is there and damaged.
         """
-        return OmegaConf.select(self.configuration(), key) if self.config.is_file() else None
+        if not self.config.is_file():
+            return None
+        return OmegaConf.select(_unchanged(self.config, self.config.stat().st_mtime_ns), key)
 
     def figure(self, name: str) -> Path:
         """The figure of that name."""
@@ -287,6 +284,22 @@ class RunFolder:
 
     def _write(self, status: Mapping[str, Any]) -> None:
         write_whole(self.status_file, json.dumps(status, indent=2) + "\n")
+
+
+def _configuration(path: Path) -> DictConfig:
+    try:
+        loaded = OmegaConf.load(path)
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise DataError(f"{path}: cannot be read ({one_line(error)[:200]})") from error
+    if not isinstance(loaded, DictConfig):
+        raise DataError(f"{path}: is no configuration")
+    return loaded
+
+
+@lru_cache(maxsize=32)
+def _unchanged(path: Path, changed: int) -> DictConfig:  # noqa: ARG001
+    """The configuration as it was read when the file was the same: a report asks for ten of its values."""
+    return _configuration(path)
 
 
 def describe(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from keypoints.datasets.face import Face
 from keypoints.datasets.labelled import write_labelled
 from keypoints.datasets.photos import Photo
 from keypoints.errors import CheckpointError, ConfigError, DataError
-from keypoints.export import TOLERANCE, export, made_up_crops
+from keypoints.export import TOLERANCE, _labelled, export, made_up_crops
 from keypoints.exported import ExportedModel, Located
 from keypoints.geometry import Box, Crop, as_input
 from keypoints.landmarks import IBUG68, IMM58
@@ -53,14 +53,19 @@ def test_the_file_predicts_what_the_checkpoint_predicts(untrained, exported):
     assert np.ptp(wanted, axis=0).max() > 100 * TOLERANCE  # not the same for all
 
 
-@pytest.mark.parametrize("settings", [{}, {"antialiased": True}])
-def test_heatmaps_are_exported_with_their_confidence(settings, tmp_path):
+def save_heatmaps(path, **settings):
+    """An untrained network that gives a confidence."""
     torch.manual_seed(0)
     encoder = configure(TorchvisionEncoder, name="resnet18", **settings)
     task = HeatmapTask(IBUG68, BOX_CROP, net=configure(HeatmapNet, encoder=encoder, width=8))
     with torch.no_grad():
         task.net.maps.weight.mul_(30)  # so that points lie apart
-    path = save_task(tmp_path / "best.ckpt", task)
+    return save_task(path, task)
+
+
+@pytest.mark.parametrize("settings", [{}, {"antialiased": True}])
+def test_heatmaps_are_exported_with_their_confidence(settings, tmp_path):
+    path = save_heatmaps(tmp_path / "best.ckpt", **settings)
     exporting(checkpoint=path, output=tmp_path / "m.onnx")
     images = as_input(made_up_crops(BOX_CROP))
     points, confidence = ExportedModel(tmp_path / "m.onnx")(images)
@@ -123,6 +128,12 @@ def test_landmarks_tell_the_error_before_and_after(untrained, tmp_path, capsys):
     assert after == pytest.approx(before, rel=0.05)
 
 
+def test_a_list_whose_landmarks_cannot_be_used_says_why_no_error_is_measured(untrained, photos, caplog):
+    assert _labelled(str(photos), Predictor(untrained)) == []
+    assert "errors are not measured:" in caplog.text
+    assert "list.csv" in caplog.text
+
+
 def test_an_export_from_the_command_line(untrained, tmp_path, capsys):
     output = tmp_path / "new folder" / "a model, [1].onnx"
     main(["export", str(untrained), f"output={output}"])
@@ -134,17 +145,21 @@ def test_an_export_from_the_command_line(untrained, tmp_path, capsys):
     assert ExportedModel(output).crop == BOX_CROP
 
 
-def test_a_file_that_would_differ_is_not_written(untrained, tmp_path, monkeypatch):
-    plain = ExportedModel.__call__
+@pytest.mark.parametrize(
+    ("shift", "surer", "says"),
+    [(2e-5, 0, r"it would differ .* by 2\.0e-05"), (0, 0.01, r"its confidence would differ .* by 1\.0e-02")],
+)
+def test_a_file_that_would_differ_is_not_written(shift, surer, says, tmp_path, monkeypatch):
+    checkpoint, plain = save_heatmaps(tmp_path / "best.ckpt"), ExportedModel.__call__
 
     def elsewhere(self, images):
         points, confidence = plain(self, images)
-        return Located(points + 2e-5, confidence)
+        return Located(points + shift, confidence + surer)
 
     monkeypatch.setattr(ExportedModel, "__call__", elsewhere)
-    with pytest.raises(CheckpointError, match=r"m\.onnx: was not written: it would differ .* by 2\.0e-05"):
-        exporting(checkpoint=untrained, output=tmp_path / "m.onnx")
-    assert not list(tmp_path.iterdir())
+    with pytest.raises(CheckpointError, match=rf"m\.onnx: was not written: {says}"):
+        exporting(checkpoint=checkpoint, output=tmp_path / "m.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
 
 
 def test_a_smaller_file_that_gives_no_numbers_is_not_written(untrained, tmp_path, monkeypatch):
