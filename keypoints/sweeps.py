@@ -78,14 +78,17 @@ class SweepFolder:
         """All validation curves on one axis."""
         return self.path / "comparison.png"
 
+    def begun(self) -> list[RunFolder]:
+        """The runs there are, in no order; none, if the sweep ended before its first began."""
+        return [RunFolder(status.parent) for status in self.path.glob("*/status.json")]
+
     def runs(self) -> list[RunFolder]:
         """The runs there are, in the order in which they were started.
 
         Raises:
             DataError: if there is none.
         """
-        found = [RunFolder(status.parent) for status in self.path.glob("*/status.json")]
-        if not found:
+        if not (found := self.begun()):
             raise DataError(f"{self.path}: holds no run yet")
         return sorted(found, key=lambda run: (run.status().get("job", 0), run.path.name))
 

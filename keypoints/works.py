@@ -227,10 +227,9 @@ def end_sweep(folder: Path) -> int:
     from keypoints.sweeps import SweepFolder
 
     sweep = SweepFolder(folder)
-    try:
-        table = report_sweep(sweep)
-    except DataError:
-        return 0  # it ended before its first run began
+    if not sweep.begun():
+        return 0
+    table = report_sweep(sweep)
     print_sweep(table)
     print(f"The report: {sweep.report}")
     failed = int((table["status"] != "finished").sum())

@@ -218,7 +218,7 @@ def _side_by_side(sweep: SweepFolder, runs: Mapping[str, RunFolder], finished: p
     mean = sum(table["error_px"].to_numpy() for table in tables.values()) / len(tables)
     ranked = np.argsort(mean)
     count = min(_FACES, len(ranked) // 2 or 1)
-    scheme = runs[chosen[0]].scheme()
+    scheme = runs[next(iter(tables))].scheme()
     lines = () if scheme is None else scheme.skeleton
     pictures = []
     for label, places in (("Good", ranked[:count]), ("Bad", ranked[::-1][:count])):

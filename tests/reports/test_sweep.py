@@ -8,6 +8,7 @@ import pytest
 from keypoints.errors import DataError
 from keypoints.reports.sweep import findings, report_sweep
 from keypoints.sweeps import SweepFolder
+from keypoints.works import end_sweep
 
 
 def finished(rows):
@@ -39,9 +40,24 @@ def test_it_can_be_made_again(finished_sweep, tmp_path):
     assert all(made.is_file() for made in (copy.summary, copy.comparison, copy.report))
 
 
+def test_runs_of_before_do_not_say_their_landmarks_and_damage_is_told_also_at_a_sweeps_end(
+    finished_sweep, tmp_path
+):
+    copy = SweepFolder(shutil.copytree(finished_sweep, tmp_path / "sweep"))
+    files = list(copy.path.glob("*/landmarks.json"))
+    for file in files:
+        file.unlink()
+    assert len(report_sweep(copy)) == 6
+    for file in files:
+        file.write_text("{")
+    with pytest.raises(DataError, match=r"landmarks\.json: cannot be read"):
+        end_sweep(copy.path)
+
+
 def test_a_folder_without_runs_has_no_report(tmp_path):
     with pytest.raises(DataError, match="holds no run yet"):
         report_sweep(SweepFolder(tmp_path))
+    assert end_sweep(tmp_path) == 0
     assert not list(tmp_path.iterdir())
 
 
