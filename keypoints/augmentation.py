@@ -119,7 +119,7 @@ class Augmentation:
         """
         if border not in self._pipelines:
             self._pipelines[border] = _onto_input(self._transforms.values(), border)
-        return _draw(self._pipelines[border], canvases, points, seeds, "augmentation")
+        return _draw(self._pipelines[border], canvases, points, seeds)
 
     def check(self, shape: tuple[int, int, int], *, may_mirror: bool) -> list[str]:
         """Try each transform by itself on a made-up canvas of ``shape`` (H, W, C).
@@ -146,8 +146,8 @@ class Augmentation:
             for leaf in _leaves(transform):
                 alone = deepcopy(leaf)
                 alone.p = 1.0
-                pipeline = _Pipeline(_compose(where, [alone]), type(leaf).__name__)
-                drawn = _draw(pipeline, [pixels] * _PROBES, points, seeds, where)
+                pipeline = _Pipeline(_compose(where, [alone]), f"{where}: {type(leaf).__name__}")
+                drawn = _draw(pipeline, [pixels] * _PROBES, points, seeds)
                 if any(_merged(moved) for moved in drawn.points):
                     raise ConfigError(
                         f"{where}: {type(leaf).__name__} loses points that lie outside the picture: it puts "
@@ -183,8 +183,8 @@ class _Pipeline(NamedTuple):
     """How a canvas becomes the network's input."""
 
     compose: "albumentations.Compose"
-    names: str
-    """What messages call the transforms."""
+    called: str
+    """What messages call it: where it is configured, and its transforms."""
     cut_within: tuple[int, int] = (0, 0)
     """Pixels of its border that the transforms themselves cut away, left and right, and above and below."""
     cut_afterwards: tuple[int, int] = (0, 0)
@@ -198,14 +198,15 @@ def _onto_input(transforms: "Iterable[Transform]", border: tuple[int, int]) -> _
     from keypoints.transforms import AffineOntoInput
 
     chain = list(transforms)
-    names = ", ".join(type(transform).__name__ for transform in chain)
+    where = "augmentation"
+    called = f"{where}: {', '.join(type(transform).__name__ for transform in chain)}"
     moving = [place for place, each in enumerate(chain) if not _keeps_points(each)]
     last = chain[moving[-1]] if moving else None
-    fits = last is not None and type(last) is albumentations.Affine and last.p == 1 and not last.fit_output
-    if last is None or not fits or border == (0, 0):
-        return _Pipeline(_compose("augmentation", chain), names, cut_afterwards=border)
+    plain = last is None or type(last) is not albumentations.Affine or last.p < 1 or last.fit_output
+    if plain or border == (0, 0):
+        return _Pipeline(_compose(where, chain), called, cut_afterwards=border)
     chain[moving[-1]] = AffineOntoInput.of(last, border)
-    return _Pipeline(_compose("augmentation", chain), names, cut_within=border)
+    return _Pipeline(_compose(where, chain), called, cut_within=border)
 
 
 def _keeps_points(transform: "Transform") -> bool:
@@ -238,7 +239,6 @@ def _draw(
     canvases: Sequence[ByteArray],
     points: FloatArray,
     seeds: Sequence[Sequence[int]],
-    where: str,
 ) -> Drawn:
     cut_within, cut_afterwards = pipeline.cut_within, pipeline.cut_afterwards
     height, width, channels = canvases[0].shape
@@ -249,15 +249,15 @@ def _draw(
     known[:, len(anchors) :, :2] = points
     images, found = [], []
     for canvas, keypoints, seed in zip(canvases, known, seeds, strict=True):
-        image, moved = _once(pipeline, canvas, keypoints, seed, where)
+        image, moved = _once(pipeline, canvas, keypoints, seed)
         if len(moved) != len(keypoints):
             raise ConfigError(
-                f"{where}: {pipeline.names} dropped {len(keypoints) - len(moved)} of {len(keypoints)} "
-                "points; a transform has to keep them all, wherever they lie"
+                f"{pipeline.called} dropped {len(keypoints) - len(moved)} of {len(keypoints)} points; "
+                "a transform has to keep them all, wherever they lie"
             )
         if image.shape[:2] != wanted[:2] or image.size != math.prod(wanted) or image.dtype != np.uint8:
             raise ConfigError(
-                f"{where}: {pipeline.names} made a picture of {_described(image)} from one of "
+                f"{pipeline.called} made a picture of {_described(image)} from one of "
                 f"{_described(canvas)}; size, channels and type have to stay as they are"
             )
         images.append(image.reshape(wanted))
@@ -268,7 +268,7 @@ def _draw(
     moved_anchors = placed[:, : len(anchors)]
     matrices = (solve @ moved_anchors).swapaxes(-1, -2)
     mirrored = matrices[:, 0, 0] * matrices[:, 1, 1] < matrices[:, 0, 1] * matrices[:, 1, 0]
-    off = np.abs(Affine(matrices)(np.broadcast_to(anchors, moved_anchors.shape)) - moved_anchors)
+    off = np.abs(Affine(matrices)(anchors) - moved_anchors)
     matrices[off.max((1, 2)) > _BENT] = np.nan
     return Drawn(pixels=inputs, points=placed[:, len(anchors) :], affine=Affine(matrices), mirrored=mirrored)
 
@@ -278,7 +278,6 @@ def _once(
     canvas: ByteArray,
     keypoints: npt.NDArray[np.float32],
     seed: Sequence[int],
-    where: str,
 ) -> tuple[ByteArray, npt.NDArray[np.float32]]:
     """The picture and the points of one face, as they are drawn."""
     generator = np.random.default_rng(list(seed))
@@ -287,7 +286,7 @@ def _once(
     try:
         done = pipeline.compose(image=canvas, keypoints=keypoints)
     except Exception as error:  # whatever a transform raises, OpenCV's errors among them
-        raise ConfigError(f"{where}: {pipeline.names} failed: {one_line(error)[:200]}") from error
+        raise ConfigError(f"{pipeline.called} failed: {one_line(error)[:200]}") from error
     return done["image"], done["keypoints"]
 
 

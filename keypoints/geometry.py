@@ -99,7 +99,10 @@ class Affine:
         )
 
     def __call__(self, points: npt.ArrayLike) -> FloatArray:
-        """Map ``points``, (…, 2) pixels of the one grid, to pixels of the other; of B maps, (B, K, 2)."""
+        """Map ``points``, (…, 2) pixels of the one grid, to pixels of the other.
+
+        Of B maps, (B, K, 2), or (K, 2) that all of them map.
+        """
         shift = self.matrix[..., 2]
         moved = np.asarray(points, np.float64) @ self.matrix[..., :2].swapaxes(-1, -2)
         return moved + (shift if shift.ndim == 1 else shift[:, None])

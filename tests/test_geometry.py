@@ -66,6 +66,7 @@ def test_many_affines_map_as_each_of_them_does():
             alone = Affine(first[place]).then(Affine(np.broadcast_to(other.matrix, first.shape)[place]))
             np.testing.assert_allclose(together.matrix[place], alone.matrix)
             np.testing.assert_allclose(together(there)[place], alone(there[place]))
+            np.testing.assert_allclose(together(there[0])[place], alone(there[0]))
             np.testing.assert_allclose(back.matrix[place], alone.inverse().matrix)
 
 

@@ -19,9 +19,7 @@ class BestCheckpoint(ModelCheckpoint):
         settings: those of Lightning's ModelCheckpoint.
     """
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
-        self._saving = False
+    _saving = False
 
     def _save_checkpoint(self, trainer: pl.Trainer, filepath: str) -> None:
         self._saving = True
