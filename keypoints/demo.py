@@ -1,23 +1,22 @@
-"""The page to try a model: a photo in; its faces, drawn and as a table, out. Gradio is imported late.
+"""The page to try a model: a photo in, its faces out, plotted and as a table.
 
-Nothing is kept. A photo lies in a folder of the server's own until it has been answered, and the answer is
-written nowhere: it travels within the page. Nothing is fetched from, or sent to, any other place.
+No photo and no answer is written to disk: a photo is the body of a request, and its answer is the response.
+The page loads nothing from any other host and sends nothing to one. The web server is imported late.
 """
 
 import base64
-import html
 import io
 import logging
 import os
 import signal
 import socket
 import webbrowser
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from PIL import Image
 
 from keypoints.configuration import check_positive
@@ -30,23 +29,23 @@ from keypoints.reports.page import render, shown
 from keypoints.runs import RunFolder, find_checkpoint
 
 if TYPE_CHECKING:
-    from gradio import Blocks
+    from starlette.types import ASGIApp
 
 log = logging.getLogger(__name__)
 
-_LEFT_BEHIND = (60, 600)
-"""Seconds: how often photos are looked for that nobody asked about, and how old those are."""
+_STATIC = Path(__file__).with_name("reports") / "static"
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 _NOTES = {
-    "box": "Faces are found by dlib's frontal detector: from about 40 pixels, not those turned far away.",
-    "image": "This model was trained on whole pictures: it takes each photo as one face, and is at home with "
-    "photos framed like those that trained it.",
+    "box": "Faces are detected by dlib's frontal detector: from about 40 pixels, not those turned far away.",
+    "image": "This model was trained on uncropped pictures: it takes each photo as one face, and fits photos "
+    "framed like its training data.",
 }
 _NOTE = (
-    "Every face gets all its points, hidden ones too, and so does what is no face. A photo is deleted once "
-    "it has been answered; nothing of it is kept, and nothing is sent anywhere else."
+    "Every face gets all its points, hidden ones too, and so does a detection that is no face. A photo is "
+    "never written to disk: the server holds it in memory until it is answered, and sends it nowhere else."
 )
-_ORIGINS = {"given": "given", "detected": "detector", "image": "whole photo"}
+_ORIGINS = {"given": "given", "detected": "detector", "image": "full image"}
 
 
 def demo(cfg: DictConfig) -> None:
@@ -54,16 +53,18 @@ def demo(cfg: DictConfig) -> None:
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
-        ConfigError: if a value cannot be used, the port is taken, or gradio or what the model needs is not
-            installed.
+        ConfigError: if a value cannot be used, the port is taken, or the web server or a library that the
+            model needs is not installed.
     """
     check_positive(cfg, "max_megabytes", "max_megapixels")
+    _check_installed()
+    allowed = allowed_hosts(cfg.allowed_hosts)
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
-    predictor = Predictor(path)
+    predictor = Predictor(path, trust=cfg.trust)
     if predictor.crop.source == "box":
         _ = predictor.detector  # if there is none, it is said now
-    with _listen(cfg.host, cfg.port) as listening, TemporaryDirectory(prefix="keypoints-") as folder:
-        app = _app(predictor, run, cfg, Path(folder).resolve())
+    with _listen(cfg.host, cfg.port) as listening:
+        app = _app(predictor, run, cfg, listening, allowed)
         place = f"http://{_written(cfg.host)}:{listening.getsockname()[1]}"
         log.info("the page is at %s; Ctrl-C ends it", place)
         if cfg.open:
@@ -71,8 +72,45 @@ def demo(cfg: DictConfig) -> None:
         _serve(app, listening)
 
 
+def _check_installed() -> None:
+    """Import the web server.
+
+    Raises:
+        ConfigError: if it is not installed.
+    """
+    try:
+        import uvicorn  # noqa: F401
+
+        import keypoints.page_server  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"the page needs {error.name}, which is not installed: in the checkout, "
+            "pip install -c constraints.txt -e '.[demo]'"
+        ) from error
+
+
+def allowed_hosts(given: Any) -> list[str]:
+    """Return the names of ``allowed_hosts``: a list, or one text with commas. ``*`` stays as it is.
+
+    Raises:
+        ConfigError: if one is no name of a host.
+    """
+    from keypoints.page_server import parse_host
+
+    names: list[str] = []
+    listed = given if isinstance(given, ListConfig | list) else [] if given is None else [given]
+    for name in (part.strip() for text in listed for part in str(text).split(",")):
+        host = parse_host(name) or parse_host(f"[{name}]")
+        if host is None and name != "*":
+            raise ConfigError(
+                f"allowed_hosts: {name!r} is no host's name; give names such as box.example.org, or * for any"
+            )
+        names.append(host.name if host else name)
+    return names
+
+
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there.
+    """Return a socket that listens there.
 
     Raises:
         ConfigError: if it cannot.
@@ -89,47 +127,58 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _written(host: str) -> str:
-    """A host as it stands in an address."""
+    """Return a host as it is written in an address."""
     return f"[{host}]" if ":" in host else host
 
 
-def _app(predictor: Predictor, run: RunFolder | None, cfg: DictConfig, folder: Path) -> Any:
-    """The web application; what is uploaded lies in ``folder``.
+def _app(
+    predictor: Predictor,
+    run: RunFolder | None,
+    cfg: DictConfig,
+    listening: socket.socket,
+    allowed: Sequence[str],
+) -> "ASGIApp":
+    """Return the web application."""
+    from keypoints.page_server import Hosts, application
 
-    Raises:
-        ConfigError: if gradio is not installed.
-    """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import, or it would call home
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)
-    try:
-        import gradio
-        from fastapi import FastAPI
-    except ImportError as error:
-        raise ConfigError(
-            f"the page needs {error.name}, which is not installed: in the checkout, "
-            "pip install -c constraints.txt '.[demo]'"
-        ) from error
-    return gradio.mount_gradio_app(
-        FastAPI(openapi_url=None),
-        page(predictor, described(predictor, run), folder, cfg.max_megapixels),
-        path="/",
-        max_file_size=round(cfg.max_megabytes * 1e6),
-        footer_links=[],
-        run_history=False,  # it would keep answers in the browser
-        ssr_mode=False,
-        mcp_server=False,
-        show_error=False,
-        theme=gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+    def answered(name: str, photo: bytes) -> str:
+        return answer(predictor, name, photo, cfg.max_megapixels)
+
+    return application(
+        answered,
+        files=page(predictor, described(predictor, run), round(cfg.max_megabytes * 1e6)),
+        hosts=Hosts(cfg.host, listening.getsockname()[0], allowed),
+        max_bytes=round(cfg.max_megabytes * 1e6),
     )
 
 
-def _serve(app: Any, listening: socket.socket) -> None:
+def _serve(app: "ASGIApp", listening: socket.socket) -> None:
+    """Serve until SIGINT, SIGTERM or SIGHUP."""
     import uvicorn
 
-    # Both signals end it in order, or photos that are being answered would stay.
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            loop="asyncio",  # these three: the same server, whatever else is installed
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_level="error",  # what a client does wrong is said to the client
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+    def end(_number: int, _frame: object) -> None:
+        server.should_exit = True
+
+    hangup = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has no such signal
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:  # nohup ignores it
+        signal.signal(hangup, end)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
-    with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has ended in order, or not
+    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has ended in order
         server.run(sockets=[listening])
     log.info("the page is closed")
 
@@ -138,83 +187,57 @@ def described(predictor: Predictor, run: RunFolder | None) -> str:
     """A model's name, its landmarks, and what it was trained on, on one line."""
     name = predictor.path.name if run is None else f"{run.name} ({predictor.path.name})"
     scheme = predictor.scheme
-    groups = [] if predictor.groups is None else [f"{predictor.groups} persons or photos"]
-    data = run and (run.setting("data.train") or run.setting("data.root"))
-    faces = [*groups, *([Path(str(data)).name] if data else [])]
+    known = predictor.trained_on
+    groups = [] if known is None else [f"{len(known.groups)} persons or photos"]
+    faces = [*groups, *([known.data] if known is not None and known.data else [])]
     trained = f"trained on {' of '.join(faces)}" if faces else "the file does not say what it was trained on"
     return f"{name} · {len(scheme)} landmark{'s' * (len(scheme) > 1)}, {scheme.name} · {trained}"
 
 
-def page(predictor: Predictor, about: str, folder: Path, megapixels: float) -> "Blocks":
-    """The page.
+def page(predictor: Predictor, about: str, max_bytes: int) -> dict[str, tuple[str, bytes]]:
+    """Return the page's files: media type and contents by path.
 
     Args:
         predictor: the model.
-        about: it, in a line.
-        folder: where uploaded photos lie; nothing outside is opened.
-        megapixels: larger photos are refused.
+        about: the model, in a line.
+        max_bytes: the page itself refuses larger files.
     """
-    import gradio
-
-    def answered(uploaded: dict[str, Any] | None) -> tuple[None, str]:
-        return None, answer(predictor, uploaded, folder, megapixels)
-
-    blocks = gradio.Blocks(title="keypoints", analytics_enabled=False, delete_cache=_LEFT_BEHIND)
-    with blocks:
-        gradio.Markdown(f"# keypoints\n{html.escape(about)}")
-        with gradio.Row():
-            with gradio.Column(scale=2, min_width=300):
-                photo = gradio.Image(
-                    label="Photo",
-                    sources=["upload", "webcam", "clipboard"],
-                    webcam_options=gradio.WebcamOptions(mirror=False),
-                    height=300,
-                )
-            with gradio.Column(scale=3, min_width=300):
-                result = gradio.HTML(render("demo.html"), apply_default_css=False)
-        gradio.Markdown(f"{_NOTES[predictor.crop.source]} {_NOTE}")
-        # Not Gradio's own decoding: photos are read as everywhere else. So the path is checked here.
-        photo.input(
-            answered,
-            photo,
-            [photo, result],
-            preprocess=False,
-            concurrency_limit=1,
-            show_progress_on=result,
-            api_visibility="private",
-        )
-    return blocks
+    notes = [_NOTES[predictor.crop.source], _NOTE]
+    html = render("demo.html", about=about, notes=notes, max_bytes=max_bytes)
+    files = {
+        f"/{path.name}": (_TYPES[path.suffix], path.read_bytes())
+        for path in _STATIC.iterdir()
+        if path.suffix in _TYPES
+    }
+    return {"/": ("text/html", html.encode()), **files}
 
 
-def answer(predictor: Predictor, uploaded: dict[str, Any] | None, folder: Path, megapixels: float) -> str:
-    """What the page shows of an uploaded photo, in HTML; the file is deleted.
+def answer(predictor: Predictor, name: str, photo: bytes, megapixels: float) -> str:
+    """Return the answer to a photo, in HTML.
 
     Args:
         predictor: the model.
-        uploaded: the file's ``path``, as the browser says, and its ``orig_name``.
-        folder: the one place where it may lie.
-        megapixels: as of :func:`page`.
+        name: the photo's, as the client gives it: text to show.
+        photo: its file's contents.
+        megapixels: a photo of more is refused before it is decoded.
     """
-    uploaded = uploaded or {}
-    file, name = Path(str(uploaded.get("path"))).resolve(), str(uploaded.get("orig_name") or "photo")
-    if not file.is_relative_to(folder) or not file.is_file():
-        return render("demo.html", note=f"{name}: is not here any more; give it once more")
+    path = Path(name)  # names the photo in errors; it is not opened
     try:
-        pixels = Photo(file, megapixels).decode(3)
+        pixels = Photo(path, megapixels, contents=photo).decode(3)
         faces = predictor.finish(predictor.prepare(pixels))
     except (KeypointsError, ValueError) as error:
-        return render("demo.html", note=f"{name}: {str(error).removeprefix(f'{file}: ')}")
-    finally:
-        file.unlink(missing_ok=True)
+        return render("demo_answer.html", said=f"{name}: {str(error).removeprefix(f'{path}: ')}", bad=True)
     drawn = draw_predictions(pixels, [(face.box, face.points) for face in faces], predictor.scheme.skeleton)
     picture, table = io.BytesIO(), io.StringIO()
     Image.fromarray(drawn).save(picture, "JPEG", quality=92, subsampling=0)  # thin lines keep their colour
-    photo = PredictedPhoto(name, (pixels.shape[1], pixels.shape[0]), faces, [])
-    PredictionFiles(table, io.StringIO(), predictor.scheme).add(photo)
+    result = PredictedPhoto(name, (pixels.shape[1], pixels.shape[0]), faces, [])
+    PredictionFiles(table, io.StringIO(), predictor.scheme).add(result)
+    count = f"{len(faces)} face{'s' * (len(faces) > 1)}" if faces else "no face was found"
     return render(
-        "demo.html",
-        note=None if faces else f"{name}: no face was found",
-        name=Path(name).stem,
+        "demo_answer.html",
+        said=f"{name}: {count}",
+        bad=False,
+        name=path.stem,
         picture=base64.b64encode(picture.getvalue()).decode(),
         table=base64.b64encode(table.getvalue().encode("utf-8", "surrogateescape")).decode(),
         rows=[_row(number, face) for number, face in enumerate(faces)],
@@ -222,7 +245,7 @@ def answer(predictor: Predictor, uploaded: dict[str, Any] | None, folder: Path, 
 
 
 def _row(number: int, face: PredictedFace) -> dict[str, str | int]:
-    """A face for people: all but its points."""
+    """Return a row of the table: all of a face but its points."""
     box = face.box
     row: dict[str, str | int] = {
         "face": number,

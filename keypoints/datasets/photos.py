@@ -46,17 +46,22 @@ class Photo:
     Args:
         path: the file.
         megapixels: a picture of more is an error, and is not decoded; ``None`` leaves it to Pillow.
+        contents: the file's bytes, where they are in memory; ``path`` then only names it in errors, and
+            is never opened.
     """
 
-    def __init__(self, path: Path, megapixels: float | None = None) -> None:
+    def __init__(self, path: Path, megapixels: float | None = None, *, contents: bytes | None = None) -> None:
         self.path = path
         self._megapixels = math.inf if megapixels is None else megapixels
+        self._contents = contents
 
     def __repr__(self) -> str:
         return f"Photo({str(self.path)!r})"
 
     @cached_property
     def _bytes(self) -> bytes:
+        if self._contents is not None:
+            return self._contents
         try:
             return self.path.read_bytes()
         except OSError as error:
@@ -97,6 +102,8 @@ class Photo:
             raise DataError(f"{self.path}: is no picture: the file is empty")
         try:
             image = Image.open(io.BytesIO(self._bytes))
+            if image.format == "EPS":  # Pillow runs Ghostscript on it: a file must start no program
+                raise DataError(f"{self.path}: is an EPS file, which is not read; save it as PNG or JPEG")
             if image.width * image.height > 1e6 * self._megapixels:
                 raise DataError(
                     f"{self.path}: has {image.width} × {image.height} pixels, more than the "

@@ -183,3 +183,26 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, 
         DataError, match=rf"large\.{suffix}: has 201 × 100 pixels, more than the 0\.02 million"
     ):
         Photo(path, megapixels=0.02).decode(1)
+
+
+def test_a_photo_in_memory_is_decoded_and_its_path_never_opened(picture, tmp_path):
+    path, pixels = picture
+    photo = Photo(tmp_path / "no such folder" / "mine.png", contents=path.read_bytes())
+    for _ in range(2):
+        np.testing.assert_array_equal(photo.decode(3), pixels)
+        assert photo.size == (40, 30)
+    with pytest.raises(DataError, match=r"photo, \[1\] ø\.png: is no picture, or of a kind"):
+        Photo(path, contents=b"no picture").decode(3)
+    with pytest.raises(DataError, match="is no picture: the file is empty"):
+        Photo(path, contents=b"").decode(3)
+    with pytest.raises(DataError, match=r"has 40 × 30 pixels, more than the 0\.001 million"):
+        Photo(tmp_path / "mine.png", 0.001, contents=path.read_bytes()).decode(3)
+
+
+@pytest.mark.parametrize("name", ["face.eps", "face.jpg"])
+def test_an_eps_file_is_refused_and_no_program_runs(picture, tmp_path, monkeypatch, name):
+    Image.fromarray(picture[1]).save(tmp_path / name, "EPS")
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_: pytest.fail("Ghostscript was called"))
+    for use in (lambda: Photo(tmp_path / name).size, lambda: Photo(tmp_path / name).decode(3)):
+        with pytest.raises(DataError, match=rf"{name}: is an EPS file, .* save it as PNG or JPEG"):
+            use()

@@ -1,0 +1,351 @@
+"""The web server of a page that answers photos. Imports Starlette: import this module late.
+
+A photo is the body of a request. It is held in memory until it is answered, and never written to disk. A
+name that a client gives is text to show: no file and no address is opened by it.
+"""
+
+import asyncio
+import ipaddress
+import logging
+import re
+import socket
+import unicodedata
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
+
+Answer = Callable[[str, bytes], str]
+"""Function from a photo's name and its file's bytes to HTML. It is called in a thread, as it takes long."""
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=(), usb=(), "
+    "serial=(), hid=(), midi=(), payment=(), accelerometer=(), gyroscope=(), magnetometer=()",
+    "Cache-Control": "no-store",
+}
+"""Headers of every response."""
+
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9_.-]{1,255}))(?::([0-9]{0,5}))?")
+_ORIGIN = re.compile(r"(https?)://(.*)", re.IGNORECASE)
+_PORTS = {"http": 80, "https": 443}
+_LONGEST_NAME = 150
+"""Characters of a photo's name that are kept."""
+
+
+class Host(NamedTuple):
+    """A host and a port, as a ``Host`` header has them."""
+
+    name: str
+    """In lower case, without a dot at its end or brackets; an IP address in its shortest form."""
+    port: int | None
+
+
+def parse_host(text: str) -> Host | None:
+    """Return the host and port that ``text`` names; ``None`` if it is malformed.
+
+    >>> parse_host("Box.Example.org.:7860")
+    Host(name='box.example.org', port=7860)
+    >>> parse_host("[0:0::1]")
+    Host(name='::1', port=None)
+    >>> parse_host("user@box") is parse_host("[::1") is parse_host("") is None
+    True
+    """
+    found = _HOST.fullmatch(text)
+    if found is None:
+        return None
+    six, name, port = found.groups()
+    number = int(port) if port else None
+    if number is not None and number > 65535:
+        return None
+    if six is not None:
+        try:
+            return Host(str(ipaddress.IPv6Address(six)), number)
+        except ValueError:
+            return None
+    name = name.lower().removesuffix(".")
+    return Host(name, number) if all(name.split(".")) else None
+
+
+def _parse_origin(text: str) -> tuple[str, Host] | None:
+    """Return the scheme and the host of an ``Origin`` header; ``None`` if it is ``null`` or malformed."""
+    found = _ORIGIN.fullmatch(text)
+    host = found and parse_host(found[2])
+    return (found[1].lower(), host) if found and host else None
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that ``name`` is, or ``None``."""
+    try:
+        return ipaddress.ip_address(name)
+    except ValueError:
+        return None
+
+
+class Hosts:
+    """Names under which a page is served.
+
+    Another web page can let its own name point to this machine (DNS rebinding). The browser then takes
+    this page for a part of that one, but sends the other name in the ``Host`` header.
+
+    Args:
+        host: the host that was asked to listen at.
+        bound: the IP address that it listens at. At a loopback address, the page is served under loopback
+            addresses, ``localhost`` and ``host``. Elsewhere, it is served under every IP address and the
+            machine's own names too.
+        allowed: further names, as :func:`parse_host` gives them; ``*`` allows every name.
+    """
+
+    def __init__(self, host: str, bound: str, allowed: Sequence[str] = ()) -> None:
+        self.allowed = frozenset(allowed) - {"*"}
+        self._any = "*" in allowed
+        address = _address(bound)
+        self._only_here = address is not None and address.is_loopback
+        self._names = self.allowed | {"localhost", host.lower().removesuffix(".")}
+        if not self._only_here:
+            own = socket.gethostname().lower()
+            self._names |= {own, own.partition(".")[0], f"{own.partition('.')[0]}.local"}
+
+    def serves(self, name: str) -> bool:
+        """Return whether the page is served under ``name``."""
+        if self._any or name in self._names:
+            return True
+        address = _address(name)
+        return address is not None and (address.is_loopback or not self._only_here)
+
+
+def application(
+    answer: Answer,
+    *,
+    files: Mapping[str, tuple[str, bytes]],
+    hosts: Hosts,
+    max_bytes: int,
+    seconds: float = 60,
+    at_once: int = 4,
+    waiting: int = 100,
+) -> ASGIApp:
+    """Return the ASGI application: ``files`` by GET, and ``POST /predict`` for photos.
+
+    Args:
+        answer: called for one photo at a time.
+        files: media type and contents by path, such as ``/`` and ``/demo.js``.
+        hosts: the names under which it is served.
+        max_bytes: a larger photo is refused.
+        seconds: in this time a photo has to arrive.
+        at_once: this many photos are held in memory; others wait until one of them is answered.
+        waiting: this many wait; others are refused.
+    """
+    photos = _Photos(answer, hosts, max_bytes, seconds, asyncio.Semaphore(at_once), waiting)
+    routes = [
+        *(Route(path, _sent(kind, contents), methods=["GET"]) for path, (kind, contents) in files.items()),
+        Route("/predict", photos.predict, methods=["POST"]),
+    ]
+    served = Starlette(routes=routes, exception_handlers={HTTPException: _in_words, Exception: _failed})
+    served.router.redirect_slashes = False
+    return _Guard(served, hosts)
+
+
+def _sent(kind: str, contents: bytes) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint that sends ``contents``."""
+
+    async def send(_request: Request) -> Response:
+        return Response(contents, media_type=kind)
+
+    return send
+
+
+async def _in_words(_request: Request, error: Exception) -> Response:
+    """Answer a request that is refused."""
+    assert isinstance(error, HTTPException)
+    words = {404: "there is no such page", 405: "this page does not take that method"}
+    line = words.get(error.status_code, error.detail)
+    return PlainTextResponse(f"{line}\n", error.status_code, dict(error.headers or {}))
+
+
+async def _failed(_request: Request, _error: Exception) -> Response:
+    """Answer a request that an error ended. The server's log has the error."""
+    return PlainTextResponse("the server failed at this; its log says why\n", 500)
+
+
+class _Guard:
+    """ASGI middleware that refuses requests under other names and adds :data:`HEADERS` to every response."""
+
+    def __init__(self, served: ASGIApp, hosts: Hosts) -> None:
+        self._served = served
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(HEADERS)
+            await send(message)
+
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] == "http":
+            refusal = self._refusal(Headers(scope=scope))
+            await (refusal or self._served)(scope, receive, send_with_headers)
+
+    def _refusal(self, headers: Headers) -> Response | None:
+        given = headers.getlist("host")
+        host = parse_host(given[0]) if len(given) == 1 else None
+        if host is None:
+            return PlainTextResponse("a request needs one Host header, of a host and its port\n", 400)
+        if not self._hosts.serves(host.name):
+            return PlainTextResponse(
+                f"this page is not served under the name {host.name}; "
+                f"start it with allowed_hosts={host.name}\n",
+                421,
+            )
+        return None
+
+
+class _Photos:
+    """Endpoint that receives photos and answers them."""
+
+    def __init__(
+        self,
+        answer: Answer,
+        hosts: Hosts,
+        max_bytes: int,
+        seconds: float,
+        places: asyncio.Semaphore,
+        most_waiting: int,
+    ) -> None:
+        self._answer = answer
+        self._hosts = hosts
+        self._max_bytes = max_bytes
+        self._seconds = seconds
+        self._places = places
+        self._most_waiting = most_waiting
+        self._waiting = 0
+        self._one = asyncio.Lock()
+
+    async def predict(self, request: Request) -> Response:
+        """Answer the photo that is the request's body."""
+        self._check(request.headers)
+        name = photo_name(request.headers.get("x-photo-name", ""))
+        await self._turn()
+        try:
+            photo = await self._body(request)
+            async with self._one:
+                if await request.is_disconnected():
+                    return Response()
+                return HTMLResponse(await run_in_threadpool(self._answer, name, photo))
+        except ClientDisconnect:
+            return Response()  # nobody receives it
+        except HTTPException:
+            raise
+        except Exception:
+            log.exception("a photo could not be answered")
+            raise HTTPException(500, f"{name}: the server failed at this photo; its log says why") from None
+        finally:
+            self._places.release()
+
+    def _check(self, headers: Headers) -> None:
+        """Refuse requests of other web pages, and photos that are announced as too large.
+
+        Raises:
+            HTTPException: if it is refused.
+        """
+        if (site := headers.get("sec-fetch-site")) not in (None, "same-origin", "none"):
+            raise HTTPException(403, f"a photo is taken from this page alone, not from another ({site[:20]})")
+        for origin in headers.getlist("origin"):
+            self._check_origin(origin, headers["host"])
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/octet-stream":
+            raise HTTPException(
+                415, "a photo is the request's body, with Content-Type: application/octet-stream"
+            )
+        length = headers.get("content-length", "0")
+        if not re.fullmatch("[0-9]{1,18}", length):
+            raise HTTPException(400, "the Content-Length is no number of bytes")
+        if int(length) > self._max_bytes:
+            raise self._too_large()
+
+    def _check_origin(self, origin: str, host: str) -> None:
+        parsed, own = _parse_origin(origin), parse_host(host)
+        if parsed is None or own is None:
+            raise HTTPException(403, "a photo is taken from this page alone, not from a page without a name")
+        scheme, page = parsed
+        default = _PORTS[scheme]
+        same = (page.name, page.port or default) == (own.name, own.port or default)
+        if not same and page.name not in self._hosts.allowed:
+            raise HTTPException(
+                403,
+                f"a photo is taken from this page alone, not from one of {page.name}; if a proxy serves this "
+                f"page under that name, start it with allowed_hosts={page.name}",
+            )
+
+    def _too_large(self) -> HTTPException:
+        return HTTPException(413, f"the file is larger than the {self._max_bytes / 1e6:g} MB that are taken")
+
+    async def _turn(self) -> None:
+        """Wait for one of the places in memory.
+
+        Raises:
+            HTTPException: if too many wait already.
+        """
+        if self._places.locked() and self._waiting >= self._most_waiting:
+            raise HTTPException(
+                503, "busy: too many photos are waiting; try again in a minute", {"Retry-After": "60"}
+            )
+        self._waiting += 1
+        try:
+            await self._places.acquire()
+        finally:
+            self._waiting -= 1
+
+    async def _body(self, request: Request) -> bytes:
+        """Receive the request's body.
+
+        Raises:
+            HTTPException: if it is too large, or does not arrive in time.
+            ClientDisconnect: if the client went away.
+        """
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._seconds):
+                async for part in request.stream():
+                    if len(body) + len(part) > self._max_bytes:
+                        raise self._too_large()
+                    body += part
+        except TimeoutError:
+            raise HTTPException(
+                408,
+                f"the photo did not arrive within {self._seconds:g} seconds; try a smaller one",
+                {"Connection": "close"},
+            ) from None
+        return bytes(body)
+
+
+def photo_name(header: str) -> str:
+    """Return the name of a photo from its percent-encoded form, as one line of text to show.
+
+    >>> photo_name("a%20photo%2C%20%C3%B8.png")
+    'a photo, ø.png'
+    >>> photo_name("")
+    'photo'
+    """
+    encoded = header[: 12 * (_LONGEST_NAME + 1)]  # up to 12 for one character, as in %F0%9F%98%80
+    text = unquote(encoded, errors="replace")
+    # Control, format and private characters: they could reverse or hide what follows.
+    shown = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in text)
+    name = " ".join(shown.split())
+    return (name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…") or "photo"

@@ -1,0 +1,154 @@
+// The page of `keypoints demo`. All addresses are relative: the page may lie below a proxy's prefix.
+"use strict";
+
+const at = (id) => document.getElementById(id);
+const [input, result, status_, answer] = ["photo", "result", "status", "answer"].map(at);
+const [useCamera, camera, video, take, stop] = ["use-camera", "camera", "video", "take", "stop"].map(at);
+const empty = answer.innerHTML;
+const maxBytes = Number(document.body.dataset.maxBytes);
+const NO_CAMERA = "a browser gives its camera only to pages over https, or of this machine itself "
+  + "(http://localhost); choose a photo instead";
+const CAMERA_ERRORS = {
+  NotAllowedError: "the camera was refused; allow it for this page in the browser's settings, or choose a photo",
+  NotFoundError: "no camera was found; choose a photo instead",
+  NotReadableError: "the camera cannot be read; another program may be using it",
+};
+
+let pending = null; // the request that is being answered
+let stream = null; // the camera's
+
+function say(text, bad = false) {
+  status_.textContent = text;
+  status_.classList.toggle("bad", bad);
+}
+
+function fail(text) {
+  pending?.abort();
+  pending = null;
+  result.setAttribute("aria-busy", "false");
+  answer.innerHTML = empty;
+  say(text, true);
+}
+
+async function predict(photo, name) {
+  if (photo.size > maxBytes) {
+    fail(`${name}: has ${(photo.size / 1e6).toFixed(1)} MB, more than the ${maxBytes / 1e6} that are taken`);
+    return;
+  }
+  pending?.abort();
+  const own = (pending = new AbortController());
+  result.setAttribute("aria-busy", "true");
+  say(`${name}: is being sent and answered`);
+  let response, text;
+  try {
+    response = await fetch("predict", {
+      method: "POST",
+      body: photo,
+      headers: { "Content-Type": "application/octet-stream", "X-Photo-Name": encodeURIComponent(name) },
+      signal: own.signal,
+    });
+    text = await response.text();
+  } catch {
+    if (pending === own) fail(`${name}: cannot be sent; is the server still running, and the file still there?`);
+    return;
+  }
+  if (pending !== own) return; // another photo was given meanwhile
+  if (!response.ok || !response.headers.get("Content-Type")?.startsWith("text/html")) {
+    fail(text.trim().slice(0, 500) || `the server answered ${response.status}`);
+    return;
+  }
+  pending = null;
+  const fragment = document.createElement("template");
+  fragment.innerHTML = text;
+  const said = fragment.content.querySelector(".said");
+  said?.remove();
+  const blank = !fragment.content.firstElementChild;
+  if (blank) answer.innerHTML = empty;
+  else answer.replaceChildren(fragment.content);
+  result.setAttribute("aria-busy", "false");
+  say(said?.textContent ?? "", said?.classList.contains("bad"));
+  result.scrollIntoView({ block: "nearest" }); // on a phone it may lie below the camera's picture
+}
+
+function give(files, how) {
+  if (files.length === 1) predict(files[0], files[0].name || "photo");
+  else if (files.length > 1) fail(`one photo at a time; ${files.length} were ${how}`);
+  else fail(`no picture file was ${how}`);
+}
+
+input.addEventListener("change", () => {
+  const files = [...input.files];
+  input.value = ""; // so that the same file can be chosen again
+  if (files.length) give(files, "chosen");
+});
+
+let entered = 0; // elements that the dragged file is over
+function dropping(event) {
+  entered += event.type === "dragenter" ? 1 : -1;
+  document.body.classList.toggle("dropping", entered > 0);
+}
+addEventListener("dragenter", dropping);
+addEventListener("dragleave", dropping);
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  entered = 0;
+  document.body.classList.remove("dropping");
+  give([...event.dataTransfer.files], "dropped");
+});
+addEventListener("paste", (event) => give([...(event.clipboardData?.files ?? [])], "pasted"));
+
+function closeCamera() {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+  stream = null;
+  video.srcObject = null;
+  take.disabled = true;
+  camera.hidden = true;
+  useCamera.hidden = false;
+  useCamera.disabled = false;
+}
+
+useCamera.addEventListener("click", async () => {
+  if (!navigator.mediaDevices?.getUserMedia) {
+    fail(NO_CAMERA);
+    return;
+  }
+  useCamera.disabled = true;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } }, audio: false });
+  } catch (error) {
+    closeCamera();
+    fail(CAMERA_ERRORS[error.name] ?? `the camera cannot be used (${error.name})`);
+    return;
+  }
+  for (const track of stream.getTracks()) {
+    track.addEventListener("ended", () => {
+      closeCamera();
+      fail("the camera has ended");
+    });
+  }
+  if (!pending) say("");
+  video.srcObject = stream;
+  camera.hidden = false;
+  useCamera.hidden = true;
+  stop.focus();
+});
+
+video.addEventListener("loadeddata", () => {
+  take.disabled = false;
+  take.focus();
+});
+
+take.addEventListener("click", () => {
+  const still = document.createElement("canvas");
+  still.width = video.videoWidth;
+  still.height = video.videoHeight;
+  still.getContext("2d").drawImage(video, 0, 0);
+  still.toBlob((photo) => predict(photo, "camera.jpg"), "image/jpeg", 0.95);
+});
+
+stop.addEventListener("click", () => {
+  closeCamera();
+  useCamera.focus();
+});
+addEventListener("pagehide", closeCamera);
