@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_STORED, ZipFile
 
 from keypoints import __version__
 from keypoints.errors import CheckpointError
@@ -24,6 +25,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
     path = Path(path)
     try:
+        _check_records(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such checkpoint") from error
@@ -32,6 +34,19 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     about = checkpoint.get(OURS) if isinstance(checkpoint, dict) else None
     about_ours(path, about, "checkpoint", "train", CHECKPOINT_FORMAT, "use the version that wrote it")
     return dict(checkpoint)
+
+
+def _check_records(path: Path) -> None:
+    """See that the records of a checkpoint take no more memory than the file: torch compresses none.
+
+    Raises:
+        OSError, ValueError, BadZipFile: if the file cannot be read, is no archive, or has other records.
+    """
+    with ZipFile(path) as archive:
+        records = archive.infolist()
+    stored = all(record.compress_type == ZIP_STORED for record in records)
+    if not stored or sum(record.file_size for record in records) > path.stat().st_size:
+        raise ValueError("its records are compressed, or overlap")
 
 
 def about_ours(path: Path, about: Any, kind: str, verb: str, known: int, way_out: str) -> dict[str, Any]:

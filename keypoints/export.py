@@ -87,12 +87,12 @@ def export(cfg: DictConfig) -> Export:
             "int8 needs photos like those it will see, to learn the range of numbers in the network: "
             "calibration=<folder, pattern or list>"
         )
-    path, _ = find_checkpoint(cfg.checkpoint, cfg.which)
-    task = load_task(path, flip_test=cfg.flip_test)
+    path, run = find_checkpoint(cfg.checkpoint, cfg.which)
+    task = load_task(path, flip_test=cfg.flip_test, trust=cfg.trust)
     if cfg.calibration is None:
         calibration, compared, truth = [], made_up_crops(task.crop), None
     else:
-        crops, points = _photo_crops(path, str(cfg.calibration))
+        crops, points = _photo_crops(Predictor(path, trust=cfg.trust), str(cfg.calibration))
         calibration, compared = crops[0::2], crops[1::2]
         truth = None if points is None else np.stack(points[1::2])
     with _quiet():
@@ -103,8 +103,10 @@ def export(cfg: DictConfig) -> Export:
         with replaced(output) as temporary:
             if cfg.precision == "int8":
                 model = _quantized(model, as_input(calibration), temporary)
-            support = None if task.trained_on is None else task.trained_on.support
-            _write(model, metadata(task.scheme, task.crop, cfg.precision, support), temporary)
+            known = task.trained_on
+            kept = None if known is None else known.to_keep(None if run is None else run.data_name)
+            support = None if known is None else known.support
+            _write(model, metadata(task.scheme, task.crop, cfg.precision, support, kept), temporary)
             wanted, found, surer = _compare(task, ExportedModel(temporary), as_input(compared))
             shifts = np.abs(found - wanted)
             if not np.isfinite(shifts).all():
@@ -147,7 +149,7 @@ def to_onnx(task: Task) -> "ModelProto":
     except ImportError as error:
         raise ConfigError(
             f"exporting needs {error.name}, which is not installed: in the checkout, "
-            "pip install -c constraints.txt '.[export]'"
+            "pip install -c constraints.txt -e '.[export]'"
         ) from error
     crop = task.crop
     images = torch.zeros(2, crop.channels, crop.height, crop.width)  # of one, the size would be fixed
@@ -193,12 +195,11 @@ def made_up_crops(crop: Crop) -> list[ByteArray]:
     return crops
 
 
-def _photo_crops(path: Path, named: str) -> tuple[list[ByteArray], list[FloatArray] | None]:
+def _photo_crops(predictor: Predictor, named: str) -> tuple[list[ByteArray], list[FloatArray] | None]:
     """The faces of the calibration photos, cut out as for prediction.
 
     And their landmarks, (K, 2) ratios of the input each, if ``named`` is a list that has those of the model.
     """
-    predictor = Predictor(path)
     labelled = _labelled(named, predictor)
     photos: Sequence[ListedPhoto] = [
         ListedPhoto(face.photo.path, () if face.box is None else (face.box,)) for face in labelled

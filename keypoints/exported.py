@@ -19,6 +19,7 @@ from keypoints.checkpoints import about_ours
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.geometry import Crop, FloatArray
 from keypoints.landmarks import LandmarkScheme
+from keypoints.onnx_graph import check_network
 
 EXPORT_FORMAT = 1
 """Raised when a file of before could no longer be read."""
@@ -44,17 +45,32 @@ class Located(NamedTuple):
     """(B, K) from 0 to 1, of models that give it."""
 
 
+class TrainingFaces(NamedTuple):
+    """What a file keeps of the faces that its network was trained on, as plain values."""
+
+    groups: list[str]
+    """Their persons or photos, by name: no result on them says how well new faces are predicted."""
+    validated: list[str]
+    """The persons or photos by which the best epoch was chosen."""
+    mean: list[list[float]]
+    """The mean of their landmarks, (K, 2) ratios of the crop."""
+    data: str | None = None
+    """The name of the data set's folder or list."""
+
+
 def metadata(
     scheme: LandmarkScheme,
     crop: Crop,
     precision: str,
     support: Mapping[str, tuple[float, float]] | None = None,
+    trained_on: TrainingFaces | None = None,
 ) -> dict[str, str]:
-    """The metadata of a file: what it is, in JSON, and a digest by which a change is seen.
+    """Return the metadata of a file: what it is, in JSON, and a digest by which a change is seen.
 
     Args:
         scheme, crop, precision: as :class:`ExportedModel` has them.
         support: the training's, of :mod:`keypoints.support`, where the checkpoint has it.
+        trained_on: what the checkpoint keeps of the training faces, where it does.
     """
     about = json.dumps(
         {
@@ -64,6 +80,7 @@ def metadata(
             "scheme": scheme.to_dict(),
             "crop": crop.to_dict(),
             "support": support,
+            "trained_on": None if trained_on is None else trained_on._asdict(),
             **_WORDS,
         }
     )
@@ -80,8 +97,8 @@ class ExportedModel:
     Attributes:
         scheme, crop, support: as of the task that was exported.
         precision: of its weights: ``float32``, ``fp16`` or ``int8``.
-        mean_shape: ``None``: the file does not keep it.
-        groups: ``None``: it does not say what it was trained on.
+        trained_on: what the file keeps of the training faces; ``None`` in files that do not.
+        mean_shape: the mean of those faces, (K, 2) ratios of the crop, or ``None``.
 
     Raises:
         CheckpointError: if the file is missing, damaged, of other origin, was changed, or is of a format
@@ -89,18 +106,18 @@ class ExportedModel:
         ConfigError: if onnxruntime is not installed.
     """
 
-    mean_shape: FloatArray | None = None
-    groups: int | None = None
-
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such model")
+        contents = path.read_bytes()
         try:
             import onnxruntime
+
+            check_network(path, contents)
         except ImportError as error:
             raise ConfigError(
-                "an ONNX file needs onnxruntime, which is not installed: in the checkout, "
-                "pip install -c constraints.txt '.[export]'"
+                f"an ONNX file needs {error.name}, which is not installed: in the checkout, "
+                "pip install -c constraints.txt -e '.[export]'"
             ) from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors alone
@@ -108,7 +125,7 @@ class ExportedModel:
             options.intra_op_num_threads = int(threads)
         try:
             self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
+                contents, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
             raise CheckpointError(f"{path}: truncated, damaged, or no ONNX file at all") from error
@@ -118,6 +135,9 @@ class ExportedModel:
             self.crop = Crop.from_dict(about["crop"])
             self.precision = str(about["precision"])
             self.support: Mapping[str, tuple[float, float]] | None = _ranges(about.get("support"))
+            self.trained_on = _training_faces(about.get("trained_on"), len(self.scheme))
+            mean = None if self.trained_on is None else np.array(self.trained_on.mean, np.float64)
+            self.mean_shape: FloatArray | None = mean
         except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: its metadata cannot be used ({one_line(error)[:200]})") from error
         wanted = {
@@ -144,6 +164,21 @@ def _ranges(support: Mapping[str, Any] | None) -> dict[str, tuple[float, float]]
     if support is None:
         return None
     return {name: (float(low), float(high)) for name, (low, high) in support.items()}
+
+
+def _training_faces(kept: Mapping[str, Any] | None, landmarks: int) -> TrainingFaces | None:
+    """Return what a file says of the training faces, if that is what it should be.
+
+    Raises:
+        ValueError, TypeError, KeyError: if it is not.
+    """
+    if kept is None:
+        return None
+    faces = TrainingFaces(**kept)
+    names = [*faces.groups, *faces.validated, *([] if faces.data is None else [faces.data])]
+    if not all(isinstance(name, str) for name in names) or np.shape(faces.mean) != (landmarks, 2):
+        raise ValueError("what it says of its training faces is not what it should be")
+    return faces
 
 
 def _about(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -24,6 +24,10 @@ _MOST_PADDING = 64
 """A crop may be this many times the picture's area; a larger box is a mistake, not a face."""
 
 
+_MOST_INPUT = 2**24
+"""Pixels of a network's input: more is a mistake, or a file that would take all memory."""
+
+
 @dataclass(frozen=True)
 class Box:
     """A rectangle of pixels: its first column and row, and how many of each; fractions allowed.
@@ -204,6 +208,10 @@ class Crop:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"the input's {name} is a positive whole number of pixels, not {value!r}")
+        if self.width * self.height > _MOST_INPUT:
+            raise ConfigError(
+                f"the input has at most {_MOST_INPUT:,} pixels, and not {self.width} × {self.height}"
+            )
         if self.channels not in (1, 3):
             raise ConfigError(f"the input has 1 channel (grey) or 3 (RGB), not {self.channels!r}")
         if self.source not in ("image", "box"):

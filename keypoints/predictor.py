@@ -5,7 +5,7 @@
 >>> faces = p("photo.jpg")  # doctest: +SKIP
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -17,10 +17,10 @@ from keypoints.datasets.photos import Photo, grey
 from keypoints.datasets.predictions import Origin, PredictedFace
 from keypoints.detection import FaceDetector
 from keypoints.errors import CheckpointError, ConfigError, DataError
-from keypoints.exported import ExportedModel, Located
+from keypoints.exported import ExportedModel, Located, TrainingFaces
 from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, as_input, ratio_to_pixels
 from keypoints.landmarks import LandmarkScheme
-from keypoints.runs import find_checkpoint
+from keypoints.runs import RunFolder, find_checkpoint
 from keypoints.support import Support
 
 LEAST_SIDE = 8
@@ -37,7 +37,7 @@ class Model(Protocol):
     crop: Crop
     mean_shape: FloatArray | None
     support: Support | None
-    groups: int | None
+    trained_on: TrainingFaces | None
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         """(B, C, H, W) images in [-0.5, 0.5] to their points."""
@@ -66,6 +66,7 @@ class Predictor:
         which: ``"best"`` or ``"last"``, of a run's folder.
         flip_test: look at the mirror image of each face too, and give the mean; of a checkpoint. An exported
             model does so if it was exported so.
+        trust: packages of your own whose code a checkpoint may name; see :mod:`keypoints.components`.
 
     Attributes:
         scheme: the landmarks: their number, order and names.
@@ -74,17 +75,24 @@ class Predictor:
             file does not keep it.
         support: what the training faces were like, for :func:`keypoints.support.remarks`; ``None`` of
             files that do not keep it.
-        groups: how many persons or photos it was trained on; ``None`` if the file does not say.
+        trained_on: what the file keeps of the training faces; ``None`` if it does not.
 
     Raises:
         CheckpointError: if the file cannot be used.
         ConfigError: if it allows no flip test.
     """
 
-    def __init__(self, path: str | Path, which: str = "best", *, flip_test: bool = False) -> None:
-        self.path = find_checkpoint(str(path), which)[0]
+    def __init__(
+        self,
+        path: str | Path,
+        which: str = "best",
+        *,
+        flip_test: bool = False,
+        trust: str | Iterable[str] | None = None,
+    ) -> None:
+        self.path, run = find_checkpoint(str(path), which)
         if self.path.suffix.lower() != ".onnx":
-            self._model: Model = _Checkpoint(self.path, flip_test)
+            self._model: Model = _Checkpoint(self.path, run, flip_test, trust)
         elif flip_test:
             raise ConfigError(f"{self.path}: does a flip test if it was exported with flip_test=true")
         else:
@@ -93,7 +101,7 @@ class Predictor:
         self.crop = self._model.crop
         self.mean_shape = self._model.mean_shape
         self.support = self._model.support
-        self.groups = self._model.groups
+        self.trained_on = self._model.trained_on
 
     def __call__(
         self, photo: str | Path | ByteArray, boxes: Sequence[Box] | None = None
@@ -184,16 +192,22 @@ class Predictor:
 class _Checkpoint:
     """The task of a checkpoint, on a GPU where there is one."""
 
-    def __init__(self, path: Path, flip_test: bool) -> None:
+    def __init__(
+        self, path: Path, run: RunFolder | None, flip_test: bool, trust: str | Iterable[str] | None
+    ) -> None:
         from keypoints.tasks.base import load_task, usable_device
 
-        self._task = load_task(path, flip_test=flip_test).to(usable_device())
+        self._task = load_task(path, flip_test=flip_test, trust=trust).to(usable_device())
         self.scheme = self._task.scheme
         self.crop = self._task.crop
         trained_on = self._task.trained_on
-        self.mean_shape = None if trained_on is None else np.array(trained_on.mean)
-        self.support: Support | None = None if trained_on is None else trained_on.support
-        self.groups = None if trained_on is None else len(trained_on.groups)
+        self.trained_on: TrainingFaces | None = None
+        self.support: Support | None = None
+        self.mean_shape = None
+        if trained_on is not None:
+            self.trained_on = trained_on.to_keep(None if run is None else run.data_name)
+            self.support = trained_on.support
+            self.mean_shape = np.array(trained_on.mean)
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         import torch

@@ -151,6 +151,12 @@ class RunFolder:
             return None
         return OmegaConf.select(_unchanged(self.config, self.config.stat().st_mtime_ns), key)
 
+    @property
+    def data_name(self) -> str | None:
+        """The name of the list or the folder that the run was trained on, if its configuration has one."""
+        place = self.setting("data.train") or self.setting("data.root")
+        return None if place is None else Path(str(place)).name
+
     def figure(self, name: str) -> Path:
         """The figure of that name."""
         return self.path / "figures" / f"{name}.png"

@@ -16,6 +16,7 @@ from keypoints.datamodules.order import EpochSampler, even_batch_size
 from keypoints.datasets.face import Face
 from keypoints.datasets.shrunken import Original
 from keypoints.errors import ConfigError, DataError
+from keypoints.exported import TrainingFaces
 from keypoints.geometry import Affine, Crop, ratio_to_pixels
 from keypoints.landmarks import LandmarkScheme
 from keypoints.support import measure, support_of
@@ -46,6 +47,10 @@ class TrainedOn(NamedTuple):
             return self
         groups, validated = {*self.groups, *before.groups}, {*self.validated, *before.validated}
         return self._replace(groups=sorted(groups), validated=sorted(validated))
+
+    def to_keep(self, data: str | None) -> TrainingFaces:
+        """Return what a file without torch keeps of it; ``data`` is the name of the data set."""
+        return TrainingFaces(list(self.groups), list(self.validated), self.mean, data)
 
 
 class FaceDataModule(pl.LightningDataModule, ABC):
