@@ -32,7 +32,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime from 1.29 on 
 
 if TYPE_CHECKING:
     from keypoints.augmentation import Augmentation
-    from keypoints.components import configure
+    from keypoints.components import configure, trust, trusting
     from keypoints.datamodules.base import FaceDataModule
     from keypoints.datamodules.dataset import Batch
     from keypoints.datamodules.ibug import IBUG300WDataModule
@@ -76,6 +76,8 @@ _HOME = {
     "TorchvisionNet": "models.classifier",
     "configure": "components",
     "load_task": "tasks.base",
+    "trust": "components",
+    "trusting": "components",
 }
 
 __all__ = [
@@ -103,6 +105,8 @@ __all__ = [
     "TorchvisionNet",
     "configure",
     "load_task",
+    "trust",
+    "trusting",
 ]
 
 

@@ -1,33 +1,46 @@
-"""Objects from the configuration: the datamodule, the task, the trainer."""
+"""Objects from the configuration: the datamodule, the task, the trainer.
+
+A configuration that the user gives may name any code. One that is *recorded*, read from the folder of a run
+or a sweep, may be anybody's: of it only trusted classes are built, see :mod:`keypoints.components`.
+"""
 
 import multiprocessing
 import os
 import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import cache
 from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning_fabric.plugins import ClusterEnvironment
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.accelerators import CPUAccelerator
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.accelerators import Accelerator, CPUAccelerator
+from pytorch_lightning.callbacks import Checkpoint, LearningRateMonitor, ModelCheckpoint, ProgressBar
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.profilers import PassThroughProfiler
+from pytorch_lightning.plugins import CheckpointIO, Precision
+from pytorch_lightning.profilers import PassThroughProfiler, Profiler
+from pytorch_lightning.strategies import Strategy
+from torch import nn
 
 from keypoints.augmentation import Augmentation
 from keypoints.callbacks.description import HyperParameters
 from keypoints.callbacks.finite import FiniteLoss
+from keypoints.callbacks.history import History
 from keypoints.callbacks.reproducible import SeedEachEpoch
-from keypoints.components import build, trusting
+from keypoints.components import build, find_trusted, package_names, target_of, trusting
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, KeypointsError
 from keypoints.runs import describe
 from keypoints.tasks.base import Task
 
 T = TypeVar("T")
+
+_OF_TASK = ("model", "loss", "optimizer", "scheduler")
+"""The groups that a task is made of."""
 
 _EACH_STEP = (
     "on_train_batch_start",
@@ -40,16 +53,24 @@ _EACH_STEP = (
 """Lightning's hooks of a training step."""
 
 
-def make_data(cfg: DictConfig) -> FaceDataModule:
-    """The datamodule of ``cfg``, with its augmentation.
+_TRAINING = frozenset({"albumentations", "lightning_fabric", "pytorch_lightning", "torchvision.ops"})
+"""Packages that a training needs besides those that a checkpoint does."""
+
+
+def make_data(cfg: DictConfig, *, recorded: bool = False) -> FaceDataModule:
+    """Make the datamodule of ``cfg``, with its augmentation.
+
+    Args:
+        cfg: the configuration of ``conf/train.yaml``.
+        recorded: whether ``cfg`` was read from a folder, and not given by the user.
 
     Raises:
-        ConfigError: if a part of it cannot be built.
+        ConfigError: if a part of it cannot be built, or is not trusted.
     """
-    return _make(cfg, "data", FaceDataModule, augmentation=_augmentation(cfg))
+    return _make(cfg, "data", FaceDataModule, recorded, augmentation=_augmentation(cfg, recorded))
 
 
-def _augmentation(cfg: DictConfig) -> Augmentation | None:
+def _augmentation(cfg: DictConfig, recorded: bool) -> Augmentation | None:
     if not cfg.get("augmentation"):
         return None
     with warnings.catch_warnings():
@@ -60,43 +81,77 @@ def _augmentation(cfg: DictConfig) -> Augmentation | None:
             raise ConfigError(
                 "augmentation.transforms are transforms by name, not a list: name: {_target_: …}"
             )
-        transforms = {name: _make(cfg, f"augmentation.transforms.{name}", object) for name in names}
-    return _make(cfg, "augmentation", Augmentation, transforms=transforms)
+        transforms = {name: _make(cfg, f"augmentation.transforms.{name}", object, recorded) for name in names}
+    return _make(cfg, "augmentation", Augmentation, recorded, transforms=transforms)
 
 
-def make_task(cfg: DictConfig, data: FaceDataModule) -> Task:
-    """The task of ``cfg`` for the landmarks and the crop of ``data``.
+def make_task(cfg: DictConfig, data: FaceDataModule, *, recorded: bool = False) -> Task:
+    """Make the task of ``cfg`` for the landmarks and the crop of ``data``.
+
+    Args:
+        cfg: the configuration of ``conf/train.yaml``.
+        data: the datamodule that it is trained with.
+        recorded: whether ``cfg`` was read from a folder, and not given by the user.
 
     Raises:
-        ConfigError: if a part of it cannot be built.
+        ConfigError: if a part of it cannot be built, or is not trusted.
     """
-    parts = {name: _plain(cfg, name) for name in ("model", "loss", "optimizer", "scheduler")}
+    parts = {name: _plain(cfg, name) for name in _OF_TASK}
     model = parts.pop("model")
     if model is None:
         raise ConfigError("there is no model; choose one: model=convnet")
-    with trusting(*_packages(model), *_packages(parts)):  # it is the user's own configuration
+    with trusting(*trust_of(cfg, recorded=recorded)):
         task = build(model, Task, scheme=data.scheme, crop=data.crop, **parts)
     _pass_over_idle_hooks(task, pl.LightningModule)
     return task
 
 
-def make_trainer(cfg: DictConfig, purge_step: int | None = None) -> pl.Trainer:
-    """The trainer of ``cfg``, with its callbacks and loggers.
+def trust_of(cfg: DictConfig, *, recorded: bool = False) -> tuple[str, ...]:
+    """Return the packages whose code the user trusts with ``cfg``: those of ``trust=``, and those it names.
 
     Args:
-        purge_step: of a resumed run: TensorBoard hides what was logged from this step on.
+        cfg: the configuration of ``conf/train.yaml``.
+        recorded: whether ``cfg`` was read from a folder, and not given by the user; then it grants nothing.
 
     Raises:
-        ConfigError: if a part of it cannot be built.
+        ConfigError: if ``trust`` is not a list of packages.
     """
+    if recorded:
+        return ()
+    return (*package_names(cfg.get("trust")), *_packages({name: _plain(cfg, name) for name in _OF_TASK}))
+
+
+def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bool = False) -> pl.Trainer:
+    """Make the trainer of ``cfg``, with its callbacks and loggers.
+
+    Args:
+        cfg: the configuration of ``conf/train.yaml``.
+        purge_step: of a resumed run: TensorBoard hides what was logged from this step on.
+        recorded: whether ``cfg`` was read from a folder, and not given by the user.
+
+    Raises:
+        ConfigError: if a part of it cannot be built, or is not trusted.
+    """
+    if not cfg.get("trainer"):
+        raise ConfigError("there is no trainer; choose one: trainer=default")
     epochs = cfg.trainer.get("max_epochs")
     if epochs is not None and not isinstance(epochs, int):
         raise ConfigError(f"trainer.max_epochs is a whole number, not {epochs!r}")
-    callbacks = [_make(cfg, f"callbacks.{name}", pl.Callback) for name in cfg.get("callbacks") or {}]
-    loggers = [_logger(cfg, f"logger.{name}", purge_step) for name in cfg.get("logger") or {}]
-    callbacks += [SeedEachEpoch(cfg.seed), FiniteLoss(), HyperParameters(_flat(cfg))]
-    extra = {} if cfg.trainer.get("profiler") else {"profiler": _NoProfiler()}
-    trainer = _make(cfg, "trainer", pl.Trainer, callbacks=callbacks, logger=loggers, **extra)
+    callbacks = [
+        _make(cfg, f"callbacks.{name}", pl.Callback, recorded) for name in cfg.get("callbacks") or {}
+    ]
+    loggers = [_logger(cfg, f"logger.{name}", purge_step, recorded) for name in cfg.get("logger") or {}]
+    if not loggers:  # it logs and does nothing else, and is refused where nothing is logged
+        callbacks = [each for each in callbacks if not isinstance(each, LearningRateMonitor)]
+    # Lightning brings a checkpoint and a bar of its own where there is none; here none means none.
+    extra: dict[str, Any] = {
+        "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
+        "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
+        "profiler": _NoProfiler(),
+    }
+    extra = {name: value for name, value in extra.items() if not cfg.trainer.get(name)}
+    callbacks += [SeedEachEpoch(cfg.seed), FiniteLoss(), History(), HyperParameters(_flat(cfg))]
+    trainer = _make(cfg, "trainer", pl.Trainer, recorded, callbacks=callbacks, logger=loggers, **extra)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         _pass_over_idle_hooks(callback, pl.Callback)
     if not torch.cuda.is_available():
@@ -148,18 +203,22 @@ class _NoProfiler(PassThroughProfiler):
         return self._nothing
 
 
-def _logger(cfg: DictConfig, key: str, purge_step: int | None) -> Logger:
+def _logger(cfg: DictConfig, key: str, purge_step: int | None, recorded: bool) -> Logger:
     is_tensorboard = OmegaConf.select(cfg, f"{key}._target_") == "pytorch_lightning.loggers.TensorBoardLogger"
-    return _make(cfg, key, Logger, **({"purge_step": purge_step} if is_tensorboard and purge_step else {}))
+    extra = {"purge_step": purge_step} if is_tensorboard and purge_step else {}
+    return _make(cfg, key, Logger, recorded, **extra)
 
 
-def _make(cfg: DictConfig, key: str, kind: type[T], **extra: Any) -> T:
-    """The object of kind ``kind`` that ``cfg`` describes under ``key``."""
+def _make(cfg: DictConfig, key: str, kind: type[T], recorded: bool, **extra: Any) -> T:
+    """Make the object of kind ``kind`` that ``cfg`` describes under ``key``."""
     node = OmegaConf.select(cfg, key)
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise ConfigError(f"{key} names no class (_target_); choose an option of its group: {key}=…")
+    plain = OmegaConf.to_container(node, resolve=True)  # what is checked is what is made
+    if recorded:
+        _check_recorded(plain, key)
     try:
-        made = instantiate(node, _convert_="all", **extra)
+        made = instantiate(plain, _convert_="all", **extra)
     except InstantiationException as error:
         cause = error.__cause__ or error
         if isinstance(cause, KeypointsError):
@@ -168,6 +227,38 @@ def _make(cfg: DictConfig, key: str, kind: type[T], **extra: Any) -> T:
     if not isinstance(made, kind):
         raise ConfigError(f"{key}: {node._target_} is no {kind.__name__}")
     return made
+
+
+def _check_recorded(plain: Any, key: str) -> None:
+    """See that all that a recorded configuration names is a trusted class of a kind that training needs.
+
+    Raises:
+        ConfigError: if a part is not.
+    """
+    if isinstance(plain, list):
+        for number, each in enumerate(plain):
+            _check_recorded(each, f"{key}.{number}")
+    elif isinstance(plain, Mapping):
+        if "_target_" in plain:
+            try:
+                find_trusted(target_of(plain), _kinds(), _TRAINING)
+            except ConfigError as error:
+                raise type(error)(f"{key}: {error}") from error
+        for name, each in plain.items():
+            _check_recorded(each, f"{key}.{name}")
+
+
+@cache
+def _kinds() -> tuple[type, ...]:
+    """Return the kinds of objects that a training is made of: classes, whose names say what they do."""
+    import albumentations
+
+    return (
+        *(FaceDataModule, Augmentation, albumentations.BasicTransform, albumentations.BaseCompose),
+        *(Task, nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler),
+        *(pl.Trainer, pl.Callback, Logger, Profiler, Strategy, Accelerator),
+        *(Precision, CheckpointIO, ClusterEnvironment),
+    )
 
 
 def _plain(cfg: DictConfig, key: str) -> dict[str, Any] | None:

@@ -15,15 +15,23 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from keypoints import __version__, works
-from keypoints.configuration import conf_dir, is_given, quote_paths, register, varied_by_hand
+from keypoints.configuration import as_typed, conf_dir, is_given, quote_paths, register, varied_by_hand
 from keypoints.errors import ConfigError, KeypointsError, one_line
-from keypoints.ranks import run_to_join
+from keypoints.ranks import is_recorded, run_to_join
 
 DEBUG = "HYDRA_FULL_ERROR"
 """Set to 1, this environment variable shows the whole traceback of every error."""
 
 EXTRAS = {"launcher/joblib": "parallel", "launcher/submitit_slurm": "slurm", "sweeper/optuna": "search"}
 """What brings the choices of Hydra's that a plain installation lacks."""
+
+_WITH_VALUE = frozenset(
+    {
+        *("--cfg", "-c", "--package", "-p", "--info", "-i", "--experimental-rerun"),
+        *("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"),
+    }
+)
+"""Hydra's flags that a value may follow."""
 
 Work = Callable[[DictConfig], None]
 Job = Callable[[DictConfig], float | None]
@@ -116,10 +124,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _work(name: str, verb: Verb, work: Work, arguments: list[str]) -> None:
     """Do the work of a verb that makes no run."""
+    flags, overrides = split_flags(arguments)
     if verb.positional:
-        arguments = [
-            f"{verb.positional}={argument}" if _is_plain(argument) else argument for argument in arguments
-        ]
+        overrides = [f"{verb.positional}={each}" if _is_plain(each) else each for each in overrides]
     failures: list[Exception] = []
 
     def job(cfg: DictConfig) -> None:
@@ -128,9 +135,28 @@ def _work(name: str, verb: Verb, work: Work, arguments: list[str]) -> None:
         except Exception as error:  # raised below, past Hydra's own report of it
             failures.append(error)
 
-    _hydra(f"keypoints {name}", verb.config, job, arguments)
+    _hydra(f"keypoints {name}", verb.config, job, [*flags, *overrides])
     if failures:
         raise failures[0]
+
+
+def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return Hydra's flags with their values, and the rest, wherever they stand: it wants flags first.
+
+    >>> split_flags(["seed=1", "--config-dir", "my_conf", "-m", "data=mine"])
+    (['--config-dir', 'my_conf', '-m'], ['seed=1', 'data=mine'])
+    """
+    flags: list[str] = []
+    rest: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        if argument.startswith("-"):
+            flags.append(argument)
+            if argument in _WITH_VALUE and (value := next(left, None)) is not None:
+                flags.append(value)
+        else:
+            rest.append(argument)
+    return flags, rest
 
 
 def _is_plain(argument: str) -> bool:
@@ -143,12 +169,12 @@ def _train(arguments: list[str]) -> None:
     if (folder := run_to_join()) is not None:
         from keypoints.train import take_part
 
-        take_part(folder)
+        take_part(folder, recorded=is_recorded())
         return
     from keypoints.sweeps import RememberSweep
 
-    # argparse, which Hydra uses, knows it before the overrides alone.
-    arguments = sorted(arguments, key=lambda argument: argument not in ("-m", "--multirun"))
+    flags, overrides = split_flags(arguments)
+    arguments = [*flags, *overrides]
     resumed = any(argument.startswith("resume=") for argument in arguments)
     if resumed:
         arguments = _resumed(arguments)
@@ -188,20 +214,34 @@ def _constant_keys(arguments: Sequence[str]) -> str:
 
 
 def _resumed(arguments: Sequence[str]) -> list[str]:
-    """What goes on with the run or the sweep of ``resume=<folder>``, in that folder."""
+    """Return the command that goes on with the run or the sweep of ``resume=<folder>``, in that folder.
+
+    Raises:
+        ConfigError: if something is given that would change what the run or the sweep is.
+    """
     from keypoints.runs import RunFolder
     from keypoints.sweeps import SweepFolder
 
-    if len(arguments) != 1:
-        raise ConfigError("resume=<folder> stands alone: the configuration that it began with is used again")
-    folder = Path(arguments[0].partition("=")[2].strip("'\""))
+    flags, given = split_flags([each for each in arguments if each not in ("-m", "--multirun")])
+    (first, *_) = (argument for argument in given if argument.startswith("resume="))
+    beside = [argument for argument in given if argument != first]
+    if any(argument.partition("=")[0] != "trust" and not _is_hydras(argument) for argument in beside):
+        raise ConfigError(
+            "resume=<folder> stands alone, or with trust=<package>: the configuration that it began with is "
+            "used again"
+        )
+    folder = Path(first.partition("=")[2].strip("'\""))
     output = quote_paths([f"output={folder}"])
     if RunFolder(folder).status_file.is_file():
-        return output
+        return [*flags, *output, *beside]
     if not SweepFolder(folder).manifest.is_file():
         raise ConfigError(f"{folder}: is neither a run's folder nor a sweep's; `keypoints train` makes them")
-    asked_for = SweepFolder(folder).asked_for()
-    return ["-m", *(argument for argument in asked_for if not argument.startswith("output=")), *output]
+    return ["-m", *flags, *SweepFolder(folder).to_resume(), *output, *beside]
+
+
+def _is_hydras(argument: str) -> bool:
+    """Return whether it is a setting of Hydra's launcher, which changes no run."""
+    return argument.startswith("hydra.launcher.")
 
 
 def _hydra(program: str, config: str, job: Job, arguments: Sequence[str]) -> None:
@@ -209,7 +249,7 @@ def _hydra(program: str, config: str, job: Job, arguments: Sequence[str]) -> Non
     import hydra
 
     register()
-    with _arguments([program, *quote_paths(arguments)]):
+    with _arguments([program, *quote_paths(as_typed(config, arguments))]):
         hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(job)()
 
 
@@ -273,7 +313,8 @@ def _message(error: Exception) -> str:
             text = f"{text} ({str(cause).splitlines()[0]})"
         for choice, extra in EXTRAS.items():
             if f"Could not find 'hydra/{choice}'" in text:
-                text = f"hydra/{choice} is not installed: in the checkout, pip install '.[{extra}]'"
+                install = f"pip install -c constraints.txt -e '.[{extra}]'"
+                text = f"hydra/{choice} is not installed: in the checkout, {install}"
     return one_line(Exception(text))
 
 

@@ -1,8 +1,11 @@
 """Finding and composing the Hydra configuration. Imports no torch."""
 
+import argparse
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -29,11 +32,12 @@ PATH_KEYS = frozenset(
         "root",
         "source",
         "start_from",
+        "trust",
         "url",
     }
 )
-"""Keys whose values are paths or addresses. Hydra's grammar would read commas, brackets and the like in
-them."""
+"""Keys whose values are paths, addresses or names of packages. Hydra's grammar would read commas, brackets
+and the like in them."""
 
 
 _DRAWN = re.compile(r"-?\d+\.\d{9,}(e-?\d+)?")
@@ -160,14 +164,153 @@ def check_positive(cfg: DictConfig, *keys: str) -> None:
 
 
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """The configuration of the verb ``name`` with ``overrides``, as the command line would make it.
+    """Return the configuration of the verb ``name`` with ``overrides``, as the command line makes it.
 
     >>> compose("train", ["experiment=nose_tip", "optimizer.lr=1e-4"]).optimizer.lr
     0.0001
+
+    Raises:
+        ConfigError: as :func:`as_typed`.
     """
+    return _compose(name, as_typed(name, overrides))
+
+
+def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration of the verb ``name`` with ``overrides``, as Hydra reads them."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
 
     register()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return hydra_compose(name, quote_paths(overrides))
+
+
+_TRUE, _FALSE = ("true", "yes", "on", "y", "1"), ("false", "no", "off", "n", "0")
+
+_LIGHTNINGS = ("trainer.", "hydra.")
+"""Nodes whose values may be words where the default is a number: ``trainer.devices=auto``."""
+
+
+def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
+    """Return the arguments of a verb as they are meant: ``no`` is false, a group that is null is ``none``.
+
+    A value is compared with the default that it replaces, so that a mistake is said at once, and by its key.
+    What cannot be read as an override is left to Hydra, which says why.
+
+    Args:
+        config: the verb's primary file in ``conf/``.
+        arguments: overrides and flags, as typed.
+
+    Raises:
+        ConfigError: if a value is not of its default's type, or a group that is needed is null.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    found: list[tuple[str, Any]] = []
+    for argument in quote_paths(arguments):
+        try:
+            found.append((argument, None if argument.startswith("-") else parser.parse_override(argument)))
+        except HydraException:
+            found.append((argument, None))
+    found = [(_without_null(config, text, override), override) for text, override in found]
+    defaults = _defaults(config, arguments, found)
+    return [_checked(text, override, defaults) for text, override in found if text]
+
+
+def _without_null(config: str, text: str, override: Any) -> str:
+    """Return what ``group=null`` means: the group's option ``none``, or nothing where null is the default."""
+    if override is None or not _is_group(override.key_or_group) or override.is_delete():
+        return text
+    group, values = override.key_or_group, _values(override)
+    if None not in values:
+        return text
+    if (conf_dir() / group / "none.yaml").is_file():
+        return f"{group}={','.join('none' if value is None else str(value) for value in values)}"
+    if values == [None] and _default_choice(config, group) is None:
+        return ""
+    options = ", ".join(sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")))
+    raise ConfigError(f"{group}=null: there has to be one; choose {group}=… of {options}")
+
+
+def _is_group(key: str) -> bool:
+    return (conf_dir() / key).is_dir()
+
+
+def _values(override: Any) -> list[Any]:
+    """Return the values of an override, those of a sweep one by one, without their quotes."""
+    from hydra.core.override_parser.types import ChoiceSweep, QuotedString
+
+    value = override.value()
+    listed = value.list if isinstance(value, ChoiceSweep) else [value]
+    return [each.text if isinstance(each, QuotedString) else each for each in listed]
+
+
+def _default_choice(config: str, group: str) -> Any:
+    """Return the option of ``group`` that a primary file chooses, itself or by the file that it builds on."""
+    for default in OmegaConf.load(conf_dir() / f"{config}.yaml").defaults:
+        if isinstance(default, str) and default != "_self_":
+            return _default_choice(default, group)
+        if isinstance(default, DictConfig) and group in default:
+            return default[group]
+    return None
+
+
+def _defaults(config: str, arguments: Sequence[str], found: Iterable[tuple[str, Any]]) -> DictConfig | None:
+    """Return the configuration with the groups that are chosen, and the values that they bring."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    found = [(text, override) for text, override in found if text and override is not None]
+    if all(_is_group(override.key_or_group) for _, override in found):
+        return None
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-dir", "-cd")
+    own = parser.parse_known_args(list(arguments))[0].config_dir
+    groups = [
+        text
+        for text, override in found
+        if "/" in override.key_or_group
+        or _is_group(override.key_or_group)
+        or (own is not None and (Path(own) / override.key_or_group).is_dir())
+    ]
+    groups = [text for text in groups if "," not in text]
+    path = [] if own is None else [f"hydra.searchpath=['file://{Path(own).resolve()}']"]
+    try:
+        return _composed(config, (*groups, *path))
+    except (HydraException, OmegaConfBaseException):
+        return None  # Hydra will say what is wrong
+
+
+@lru_cache(maxsize=32)
+def _composed(config: str, overrides: tuple[str, ...]) -> DictConfig:
+    return _compose(config, overrides)
+
+
+def _checked(text: str, override: Any, defaults: DictConfig | None) -> str:
+    if override is None or defaults is None or override.is_delete() or _is_group(override.key_or_group):
+        return text
+    key = override.key_or_group
+    try:
+        default = OmegaConf.select(defaults, key)
+    except Exception:  # an interpolation that needs what is not given here
+        return text
+    values = _values(override)
+    if any(isinstance(value, str) and value.startswith("${") for value in values):
+        return text
+    if isinstance(default, bool):
+        switches = [str(_switch(key, value)).lower() for value in values]
+        return text.partition("=")[0] + "=" + ",".join(switches)
+    if isinstance(default, int | float) and not key.startswith(_LIGHTNINGS):
+        for value in values:
+            if isinstance(value, str | bool):
+                raise ConfigError(f"{key} is a number, like its default {default:g}, not {value!r}")
+    return text
+
+
+def _switch(key: str, value: Any) -> bool:
+    word = str(value).lower()
+    if word not in (*_TRUE, *_FALSE):
+        raise ConfigError(f"{key} is true or false, not {value!r}")
+    return word in _TRUE

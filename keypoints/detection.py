@@ -47,7 +47,7 @@ class FaceDetector:
         except ImportError as error:
             raise ConfigError(
                 "finding faces needs dlib, which is not installed: in the checkout, "
-                "pip install -c constraints.txt '.[detect]', or give a list with boxes: input=<list>"
+                "pip install -c constraints.txt -e '.[detect]', or give a list with boxes: input=<list>"
             ) from error
         self._find = dlib.get_frontal_face_detector()
 

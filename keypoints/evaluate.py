@@ -17,7 +17,7 @@ from torch import Tensor
 
 from keypoints import __version__
 from keypoints.building import make_data
-from keypoints.components import build
+from keypoints.components import package_names, trusting
 from keypoints.configuration import check_counts
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import FaceDataset, mean_targets, pixels_of
@@ -92,7 +92,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
     """
     check_counts(cfg, "faces", "stress_faces")
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
-    task = load_task(path, flip_test=cfg.flip_test).to(usable_device(cfg.device))
+    task = load_task(path, flip_test=cfg.flip_test, trust=cfg.trust).to(usable_device(cfg.device))
     norm = cfg.norm or default_norm(task.scheme)
     evaluation_metrics(task.scheme, norm, cfg.threshold)  # a wrong value is said before the faces are read
     data = _data(cfg, run)
@@ -156,7 +156,8 @@ def _data(cfg: DictConfig, run: RunFolder | None) -> FaceDataModule:
         raise ConfigError(f"{run.config if run else ''}: its data are no component; say on which: data=imm")
     if cfg.root is not None:
         plain["root"] = cfg.root
-    return build({str(key): value for key, value in plain.items()}, FaceDataModule)
+    with trusting(*package_names(cfg.trust)):
+        return make_data(OmegaConf.create({"data": plain}), recorded=True)
 
 
 def _faces(cfg: DictConfig, task: Task, data: FaceDataModule) -> Sequence[Face]:

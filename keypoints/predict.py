@@ -78,7 +78,7 @@ def predict(cfg: DictConfig) -> Predicted:
         raise DataError(f"{folder}: is a file; name a folder: output=<folder>")
     root = None if cfg.root is None else Path(str(cfg.root))
     inputs = find_photos(str(cfg.input), root, without=folder)
-    predictor = Predictor(_given(cfg.checkpoint), cfg.which, flip_test=cfg.flip_test)
+    predictor = Predictor(_given(cfg.checkpoint), cfg.which, flip_test=cfg.flip_test, trust=cfg.trust)
     if predictor.crop.source == "box" and not all(photo.boxes for photo in inputs.photos):
         _ = predictor.detector  # if there is none, it is said before anything is written
     if predictor.crop.source == "image" and any(photo.boxes for photo in inputs.photos):

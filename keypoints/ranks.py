@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from keypoints.components import TRUST, trusted_by_user
+
 _RUN = "KEYPOINTS_RUN"
 _RANK = "LOCAL_RANK"
-_LEFT = (_RUN, _RANK, "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_RECORDED = "KEYPOINTS_RUN_RECORDED"
+_LEFT = (_RUN, _RECORDED, TRUST, _RANK, "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What Lightning leaves in the environment: the next run of a sweep would take it for a launcher's."""
 
 
@@ -29,17 +32,28 @@ def run_to_join() -> Path | None:
     return Path(folder) if folder is not None and os.environ.get(_RANK, "0") != "0" else None
 
 
+def is_recorded() -> bool:
+    """Return whether the run to join is built from a folder of anybody's; see :func:`others_join`."""
+    return os.environ.get(_RECORDED, "1") != "0"
+
+
 @contextmanager
-def others_join(folder: Path) -> Iterator[None]:
-    """Processes that Lightning starts in the block take part in the run in ``folder``.
+def others_join(folder: Path, *, recorded: bool) -> Iterator[None]:
+    """Let processes that Lightning starts in the block take part in the run in ``folder``.
 
     At its end this process is alone again: nothing that follows waits for the others.
+
+    Args:
+        folder: the run's.
+        recorded: whether its configuration was read from a folder, so that only trusted classes are built.
     """
     import torch.distributed
 
     before = {name: os.environ.get(name) for name in _LEFT}
     if run_to_join() is None:
         os.environ[_RUN] = str(folder.resolve())
+        os.environ[_RECORDED] = str(int(recorded))
+        os.environ[TRUST] = ",".join(sorted(trusted_by_user()))
     try:
         yield
     finally:

@@ -14,6 +14,7 @@ def report(cfg: DictConfig) -> Path:
 
     Raises:
         DataError: if there is no such folder, or it holds neither a run nor a sweep.
+        CheckpointError: if the run's best checkpoint cannot be used; the old page stays.
     """
     if cfg.folder is None:
         raise ConfigError("say which run or sweep: keypoints report <folder>")
@@ -24,7 +25,7 @@ def report(cfg: DictConfig) -> Path:
     if run.status_file.is_file():
         from keypoints.reports.run import report_run
 
-        return report_run(run)
+        return report_run(run, trust=cfg.trust)
     if not sweep.manifest.is_file() and not list(folder.glob("*/status.json")):
         raise DataError(
             f"{folder}: is neither a run nor a sweep; `keypoints train` makes them under outputs/"

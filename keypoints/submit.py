@@ -55,7 +55,7 @@ def submit(cfg: DictConfig) -> Path:
         DataError: if the list cannot be read, or a face can be neither predicted nor guessed.
     """
     path, _ = find_checkpoint(cfg.checkpoint, cfg.which)
-    predictor = Predictor(path, flip_test=cfg.flip_test)
+    predictor = Predictor(path, flip_test=cfg.flip_test, trust=cfg.trust)
     if predictor.scheme != IBUG68:
         raise ConfigError(
             f"{path}: predicts {predictor.scheme.name} ({len(predictor.scheme)} points); a submission has "

@@ -16,7 +16,8 @@ from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger
 
-from keypoints.building import make_data, make_task, make_trainer
+from keypoints.building import make_data, make_task, make_trainer, trust_of
+from keypoints.callbacks.history import History
 from keypoints.checkpoints import read_checkpoint
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import whole
@@ -35,7 +36,12 @@ _NAMED = 6
 
 
 def train(
-    cfg: DictConfig, overrides: Sequence[str] = (), job: int = 0, *, resumed: bool = False
+    cfg: DictConfig,
+    overrides: Sequence[str] = (),
+    job: int = 0,
+    *,
+    resumed: bool = False,
+    recorded: bool = False,
 ) -> dict[str, float]:
     """One run, in the folder ``cfg.output``.
 
@@ -44,6 +50,7 @@ def train(
         overrides: how it came to be, for the record.
         job: which of its sweep's runs it is.
         resumed: go on from the folder's last checkpoint; see :func:`resume`.
+        recorded: ``cfg`` was read from a folder, so only trusted classes are built of it.
 
     Returns:
         The best and the last epoch's validation metrics, and the constant predictor's MSE; nothing in
@@ -54,28 +61,29 @@ def train(
     """
     run = RunFolder(Path(cfg.output))
     if not is_first():
-        _take_part(cfg, run.last_checkpoint if resumed else None)
+        _take_part(cfg, run.last_checkpoint if resumed else None, recorded=recorded)
         return {}
     with run.recorded(overrides, job, resumed=resumed) as metrics, without_idle_warnings():
         if not resumed:
             write_whole(run.config, OmegaConf.to_yaml(cfg, resolve=True))
         _seed(cfg)
-        data, task = _prepared(cfg, blank=resumed)
+        trust = trust_of(cfg, recorded=recorded)
+        data, task = _prepared(cfg, blank=resumed, recorded=recorded)
         write_whole(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
         step = int(read_checkpoint(run.last_checkpoint)["global_step"]) if resumed else None
-        logged = None if step is None else run.logged().query("step < @step")
-        trainer = make_trainer(cfg, purge_step=step)
+        logged = run.logged().query("step < @step") if step is not None and run.metrics.is_file() else None
+        trainer = make_trainer(cfg, purge_step=step, recorded=recorded)
         if logged is not None:
             _log_again(trainer, logged)
         draw_batch(run, next(iter(data.train_dataloader())), data.scheme)
-        with others_join(run.path):
+        with others_join(run.path, recorded=recorded):
             _fit(trainer, task, data, run.last_checkpoint if resumed else None)
-        metrics.update(summarise(run))
-        best = load_task(run.best_checkpoint)
+        metrics.update(summarise(run, trainer))
+        best = load_task(run.best_checkpoint, trust=trust) if run.best_checkpoint.is_file() else task.eval()
         write_whole(run.faces, measure_faces(best, data.dataset("val")).to_csv(index=False))
         draw_feature_maps(run, whole(data.dataset("val"), [0]), best)
         _tell(run, metrics)
-    report_run(run)
+    report_run(run, best)
     return metrics
 
 
@@ -83,12 +91,13 @@ def resume(folder: Path) -> dict[str, float]:
     """Go on with the run in ``folder`` from the last epoch that it wrote.
 
     It ends with the metrics of a run that was never stopped: order, augmentation and dropout are
-    functions of seed and epoch, and the checkpoint has all else.
+    functions of seed and epoch, and the checkpoint has all else. Only trusted classes are built of what the
+    folder holds, see :mod:`keypoints.components`.
 
     Raises:
         DataError: if the folder holds no run.
-        ConfigError: if the run is finished, still running, has no checkpoint yet, or lies elsewhere
-            than when it began.
+        ConfigError: if the run is finished, still running, has no checkpoint yet, lies elsewhere
+            than when it began, or names code that is not trusted.
         CheckpointError: if its checkpoint is damaged.
     """
     run = RunFolder(folder)
@@ -102,36 +111,44 @@ def resume(folder: Path) -> dict[str, float]:
             "there from where the command was given first"
         )
     log.info("going on with %s", folder)
-    return train(cfg, status.get("overrides", ()), int(status.get("job", 0)), resumed=True)
+    return train(cfg, status.get("overrides", ()), int(status.get("job", 0)), resumed=True, recorded=True)
 
 
-def take_part(folder: Path) -> None:
+def take_part(folder: Path, *, recorded: bool) -> None:
     """Train as a further process of the run in ``folder``, which the first process records.
+
+    Args:
+        folder: the run's.
+        recorded: as of :func:`train`.
 
     Raises:
         DataError: if the folder holds no run.
         KeypointsError: as :func:`train`.
     """
     run = RunFolder(folder)
-    _take_part(run.configuration(), run.last_checkpoint if "resumed" in run.status() else None)
+    checkpoint = run.last_checkpoint if "resumed" in run.status() else None
+    _take_part(run.configuration(), checkpoint, recorded=recorded)
 
 
-def _take_part(cfg: DictConfig, checkpoint: Path | None) -> None:
+def _take_part(cfg: DictConfig, checkpoint: Path | None, *, recorded: bool) -> None:
     with without_idle_warnings():
         _seed(cfg)
-        data, task = _prepared(cfg, blank=True)  # the first process shares its weights
-        with others_join(Path(cfg.output)):
-            _fit(make_trainer(cfg), task, data, checkpoint)
+        data, task = _prepared(cfg, blank=True, recorded=recorded)  # the first process shares its weights
+        with others_join(Path(cfg.output), recorded=recorded):
+            _fit(make_trainer(cfg, recorded=recorded), task, data, checkpoint)
 
 
-def _prepared(cfg: DictConfig, *, blank: bool) -> tuple[FaceDataModule, Task]:
-    """The faces and the task; ``blank`` where its weights come from elsewhere."""
+def _prepared(cfg: DictConfig, *, blank: bool, recorded: bool) -> tuple[FaceDataModule, Task]:
+    """Return the faces and the task; ``blank`` where its weights come from elsewhere."""
     start = find_checkpoint(str(cfg.start_from), "best")[0] if cfg.get("start_from") and not blank else None
-    other = None if start is None else load_task(start)  # before faces are decoded, which takes longer
-    data = make_data(cfg)
+    trust = trust_of(cfg, recorded=recorded)
+    other = (
+        None if start is None else load_task(start, trust=trust)
+    )  # before faces are decoded: it is quicker
+    data = make_data(cfg, recorded=recorded)
     data.setup("fit")
     with pretrained.blank() if blank else nullcontext():
-        task = make_task(cfg, data)
+        task = make_task(cfg, data, recorded=recorded)
     if start is not None and other is not None:
         _start_from(task, data, other, start)
     return data, task
@@ -183,13 +200,16 @@ def _seed(cfg: DictConfig) -> None:
         raise ConfigError(f"seed is a whole number from 0 up, not {cfg.seed!r}") from error
 
 
-def summarise(run: RunFolder) -> dict[str, float]:
-    """Best and last epoch of a run, from what it logged."""
-    history = run.history() if run.metrics.is_file() else None
-    if history is None or "val/mse" not in history or (history := history.dropna(subset=["val/mse"])).empty:
+def summarise(run: RunFolder, trainer: pl.Trainer) -> dict[str, float]:
+    """Return the metrics of a run's best and last epoch, from what it logged, or else what its trainer kept.
+
+    Raises:
+        ConfigError: if no epoch was validated.
+    """
+    history = run.history() if run.metrics.is_file() else _kept_by(trainer)
+    if "val/mse" not in history or (history := history.dropna(subset=["val/mse"])).empty:
         raise ConfigError(
-            f"{run.path}: no epoch was validated and logged; look at trainer.max_epochs, "
-            "trainer.limit_val_batches and logger.csv"
+            f"{run.path}: no epoch was validated; look at trainer.max_epochs and trainer.limit_val_batches"
         )
     metrics = {}
     for when, place in (("best", int(history["val/mse"].to_numpy().argmin())), ("last", -1)):
@@ -202,10 +222,16 @@ def summarise(run: RunFolder) -> dict[str, float]:
     return metrics
 
 
+def _kept_by(trainer: pl.Trainer) -> pd.DataFrame:
+    """Return the metrics of each epoch as the trainer's own callback kept them."""
+    (history,) = (callback for callback in trainer.callbacks if isinstance(callback, History))  # type: ignore[attr-defined]
+    return pd.DataFrame(history.rows, columns=None if history.rows else ["epoch"]).set_index("epoch")
+
+
 def _fit(trainer: pl.Trainer, task: Task, data: FaceDataModule, checkpoint: Path | None) -> None:
     try:
         with garbage_set_aside():
-            trainer.fit(task, datamodule=data, ckpt_path=checkpoint)
+            trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except MisconfigurationException as error:
         raise ConfigError(one_line(error)) from error
     except (RuntimeError, MemoryError) as error:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from omegaconf import DictConfig, open_dict
 
+from keypoints.components import package_names, trusting
 from keypoints.errors import DataError, KeypointsError, one_line
 
 log = logging.getLogger(__name__)
@@ -162,11 +163,12 @@ def export(cfg: DictConfig) -> None:
 
 
 def train(cfg: DictConfig, *, resumed: bool) -> float | None:
-    """A run by itself or of a sweep, in the folder that Hydra has for it; gives a search's objective.
+    """Train a run by itself or of a sweep, in the folder that Hydra has for it; return a search's objective.
 
     Args:
         cfg: the configuration of ``conf/train.yaml``.
-        resumed: do what is left of the run in that folder.
+        resumed: do what is left of the run in that folder; ``cfg`` may be anybody's then, see
+            :mod:`keypoints.building`.
 
     Raises:
         KeypointsError: for what the user can mend.
@@ -174,26 +176,31 @@ def train(cfg: DictConfig, *, resumed: bool) -> float | None:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
 
-    from keypoints.runs import RunFolder
-
     hydra = HydraConfig.get()
     in_sweep = hydra.mode == RunMode.MULTIRUN
     with open_dict(cfg):
         cfg.output = hydra.runtime.output_dir  # a multirun gives each job a folder of its own
     try:
-        left = _left(Path(cfg.output)) if resumed else "all"
-        if left == "nothing":
-            return float(RunFolder(Path(cfg.output)).status()["metrics"][OBJECTIVE])
-        from keypoints.train import resume, train
-
-        if left == "some":
-            return resume(Path(cfg.output)).get(OBJECTIVE)
-        return train(cfg, list(hydra.overrides.task), hydra.job.num if in_sweep else 0).get(OBJECTIVE)
+        with trusting(*package_names(cfg.trust)):
+            return _train(cfg, list(hydra.overrides.task), hydra.job.num if in_sweep else 0, resumed)
     except Exception as error:
         if in_sweep:  # it is told of where it happens; of a run by itself, at the end
             known = isinstance(error, KeypointsError)
             log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
         raise
+
+
+def _train(cfg: DictConfig, overrides: list[str], job: int, resumed: bool) -> float | None:
+    from keypoints.runs import RunFolder
+
+    left = _left(Path(cfg.output)) if resumed else "all"
+    if left == "nothing":
+        return float(RunFolder(Path(cfg.output)).status()["metrics"][OBJECTIVE])
+    from keypoints.train import resume, train
+
+    if left == "some":
+        return resume(Path(cfg.output)).get(OBJECTIVE)
+    return train(cfg, overrides, job, recorded=resumed).get(OBJECTIVE)
 
 
 def _left(folder: Path) -> Literal["all", "some", "nothing"]:

@@ -29,7 +29,7 @@ def test_each_part_is_measured_and_written_and_nothing_else_is_left(made_up_imm,
     assert result["memory_mb"]["resident"] > 100
 
 
-@pytest.mark.parametrize("override", ["rounds=0", "seconds=long", "trainer.devices=2"])
+@pytest.mark.parametrize("override", ["rounds=0", "seconds=-1", "trainer.devices=2"])
 def test_what_cannot_be_measured_is_refused(made_up_imm, tmp_path, override):
     with pytest.raises(ConfigError, match=r"number above 0|trainer\.devices=1"):
         of(made_up_imm, tmp_path / "speed", override)

@@ -60,7 +60,7 @@ def test_a_command_ends_at_once_but_not_before_all_is_done(status, code, says):
         (["--help"], 0, "train "),
         ([], 0, "train "),
         (["trian"], 2, "invalid choice: 'trian'"),
-        (["train", "--help"], 0, "optimizer: adam, adamw, sgd"),
+        (["train", "--help"], 0, "optimizer: adam, adamw, none, sgd"),
         (["train", "--cfg", "job"], 0, "max_epochs: 25"),
         (["train", "experiment=nose"], 1, "error: .*'experiment/nose' .*nose_tip"),
         (["train", "optimizer.speed=1"], 1, "error: .*'optimizer.speed'"),

@@ -38,11 +38,22 @@ def test_only_known_classes_of_the_kind_asked_for_are_built(target, says):
 
 
 def test_a_package_can_be_trusted(monkeypatch):
-    monkeypatch.setattr(components, "_trusted", {"keypoints"})
-    with pytest.raises(ConfigError, match="trust with its package first"):
-        build(configure(nn.ReLU), nn.Module)
-    trust("torch")
-    assert isinstance(build(configure(nn.ReLU), nn.Module), nn.ReLU)
+    monkeypatch.setattr(components, "_by_user", set())
+    with pytest.raises(ConfigError, match="say trust=tests, or set KEYPOINTS_TRUST=tests"):
+        build(configure(Own), nn.Module)
+    trust("tests.test_components")
+    assert isinstance(build(configure(Own), nn.Module), Own)
+    with pytest.raises(ConfigError, match="outside the trusted packages"):
+        build({"_target_": "tests.conftest.Path"}, nn.Module)
+
+
+class Own(nn.ReLU):
+    """A class of a package that is not trusted."""
+
+
+def test_a_package_that_is_away_says_so():
+    with trusting("nowhere"), pytest.raises(ConfigError, match=r"there is no nowhere\.Net: .*on PYTHONPATH"):
+        build({"_target_": "nowhere.Net"}, nn.Module)
 
 
 def test_settings_that_do_not_fit_name_the_class():
@@ -52,8 +63,10 @@ def test_settings_that_do_not_fit_name_the_class():
         build(configure(WingLoss, width=0), nn.Module)
 
 
-def test_trust_is_kept_only_where_what_it_was_given_for_succeeded():
+def test_trust_is_kept_no_longer_than_its_block():
     with pytest.raises(ConfigError, match="is no Module"), trusting("os"):
         build({"_target_": "os.system"}, nn.Module)
+    with trusting("os"):
+        pass
     with pytest.raises(ConfigError, match="outside the trusted packages"):
         build({"_target_": "os.system"}, nn.Module)

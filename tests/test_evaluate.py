@@ -226,9 +226,9 @@ def test_a_checkpoint_that_cannot_be_used_is_one_line_and_a_failure(
         (["which=first"], ConfigError, "best or last"),
         (["stress=true", "stress_faces=0"], ConfigError, "whole number from 1 up"),
         (["faces=0"], ConfigError, "faces is a whole number from 1 up"),
-        (["faces=some"], ConfigError, "faces is a whole number from 1 up"),
+        (["faces=some"], ConfigError, "faces is a number, like its default 6, not 'some'"),
         (["device=abacus"], ConfigError, "device=abacus cannot be used"),
-        (["norm=box", "threshold=.inf"], ConfigError, "positive ratio"),
+        (["norm=box", "threshold=inf"], ConfigError, "positive ratio"),
         (["root=nowhere"], DataError, "nowhere: no such folder"),
     ],
 )

@@ -19,6 +19,8 @@ FLOORS = [
         "archives",
         "fetch",
         "exported",
+        "onnx_graph",
+        "page_server",
     },
     {
         "datasets",

@@ -87,4 +87,5 @@ def test_what_is_not_installed_is_told_with_its_extra(choice, extra):
     from hydra.errors import ConfigCompositionException
 
     error = ConfigCompositionException(f"In 'train': Could not find 'hydra/{choice}'\nAvailable: basic")
-    assert _message(error) == f"hydra/{choice} is not installed: in the checkout, pip install '.[{extra}]'"
+    install = f"pip install -c constraints.txt -e '.[{extra}]'"
+    assert _message(error) == f"hydra/{choice} is not installed: in the checkout, {install}"

@@ -57,7 +57,7 @@ def test_nothing_is_trained_and_the_configuration_is_that_of_training(made_up_im
         assert seen.augmentation == trained.augmentation
 
 
-@pytest.mark.parametrize("override", ["faces=0", "draws=some"])
+@pytest.mark.parametrize("override", ["faces=0", "draws=2.5"])
 def test_impossible_numbers_are_refused(made_up_imm, tmp_path, override):
     with pytest.raises(ConfigError, match="whole number from 1 up"):
         of(made_up_imm, tmp_path, override)

@@ -25,7 +25,7 @@ def test_only_the_first_of_several_processes_is_the_first(monkeypatch):
 
 def test_processes_started_meanwhile_find_the_run_and_nothing_is_left_behind(tmp_path, monkeypatch):
     monkeypatch.delenv("LOCAL_RANK", raising=False)
-    with others_join(tmp_path):
+    with others_join(tmp_path, recorded=False):
         assert run_to_join() is None  # this one is the first
         os.environ["LOCAL_RANK"] = "1"
         assert run_to_join() == tmp_path

@@ -8,7 +8,7 @@ from keypoints.report import report
 
 
 def of(folder):
-    return report(OmegaConf.create({"folder": folder if folder is None else str(folder)}))
+    return report(OmegaConf.create({"folder": folder if folder is None else str(folder), "trust": None}))
 
 
 def test_a_run_and_a_sweep_are_told_apart(finished_run, finished_sweep, tmp_path):

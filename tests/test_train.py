@@ -131,14 +131,12 @@ def test_a_loss_an_optimizer_and_a_schedule_are_one_override_each(configured):
         (["data.root=nowhere"], DataError, "nowhere: no such folder"),
         (["data.landmarks=chin"], ConfigError, "no landmarks 'chin'"),
         (["data.width=0"], ConfigError, "input's width"),
-        (["optimizer.lr=fast"], ConfigError, "Adam"),
-        (["data.batch_size=four"], ConfigError, "batch_size has to be 1 or more"),
-        (["seed=abc"], ConfigError, "seed is a whole number"),
+        (["optimizer.lr=-1"], ConfigError, "Adam"),
+        (["data.batch_size=0"], ConfigError, "batch_size has to be 1 or more"),
         (["seed=-1"], ConfigError, "seed is a whole number"),
         (["trainer.max_epochs=0"], ConfigError, "no epoch was validated"),
         (["trainer.max_epochs=two"], ConfigError, "max_epochs is a whole number"),
         (["callbacks.checkpoint.monitor=val/nonsense"], ConfigError, "val/nonsense"),
-        (["~logger"], ConfigError, "no logger"),
         (["trainer.accelerator=abacus"], ConfigError, "trainer: .*abacus"),
         (["model._target_=os.getcwd"], ConfigError, "is no Task"),
         (["callbacks.filters._target_=torch.nn.ReLU"], ConfigError, "callbacks.filters"),
@@ -226,8 +224,9 @@ def without_smalls(overrides):
 
 
 @pytest.fixture
-def dropping(made_up_imm, tmp_path):
+def dropping(made_up_imm, tmp_path, monkeypatch):
     """The configuration of a training whose every part draws random numbers."""
+    monkeypatch.setenv("KEYPOINTS_TRUST", "tests")  # Dropping is built again when a run is resumed
 
     def make(*overrides, output="run"):
         ours = [*without_smalls(SMALL), *RESUMED, f"data.root={made_up_imm}", f"output={tmp_path / output}"]

@@ -1,6 +1,7 @@
 """The figures and the page of one run."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
 from keypoints.datamodules.dataset import Batch, pixels_of
-from keypoints.errors import DataError, KeypointsError
+from keypoints.errors import DataError
 from keypoints.landmarks import LandmarkScheme
 from keypoints.models.inspection import feature_maps, first_convolution
 from keypoints.reports import figures
@@ -43,17 +44,24 @@ def draw_feature_maps(run: RunFolder, batch: Batch, task: Task) -> None:
         figures.save(figure, run.figure("feature_maps"))
 
 
-def report_run(run: RunFolder) -> Path:
+def report_run(run: RunFolder, best: Task | None = None, trust: str | Sequence[str] | None = None) -> Path:
     """Make the figures and ``report.html`` of ``run`` from what lies in its folder.
 
     A run that failed or still runs gets a page that says so, with what there is.
 
+    Args:
+        run: the folder.
+        best: the task of its best checkpoint, if that is loaded already.
+        trust: packages of the user's own whose code that checkpoint may name.
+
     Raises:
         DataError: if the folder holds no run.
+        CheckpointError: if its best checkpoint cannot be used; then the old report stays as it is.
     """
     status = run.status()
     metrics = {name: value for name, value in status.get("metrics", {}).items() if value is not None}
-    task = _best_task(run)
+    path = run.best_checkpoint
+    task = load_task(path, trust=trust) if best is None and path.is_file() else best
     pictures = [
         *_curves(run, task),
         *_faces(run, task),
@@ -78,15 +86,6 @@ def report_run(run: RunFolder) -> Path:
         command="keypoints " + " ".join(status.get("command", ["", "?"])[1:]),
         config=run.config.read_text(encoding="utf-8") if run.config.is_file() else "",
     )
-
-
-def _best_task(run: RunFolder) -> Task | None:
-    path = run.best_checkpoint
-    try:
-        return load_task(path) if path.is_file() else None
-    except KeypointsError as error:
-        log.warning("%s", error)
-        return None
 
 
 def _about(status: dict[str, Any]) -> str:
@@ -187,13 +186,16 @@ def _faces(run: RunFolder, task: Task | None) -> list[Picture]:
 
 
 def _filters(run: RunFolder, task: Task | None) -> list[Picture]:
-    convolution = None if task is None else first_convolution(task)
+    caption = "One scale for all: blue below zero, red above."
+    if task is None:  # a run that keeps no checkpoint
+        return _kept(run.figure("filters"), "First-layer filters", caption)
+    convolution = first_convolution(task)
     if convolution is None:
         return []
     weight = convolution.weight.detach().float().numpy().astype(np.float64)
     title = f"{run.name}: first-layer filters, best epoch"
     path = figures.save(figures.filters(weight, title), run.figure("filters"))
-    return [Picture(path, "First-layer filters", "One scale for all: blue below zero, red above.")]
+    return [Picture(path, "First-layer filters", caption)]
 
 
 def _kept(path: Path, title: str, caption: str) -> list[Picture]:

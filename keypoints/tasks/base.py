@@ -11,10 +11,10 @@ Metrics, callbacks, checkpoints and reports then work as for any other.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from inspect import signature
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import pytorch_lightning as pl
 import torch
@@ -25,14 +25,16 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from keypoints import __version__
 from keypoints.checkpoints import CHECKPOINT_FORMAT, OURS, read_checkpoint
-from keypoints.components import Component, build, configure
+from keypoints.components import Component, build, configure, package_names, trusted_by_user, trusting
 from keypoints.datamodules.base import FaceDataModule, TrainedOn
 from keypoints.datamodules.dataset import Batch
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
 from keypoints.metrics import validation_metrics
+from keypoints.models.budget import TooLargeError, bounded
 from keypoints.models.pretrained import blank
+from keypoints.tasks.loss import RefusedLoss, build_loss, loss_name, losses_spared
 
 
 class Located(NamedTuple):
@@ -92,7 +94,10 @@ class Task(pl.LightningModule, ABC):
             },
             logger=False,
         )
-        self.loss = build(loss, nn.Module)
+        self.loss = build_loss(loss)
+        self._trust = (
+            trusted_by_user()
+        )  # the optimizer is built later, perhaps where trust is not given again
         self.metrics = validation_metrics(self.scheme)
         self._validated = False
         self._flip_test = False
@@ -112,7 +117,7 @@ class Task(pl.LightningModule, ABC):
     @property
     def loss_words(self) -> tuple[str, str]:
         """What figures call the loss, and its unit."""
-        name = type(self.loss).__name__
+        name = loss_name(self.loss)
         if name == "MSELoss":
             return "MSE", "ratio² of the input"
         return {"L1Loss": "L1"}.get(name, name), "ratios of the input"
@@ -214,6 +219,10 @@ class Task(pl.LightningModule, ABC):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer and, if there is one, the scheduler."""
+        with trusting(*self._trust):
+            return self._optimizers()
+
+    def _optimizers(self) -> OptimizerLRScheduler:
         optimizer = build(self._optimizer, Optimizer, self.parameters())
         if self._scheduler is None:
             return optimizer
@@ -264,6 +273,36 @@ class Task(pl.LightningModule, ABC):
                     raise ConfigError(f"scheduler.monitor={config.monitor} is not logged; these are: {names}")
                 config.scheduler.step(float(known[config.monitor]))
 
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]
+        cls,
+        checkpoint_path: str | Path,
+        map_location: Any = None,
+        *,
+        trust: str | Iterable[str] | None = None,
+        **changed: Any,
+    ) -> Self:
+        """Return the task in a checkpoint, as :func:`load_task` does: no code of the file is run.
+
+        Args:
+            checkpoint_path: the checkpoint.
+            map_location: the device, as torch names it; the CPU if none.
+            trust: as of :func:`load_task`.
+            changed: arguments of the class to build it with instead of those of the file.
+
+        Raises:
+            CheckpointError: as :func:`load_task`, or if the file holds a task of another class.
+        """
+        for name in ("hparams_file", "strict", "weights_only"):  # Lightning's own
+            if changed.pop(name, None) not in (None, True):
+                raise ConfigError(f"load_from_checkpoint: {name} cannot be given: the checkpoint is whole")
+        path = Path(checkpoint_path)
+        with trusting(*package_names(trust)):
+            task = _built(path, read_checkpoint(path), **changed)
+        if not isinstance(task, cls):
+            raise CheckpointError(f"{path}: holds a {type(task).__name__}, and no {cls.__name__}")
+        return task.to(map_location or "cpu")
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Say what the file is and what it was trained on, so that it can be read without any other."""
         data = getattr(self._trainer, "datamodule", None)
@@ -298,34 +337,65 @@ def _mean(one: Located, other: Located) -> Located:
     return Located((one.points + other.points) / 2, confidence)
 
 
-def load_task(path: str | Path, *, flip_test: bool = False) -> Task:
-    """The task in a checkpoint, on the CPU, in evaluation mode. Nothing but the file is needed.
+def load_task(path: str | Path, *, flip_test: bool = False, trust: str | Iterable[str] | None = None) -> Task:
+    """Return the task in a checkpoint, on the CPU, in evaluation mode. Nothing but the file is needed.
+
+    Only classes of trusted packages are built. A loss that is not trusted is left out: the task predicts,
+    and raises a :class:`~keypoints.errors.ConfigError` where it is asked for its loss.
 
     Args:
+        path: the checkpoint.
         flip_test: let it look at mirror images too, see :meth:`Task.flip_test`.
+        trust: packages of your own whose code the checkpoint may name; see :mod:`keypoints.components`.
 
     Raises:
-        CheckpointError: as :func:`read_checkpoint`, or if what it describes cannot be built.
-        ConfigError: if there is to be a flip test and the landmarks have no mirror image.
+        CheckpointError: as :func:`read_checkpoint`, or if what it describes cannot be built, is not trusted,
+            or is far larger than the file.
+        ConfigError: if there is to be a flip test and the landmarks have no mirror image, or ``trust`` names
+            no package.
     """
     checkpoint = read_checkpoint(path)
+    with trusting(*package_names(trust)):
+        task = _built(Path(path), checkpoint)
+    if flip_test:
+        task.flip_test()
+    return task.eval()
+
+
+def _built(path: Path, checkpoint: Mapping[str, Any], **changed: Any) -> Task:
+    """Return the task of a checkpoint that was read; ``changed`` are arguments to build it with instead."""
     try:
-        with blank():
-            task = build({**checkpoint["hyper_parameters"], "_target_": checkpoint[OURS]["task"]}, Task)
-        task.load_state_dict(checkpoint["state_dict"])
+        component = {**checkpoint["hyper_parameters"], **changed, "_target_": checkpoint[OURS]["task"]}
+        weights = _stored(checkpoint["state_dict"])
+        with blank(), losses_spared(), bounded(sum(map(Tensor.numel, weights.values()))):
+            task = build(component, Task)
+        refused = tuple(f"{name}." for name, part in task.named_modules() if isinstance(part, RefusedLoss))
+        task.load_state_dict({name: each for name, each in weights.items() if not name.startswith(refused)})
         if (trained_on := checkpoint[OURS].get("trained_on")) is not None:
             task.trained_on = TrainedOn(**trained_on)
+    except TooLargeError as error:
+        raise CheckpointError(f"{path}: {error}; it is damaged, or was changed") from error
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except KeyError as error:
         raise CheckpointError(f"{path}: lacks {error}; it is damaged, or was changed") from error
-    except (TypeError, RuntimeError) as error:
+    except (TypeError, AttributeError, RuntimeError, MemoryError) as error:
         raise CheckpointError(
             f"{path}: its weights do not fit its network ({one_line(error)[:200]})"
         ) from error
-    if flip_test:
-        task.flip_test()
-    return task.eval()
+    return task
+
+
+def _stored(weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """Return the weights of a checkpoint, if the file holds all of their numbers.
+
+    Raises:
+        TooLargeError: if one claims more numbers than it stores.
+    """
+    for name, each in weights.items():
+        if each.numel() * each.element_size() > each.untyped_storage().nbytes():
+            raise TooLargeError(f"its {name} claims {each.numel():,} numbers, which it does not hold")
+    return weights
 
 
 def usable_device(name: str = "auto") -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from keypoints.components import Component, build, configure
 from keypoints.datamodules.dataset import Batch
@@ -12,6 +12,7 @@ from keypoints.landmarks import LandmarkScheme
 from keypoints.losses import MapDivergence
 from keypoints.models.heatmaps import HeatmapNet, gaussian_maps, share_near, soft_argmax
 from keypoints.tasks.base import Located, Task
+from keypoints.tasks.loss import build_loss, loss_name
 
 
 class HeatmapTask(Task):
@@ -82,7 +83,7 @@ class HeatmapTask(Task):
             in_channels=self.crop.channels,
             landmarks=len(self.scheme),
         )
-        self.heatmap_loss = build(heatmap_loss, nn.Module)
+        self.heatmap_loss = build_loss(heatmap_loss)
         self._weights = coordinate_weight, heatmap_weight
         self._sigma = sigma
 
@@ -96,7 +97,7 @@ class HeatmapTask(Task):
             return "loss of points and maps", "weighted sum"
         if isinstance(self.heatmap_loss, MapDivergence):
             return "divergence of the maps", "nats"
-        return type(self.heatmap_loss).__name__, "mean of the maps"
+        return loss_name(self.heatmap_loss), "mean of the maps"
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from keypoints.errors import DataError
+from keypoints.errors import CheckpointError, DataError
 from keypoints.reports.run import report_run
 from keypoints.runs import RunFolder, predicts_the_mean
 
@@ -90,9 +90,10 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
         report_run(RunFolder(tmp_path))
 
 
-def test_a_damaged_checkpoint_costs_only_what_needs_it(run, caplog):
+def test_a_damaged_checkpoint_leaves_the_old_page(run):
+    page(run)
+    before = run.report.read_bytes()
     (run.checkpoints / "best.ckpt").write_bytes(b"damaged")
-    html = page(run)
-    assert "Loss curves" in html
-    assert "Architecture" not in html
-    assert "best.ckpt: truncated" in caplog.text
+    with pytest.raises(CheckpointError, match=r"best\.ckpt: truncated"):
+        report_run(run)
+    assert run.report.read_bytes() == before

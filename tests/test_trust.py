@@ -1,0 +1,491 @@
+"""Code of one's own package is used where it is trusted, and a file from elsewhere runs none."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from omegaconf import OmegaConf
+from torch import nn
+
+from keypoints.building import make_data, make_task, make_trainer
+from keypoints.cli import main
+from keypoints.components import configure, package_names, trusted_by_user, trusting
+from keypoints.configuration import compose
+from keypoints.datamodules.imm import IMMDataModule
+from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.runs import RunFolder
+from keypoints.sweeps import SweepFolder
+from keypoints.tasks.base import load_task
+from keypoints.tasks.regression import RegressionTask
+from tests.conftest import SMALL, write_wild
+
+PACKAGE = """
+import torch
+from pytorch_lightning import Callback
+from torch import nn
+
+from keypoints import IBUG300WDataModule
+
+
+class Net(nn.Sequential):
+    def __init__(self, input_size, in_channels, out_features, width):
+        cells = (input_size[0] // 4) * (input_size[1] // 4)
+        layers = nn.Conv2d(in_channels, width, 4, stride=4), nn.ReLU(), nn.Flatten()
+        super().__init__(*layers, nn.Linear(width * cells, out_features))
+
+
+class Loss(nn.Module):
+    def __init__(self, power):
+        super().__init__()
+        self.power = power
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, predictions, targets):
+        return self.scale * (predictions - targets).abs().pow(self.power).mean()
+
+
+class Faces(IBUG300WDataModule):
+    pass
+
+
+class Greeting(Callback):
+    def on_fit_start(self, trainer, pl_module):
+        print("hello from mypackage")
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A folder beside the checkout with a package, its configuration, and made-up faces of 300-W's layout."""
+    place = tmp_path_factory.mktemp("elsewhere")
+    (place / "code" / "mypackage").mkdir(parents=True)
+    (place / "code" / "mypackage" / "__init__.py").write_text(PACKAGE)
+    write_wild(place / "data" / "ibug_300W_large_face_landmark_dataset")
+    own = {
+        "data/mine": {"defaults": ["ibug300w"], "_target_": "mypackage.Faces", "val_fraction": 0.4},
+        "model/mine": {
+            "_target_": "keypoints.tasks.regression.RegressionTask",
+            "net": {"_target_": "mypackage.Net", "width": 4},
+        },
+        "loss/mine": {"_target_": "mypackage.Loss", "power": 1.5},
+        "callbacks/mine": {"defaults": ["default"], "greeting": {"_target_": "mypackage.Greeting"}},
+    }
+    for name, contents in own.items():
+        path = place / "my_conf" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(contents, sort_keys=False))
+    return place
+
+
+def keypoints(place, *arguments, **environment):
+    """The command in a process of its own, beside the package."""
+    own = {"PYTHONPATH": str(place / "code"), "KEYPOINTS_DATA": str(place / "data"), **environment}
+    return subprocess.run(
+        [sys.executable, "-m", "keypoints", *arguments],
+        cwd=place,
+        env={**os.environ, **own},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+GROUPS = ["data=mine", "model=mine", "loss=mine", "callbacks=mine"]
+TINY = ["data.width=32", "data.height=32", "data.batch_size=2", "trainer=cpu", "~callbacks.progress"]
+
+
+@pytest.fixture(scope="module")
+def trained(place):
+    """The folder of a run of two epochs, all of whose parts are of the package."""
+    done = keypoints(
+        place, "train", "--config-dir", "my_conf", *GROUPS, *TINY, "trainer.max_epochs=2", "output=run"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "hello from mypackage" in done.stdout
+    return place / "run"
+
+
+VERBS = {
+    "evaluate": ["evaluate", "run", "split=val"],
+    "predict": [
+        "predict",
+        "run",
+        "input=data/ibug_300W_large_face_landmark_dataset/labels_ibug_300W_test.xml",
+        "output=found",
+    ],
+    "export": ["export", "run", "output=model.onnx"],
+    "submit": ["submit", "run", "output=submission.csv"],
+    "report": ["report", "run"],
+    "demo": ["demo", "run", "port=99999"],
+    "train start_from": [
+        *("train", "experiment=ibug300w", "model=mine", "--config-dir", "my_conf", *TINY, "start_from=run"),
+        *("trainer.max_epochs=1", "output=tuned", "data.val_fraction=0.4", "augmentation=none"),
+    ],
+    "train resume": ["train", "resume=stopped"],
+}
+"""Each verb that reads a checkpoint or a run's folder."""
+
+TRUSTING_BY_ITSELF = ("train start_from",)
+"""What names the package in the configuration that the user gives needs no further word."""
+
+
+@pytest.fixture
+def stopped(trained):
+    """A copy of the run that looks as if it had been stopped after its first epoch's checkpoint."""
+    folder = trained.parent / "stopped"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(trained, folder)
+    pretend_stopped(folder)
+    return folder
+
+
+def pretend_stopped(folder):
+    config = OmegaConf.load(folder / "config.yaml")
+    moved = OmegaConf.to_yaml(config).replace(str(config.output), str(folder))
+    (folder / "config.yaml").write_text(moved.replace("max_epochs: 2", "max_epochs: 3"))
+    status = json.loads((folder / "status.json").read_text())
+    (folder / "status.json").write_text(json.dumps({**status, "status": "interrupted"}))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_own_code_is_used_by_each_verb_that_is_told_to_trust_it(place, trained, stopped, verb):
+    trust = [] if verb in TRUSTING_BY_ITSELF else ["trust=mypackage"]
+    done = keypoints(place, *VERBS[verb], *trust)
+    if verb == "demo":  # the model was read before the port was found to be impossible
+        assert "cannot listen at 127.0.0.1:99999" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in TRUSTING_BY_ITSELF])
+def test_own_code_is_refused_in_one_line_that_names_the_switch(
+    place, trained, stopped, verb, monkeypatch, capsys
+):
+    monkeypatch.chdir(place)
+    before = (trained / "report.html").read_bytes()
+    arguments = [each.replace("output=", "output=refused-") for each in VERBS[verb]]
+    with pytest.raises(SystemExit, match="1"):
+        main(arguments)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1, said
+    assert "say trust=mypackage, or set KEYPOINTS_TRUST=mypackage" in said
+    assert (trained / "report.html").read_bytes() == before
+    assert not list(place.glob("refused-*"))
+
+
+def test_the_environment_can_trust_and_a_list_of_packages_is_taken(place, trained, monkeypatch):
+    monkeypatch.syspath_prepend(place / "code")
+    with pytest.raises(CheckpointError, match="trust=mypackage"):
+        load_task(trained / "checkpoints" / "best.ckpt")
+    with monkeypatch.context() as patch:
+        patch.setenv("KEYPOINTS_TRUST", "other,mypackage")
+        load_task(trained / "checkpoints" / "best.ckpt")
+    for number, written in enumerate(("trust=[other,mypackage]", "trust=other,mypackage", "trust=mypackage")):
+        main(["export", str(trained), f"output={place / f'listed-{number}.onnx'}", written])
+
+
+def test_trust_ends_with_its_block_but_the_task_remembers_it_for_its_optimizer(untrained):
+    before = trusted_by_user()
+    with trusting("tests", "another.package"):
+        assert trusted_by_user() == before | {"tests", "another.package"}
+        task = load_task(untrained)
+    assert trusted_by_user() == before
+    task._optimizer = configure(Descent, lr=0.1)
+    assert type(task.configure_optimizers()) is Descent
+
+
+class Descent(torch.optim.SGD):
+    """An optimizer of a package that is not trusted."""
+
+
+@pytest.mark.parametrize("given", ["no package", "a-b", "../evil", "*", "a..b"])
+def test_what_cannot_be_a_package_is_refused(given):
+    with pytest.raises(ConfigError, match="trust is the name of a package"):
+        package_names(given)
+    assert package_names(None) == package_names("") == ()
+
+
+RAN = []
+
+
+def ran(*arguments, **settings):
+    RAN.append((arguments, settings))
+
+
+class Ran(nn.Module):
+    def __init__(self, *arguments, **settings):
+        super().__init__()
+        ran()
+
+
+HOSTILE = [
+    {"_target_": "tests.test_trust.ran"},
+    {"_target_": "tests.test_trust.Ran"},
+    {"_target_": "os.system", "command": "touch ran"},
+    {"_target_": "builtins.open", "file": "ran", "mode": "w"},
+    {"_target_": "torch.hub.load", "repo_or_dir": ".", "model": "x", "source": "local"},
+    {"_target_": "torch.load", "f": "x", "weights_only": False},
+    {"_target_": "torch.nn.modules.module.torch.hub.load", "repo_or_dir": "."},
+    {"_target_": "keypoints.components.import_module", "name": "antigravity"},
+    {"_target_": "hydra.utils.get_method", "path": "os.system"},
+    {"_target_": "hydra.utils.instantiate", "config": {"_target_": "os.system", "command": "touch ran"}},
+    {"_target_": "torch.nn.Sequential", "inner": {"_target_": "tests.test_trust.ran"}},
+    {
+        "_target_": "pytorch_lightning.callbacks.LambdaCallback",
+        "on_fit_start": {"_target_": "tests.test_trust.ran", "_partial_": True},
+    },
+    {"_target_": "albumentations.Lambda", "image": [{"_target_": "tests.test_trust.ran"}]},
+    {"_target_": "pytorch_lightning.seed_everything", "seed": 3},
+]
+NODES = [
+    "data",
+    "model",
+    "model.net",
+    "loss",
+    "optimizer",
+    "scheduler",
+    "trainer.strategy",
+    "trainer.plugins",
+    "callbacks.mine",
+    "logger.mine",
+    "augmentation",
+    "augmentation.transforms.mine",
+    "data.root",
+]
+
+
+def build_all(cfg):
+    """What a training that goes on builds of a configuration."""
+    data = make_data(cfg, recorded=True)
+    task = make_task(cfg, data, recorded=True)
+    task.configure_optimizers()
+    make_trainer(cfg, recorded=True)
+
+
+@pytest.fixture
+def recorded(made_up_imm, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    overrides = [
+        *SMALL,
+        "augmentation=rotate_shift",
+        f"data.root={made_up_imm}",
+        f"output={tmp_path / 'run'}",
+    ]
+    RAN.clear()
+    return compose("train", overrides)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=lambda node: node["_target_"])
+@pytest.mark.parametrize("node", NODES)
+def test_a_recorded_configuration_runs_no_code(recorded, tmp_path, node, hostile):
+    OmegaConf.update(recorded, node, hostile, force_add=True, merge=False)
+    with pytest.raises(ConfigError):
+        build_all(recorded)
+    assert not RAN
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_a_recorded_configuration_of_known_classes_is_built(recorded):
+    OmegaConf.update(
+        recorded,
+        "callbacks.stop",
+        {"_target_": "pytorch_lightning.callbacks.EarlyStopping", "monitor": "val/mse"},
+        force_add=True,
+    )
+    strategy = {"_target_": "pytorch_lightning.strategies.SingleDeviceStrategy"}
+    OmegaConf.update(recorded, "trainer.strategy", strategy, force_add=True)
+    build_all(recorded)
+
+
+def test_of_a_trusted_package_functions_are_taken_too(recorded):
+    OmegaConf.update(
+        recorded, "callbacks.mine", {"_target_": "tests.test_trust.make_stopping"}, force_add=True
+    )
+    with pytest.raises(ConfigError, match=r"callbacks\.mine: tests.*trust=tests"):
+        build_all(recorded)
+    with trusting("tests"):
+        build_all(recorded)
+        for elsewhere in (
+            "tests.test_trust.os.system",
+            "tests.test_trust.json.loads",
+            "tests.test_trust.HOSTILE",
+        ):
+            OmegaConf.update(recorded, "callbacks.mine", {"_target_": elsewhere})
+            with pytest.raises(ConfigError, match=r"callbacks\.mine: "):
+                build_all(recorded)
+
+
+def make_stopping():
+    from pytorch_lightning.callbacks import EarlyStopping
+
+    return EarlyStopping("val/mse")
+
+
+def test_a_strangers_run_is_resumed_by_nothing_that_it_names(finished_run, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    pretend_stopped(folder)
+    config = OmegaConf.load(folder / "config.yaml")
+    config.callbacks.mine = {"_target_": "tests.test_trust.ran"}
+    config.trust = "tests"
+    OmegaConf.save(config, folder / "config.yaml")
+    RAN.clear()
+    with pytest.raises(SystemExit, match="1"):
+        main(["train", f"resume={folder}"])
+    said = capsys.readouterr().err
+    assert said.startswith("error: callbacks.mine: tests.test_trust.ran is outside the trusted packages")
+    assert said.count("\n") == 1
+    assert not RAN
+    assert RunFolder(folder).status()["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("task", "hydra"),
+    [
+        ([], ["+hydra.callbacks.mine._target_=tests.test_trust.Hook"]),
+        ([], ["hydra.job_logging.handlers.console.class=tests.test_trust.Hook"]),
+        ([], ["hydra.launcher.setup=[touch ran]"]),
+        ([], ["hydra/launcher=submitit_local", "hydra.launcher._target_=tests.test_trust.Hook"]),
+        ([], ["hydra.sweeper.params={hydra.callbacks.mine._target_:tests.test_trust.Hook}"]),
+        ([], ["hydra.searchpath=[file://evil]"]),
+        (["+hydra.callbacks.mine._target_=tests.test_trust.Hook"], []),
+        (["experiment=../../evil"], []),
+        (["experiment@hydra.callbacks=nose_tip"], []),
+        (["--config-dir=evil"], []),
+        (["-cn=evil"], []),
+        (["trust=tests", "+callbacks.mine._target_=tests.test_trust.Hook"], []),
+        (["seed=0,1", "data._target_=tests.test_trust.Hook"], []),
+        (["model.net._target_=tests.test_trust.Ran"], []),
+    ],
+    ids=str,
+)
+def test_a_strangers_sweep_is_resumed_by_nothing_that_it_names(
+    made_up_imm, tmp_path, monkeypatch, capsys, task, hydra
+):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "sweep"
+    folder.mkdir()
+    overrides = {
+        "task": [*SMALL, f"data.root={made_up_imm}", *task],
+        "hydra": ["hydra.mode=MULTIRUN", *hydra],
+    }
+    OmegaConf.save({"hydra": {"overrides": overrides}}, folder / "multirun.yaml")
+    RAN.clear()
+    with pytest.raises(SystemExit, match="1"):
+        main(["train", f"resume={folder}"])
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert "error: " in said
+    assert not RAN
+    assert not (tmp_path / "ran").exists()
+
+
+class Hook:
+    def __init__(self, *_, **__):
+        ran()
+
+
+def test_a_sweep_of_ones_own_is_resumed_with_what_it_asked_for(tmp_path):
+    asked = ["seed=0,1", "optimizer.lr=1e-2,1e-3", "trainer=cpu", "output=elsewhere", "trust=mine"]
+    hydras = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", 'hydra.sweeper.params={seed:"range(0,3)"}']
+    OmegaConf.save({"hydra": {"overrides": {"task": asked, "hydra": hydras}}}, tmp_path / "multirun.yaml")
+    assert SweepFolder(tmp_path).to_resume() == [*asked[:3], *hydras]
+
+
+def test_what_would_change_a_resumed_run_is_refused_and_a_launchers_setting_is_not(tmp_path):
+    from keypoints.cli import _resumed
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "status.json").write_text("{}")
+    beside = ["trust=[a,b]", "hydra.launcher.n_jobs=3"]
+    assert _resumed([beside[0], f"resume={folder}", beside[1]])[1:] == beside
+    with pytest.raises(ConfigError, match="stands alone, or with trust="):
+        _resumed([f"resume={folder}", "seed=1"])
+
+
+def changed(path, change):
+    checkpoint = torch.load(path, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, path)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda own: own["hyper_parameters"]["net"].update(hidden=2**22), "asks for a network of more than"),
+        (lambda own: own["hyper_parameters"]["net"].update(channels=[2**20, 2**20]), "asks for a network"),
+        (
+            lambda own: own["hyper_parameters"]["net"].update(
+                kernel_sizes=[1] * 30_000, channels=[1] * 30_000, pooling=1
+            ),
+            "asks for a network of more than",
+        ),
+        (
+            lambda own: own["hyper_parameters"]["crop"].update(width=2**20, height=2**20),
+            "at most 16,777,216 pixels",
+        ),
+        (
+            lambda own: own["state_dict"].update({"net.big": torch.zeros(1).expand(2**33)}),
+            r"net\.big claims 8,589,934,592 numbers",
+        ),
+    ],
+    ids=["wide", "channels", "deep", "input", "claims"],
+)
+def test_a_checkpoint_that_asks_for_more_than_it_holds_is_refused(untrained, tmp_path, change, says):
+    path = shutil.copy(untrained, tmp_path / "large.ckpt")
+    changed(path, change)
+    with pytest.raises(CheckpointError, match=rf"large\.ckpt: .*{says}"):
+        load_task(path)
+
+
+def test_lightnings_own_way_to_load_is_as_safe(untrained, finished_run, tmp_path):
+    assert isinstance(RegressionTask.load_from_checkpoint(untrained), RegressionTask)
+    path = shutil.copy(untrained, tmp_path / "hostile.ckpt")
+    changed(path, lambda own: own.update(hparams_name="kwargs") or own["keypoints"].update(task="os.system"))
+    with pytest.raises(CheckpointError, match=r"os\.system is outside the trusted packages"):
+        RegressionTask.load_from_checkpoint(path)
+    with pytest.raises(ConfigError, match="weights_only cannot be given"):
+        RegressionTask.load_from_checkpoint(untrained, weights_only=False)
+    from keypoints.tasks.heatmap import HeatmapTask
+
+    with pytest.raises(CheckpointError, match="holds a RegressionTask, and no HeatmapTask"):
+        HeatmapTask.load_from_checkpoint(untrained)
+
+
+def test_a_report_that_cannot_be_made_whole_leaves_the_old_one(finished_run, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    before = (folder / "report.html").read_bytes()
+    (folder / "checkpoints" / "best.ckpt").write_bytes(b"damaged")
+    with pytest.raises(SystemExit, match="1"):
+        main(["report", str(folder)])
+    assert "best.ckpt: truncated, damaged" in capsys.readouterr().err
+    assert (folder / "report.html").read_bytes() == before
+
+
+def test_data_that_a_run_names_are_built_only_if_trusted(finished_run, tmp_path, capsys):
+    folder = tmp_path / "run"
+    shutil.copytree(finished_run, folder)
+    config = OmegaConf.load(folder / "config.yaml")
+    config.data._target_ = "tests.test_trust.Faces"
+    OmegaConf.save(config, folder / "config.yaml")
+    with pytest.raises(SystemExit, match="1"):
+        main(["evaluate", str(folder)])
+    assert "data: tests.test_trust.Faces is outside the trusted packages" in capsys.readouterr().err
+    main(["evaluate", str(folder), "trust=tests"])
+
+
+class Faces(IMMDataModule):
+    """A datamodule of a package that is not trusted."""
+
+
+def test_a_manifest_that_is_none_is_named(tmp_path):
+    (tmp_path / "multirun.yaml").write_text("hydra: {overrides: {task: ['a b c'], hydra: []}}")
+    with pytest.raises(DataError, match=r"multirun\.yaml: 'a b c' is no override"):
+        SweepFolder(tmp_path).to_resume()
