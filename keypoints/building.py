@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytorch_lightning as pl
@@ -27,13 +28,15 @@ from pytorch_lightning.strategies import Strategy
 from torch import nn
 
 from keypoints.augmentation import Augmentation
+from keypoints.callbacks.checkpoint_io import AtomicCheckpointIO
 from keypoints.callbacks.description import HyperParameters
 from keypoints.callbacks.finite import FiniteLoss
 from keypoints.callbacks.history import History
 from keypoints.callbacks.reproducible import SeedEachEpoch
 from keypoints.components import build, find_trusted, package_names, target_of, trusting
 from keypoints.datamodules.base import FaceDataModule
-from keypoints.errors import ConfigError, KeypointsError
+from keypoints.errors import ConfigError, KeypointsError, one_line
+from keypoints.loggers import MetricsTable
 from keypoints.runs import describe
 from keypoints.tasks.base import Task
 
@@ -141,16 +144,19 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
         _make(cfg, f"callbacks.{name}", pl.Callback, recorded) for name in cfg.get("callbacks") or {}
     ]
     loggers = [_logger(cfg, f"logger.{name}", purge_step, recorded) for name in cfg.get("logger") or {}]
-    if not loggers:  # it logs and does nothing else, and is refused where nothing is logged
-        callbacks = [each for each in callbacks if not isinstance(each, LearningRateMonitor)]
+    table = next((each for each in loggers if isinstance(each, MetricsTable)), None)
+    if table is None:
+        table = MetricsTable()
+        loggers.append(table)
     # Lightning brings a checkpoint and a bar of its own where there is none; here none means none.
     extra: dict[str, Any] = {
         "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
         "profiler": _NoProfiler(),
+        "plugins": [AtomicCheckpointIO()],
     }
     extra = {name: value for name, value in extra.items() if not cfg.trainer.get(name)}
-    callbacks += [SeedEachEpoch(cfg.seed), FiniteLoss(), History(), HyperParameters(_flat(cfg))]
+    callbacks += [SeedEachEpoch(cfg.seed), FiniteLoss(), History(table), HyperParameters(_flat(cfg))]
     trainer = _make(cfg, "trainer", pl.Trainer, recorded, callbacks=callbacks, logger=loggers, **extra)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         _pass_over_idle_hooks(callback, pl.Callback)
@@ -216,7 +222,7 @@ def _make(cfg: DictConfig, key: str, kind: type[T], recorded: bool, **extra: Any
         raise ConfigError(f"{key} names no class (_target_); choose an option of its group: {key}=…")
     plain = OmegaConf.to_container(node, resolve=True)  # what is checked is what is made
     if recorded:
-        _check_recorded(plain, key)
+        _check_recorded(plain, key, Path(str(cfg.get("output") or ".")))
     try:
         made = instantiate(plain, _convert_="all", **extra)
     except InstantiationException as error:
@@ -229,15 +235,25 @@ def _make(cfg: DictConfig, key: str, kind: type[T], recorded: bool, **extra: Any
     return made
 
 
-def _check_recorded(plain: Any, key: str) -> None:
-    """See that all that a recorded configuration names is a trusted class of a kind that training needs.
+def _check_recorded(plain: Any, key: str, folder: Path) -> None:
+    """See that a recorded configuration names trusted classes alone, and writes in its own folder alone.
+
+    Args:
+        plain: the part under ``key``, resolved. Text that could be resolved once more is refused.
+        key: where it stands.
+        folder: the run's.
 
     Raises:
-        ConfigError: if a part is not.
+        ConfigError: if a part is not so.
     """
-    if isinstance(plain, list):
+    if isinstance(plain, str):
+        if "${" in plain:
+            raise ConfigError(f"{key}: {one_line(plain)[:80]!r} refers to other values")
+        if key.partition(".")[0] != "data":  # which is read and never written
+            _check_place(plain, key, folder)
+    elif isinstance(plain, list):
         for number, each in enumerate(plain):
-            _check_recorded(each, f"{key}.{number}")
+            _check_recorded(each, f"{key}.{number}", folder)
     elif isinstance(plain, Mapping):
         if "_target_" in plain:
             try:
@@ -245,7 +261,21 @@ def _check_recorded(plain: Any, key: str) -> None:
             except ConfigError as error:
                 raise type(error)(f"{key}: {error}") from error
         for name, each in plain.items():
-            _check_recorded(each, f"{key}.{name}")
+            _check_recorded(str(name), key, folder)
+            _check_recorded(each, f"{key}.{name}", folder)
+
+
+def _check_place(text: str, key: str, folder: Path) -> None:
+    """See that a text that is a path, by its form or its key, leads to nothing outside of ``folder``.
+
+    Raises:
+        ConfigError: if it does.
+    """
+    path, last = Path(text), key.rpartition(".")[2]
+    is_folder = any(word in last for word in ("dir", "path", "root"))
+    outside = (path.is_absolute() or is_folder) and not path.resolve().is_relative_to(folder.resolve())
+    if ".." in path.parts or outside:
+        raise ConfigError(f"{key}={one_line(text)[:80]}: lies outside of the run's folder, {folder}")
 
 
 @cache

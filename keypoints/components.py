@@ -76,6 +76,11 @@ def trusting(*packages: str) -> Iterator[None]:
         _in_block.reset(token)
 
 
+def is_trusted(package: str) -> bool:
+    """Return whether the user trusts a package."""
+    return package in trusted_by_user()
+
+
 def trusted_by_user() -> frozenset[str]:
     """Return the packages that the user trusts here and now, besides those that need no word."""
     return _in_block.get().union(_by_user, package_names(os.environ.get(TRUST)))
@@ -121,7 +126,9 @@ def target_of(component: object) -> str:
     """
     target = component.get("_target_") if isinstance(component, Mapping) else None
     if not isinstance(target, str):
-        raise ConfigError(f"a component needs a _target_, the name of its class: {one_line(component)[:200]}")
+        raise ConfigError(
+            f"a component needs a _target_, the name of its class, not a {type(component).__name__}"
+        )
     return target
 
 

@@ -20,6 +20,7 @@ from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.geometry import Crop, FloatArray
 from keypoints.landmarks import LandmarkScheme
 from keypoints.onnx_graph import check_network
+from keypoints.reading import COUNT, TEXT, TEXTS, VALUES, check_kinds, is_pair, or_none
 
 EXPORT_FORMAT = 1
 """Raised when a file of before could no longer be read."""
@@ -64,6 +65,7 @@ def metadata(
     precision: str,
     support: Mapping[str, tuple[float, float]] | None = None,
     trained_on: TrainingFaces | None = None,
+    network: bytes | None = None,
 ) -> dict[str, str]:
     """Return the metadata of a file: what it is, in JSON, and a digest by which a change is seen.
 
@@ -71,6 +73,7 @@ def metadata(
         scheme, crop, precision: as :class:`ExportedModel` has them.
         support: the training's, of :mod:`keypoints.support`, where the checkpoint has it.
         trained_on: what the checkpoint keeps of the training faces, where it does.
+        network: what the file holds before its metadata, byte for byte.
     """
     about = json.dumps(
         {
@@ -81,6 +84,7 @@ def metadata(
             "crop": crop.to_dict(),
             "support": support,
             "trained_on": None if trained_on is None else trained_on._asdict(),
+            "network": None if network is None else {"bytes": len(network), "sha256": _sha256(network)},
             **_WORDS,
         }
     )
@@ -88,7 +92,11 @@ def metadata(
 
 
 def _digest(about: str) -> str:
-    return hashlib.sha256(about.encode()).hexdigest()
+    return _sha256(about.encode())
+
+
+def _sha256(contents: bytes) -> str:
+    return hashlib.sha256(contents).hexdigest()
 
 
 class ExportedModel:
@@ -98,6 +106,7 @@ class ExportedModel:
         scheme, crop, support: as of the task that was exported.
         precision: of its weights: ``float32``, ``fp16`` or ``int8``.
         trained_on: what the file keeps of the training faces; ``None`` in files that do not.
+        at_once: how many faces may go through the network together.
         mean_shape: the mean of those faces, (K, 2) ratios of the crop, or ``None``.
 
     Raises:
@@ -109,11 +118,12 @@ class ExportedModel:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such model")
+        self._path = path
         contents = path.read_bytes()
         try:
             import onnxruntime
 
-            check_network(path, contents)
+            self.at_once = check_network(path, contents)
         except ImportError as error:
             raise ConfigError(
                 f"an ONNX file needs {error.name}, which is not installed: in the checkout, "
@@ -131,6 +141,10 @@ class ExportedModel:
             raise CheckpointError(f"{path}: truncated, damaged, or no ONNX file at all") from error
         about = _about(path, self._session.get_modelmeta().custom_metadata_map)
         try:
+            _check_network_is(about.get("network"), contents)
+            check_kinds(
+                about, {"precision": TEXT, "scheme": VALUES, "crop": VALUES, "trained_on": or_none(VALUES)}
+            )
             self.scheme = LandmarkScheme.from_dict(about["scheme"])
             self.crop = Crop.from_dict(about["crop"])
             self.precision = str(about["precision"])
@@ -154,7 +168,10 @@ class ExportedModel:
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         """(B, C, H, W) images in [-0.5, 0.5] to their points."""
-        points, *confidence = self._session.run(self._outputs, {INPUT: images})
+        try:
+            points, *confidence = self._session.run(self._outputs, {INPUT: images})
+        except Exception as error:
+            raise CheckpointError(f"{self._path}: its network fails ({one_line(error)[:200]})") from error
         return Located(
             np.asarray(points, np.float64), np.asarray(confidence[0], np.float64) if confidence else None
         )
@@ -163,6 +180,8 @@ class ExportedModel:
 def _ranges(support: Mapping[str, Any] | None) -> dict[str, tuple[float, float]] | None:
     if support is None:
         return None
+    if not VALUES.fits(support) or not all(map(is_pair, support.values())):
+        raise ValueError("its support are no ranges by name")
     return {name: (float(low), float(high)) for name, (low, high) in support.items()}
 
 
@@ -175,10 +194,28 @@ def _training_faces(kept: Mapping[str, Any] | None, landmarks: int) -> TrainingF
     if kept is None:
         return None
     faces = TrainingFaces(**kept)
-    names = [*faces.groups, *faces.validated, *([] if faces.data is None else [faces.data])]
-    if not all(isinstance(name, str) for name in names) or np.shape(faces.mean) != (landmarks, 2):
-        raise ValueError("what it says of its training faces is not what it should be")
+    check_kinds(faces._asdict(), {"groups": TEXTS, "validated": TEXTS, "data": or_none(TEXT)})
+    if not isinstance(faces.mean, list) or len(faces.mean) != landmarks or not all(map(is_pair, faces.mean)):
+        raise ValueError("the mean of its training faces is not one of its landmarks")
     return faces
+
+
+def _check_network_is(written: Any, contents: bytes) -> None:
+    """See that the network is the one that was written; older files do not say it.
+
+    Args:
+        written: what the metadata say of the network.
+        contents: the file's bytes.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if written is None:
+        return
+    check_kinds({"network": written}, {"network": VALUES})
+    check_kinds(written, {"bytes": COUNT, "sha256": TEXT}, needed=("bytes", "sha256"))
+    if _sha256(contents[: written["bytes"]]) != written["sha256"]:
+        raise ValueError("its network was changed after it was written, or the file is damaged")
 
 
 def _about(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:

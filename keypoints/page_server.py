@@ -46,6 +46,8 @@ HEADERS = {
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9_.-]{1,255}))(?::([0-9]{0,5}))?")
 _ORIGIN = re.compile(r"(https?)://(.*)", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
+_PATIENCE, _STEADILY = 5.0, 2**16
+"""Seconds in which so many bytes of a photo have to arrive, so that slow senders keep no place for long."""
 _LONGEST_NAME = 150
 """Characters of a photo's name that are kept."""
 
@@ -138,7 +140,7 @@ def application(
     hosts: Hosts,
     max_bytes: int,
     seconds: float = 60,
-    at_once: int = 4,
+    at_once: int = 8,
     waiting: int = 100,
 ) -> ASGIApp:
     """Return the ASGI application: ``files`` by GET, and ``POST /predict`` for photos.
@@ -233,6 +235,7 @@ class _Photos:
         self._hosts = hosts
         self._max_bytes = max_bytes
         self._seconds = seconds
+        self._patience = min(_PATIENCE, seconds)
         self._places = places
         self._most_waiting = most_waiting
         self._waiting = 0
@@ -320,16 +323,20 @@ class _Photos:
             ClientDisconnect: if the client went away.
         """
         body = bytearray()
+        now = asyncio.get_running_loop().time
+        ends = now() + self._seconds
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout_at(min(ends, now() + self._patience)) as limit:
                 async for part in request.stream():
                     if len(body) + len(part) > self._max_bytes:
                         raise self._too_large()
+                    if (len(body) + len(part)) // _STEADILY > len(body) // _STEADILY:
+                        limit.reschedule(min(ends, now() + self._patience))
                     body += part
         except TimeoutError:
             raise HTTPException(
                 408,
-                f"the photo did not arrive within {self._seconds:g} seconds; try a smaller one",
+                f"the photo did not arrive steadily and within {self._seconds:g} seconds; try a smaller one",
                 {"Connection": "close"},
             ) from None
         return bytes(body)

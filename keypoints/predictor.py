@@ -38,6 +38,7 @@ class Model(Protocol):
     mean_shape: FloatArray | None
     support: Support | None
     trained_on: TrainingFaces | None
+    at_once: int
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         """(B, C, H, W) images in [-0.5, 0.5] to their points."""
@@ -102,6 +103,7 @@ class Predictor:
         self.mean_shape = self._model.mean_shape
         self.support = self._model.support
         self.trained_on = self._model.trained_on
+        self._at_once = self._model.at_once
 
     def __call__(
         self, photo: str | Path | ByteArray, boxes: Sequence[Box] | None = None
@@ -168,7 +170,8 @@ class Predictor:
         Raises:
             CheckpointError: if the network gives no finite numbers.
         """
-        batches = [faces[start : start + _AT_ONCE] for start in range(0, len(faces), _AT_ONCE)]
+        at_once = self._at_once
+        batches = [faces[start : start + at_once] for start in range(0, len(faces), at_once)]
         return [found for batch in batches for found in self._finish(batch)]
 
     def _finish(self, faces: Sequence[PreparedFace]) -> list[PredictedFace]:
@@ -191,6 +194,8 @@ class Predictor:
 
 class _Checkpoint:
     """The task of a checkpoint, on a GPU where there is one."""
+
+    at_once = _AT_ONCE
 
     def __init__(
         self, path: Path, run: RunFolder | None, flip_test: bool, trust: str | Iterable[str] | None

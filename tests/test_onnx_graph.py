@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keypoints import onnx_graph
 from keypoints.errors import CheckpointError
 from keypoints.exported import ExportedModel, metadata
 from keypoints.landmarks import IBUG68
@@ -112,13 +113,55 @@ def test_a_part_that_would_take_all_memory_is_refused_by_its_size(tmp_path, node
         ExportedModel(path)
 
 
-def test_a_part_whose_size_cannot_be_told_is_refused(tmp_path):
-    nodes = (
-        node("NonZero", ["images"], ["places"]),
-        node("Cast", ["places"], ["part"], to=onnx.TensorProto.FLOAT),
-    )
+def test_a_network_whose_size_cannot_be_told_is_tried_in_a_process(tmp_path, monkeypatch):
+    nodes = node("NonZero", ["images"], ["places"]), node("Cast", ["places"], ["part"], to=1)
+    some = node("Concat", ["part", "one"], ["full"], axis=1)  # of no places there is no mean
+    one = numbers("one", [[0.0]] * 4, np.float32)
+    path = written(tmp_path / "m.onnx", *nodes, some, *mean_of("full"), weights=[numbers(*SHAPE), one])
+    assert ExportedModel(path).at_once == 1
+    monkeypatch.setattr(onnx_graph, "_SECONDS", 0.01)
+    with pytest.raises(
+        CheckpointError, match=r"size of its part 'places' cannot be told, and it does not run"
+    ):
+        ExportedModel(path)
+
+
+def test_parts_that_grow_faster_than_the_faces_are_tried_in_a_process(tmp_path, monkeypatch):
+    nodes = [
+        node("Shape", ["images"], ["sides"], start=0, end=1),
+        node("Mul", ["sides", "sides"], ["square"]),
+        node("Mul", ["square", "square"], ["fourth"]),
+        node("ConstantOfShape", ["fourth"], ["part"]),
+    ]
     path = written(tmp_path / "m.onnx", *nodes, *mean_of("part"), weights=[numbers(*SHAPE)])
-    with pytest.raises(CheckpointError, match=r"the size of its part 'places' cannot be told"):
+    monkeypatch.setattr(onnx_graph, "_SECONDS", 0.01)
+    with pytest.raises(
+        CheckpointError, match="its parts grow faster than the number of faces, and it does not run"
+    ):
+        ExportedModel(path)
+
+
+def test_work_that_takes_long_is_refused_by_its_amount(tmp_path):
+    nodes = [
+        node("ConstantOfShape", ["picture"], ["a"]),
+        node("ConstantOfShape", ["kernel"], ["b"]),
+        node("Conv", ["a", "b"], ["part"]),
+    ]
+    weights = [numbers(*SHAPE), numbers("picture", [1, 1, 8000, 8000]), numbers("kernel", [1, 1, 2001, 2001])]
+    path = written(tmp_path / "m.onnx", *nodes, *mean_of("part"), weights=weights)
+    with pytest.raises(CheckpointError, match=r"its network takes [\d,]+ multiplications for one face"):
+        ExportedModel(path)
+
+
+def test_negative_sides_and_texts_are_refused(tmp_path):
+    negative = onnx.TensorProto(name="less", dims=[-(2**40)], data_type=1)
+    path = written(tmp_path / "m.onnx", *mean_of("images"), weights=[numbers(*SHAPE), negative])
+    with pytest.raises(CheckpointError, match="cannot be used"):
+        ExportedModel(path)
+    text = onnx.helper.make_tensor("text", onnx.TensorProto.STRING, [1], [b"ab"])
+    long = node("StringConcat", ["text", "text"], ["longer"])
+    path = written(tmp_path / "m.onnx", long, *mean_of("images"), weights=[numbers(*SHAPE), text])
+    with pytest.raises(CheckpointError, match="parts made of text, or of negative sizes"):
         ExportedModel(path)
 
 

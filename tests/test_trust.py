@@ -290,6 +290,34 @@ def test_a_recorded_configuration_runs_no_code(recorded, tmp_path, node, hostile
     assert not list(tmp_path.rglob("*"))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("callbacks.checkpoint.dirpath", "/tmp"),
+        ("callbacks.checkpoint.dirpath", "elsewhere"),
+        ("callbacks.checkpoint.filename", "../../best"),
+        ("logger.csv.save_dir", "/tmp"),
+        ("logger.tensorboard.name", "/tmp/tensorboard"),
+        ("trainer.default_root_dir", ".."),
+    ],
+)
+def test_a_recorded_configuration_writes_in_its_own_folder_alone(recorded, tmp_path, key, value):
+    OmegaConf.update(recorded, key, value)
+    with pytest.raises(ConfigError, match=f"{key}=.*lies outside of the run's folder"):
+        build_all(recorded)
+    assert not list(tmp_path.rglob("*"))
+
+
+def test_text_that_becomes_a_reference_only_later_is_refused(recorded):
+    hidden = {"_target_": "pytorch_lightning.callbacks.LambdaCallback", "on_fit_start": "${one}${two}"}
+    OmegaConf.update(recorded, "one", "$", force_add=True)
+    OmegaConf.update(recorded, "two", "{oc.create:{_target_: tests.test_trust.ran}}", force_add=True)
+    OmegaConf.update(recorded, "callbacks.mine", hidden, force_add=True)
+    with pytest.raises(ConfigError, match="refers to other values"):
+        build_all(recorded)
+    assert not RAN
+
+
 def test_a_recorded_configuration_of_known_classes_is_built(recorded):
     OmegaConf.update(
         recorded,
@@ -419,7 +447,7 @@ def changed(path, change):
     ("change", "says"),
     [
         (lambda own: own["hyper_parameters"]["net"].update(hidden=2**22), "asks for a network of more than"),
-        (lambda own: own["hyper_parameters"]["net"].update(channels=[2**20, 2**20]), "asks for a network"),
+        (lambda own: own["hyper_parameters"]["net"].update(channels=[2**13, 2**13]), "asks for a network"),
         (
             lambda own: own["hyper_parameters"]["net"].update(
                 kernel_sizes=[1] * 30_000, channels=[1] * 30_000, pooling=1

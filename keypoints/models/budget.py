@@ -10,8 +10,8 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
-_SPARE = 8_000_000
-"""Numbers that a network may make besides those of its file: layers that it replaces, fixed tables."""
+_SPARE = 150_000_000
+"""Numbers that a network may make besides those of its file: the classifier of a VGG, which it leaves out."""
 
 _MODULES = 20_000
 """Far more than any network has; one without weights could go on for ever."""
@@ -22,23 +22,27 @@ class TooLargeError(ValueError):
 
 
 @contextmanager
-def bounded(weights: int) -> Iterator[None]:
-    """Refuse networks that register far more than ``weights`` numbers while they are built in the block.
+def bounded(weights: int, tensors: int) -> Iterator[None]:
+    """Refuse networks that register far more than their file holds while they are built in the block.
 
     The twofold is allowed: a network may replace its last layers after it has built them. Weights are
     registered before they are filled, so that the memory of those that are refused is never touched.
 
     Args:
         weights: numbers in the state dict that is to fill the network.
+        tensors: tensors in it.
 
     Raises:
         TooLargeError: in the block, as soon as the network is too large.
     """
-    allowed = 2 * weights + _SPARE
-    made = modules = 0
+    allowed, most = 2 * weights + _SPARE, 2 * tensors + _MODULES
+    made = modules = parameters = 0
 
     def count(module: nn.Module, name: str, value: Tensor | None) -> None:  # noqa: ARG001
-        nonlocal made
+        nonlocal made, parameters
+        parameters += 1
+        if parameters > most:
+            raise TooLargeError(f"asks for a network of more than {most:,} tensors, and holds {tensors:,}")
         made += 0 if value is None else value.numel()
         if made > allowed:
             raise TooLargeError(f"asks for a network of more than {allowed:,} weights, and holds {weights:,}")

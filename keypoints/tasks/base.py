@@ -366,36 +366,36 @@ def _built(path: Path, checkpoint: Mapping[str, Any], **changed: Any) -> Task:
     """Return the task of a checkpoint that was read; ``changed`` are arguments to build it with instead."""
     try:
         component = {**checkpoint["hyper_parameters"], **changed, "_target_": checkpoint[OURS]["task"]}
-        weights = _stored(checkpoint["state_dict"])
-        with blank(), losses_spared(), bounded(sum(map(Tensor.numel, weights.values()))):
+        weights = checkpoint["state_dict"]
+        with blank(), losses_spared(), bounded(_numbers(weights), len(weights)):
             task = build(component, Task)
         refused = tuple(f"{name}." for name, part in task.named_modules() if isinstance(part, RefusedLoss))
-        task.load_state_dict({name: each for name, each in weights.items() if not name.startswith(refused)})
+        for name in [name for name in weights if name.startswith(refused)]:
+            del weights[name]  # in place: torch keeps versions of layers beside the names
+        task.load_state_dict(weights)
         if (trained_on := checkpoint[OURS].get("trained_on")) is not None:
             task.trained_on = TrainedOn(**trained_on)
+            if len(task.trained_on.mean) != len(task.scheme):
+                raise CheckpointError(
+                    f"{path}: the mean of its training faces has other landmarks than it predicts"
+                )
     except TooLargeError as error:
         raise CheckpointError(f"{path}: {error}; it is damaged, or was changed") from error
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from error
     except KeyError as error:
         raise CheckpointError(f"{path}: lacks {error}; it is damaged, or was changed") from error
-    except (TypeError, AttributeError, RuntimeError, MemoryError) as error:
+    except (TypeError, ValueError, AttributeError, RuntimeError, MemoryError) as error:
         raise CheckpointError(
             f"{path}: its weights do not fit its network ({one_line(error)[:200]})"
         ) from error
     return task
 
 
-def _stored(weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    """Return the weights of a checkpoint, if the file holds all of their numbers.
-
-    Raises:
-        TooLargeError: if one claims more numbers than it stores.
-    """
-    for name, each in weights.items():
-        if each.numel() * each.element_size() > each.untyped_storage().nbytes():
-            raise TooLargeError(f"its {name} claims {each.numel():,} numbers, which it does not hold")
-    return weights
+def _numbers(weights: Mapping[str, Tensor]) -> int:
+    """Return how many numbers the weights hold together; several may be views of the same ones."""
+    storages = {each.untyped_storage().data_ptr(): each for each in weights.values()}
+    return sum(each.untyped_storage().nbytes() // each.element_size() for each in storages.values())
 
 
 def usable_device(name: str = "auto") -> str:

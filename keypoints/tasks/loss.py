@@ -7,8 +7,11 @@ from typing import Any
 
 from torch import nn
 
-from keypoints.components import Component, UntrustedError, build, target_of
+from keypoints.components import Component, UntrustedError, build, find_class, is_trusted, target_of
 from keypoints.errors import ConfigError
+
+_OF_TORCH = ("torch.nn.modules.loss", "torch.nn.modules.distance")
+"""Modules of torch that hold losses."""
 
 _spared = ContextVar("spared", default=False)
 
@@ -30,11 +33,26 @@ def build_loss(component: Component) -> nn.Module:
         ConfigError: as :func:`keypoints.components.build`.
     """
     try:
-        return build(component, nn.Module)
+        loss = _class_of_loss(component)
+        return build(component, loss)
     except UntrustedError as error:
         if not _spared.get():
             raise
         return RefusedLoss(target_of(component), str(error))
+
+
+def _class_of_loss(component: Component) -> type[nn.Module]:
+    """Return the class of a loss. In torch and torchvision any other module passes for one, and may be huge.
+
+    Raises:
+        ConfigError: as :func:`keypoints.components.find_class`, or if it is no loss of torch's.
+    """
+    target = target_of(component)
+    loss: type[nn.Module] = find_class(target, (nn.Module,))
+    package = loss.__module__.partition(".")[0]
+    if package in ("torch", "torchvision") and loss.__module__ not in _OF_TORCH and not is_trusted(package):
+        raise ConfigError(f"{target} is no loss")
+    return loss
 
 
 class RefusedLoss(nn.Module):
