@@ -1,16 +1,18 @@
 """Finding and composing the Hydra configuration. Imports no torch."""
 
 import argparse
+import math
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 import keypoints
-from keypoints.errors import ConfigError
+from keypoints.errors import ConfigError, DataError
+from keypoints.reading import Kind, check_kinds, read_yaml
 
 PATH_KEYS = frozenset(
     {
@@ -43,6 +45,13 @@ and the like in them."""
 _DRAWN = re.compile(r"-?\d+\.\d{9,}(e-?\d+)?")
 """More digits than anyone types."""
 
+_DEFAULTS = Kind(
+    "a list of names, or of group: option",
+    lambda value: (
+        isinstance(value, list) and all(isinstance(each, str) or _is_default(each) for each in value)
+    ),
+)
+
 SEPARATOR = ";"
 """Between the overrides that Hydra joins for a job's name; lists have commas in them."""
 
@@ -67,6 +76,15 @@ def run_name(overrides: str, number: int) -> str:
     )
 
 
+def _is_default(entry: Any) -> bool:
+    """Return whether an entry of a defaults list chooses an option of a group, several or none."""
+    if not isinstance(entry, dict) or len(entry) != 1:
+        return False
+    ((group, option),) = entry.items()
+    options = option if isinstance(option, list) else [option]
+    return isinstance(group, str) and all(each is None or isinstance(each, str) for each in options)
+
+
 def _short(value: str) -> str:
     """A number that a search drew, to three digits; whatever else as it is."""
     return f"{float(value):.3g}" if _DRAWN.fullmatch(value) else value
@@ -79,6 +97,42 @@ def _plain(text: str) -> str:
 def sweep_name(experiment: str, sweep: str | None) -> str:
     """The folder that sweeps of this kind share."""
     return experiment if sweep in (None, "None") else f"{experiment}-{sweep}"
+
+
+def check_files() -> None:
+    """Let Hydra read a YAML file only if :func:`keypoints.reading.read_yaml` can, which says what is wrong.
+
+    Hydra by itself raises ten kinds of errors, or follows anchors without end. Our own files are not checked.
+    """
+    from hydra._internal.sources_registry import SourcesRegistry
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()  # makes the class, which is not the one of its module
+    source: Any = SourcesRegistry.instance().resolve("file")
+    load = source.load_config
+    if hasattr(load, "__wrapped__"):
+        return
+
+    @wraps(load)
+    def checked(self: Any, config_path: str) -> Any:
+        path = Path(self.path, self._normalize_file_name(config_path))
+        if path.exists() and not path.is_relative_to(conf_dir()):
+            _check_defaults(path, OmegaConf.to_container(read_yaml(path)))
+        return load(self, config_path)
+
+    source.load_config = checked
+
+
+def _check_defaults(path: Path, values: Any) -> None:
+    """See that the defaults list of a file is one, where it has one.
+
+    Raises:
+        DataError: if it is not.
+    """
+    try:
+        check_kinds(values, {"defaults": _DEFAULTS})
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def register() -> None:
@@ -153,14 +207,15 @@ def check_counts(cfg: DictConfig, *keys: str) -> None:
 
 
 def check_positive(cfg: DictConfig, *keys: str) -> None:
-    """See that these values are numbers above 0.
+    """See that these values are finite numbers above 0.
 
     Raises:
         ConfigError: if one is not.
     """
     for key in keys:
-        if isinstance(cfg[key], bool) or not isinstance(cfg[key], int | float) or cfg[key] <= 0:
-            raise ConfigError(f"{key} is a number above 0, not {cfg[key]!r}")
+        value = cfg[key]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise ConfigError(f"{key} is a finite number above 0, not {value!r}")
 
 
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -181,6 +236,7 @@ def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
     from hydra import initialize_config_dir
 
     register()
+    check_files()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return hydra_compose(name, quote_paths(overrides))
 
@@ -221,15 +277,19 @@ def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
 
 def _without_null(config: str, text: str, override: Any) -> str:
     """Return what ``group=null`` means: the group's option ``none``, or nothing where null is the default."""
-    if override is None or not _is_group(override.key_or_group) or override.is_delete():
+    if override is None or override.package is not None or override.is_delete():
+        return text
+    if not _is_group(override.key_or_group):
         return text
     group, values = override.key_or_group, _values(override)
     if None not in values:
         return text
     if (conf_dir() / group / "none.yaml").is_file():
         return f"{group}={','.join('none' if value is None else str(value) for value in values)}"
-    if values == [None] and _default_choice(config, group) is None:
-        return ""
+    if _default_choice(config, group) is None:
+        if values == [None]:
+            return ""
+        raise ConfigError(f"{group}=null is its default, which Hydra takes into no sweep: run it by itself")
     options = ", ".join(sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")))
     raise ConfigError(f"{group}=null: there has to be one; choose {group}=… of {options}")
 
@@ -245,6 +305,16 @@ def _values(override: Any) -> list[Any]:
     value = override.value()
     listed = value.list if isinstance(value, ChoiceSweep) else [value]
     return [each.text if isinstance(each, QuotedString) else each for each in listed]
+
+
+def _is_listed(override: Any) -> bool:
+    """Return whether an override is one value, or a sweep over values that stand in it."""
+    from hydra.core.override_parser.types import ChoiceSweep
+
+    value = override.value()
+    return not override.is_sweep_override() or (
+        isinstance(value, ChoiceSweep) and value.simple_form and not value.shuffle
+    )
 
 
 def _default_choice(config: str, group: str) -> Any:
@@ -297,15 +367,19 @@ def _checked(text: str, override: Any, defaults: DictConfig | None) -> str:
     except Exception:  # an interpolation that needs what is not given here
         return text
     values = _values(override)
-    if any(isinstance(value, str) and value.startswith("${") for value in values):
+    if not _is_listed(override) or any(isinstance(each, str) and each.startswith("${") for each in values):
         return text
     if isinstance(default, bool):
         switches = [str(_switch(key, value)).lower() for value in values]
         return text.partition("=")[0] + "=" + ",".join(switches)
     if isinstance(default, int | float) and not key.startswith(_LIGHTNINGS):
         for value in values:
-            if isinstance(value, str | bool):
+            # Where the default is a whole number, a list may stand: pooling has a number, or one a layer.
+            wrong = (str, bool, dict, list) if isinstance(default, float) else (str, bool, dict)
+            if isinstance(value, wrong):
                 raise ConfigError(f"{key} is a number, like its default {default:g}, not {value!r}")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ConfigError(f"{key} is a finite number, like its default {default:g}, not {value!r}")
     return text
 
 

@@ -4,7 +4,17 @@ The command line prints them without a traceback and exits with a non-zero statu
 that is raised is a fault of the program and keeps its traceback.
 """
 
+import re
 from collections.abc import Sequence
+
+_MOST_SHOWN = 300
+"""Characters of a message: four lines of a terminal."""
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"  # control characters, line ends, halves of characters
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]"  # what turns the direction of the text round
+)
+_UNPRINTABLE_OF_LINES = re.compile(_UNPRINTABLE.pattern.replace("[\x00-\x1f", "[\x00-\x08\x0b-\x1f"))
 
 
 class KeypointsError(Exception):
@@ -36,12 +46,51 @@ def some_of(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def one_line(error: object) -> str:
-    """The message of ``error`` on one line, or its type's name where it has none.
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""Return a text from outside without anything that would command a terminal or turn the text round.
 
-    Of an error that a DataLoader's worker met, the message alone and not the worker's traceback.
+    A byte that is no Unicode text, as a file's name may hold, is shown as such.
+
+    Args:
+        text: such as a file's name.
+        lines: leave line ends and tabs as they are.
+
+    Returns:
+        The text with an escape, such as ``\x1b``, for each control character, half of a character, and mark
+        of direction.
+
+    >>> print(printable("a\x1b[31m\n.jpg"))
+    a\x1b[31m\x0a.jpg
+    """
+    return (_UNPRINTABLE_OF_LINES if lines else _UNPRINTABLE).sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if 0xDC80 <= code <= 0xDCFF:  # Python's stand-in for a byte
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def shortened(text: str, most: int = _MOST_SHOWN) -> str:
+    """Return at most this many characters of a text: its beginning and its end, where it is longer.
+
+    >>> shortened("a name without end.jpg", 15)
+    'a name … nd.jpg'
+    """
+    if len(text) <= most:
+        return text
+    kept = most - 3
+    return f"{text[: kept - kept // 2]} … {text[len(text) - kept // 2 :]}"
+
+
+def one_line(error: object) -> str:
+    """Return the message of ``error`` on one line, cut at 300 characters; without one, its type's name.
+
+    Nothing in it commands the terminal: see :func:`printable`. Of an error that a DataLoader's worker met,
+    it is the message alone and not the worker's traceback.
     """
     text = str(error)
     if "Original Traceback" in text:
         text = text.strip().splitlines()[-1].partition(": ")[2]
-    return " ".join(text.split()) or type(error).__name__
+    return shortened(printable(" ".join(text.split()))) or type(error).__name__

@@ -1,5 +1,7 @@
 """Tables of measured faces, a row a face, of :func:`keypoints.measure.face_table`. Imports no torch."""
 
+import io
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pandas as pd
 
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import FloatArray
+from keypoints.reading import MOST_TABLE_BYTES, read_text
 
 
 def tags_of(faces: pd.DataFrame) -> list[str]:
@@ -25,14 +28,30 @@ def read_faces(path: Path) -> pd.DataFrame:
     """A table of :func:`keypoints.measure.face_table` that was written as CSV.
 
     Raises:
-        DataError: if it is missing or is no such table.
+        DataError: if it is missing or is no such table; the message names the column.
     """
     try:
-        faces = pd.read_csv(path, dtype={"person": str, "view": str})
+        text = read_text(path, MOST_TABLE_BYTES)
+        faces = pd.read_csv(io.StringIO(text), dtype={"photo": str, "person": str, "view": str})
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({one_line(error)})") from error
-    if not {"photo", "error_px", "truth_x0", "predicted_x0"} <= set(faces):
-        raise DataError(f"{path}: is no table of measured faces")
+        raise DataError(f"{path}: cannot be read ({one_line(error)[:200]})") from error
+    if not text.endswith("\n"):
+        raise DataError(f"{path}: its last line has no end: the file was cut off")
+    names = list(map(str, faces))
+    points = sum(re.fullmatch(r"truth_x\d+", name) is not None for name in names)
+    numbers = [
+        f"{kind}_{axis}{k}" for kind in ("truth", "predicted") for k in range(points or 1) for axis in "xy"
+    ]
+    for name in ("photo", "mse", "error_px", *numbers):
+        if name not in names:
+            raise DataError(f"{path}: is no table of measured faces: it has no column {name!r}")
+    if faces.empty:
+        raise DataError(f"{path}: holds no faces")
+    if faces["photo"].isna().any():
+        raise DataError(f"{path}: its column 'photo' has empty places")
+    for name in ("mse", "error_px", *numbers):
+        if faces[name].dtype.kind not in "iuf" or not np.isfinite(faces[name]).all():
+            raise DataError(f"{path}: its column {name!r} holds something else than numbers")
     return faces
 
 

@@ -6,6 +6,7 @@ from omegaconf import OmegaConf
 from keypoints.configuration import (
     as_typed,
     check_counts,
+    check_positive,
     compose,
     quote_paths,
     run_name,
@@ -202,6 +203,12 @@ def test_what_is_typed_becomes_what_is_meant(config, typed, meant):
         ("train", "data=null", "choose data=… of ibug300w, imm, labelled"),
         ("train", "trainer=null,gpu", "trainer=null: there has to be one"),
         ("train", "hydra=null", "hydra=null: there has to be one"),
+        (
+            "train",
+            "experiment=null,nose_tip",
+            "experiment=null is its default, which Hydra takes into no sweep",
+        ),
+        ("train", "optimizer.lr=[1e-3]", "optimizer.lr is a number"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_its_key(config, typed, says):
@@ -218,3 +225,28 @@ def test_options_of_ones_own_are_compared_with_their_defaults(tmp_path):
         "data=mine",
         "data.mirrored=false",
     ]
+
+
+@pytest.mark.parametrize(
+    ("verb", "override"),
+    [
+        ("demo", "max_megabytes=nan"),
+        ("demo", "max_megapixels=inf"),
+        ("bench", "seconds=-inf"),
+        ("evaluate", "threshold=nan"),
+        ("shrink", "context=inf"),
+        ("train", "data.batch_size=nan"),
+        ("train", "optimizer.lr=nan"),
+        ("train", "optimizer.lr=1e-2,inf"),
+    ],
+)
+def test_a_number_that_is_not_finite_is_refused(verb, override):
+    key = override.partition("=")[0]
+    with pytest.raises(ConfigError, match=f"^{key} is a finite number, like its default"):
+        as_typed(verb, [override])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0, True, "1"])
+def test_a_value_above_nought_is_a_finite_number(value):
+    with pytest.raises(ConfigError, match="seconds is a finite number above 0"):
+        check_positive(OmegaConf.create({"seconds": value}), "seconds")

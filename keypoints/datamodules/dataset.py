@@ -94,8 +94,8 @@ class FaceDataset(Dataset[Batch]):
             then the others.
 
     Raises:
-        DataError: if a photo cannot be decoded, a face's box misses it, or some faces have points and
-            others have none.
+        DataError: if a photo cannot be decoded, a face's box misses it, a point lies far outside it, or some
+            faces have points and others have none.
         ConfigError: if the augmentation cannot be used on these faces.
     """
 
@@ -167,6 +167,7 @@ class FaceDataset(Dataset[Batch]):
         """The affine from a photo to its canvas, which is held if there is room for it."""
         try:
             canvas, affine = self._cut(index)
+            _check_points(self.faces[index])
         except DataError as error:
             return error
         if index < len(self._canvases):
@@ -261,6 +262,31 @@ class FaceDataset(Dataset[Batch]):
     def read_again(self) -> int:
         """How many faces are not held: their photos are read at each use."""
         return len(self.faces) - len(self._canvases)
+
+
+_FAR = 1.0
+"""How far outside its photo a point may lie, in widths and heights of it. Beyond is a slip, and one such face
+outweighs all others in a loss."""
+
+
+def _check_points(face: Face) -> None:
+    """See that a face's points lie in its photo, which is decoded, or near it.
+
+    Raises:
+        DataError: if one is far outside.
+    """
+    if face.points is None:
+        return
+    ratios = pixels_to_ratio(face.landmarks(), face.photo.size)
+    far = np.flatnonzero(~((ratios >= -_FAR) & (ratios <= 1 + _FAR)).all(axis=1))
+    if far.size:
+        x, y = face.landmarks()[far[0]]
+        width, height = face.photo.size
+        raise DataError(
+            f"{face.source or face.photo.path}: point {far[0]} at ({x:g}, {y:g}) lies far outside its photo "
+            f"{face.photo.path.name} of {width} × {height} pixels; correct it, or leave such faces out: "
+            "data.strict=false"
+        )
 
 
 _MANY = 500

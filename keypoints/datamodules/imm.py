@@ -61,6 +61,8 @@ class IMMDataModule(FaceDataModule):
             raise ConfigError(
                 f"fold is a number from 0 to {FOLDS - 1}, or null for the course's split, not {fold!r}"
             )
+        if isinstance(train_persons, bool) or not isinstance(train_persons, int):
+            raise ConfigError(f"train_persons is a whole number, not {train_persons!r}")
         self._root = Path(root)
         self._train_persons = train_persons
         self._fold = fold

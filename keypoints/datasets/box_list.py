@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from keypoints.datasets import dlib_list
 from keypoints.datasets.dlib_xml import read_entries
-from keypoints.datasets.lists import OpenList, beginning, cells_by_name, header, name_below, table
+from keypoints.datasets.lists import OpenList, beginning, cells_by_name, columns, name_below, table
 from keypoints.datasets.own_csv import box_of, check_columns
 from keypoints.errors import DataError
 from keypoints.geometry import Box
@@ -55,7 +55,7 @@ def _dlib(reading: OpenList) -> Iterator[tuple[str, Box]]:
 
 def _csv(reading: OpenList) -> Iterator[tuple[str, Box | None]]:
     text = reading.text()
-    names = header(text)
+    names = columns(reading.path, text)
     if "image" not in names:
         raise DataError(
             f"{reading.path}: is no list of photos: neither dlib's XML nor a CSV with a column 'image' "

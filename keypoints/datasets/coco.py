@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from keypoints.datasets.face import Face
-from keypoints.datasets.lists import OpenList, box_round, centre_of, number, scale_of
+from keypoints.datasets.lists import OpenList, box_round, centre_of, scale_of
 from keypoints.datasets.photos import Photo
-from keypoints.errors import DataError, one_line
+from keypoints.datasets.values import box, coordinate, number, quoted
+from keypoints.errors import DataError, one_line, shortened
 from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
 
@@ -44,14 +45,14 @@ def read(reading: OpenList) -> None:
     for image in images:
         key = _key(image.get("id"))
         if key in names:
-            raise DataError(f"{reading.path}: two images have the id {key!r}")
+            raise DataError(f"{reading.path}: two images have the id {quoted(key)}")
         name = image.get("file_name")
         names[key] = name if isinstance(name, str) else None
     for place, annotation in enumerate(annotations):
-        with reading.row(f"annotation {annotation.get('id', f'in place {place}')}"):
+        with reading.row(f"annotation {shortened(str(annotation.get('id', f'in place {place}')), 60)}"):
             key = _key(annotation.get("image_id"))
             if (name := names.get(key)) is None:
-                raise ValueError(f"there is no image with the id {key!r} and a file_name")
+                raise ValueError(f"there is no image with the id {quoted(key)} and a file_name")
             points = _points(annotation)
             reading.check_count(len(points))
             group = annotation.get("group", "")
@@ -82,7 +83,8 @@ def _points(annotation: Mapping[str, Any]) -> list[tuple[float, float]]:
     given = annotation.get("keypoints")
     if not isinstance(given, list) or not given or len(given) % 3:
         raise ValueError("keypoints is no list of x, y, v for each point")
-    rows = [tuple(map(number, given[start : start + 3])) for start in range(0, len(given), 3)]
+    triples = (given[start : start + 3] for start in range(0, len(given), 3))
+    rows = [(coordinate(x), coordinate(y), number(v)) for x, y, v in triples]
     unlabelled = [index for index, (_, _, v) in enumerate(rows) if v <= 0]
     if unlabelled:
         raise ValueError(
@@ -94,7 +96,7 @@ def _points(annotation: Mapping[str, Any]) -> list[tuple[float, float]]:
 
 def _box(annotation: Mapping[str, Any]) -> Box | None:
     if annotation.get("bbox") is not None:
-        return Box(*_numbers(annotation, "bbox", 4))
+        return box(*_numbers(annotation, "bbox", 4))
     if annotation.get("center") is None or annotation.get("scale") is None:
         return None
     x, y = _numbers(annotation, "center", 2)
@@ -108,7 +110,7 @@ def _box(annotation: Mapping[str, Any]) -> Box | None:
 def _numbers(annotation: Mapping[str, Any], key: str, count: int) -> list[float]:
     values = annotation[key]
     if not isinstance(values, list) or len(values) != count:
-        raise ValueError(f"{key} is a list of {count} numbers, not {values!r}")
+        raise ValueError(f"{key} is a list of {count} numbers, not {quoted(values)}")
     return [number(value) for value in values]
 
 

@@ -4,7 +4,6 @@
 are whole pixels, 0-based. Nothing here trusts a list: it may come from anywhere.
 """
 
-import math
 import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -15,12 +14,16 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import parse
+from defusedxml.ElementTree import fromstring
 
-from keypoints.errors import DataError, one_line
+from keypoints.datasets import values
+from keypoints.errors import DataError, one_line, shortened
 from keypoints.geometry import Box, FloatArray
+from keypoints.inputs import MOST_LIST, read_unpacked, why_not_regular
 
 _ESCAPES = {"'": "&apos;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+_MOST_NAME = 1024
+"""Characters of a name in a message."""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -57,7 +60,7 @@ def read_entries(
     """
     folder = (path.parent if root is None else root).resolve()
     for number, image in enumerate(_images(path), start=1):
-        where = f"{path}: image {number} ({image.get('file', 'no file')})"
+        where = f"{path}: image {number} ({shortened(image.get('file', 'no file'), _MOST_NAME)})"
         try:
             file, size, boxes = (
                 _file(folder, image, where, missing_ok),
@@ -77,9 +80,7 @@ def read_entries(
 
 def _images(path: Path) -> list[Element]:
     try:
-        root = parse(path, forbid_dtd=True).getroot()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        root = fromstring(read_unpacked(path, MOST_LIST), forbid_dtd=True)
     except DefusedXmlException as error:
         raise DataError(
             f"{path}: declares a document type or entities, which no list of dlib's does"
@@ -102,7 +103,7 @@ def _file(folder: Path, image: Element, where: str, missing_ok: bool) -> str:
         inside = (
             picture.is_relative_to(folder) and ".." not in Path(file).parts and not Path(file).is_absolute()
         )
-        there = picture.is_file()
+        why = why_not_regular(picture)
     except (OSError, RuntimeError, ValueError) as error:  # too long a name, links in a circle
         raise DataError(f"{where}: no such name can be looked up ({one_line(error)})") from error
     if not inside:
@@ -110,21 +111,21 @@ def _file(folder: Path, image: Element, where: str, missing_ok: bool) -> str:
             f"{where}: lies outside the pictures' folder, or is a link out of it; only pictures below "
             f"{folder} are read"
         )
-    if not (there or missing_ok):
-        raise DataError(f"{where}: the picture is missing")
+    if not (why is None or missing_ok):
+        raise DataError(f"{where}: the picture {why}")
     return file
 
 
 def _number(element: Element, key: str, where: str) -> float:
     text = element.get(key)
     try:
-        value = float(text or "")
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        found = f"no {key}" if text is None else f"{key}={text!r}"
-        raise DataError(f"{where}: its {element.tag} has {found}; a number of pixels belongs there")
-    return value
+        return values.coordinate(text or "")
+    except ValueError as error:
+        found = f"no {key}" if text is None else f"{key}={values.quoted(text)}"
+        raise DataError(
+            f"{where}: its {element.tag} has {found}; a number of pixels belongs there, "
+            f"no more than {values.MOST_PIXELS:,.0f}"
+        ) from error
 
 
 def _size(image: Element, where: str) -> tuple[int, int] | None:
@@ -143,7 +144,7 @@ def _boxes(image: Element, where: str) -> list[Element]:
 def _box(element: Element, where: str) -> Box:
     left, top, width, height = (_number(element, key, where) for key in ("left", "top", "width", "height"))
     try:
-        return Box(left, top, width, height)
+        return values.box(left, top, width, height)
     except ValueError as error:
         raise DataError(f"{where}: {error}") from error
 
@@ -157,7 +158,9 @@ def _points(box: Element, count: int | None, where: str) -> FloatArray | None:
     for part in box.iterfind("part"):
         name = part.get("name", "")
         if name not in places:
-            raise DataError(f"{where}: has a part {name!r}; parts are named '00' to '{count - 1:02}'")
+            raise DataError(
+                f"{where}: has a part {values.quoted(name)}; parts are named '00' to '{count - 1:02}'"
+            )
         if places[name] in points:
             raise DataError(f"{where}: has the part {name!r} twice")
         point = f"{where}: part {name!r}"

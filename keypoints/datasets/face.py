@@ -27,6 +27,7 @@ class Face:
         points: (N, 2) landmarks in the photo's pixels, or ``None`` where there are none.
         group: what must not stand on both sides of a split: a person, a photo and its mirror image.
         tags: what results are told apart by, such as ``{"view": "1"}``.
+        source: the list and the row that it was read from, for messages; empty where there is no list.
     """
 
     photo: Photo
@@ -34,6 +35,7 @@ class Face:
     points: FloatArray | None
     group: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    source: str = ""
 
     @property
     def name(self) -> str:

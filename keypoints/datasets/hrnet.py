@@ -15,15 +15,16 @@ from keypoints.datasets.lists import (
     box_round,
     cells_by_name,
     centre_of,
+    columns,
     exact,
     format_table,
     header,
-    number,
     numbers,
     point,
     scale_of,
     table,
 )
+from keypoints.datasets.values import number
 from keypoints.errors import DataError
 from keypoints.landmarks import LandmarkScheme
 
@@ -46,8 +47,8 @@ def read(reading: OpenList) -> None:
         DataError: if its columns are not those of the format, or a row cannot be used.
     """
     text = reading.text()
-    names = header(text)
-    count = sum(re.fullmatch(r"original_\d+_x", name) is not None for name in names)
+    names = columns(reading.path, text)
+    count = sum(re.fullmatch(r"original_[0-9]+_x", name) is not None for name in names)
     if count == 0 or names != _columns(count):
         raise DataError(
             f"{reading.path}: HRNet's columns are {','.join(_columns(1))},… and no others, in that order"

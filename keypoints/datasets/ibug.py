@@ -18,6 +18,7 @@ from keypoints.datasets.dlib_xml import Entry, read_entries
 from keypoints.datasets.face import Face, Reading
 from keypoints.datasets.photos import Photo
 from keypoints.datasets.pts import read_pts
+from keypoints.datasets.values import box
 from keypoints.errors import DataError
 from keypoints.geometry import Box, FloatArray
 from keypoints.landmarks import IBUG68
@@ -173,12 +174,12 @@ def detector_box(points: FloatArray) -> Box:
     and height: the medians of the boxes of dlib's 300-W lists.
 
     Raises:
-        ValueError: if all points have the same x or the same y.
+        ValueError: if all points have nearly the same x or the same y.
     """
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
     left, top = low + extent * _OFFSET
     width, height = extent * _SIZE
-    return Box(float(left), float(top), float(width), float(height))
+    return box(float(left), float(top), float(width), float(height))
 
 
 def exact(face: Face) -> Face:
@@ -304,7 +305,7 @@ def _read_face(root: Path, path: Path, pictures: Sequence[Path]) -> Face:
         names = " and ".join(picture.name for picture in pictures)
         raise DataError(f"{path}: has two pictures beside it, {names}; keep the one that it belongs to")
     try:
-        box = detector_box(points)
+        found = detector_box(points)
     except ValueError as error:
         raise DataError(f"{path}: its points make no face ({error})") from error
-    return as_face(root, Entry(pictures[0].relative_to(root).as_posix(), box, points))
+    return as_face(root, Entry(pictures[0].relative_to(root).as_posix(), found, points))

@@ -12,8 +12,10 @@ import numpy.typing as npt
 
 from keypoints.datasets.face import Face
 from keypoints.datasets.photos import Photo
+from keypoints.datasets.values import number, quoted, whole_number
 from keypoints.errors import DataError
 from keypoints.geometry import FloatArray
+from keypoints.inputs import MISSING, MOST_ANNOTATION, read_text, why_not_regular
 from keypoints.landmarks import IMM58
 
 VIEWS = {
@@ -28,7 +30,7 @@ VIEWS = {
 
 SOURCE = "http://www2.imm.dtu.dk/~aam/datasets/imm_face_db.zip"
 
-_NAME = re.compile(r"(?P<person>\d+)-(?P<view>\d)(?P<gender>[mf])")
+_NAME = re.compile(r"(?P<person>[0-9]+)-(?P<view>[0-9])(?P<gender>[mf])")
 _COLUMNS = 7
 """path#, type, x, y, point#, connects from, connects to; some files carry three more."""
 
@@ -69,8 +71,9 @@ def read_imm_face(path: Path) -> Face:
     if len(ratios) != len(IMM58):
         raise DataError(f"{path}: has {len(ratios)} points; IMM's annotation has {len(IMM58)}")
     image = path.with_name(image_name)
-    if not image.is_file():
-        raise DataError(f"{path}: its picture {image.name} is missing from the folder")
+    if (why := why_not_regular(image)) is not None:
+        where = " from the folder" if why == MISSING else ""
+        raise DataError(f"{path}: its picture {image.name} {why}{where}")
     photo = Photo(image)
     return Face(photo, None, ratios * photo.size, group=name["person"], tags=name.groupdict())
 
@@ -83,18 +86,18 @@ def read_asf(path: Path) -> tuple[FloatArray, str]:
     Raises:
         DataError: if the file is not in the format, or a point lies far outside the picture.
     """
-    try:
-        text = path.read_text(encoding="latin-1")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    text = read_text(path, MOST_ANNOTATION, "latin-1")
     lines = [
         (number, line.strip())
         for number, line in enumerate(text.splitlines(), start=1)
         if line.strip() and not line.lstrip().startswith("#")
     ]
-    if not lines or not lines[0][1].isdecimal():
-        raise DataError(f"{path}: does not begin with the number of points; it is no .asf file, or cut off")
-    count = int(lines[0][1])
+    try:
+        count = whole_number(lines[0][1] if lines else "")
+    except ValueError as error:
+        raise DataError(
+            f"{path}: does not begin with the number of points; it is no .asf file, or cut off"
+        ) from error
     rows, rest = lines[1 : 1 + count], lines[1 + count :]
     if len(rest) != 1 or len(rest[0][1].split()) != 1:
         found = sum(len(line.split()) >= _COLUMNS for _, line in lines)
@@ -104,30 +107,31 @@ def read_asf(path: Path) -> tuple[FloatArray, str]:
         )
     image_name = rest[0][1]
     if Path(image_name).name != image_name:
-        raise DataError(f"{path}: line {rest[0][0]}: {image_name!r} is not a name in the same folder")
+        raise DataError(f"{path}: line {rest[0][0]}: {quoted(image_name)} is not a name in the same folder")
     points = np.empty((count, 2))
-    for place, (number, line) in enumerate(rows):
-        index, point = _read_row(path, number, line)
+    for place, (line_number, line) in enumerate(rows):
+        index, point = _read_row(path, line_number, line)
         if index != place:
-            raise DataError(f"{path}: line {number}: point {index} stands where point {place} should")
+            raise DataError(f"{path}: line {line_number}: point {index} stands where point {place} should")
         points[place] = point
     return points, image_name
 
 
-def _read_row(path: Path, number: int, line: str) -> tuple[int, tuple[float, float]]:
+def _read_row(path: Path, line_number: int, line: str) -> tuple[int, tuple[float, float]]:
     """The index and the two fractions of one row."""
     columns = line.split()
     if len(columns) < _COLUMNS:
         raise DataError(
-            f"{path}: line {number}: {len(columns)} columns instead of {_COLUMNS} or more: {line!r}"
+            f"{path}: line {line_number}: {len(columns)} columns instead of {_COLUMNS} or more: "
+            f"{quoted(line)}"
         )
     try:
-        x, y, index = float(columns[2]), float(columns[3]), int(columns[4])
+        x, y, index = number(columns[2]), number(columns[3]), whole_number(columns[4])
     except ValueError as error:
-        raise DataError(f"{path}: line {number}: not a number: {line!r}") from error
+        raise DataError(f"{path}: line {line_number}: not a number: {quoted(line)}") from error
     if not (-_FAR <= x <= 1 + _FAR and -_FAR <= y <= 1 + _FAR):
         raise DataError(
-            f"{path}: line {number}: ({x:g}, {y:g}) lies far outside the picture; "
+            f"{path}: line {line_number}: ({x:g}, {y:g}) lies far outside the picture; "
             "coordinates are fractions of its size"
         )
     return index, (x, y)

@@ -13,8 +13,8 @@ from keypoints.datasets import coco, dlib_list, hrnet, own_csv
 from keypoints.datasets.face import Face, Reading
 from keypoints.datasets.lists import OpenList, beginning
 from keypoints.errors import ConfigError, DataError
+from keypoints.files import write_whole
 from keypoints.landmarks import LandmarkScheme
-from keypoints.runs import write_whole
 
 
 @dataclass(frozen=True)
@@ -115,11 +115,34 @@ def write_labelled(
     """Write the list of ``faces`` to ``path``, whole or not at all.
 
     Args:
+        faces, path, format_name, root, scheme: as of :func:`format_labelled`.
+
+    Raises:
+        ConfigError: if there is no such format.
+        DataError: as :func:`format_labelled` and :func:`write_list`.
+    """
+    write_list(path, format_labelled(faces, path, format_name, root=root, scheme=scheme))
+
+
+def format_labelled(
+    faces: Sequence[Face],
+    path: Path,
+    format_name: str,
+    *,
+    root: Path | None = None,
+    scheme: LandmarkScheme | None = None,
+) -> str:
+    """Return the list of ``faces`` as it is to be written to ``path``.
+
+    Args:
         faces: at least one; all with points, and as many of them.
         path: the list.
         format_name: one of :data:`FORMATS`.
         root: the folder that its names of photos start from; ``None`` is the list's own.
         scheme: names the points, where the format has a place for that.
+
+    Returns:
+        The list's text.
 
     Raises:
         ConfigError: if there is no such format.
@@ -134,7 +157,19 @@ def write_labelled(
         wanted = "as many points each" if scheme is None else f"the {len(scheme)} points of {scheme.name}"
         raise DataError(f"{path}: a list needs faces with {wanted}")
     folder = path.parent if root is None else root
-    text = write(faces, [_name(face.photo.path, folder) for face in faces], scheme)
+    return write(faces, [_name(face.photo.path, folder) for face in faces], scheme)
+
+
+def write_list(path: Path, text: str) -> None:
+    """Write a list, whole or not at all.
+
+    Args:
+        path: the list.
+        text: of :func:`format_labelled`.
+
+    Raises:
+        DataError: if it cannot be written.
+    """
     try:
         write_whole(path, text)
     except UnicodeEncodeError as error:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +13,17 @@ import numpy.typing as npt
 from keypoints.datasets.face import Face
 from keypoints.datasets.ibug import photo_in_300w
 from keypoints.datasets.photos import Photo
+from keypoints.datasets.values import box, coordinate, quoted
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import Box, FloatArray
+from keypoints.inputs import MISSING, MOST_LIST, read_beginning, read_unpacked_text, why_not_regular
 from keypoints.landmarks import LandmarkScheme
 
 SIDE = 200.0
 """HRNet's and MMPose's unit of ``scale``, in pixels of the photo."""
+
+_MOST_ROW = 1 << 20
+"""Characters of a CSV's row: 10,000 points take 400,000."""
 
 
 class OpenList:
@@ -38,21 +42,17 @@ class OpenList:
         self.strict = strict
         self.faces: list[Face] = []
         self.skipped: list[str] = []
+        self._row = ""
         self._points = None if scheme is None else len(scheme)
         self._whose = "the faces before" if scheme is None else scheme.name
 
     def text(self) -> str:
-        """The whole file, its line ends as they are.
+        """Return the whole file, its line ends as they are.
 
         Raises:
-            DataError: if it cannot be read, or is no UTF-8.
+            DataError: as :func:`keypoints.inputs.read_unpacked_text`.
         """
-        try:
-            return self.path.read_bytes().decode("utf-8-sig")
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be read ({error.strerror})") from error
-        except UnicodeDecodeError as error:
-            raise DataError(f"{self.path}: is not UTF-8 ({one_line(error)}); save it as such") from error
+        return read_unpacked_text(self.path, MOST_LIST)
 
     @contextmanager
     def row(self, where: str) -> Iterator[None]:
@@ -61,10 +61,11 @@ class OpenList:
         Raises:
             DataError: if the reading is strict; the message names the file and ``where``.
         """
+        self._row = f"{self.path}: {where}"
         try:
             yield
         except ValueError as error:
-            problem = f"{self.path}: {where}: {one_line(error)}"
+            problem = f"{self._row}: {one_line(error)}"
             if self.strict:
                 raise DataError(problem) from error
             self.skipped.append(problem)
@@ -93,27 +94,23 @@ class OpenList:
         A photo of 300-W is the same by whatever list, so that a model that has met it is known to have.
 
         Raises:
-            ValueError: if the photo is missing, or is not below the root.
+            ValueError: if the photo is missing, is no regular file, or is not below the root.
         """
         inside = name_below(self.root, name)
         photo = self.root / inside
-        if not photo.is_file():
-            raise ValueError(f"its picture {inside} is missing from {self.root}")
+        if (why := why_not_regular(photo)) is not None:
+            raise ValueError(f"its picture {inside} {why}{f' from {self.root}' if why == MISSING else ''}")
         group = group or photo_in_300w(self.root.resolve() / inside) or Path(inside).as_posix()
-        self.faces.append(Face(Photo(photo), box, np.array(points), group, tags or {}))
+        self.faces.append(Face(Photo(photo), box, np.array(points), group, tags or {}, self._row))
 
 
 def beginning(path: Path) -> str:
-    """What tells a list's format: its first line, of thousands of points even.
+    """Return what tells a list's format: its first line, of thousands of points even.
 
     Raises:
         DataError: if it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return file.read(1 << 16).decode("utf-8-sig", errors="replace")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    return read_beginning(path, 1 << 16).decode("utf-8-sig", errors="replace")
 
 
 def name_below(root: Path, name: str) -> str:
@@ -124,30 +121,18 @@ def name_below(root: Path, name: str) -> str:
     """
     inside = os.path.normpath(name) if name else ""
     if "\0" in inside or Path(inside).is_absolute() or Path(inside).parts[:1] in ((), ("..",)):
-        raise ValueError(f"{name!r} is not a name below {root}")
+        raise ValueError(f"{quoted(name)} is not a name below {root}")
     return inside
 
 
-def number(value: object) -> float:
-    """A cell or a JSON value as a finite number.
+def box_round(centre: tuple[float, float], scale: tuple[float, float]) -> Box:
+    """HRNet's and MMPose's box: ``scale`` × 200 pixels wide and high, round a point of the photo.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if no photo has such a box.
     """
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        try:
-            found = float(value)
-        except (ValueError, OverflowError):
-            found = math.nan
-        if math.isfinite(found):
-            return found
-    raise ValueError(f"{value!r} is not a number")
-
-
-def box_round(centre: tuple[float, float], scale: tuple[float, float]) -> Box:
-    """HRNet's and MMPose's box: ``scale`` × 200 pixels wide and high, round a point of the photo."""
     width, height = scale[0] * SIDE, scale[1] * SIDE
-    return Box(centre[0] + 0.5 - width / 2, centre[1] + 0.5 - height / 2, width, height)
+    return box(centre[0] + 0.5 - width / 2, centre[1] + 0.5 - height / 2, width, height)
 
 
 def centre_of(box: Box) -> tuple[float, float]:
@@ -160,25 +145,89 @@ def scale_of(box: Box) -> float:
     return max(box.width, box.height) / SIDE
 
 
-def header(text: str) -> list[str]:
-    """The cells of a text's first line."""
-    return next(csv.reader([text.split("\n", 1)[0].rstrip("\r")]), [])
+def header(begins: str) -> list[str]:
+    """Return the cells of the first line, none if it is no CSV: what tells a list's format."""
+    try:
+        return next(csv.reader([begins.partition("\n")[0].rstrip("\r")]), [])
+    except csv.Error:
+        return []
+
+
+def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield all rows of a CSV, the first and empty ones too, with the number of the line on which each ends.
+
+    Args:
+        path: the file, for messages.
+        text: what it holds.
+
+    Raises:
+        DataError: if it is no CSV, or a row is too long.
+    """
+    lines = _Lines(text)
+    try:
+        for cells in csv.reader(lines, strict=True):
+            lines.begin_row()
+            yield lines.number, cells
+    except (csv.Error, _TooLongError) as error:
+        raise DataError(f"{path}: line {lines.number}: is no CSV ({one_line(error)})") from error
+
+
+class _TooLongError(Exception):
+    """A row that is too long to be one."""
+
+
+class _Lines:
+    """The lines of a text, one by one, as long as a row does not get too long."""
+
+    def __init__(self, text: str) -> None:
+        self.number = 0
+        self._text = text
+        self._end = self._row = 0
+
+    def begin_row(self) -> None:
+        """Measure the row from here on."""
+        self._row = self._end
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self._end >= len(self._text):
+            raise StopIteration
+        start, self._end = self._end, self._text.find("\n", self._end) + 1 or len(self._text)
+        self.number += 1
+        if self._end - self._row > _MOST_ROW:
+            raise _TooLongError(f"the row is longer than {_MOST_ROW:,} characters")
+        return self._text[start : self._end]
+
+
+def columns(path: Path, text: str) -> list[str]:
+    """Return the names in the first row of a CSV.
+
+    Args:
+        path: the file, for messages.
+        text: what it holds.
+
+    Raises:
+        DataError: as :func:`rows`.
+    """
+    _, names = next(rows(path, text), (1, []))
+    return names
 
 
 def table(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a CSV below its first, with the number of the line on which each ends.
+    """Return the rows of a CSV below its first, with the number of the line on which each ends.
+
+    Args:
+        path: the file, for messages.
+        text: what it holds.
 
     Raises:
-        DataError: if it is no CSV.
+        DataError: as :func:`rows`.
     """
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        next(rows, None)
-        for cells in rows:
-            if cells:
-                yield rows.line_num, cells
-    except csv.Error as error:
-        raise DataError(f"{path}: line {rows.line_num}: is no CSV ({one_line(error)})") from error
+    below = rows(path, text)
+    next(below, None)
+    return ((line, cells) for line, cells in below if cells)
 
 
 def cells_by_name(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
@@ -196,17 +245,17 @@ def point(cells: dict[str, str], x: str, y: str) -> tuple[float, float]:
     """A row's point in the columns ``x`` and ``y``.
 
     Raises:
-        ValueError: if it is not labelled, or no number.
+        ValueError: if it is not labelled, or no coordinate.
     """
     if not (cells[x] and cells[y]):
         raise ValueError(f"{x}, {y} is empty; every point of a face has to be labelled")
-    return number(cells[x]), number(cells[y])
+    return coordinate(cells[x]), coordinate(cells[y])
 
 
-def format_table(rows: Sequence[Sequence[str]]) -> str:
+def format_table(cells: Sequence[Sequence[str]]) -> str:
     """The text of a CSV."""
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(cells)
     return text.getvalue()
 
 

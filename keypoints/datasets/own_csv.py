@@ -5,6 +5,7 @@ empty or left out. ``group`` is what must not stand on both sides of a split; an
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,20 +13,21 @@ from keypoints.datasets.face import Face
 from keypoints.datasets.lists import (
     OpenList,
     cells_by_name,
+    columns,
     exact,
     format_table,
     header,
-    number,
     numbers,
     point,
     table,
 )
-from keypoints.errors import DataError
+from keypoints.datasets.values import box, quoted
+from keypoints.errors import DataError, some_of
 from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
 
 BOX = ("left", "top", "width", "height")
-_POINT = re.compile(r"[xy]\d+")
+_POINT = re.compile(r"[xy][0-9]+")
 
 
 def recognises(beginning: str) -> bool:
@@ -40,7 +42,7 @@ def read(reading: OpenList) -> None:
         DataError: if its columns contradict each other, or a row cannot be used.
     """
     text = reading.text()
-    names = header(text)
+    names = columns(reading.path, text)
     count = _check(reading, names)
     tags = [name for name in names if not _is_ours(name)]
     for line, cells in table(reading.path, text):
@@ -80,9 +82,9 @@ def check_columns(path: Path, names: Sequence[str]) -> None:
     Raises:
         DataError: if not.
     """
-    twice = {name for name in names if names.count(name) > 1}
-    if twice or "" in names:
-        raise DataError(f"{path}: a column has no name, or one that stands twice: {', '.join(names)}")
+    wrong = [quoted(name) for name, times in Counter(names).items() if times > 1 or not name]
+    if wrong:
+        raise DataError(f"{path}: a column has no name, or one that stands twice: {some_of(wrong, 3)}")
     if 0 < len(given := set(names) & set(BOX)) < len(BOX):
         raise DataError(f"{path}: of the box it has {', '.join(sorted(given))} alone; it is {', '.join(BOX)}")
 
@@ -91,12 +93,12 @@ def box_of(row: dict[str, str]) -> Box | None:
     """The box of a row, given by column; ``None`` where it is empty or left out.
 
     Raises:
-        ValueError: if it is no box.
+        ValueError: if it is no box of a photo.
     """
     given = [row.get(name, "") for name in BOX]
     if not any(given):
         return None
-    return Box(*map(number, given))
+    return box(*given)
 
 
 def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:  # noqa: ARG001

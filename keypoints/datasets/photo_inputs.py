@@ -2,16 +2,18 @@
 
 import glob
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from keypoints.datasets.box_list import ListedPhoto, read_box_list
 from keypoints.errors import DataError
+from keypoints.inputs import check_regular
 
 SUFFIXES = frozenset({".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 """Of pictures in a folder. HEIC cannot be read: it is better named than passed over."""
 
-LISTS = (".csv", ".xml")
+LISTS = (".csv", ".xml", ".csv.gz", ".xml.gz")
 
 
 class PhotoInputs(NamedTuple):
@@ -30,15 +32,18 @@ def find_photos(named: str, root: Path | None = None, without: Path | None = Non
 
     Args:
         named: a picture; a folder, for all pictures in it and in the folders below; a pattern with
-            ``*``, ``?``, ``[…]`` or ``**``; or a list (``.csv``, ``.xml``), which may have boxes.
+            ``*``, ``?``, ``[…]`` or ``**``; or a list (``.csv``, ``.xml``, also with ``.gz``), which may have
+            boxes.
         root: the folder that a list's names start from; ``None`` is the list's own.
         without: a folder that holds no photos, wherever it lies: that of the results.
 
     Raises:
-        DataError: if there is no such file or no photo, or the list cannot be read.
+        DataError: if there is no such file or no photo, it is no regular file, or the list cannot be read.
     """
     path = Path(named)
-    if path.is_file() and path.suffix.lower() in LISTS:
+    if os.path.lexists(path) and not path.is_dir():
+        check_regular(path)
+    if path.is_file() and path.name.lower().endswith(LISTS):
         return PhotoInputs(path.parent if root is None else root, read_box_list(path, root))
     if path.is_file():
         return PhotoInputs(path.parent, [ListedPhoto(path, ())])
@@ -69,6 +74,22 @@ def _pictures(folder: Path) -> list[Path]:
 def _fitting(pattern: Path) -> list[Path]:
     """The files that fit; folders that are there by that very name are no patterns, whatever is in it."""
     start = next((folder for folder in pattern.parents if folder.is_dir()), Path())
-    rest = str(pattern.relative_to(start))
-    found = (start / file for file in glob.glob(rest, root_dir=start, recursive=True))  # noqa: PTH207 - knows **
-    return [file for file in found if file.is_file()]
+    found = _matches(start, pattern.relative_to(start).parts)
+    return [file for file in dict.fromkeys(found) if file.is_file()]
+
+
+def _matches(start: Path, parts: Sequence[str]) -> Iterator[Path]:
+    """Yield what fits a pattern below a folder; ``**`` follows no link to a folder: some lead in a circle."""
+    if "**" not in parts:
+        pattern = os.path.join(*parts) if parts else ""  # noqa: PTH118 - a pattern is no path
+        yield from (start / file for file in glob.glob(pattern, root_dir=start))  # noqa: PTH207 - not hidden ones
+        return
+    place = parts.index("**")
+    before, after = parts[:place], parts[place + 1 :]
+    for folder in _matches(start, before) if before else [start]:
+        for inner, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            if after:
+                yield from _matches(Path(inner), after)
+            else:
+                yield from (Path(inner, name) for name in names if not name.startswith("."))

@@ -16,6 +16,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import ByteArray, FloatArray
+from keypoints.inputs import MOST_PHOTO, read_bytes
 
 # Phones take photos of 108 million pixels; what has twice that number raises an error.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -62,10 +63,7 @@ class Photo:
     def _bytes(self) -> bytes:
         if self._contents is not None:
             return self._contents
-        try:
-            return self.path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{self.path}: cannot be read ({error.strerror or one_line(error)})") from error
+        return read_bytes(self.path, MOST_PHOTO)
 
     @cached_property
     def size(self) -> tuple[int, int]:

@@ -7,9 +7,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO
 
+from keypoints.files import replaced
 from keypoints.geometry import Box, FloatArray
 from keypoints.landmarks import LandmarkScheme
-from keypoints.runs import replaced
 
 TABLE = "predictions.csv"
 DOCUMENT = "predictions.json"

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from keypoints.datasets.values import coordinate, quoted
 from keypoints.errors import DataError
 from keypoints.geometry import FloatArray
+from keypoints.inputs import MOST_ANNOTATION, read_text
 
 _HEADER = re.compile(r"(?P<key>version|n_points)\s*:\s*(?P<value>\S+)", re.IGNORECASE)
 
@@ -22,10 +24,7 @@ def read_pts(path: Path) -> FloatArray:
     Raises:
         DataError: if the file cannot be read or is not in the format; the message names the line.
     """
-    try:
-        text = path.read_text(encoding="latin-1")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    text = read_text(path, MOST_ANNOTATION, "latin-1")
     announced, braces, rows = None, "", []
     for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
         header = _HEADER.fullmatch(line)
@@ -41,18 +40,20 @@ def read_pts(path: Path) -> FloatArray:
     if not rows:
         raise DataError(f"{path}: holds no points; it is no .pts file, or cut off")
     if announced not in (None, str(len(rows))):
-        raise DataError(f"{path}: announces {announced} points and has {len(rows)}")
+        raise DataError(f"{path}: announces {announced[:20]} points and has {len(rows)}")
     return np.array(rows) - 1
 
 
 def _read_row(path: Path, number: int, line: str) -> tuple[float, float]:
+    cells = line.split()
+    if len(cells) != 2:
+        raise DataError(f"{path}: line {number}: not a point, two numbers: {quoted(line)}")
     try:
-        x, y = map(float, line.split())
+        return coordinate(cells[0]), coordinate(cells[1])
     except ValueError as error:
-        raise DataError(f"{path}: line {number}: not a point, two numbers: {line[:60]!r}") from error
-    if not np.isfinite((x, y)).all():
-        raise DataError(f"{path}: line {number}: not a finite number: {line[:60]!r}")
-    return x, y
+        raise DataError(
+            f"{path}: line {number}: not a point, two numbers: {quoted(line)} ({error})"
+        ) from error
 
 
 def format_pts(points: npt.ArrayLike) -> str:

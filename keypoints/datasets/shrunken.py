@@ -7,15 +7,18 @@ size, and the affine from pixels of the copy to pixels of the original.
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keypoints.datasets.face import Face
+from keypoints.datasets.lists import rows
+from keypoints.datasets.values import number, whole_number
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import Affine, Box, FloatArray
+from keypoints.inputs import MISSING, MOST_LIST, read_text, why_not_regular
 
 MAP_FILE = "originals.csv"
 
@@ -42,11 +45,11 @@ class Original:
 def format_map(originals: Mapping[str, Original]) -> str:
     """The text of ``originals.csv``: the originals by the names of the copy's pictures."""
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(_COLUMNS)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
     for name, original in originals.items():
         matrix = original.to_original.matrix.ravel().tolist()
-        rows.writerow([name, original.file, *original.size, *map(repr, matrix)])
+        writer.writerow([name, original.file, *original.size, *map(repr, matrix)])
     return text.getvalue()
 
 
@@ -59,26 +62,29 @@ def read_map(root: Path) -> dict[str, Original]:
         DataError: if the map is damaged; the message names the line.
     """
     path = root / MAP_FILE
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if why_not_regular(path) == MISSING:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read ({one_line(error)})") from error
-    rows = csv.reader(io.StringIO(text, newline=""))
-    if tuple(next(rows, ())) != _COLUMNS:
+    found = rows(path, read_text(path, MOST_LIST, "utf-8"))
+    if tuple(next(found, (1, []))[1]) != _COLUMNS:
         raise DataError(f"{path}: does not begin with the columns {','.join(_COLUMNS)}")
     originals = {}
-    try:
-        for name, file, *numbers in rows:
-            width, height = map(int, numbers[:2])
-            matrix = np.array(numbers[2:], np.float64).reshape(2, 3)
-            if width < 1 or height < 1 or not np.isfinite(np.linalg.inv(matrix[:, :2])).all():
-                raise ValueError(f"{width} × {height} or the map cannot be")  # noqa: TRY301
-            originals[name] = Original(file, (width, height), Affine(matrix))
-    except (csv.Error, ValueError, np.linalg.LinAlgError) as error:
-        raise DataError(f"{path}: line {rows.line_num}: cannot be used ({one_line(error)})") from error
+    for line, cells in found:
+        try:
+            name, original = _read_original(cells)
+        except (ValueError, np.linalg.LinAlgError) as error:
+            raise DataError(f"{path}: line {line}: cannot be used ({one_line(error)})") from error
+        originals[name] = original
     return originals
+
+
+def _read_original(cells: Sequence[str]) -> tuple[str, Original]:
+    """Return the name of a picture of the copy, and what it was cut from."""
+    name, file, *numbers = cells
+    width, height = map(whole_number, numbers[:2])
+    matrix = np.array(list(map(number, numbers[2:]))).reshape(2, 3)
+    if width < 1 or height < 1 or not np.isfinite(np.linalg.inv(matrix[:, :2])).all():
+        raise ValueError(f"{width} × {height} or the map cannot be")
+    return name, Original(file, (width, height), Affine(matrix))
 
 
 def original_of(face: Face, root: Path, originals: Mapping[str, Original]) -> Original:

@@ -3,21 +3,22 @@
 Id counts from 0: image after image, in each point after point, of each x and then y.
 """
 
-import csv
 import gzip
-import io
-import math
 from pathlib import Path
 
 import numpy as np
 
+from keypoints.datasets.lists import rows
+from keypoints.datasets.values import number, quoted
 from keypoints.errors import DataError, one_line
+from keypoints.files import replaced
 from keypoints.geometry import FloatArray
-from keypoints.runs import replaced
+from keypoints.inputs import read_unpacked_text
 
 HEADER = ["Id", "Predicted"]
 
-_GZIP = b"\x1f\x8b"
+_MOST = 1 << 26
+"""Bytes of a submission, unpacked: the course's has 137,088 rows and 3 MB."""
 
 
 def write_submission(path: Path, points: FloatArray) -> None:
@@ -51,15 +52,15 @@ def read_submission(path: Path, points: int, images: int | None = None) -> Float
         DataError: if the file cannot be read, or is not valid: its header, the number or the order of
             its rows, a value that is no finite number. The message names the line.
     """
-    rows = csv.reader(io.StringIO(_text(path), newline=""))
-    if next(rows, None) != HEADER:
+    found = rows(path, read_unpacked_text(path, _MOST))
+    if next(found, (1, []))[1] != HEADER:
         raise DataError(f"{path}: does not begin with {','.join(HEADER)}")
     values: list[float] = []
-    try:
-        for row in rows:
+    for line, row in found:
+        try:
             values.append(_value(row, len(values)))
-    except (csv.Error, ValueError) as error:
-        raise DataError(f"{path}: line {rows.line_num}: {error}") from error
+        except ValueError as error:
+            raise DataError(f"{path}: line {line}: {error}") from error
     each = 2 * points
     if len(values) % each or not values or images not in (None, len(values) // each):
         wanted = f"a multiple of {each}" if images is None else f"{images} × {each} = {images * each}"
@@ -67,29 +68,14 @@ def read_submission(path: Path, points: int, images: int | None = None) -> Float
     return np.array(values).reshape(-1, points, 2)
 
 
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if data.startswith(_GZIP) else data).decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or one_line(error)})") from error
-    except (EOFError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({one_line(error)})") from error
-
-
-def _value(row: list[str], number: int) -> float:
-    """The value of the row that has to have this Id.
+def _value(row: list[str], place: int) -> float:
+    """Return the value of the row that has to have the Id ``place``.
 
     Raises:
         ValueError: if it is no such row.
     """
     if len(row) != len(HEADER):
         raise ValueError(f"{len(row)} columns instead of {len(HEADER)}")
-    if row[0] != str(number):
-        raise ValueError(f"the Id is {row[0]!r} where {number} belongs")
-    if "_" in row[1]:  # Python reads 1_0 as 10; other readers do not
-        raise ValueError(f"{row[1]!r} is not a number")
-    value = float(row[1])
-    if not math.isfinite(value):
-        raise ValueError(f"{row[1]!r} is not finite")
-    return value
+    if row[0] != str(place):
+        raise ValueError(f"the Id is {quoted(row[0])} where {place} belongs")
+    return number(row[1])

@@ -7,6 +7,7 @@ on the pictures.
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,9 +21,10 @@ from keypoints.datasets.dlib_xml import Entry, format_dlib_xml
 from keypoints.datasets.folders import IBUG_FOLDER, IMM_FOLDER
 from keypoints.datasets.imm import VIEWS, format_asf
 from keypoints.datasets.portrait import SIZE, Head, Person, Pose, portrait
-from keypoints.errors import ConfigError
+from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.landmarks import IBUG68
+from keypoints.workers import serve
 
 T = TypeVar("T")
 Box = tuple[int, int, int, int]
@@ -82,8 +84,14 @@ def write_ibug(root: Path, faces: int, seed: int) -> Iterator[Path]:
 
 def _in_parallel(work: Callable[[T], Path], items: list[T]) -> Iterator[Path]:
     # Fresh processes: a fork of one with threads may hang, and nothing heavy has to be imported again.
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        yield from pool.map(work, items, chunksize=8)
+    context = get_context("spawn")
+    try:
+        with ProcessPoolExecutor(os.cpu_count(), context, initializer=serve, initargs=(os.getpid(),)) as pool:
+            yield from pool.map(work, items, chunksize=8)
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that draws faces was killed, perhaps for lack of memory; give the command again"
+        ) from error
 
 
 def _write_imm_face(folder: Path, seed: int, item: tuple[int, int]) -> Path:

@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from keypoints.datasets.photos import Photo
+from keypoints.errors import printable
+from keypoints.files import replaced
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.reports.page import shown
-from keypoints.runs import replaced
 from keypoints.tables import points_of
 
 MSE_UNIT = "MSE (ratio² of the photo)"
@@ -38,7 +40,8 @@ SPEEDS = {
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG, whole or not at all."""
+    """Write a PNG, whole or not at all. Its text stands as it is: a name is no formula."""
+    _make_literal(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replaced(path) as temporary:
         figure.savefig(temporary, dpi=_DPI, format="png")
@@ -48,6 +51,24 @@ def save(figure: Figure, path: Path) -> Path:
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches."""
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def _make_literal(figure: Figure) -> None:
+    """Let ``$`` begin no formula, and no font be asked for control characters.
+
+    Numbers at axes stay: powers of ten are formulas.
+    """
+    axes = [axis for each in figure.axes for axis in (each.xaxis, each.yaxis)]
+    numbers = {label for axis in axes for label in axis.get_ticklabels(which="both")}
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and text not in numbers:
+            text.set_parse_math(False)
+            text.set_text(printable(text.get_text(), lines=True))
+
+
+def _label(name: str) -> str:
+    """A name for a legend, which leaves out those that begin with ``_``."""
+    return f" {name}" if name.startswith("_") else name
 
 
 def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figure:
@@ -105,7 +126,7 @@ def comparison(histories: Mapping[str, pd.DataFrame], groups: Mapping[str, str],
             _DASHES[place // 10 % len(_DASHES)],
             color=colour,
             alpha=0.75 if many else 1,
-            label=None if label in shown else label,
+            label=None if label in shown else _label(label),
         )
         shown.add(label)
         axes.plot(best_epoch, best, "*", ms=9, color=colour)

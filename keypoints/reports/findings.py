@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from keypoints.datasets.checks import Count, Finding
+from keypoints.errors import one_line
+from keypoints.reports.console import PlainConsole
 
 _MOST = 40
 """Rows of the table; more would hide what is above it."""
@@ -16,8 +17,8 @@ _MOST = 40
 
 def print_findings(root: Path, counts: Sequence[Count], findings: Sequence[Finding]) -> None:
     """Print what there is against what was published, and what is wrong or worth knowing."""
-    console = Console()
-    console.print(Text(str(root)), soft_wrap=True)
+    console = PlainConsole()
+    console.print(str(root), highlight=False, soft_wrap=True)
     there = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("", "found", "published"):
         there.add_column(column, justify="right" if column else "left")
@@ -34,7 +35,7 @@ def print_findings(root: Path, counts: Sequence[Count], findings: Sequence[Findi
     table.add_column("what", overflow="fold")
     for finding in findings[:_MOST]:
         kind = Text("wrong", "red") if finding.wrong else Text("remark", "yellow")
-        table.add_row(Text(finding.file), kind, Text(finding.what))
+        table.add_row(finding.file, kind, one_line(finding.what))
     console.print(table)
     if len(findings) > _MOST:
         console.print(f"and {len(findings) - _MOST} more: output=<file.csv> keeps them all")

@@ -7,7 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from keypoints.runs import write_whole
+from keypoints.errors import printable
+from keypoints.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,17 @@ def write_page(path: Path, template: str, **values: Any) -> Path:
 
 def render(template: str, **values: Any) -> str:
     """The template of that name, filled in. Values are escaped."""
-    environment = Environment(loader=PackageLoader("keypoints.reports"), autoescape=True)
+    environment = Environment(
+        loader=PackageLoader("keypoints.reports"), autoescape=True, finalize=_without_controls
+    )
     return environment.get_template(template).render(**values)
+
+
+def _without_controls(value: object) -> object:
+    """Return text without control characters and marks of direction; what a template made stays."""
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    return printable(value, lines=True)
 
 
 def shown(value: float | str | None, digits: int = 3) -> str:

@@ -12,10 +12,10 @@ from PIL import Image
 
 from keypoints.datasets.predictions import PredictedFace, PredictedPhoto
 from keypoints.drawing import draw_face
+from keypoints.files import replaced
 from keypoints.geometry import Affine, Box, ByteArray, cut, pixels_to_ratio
 from keypoints.predictor import Predictor
 from keypoints.reports.page import shown, write_page
-from keypoints.runs import replaced
 from keypoints.support import MEASURES, measure, remarks
 
 PAGE = "report.html"

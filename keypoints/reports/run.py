@@ -10,12 +10,13 @@ import torch
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
 from keypoints.datamodules.dataset import Batch, pixels_of
-from keypoints.errors import DataError
+from keypoints.files import filled
 from keypoints.landmarks import LandmarkScheme
 from keypoints.models.inspection import feature_maps, first_convolution
+from keypoints.reading import read_text
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, shown, write_page
-from keypoints.runs import RunFolder, predicts_the_mean
+from keypoints.runs import RunFolder, by_epoch, predicts_the_mean
 from keypoints.tables import read_faces
 from keypoints.tasks.base import Task, load_task
 
@@ -55,17 +56,24 @@ def report_run(run: RunFolder, best: Task | None = None, trust: str | Sequence[s
         trust: packages of the user's own whose code that checkpoint may name.
 
     Raises:
-        DataError: if the folder holds no run.
+        DataError: if the folder holds no run, or a file of it is damaged.
         CheckpointError: if its best checkpoint cannot be used; then the old report stays as it is.
     """
+    with filled(run.path, last=run.report.name) as part:
+        _write(run, RunFolder(part), best, trust)
+    return run.report
+
+
+def _write(run: RunFolder, new: RunFolder, best: Task | None, trust: str | Sequence[str] | None) -> None:
+    """Write the files of a report into the folder ``new``."""
     status = run.status()
     metrics = {name: value for name, value in status.get("metrics", {}).items() if value is not None}
     path = run.best_checkpoint
     task = load_task(path, trust=trust) if best is None and path.is_file() else best
     pictures = [
-        *_curves(run, task),
-        *_faces(run, task),
-        *_filters(run, task),
+        *_curves(run, new, task),
+        *_faces(run, new, task),
+        *_filters(run, new, task),
         *_kept(
             run.figure("feature_maps"), "Feature maps", "What each filter above makes of one validation face."
         ),
@@ -73,8 +81,8 @@ def report_run(run: RunFolder, best: Task | None = None, trust: str | Sequence[s
             run.figure("batch"), "Sample batch", "Training faces as the network gets them, truth in green."
         ),
     ]
-    return write_page(
-        run.report,
+    write_page(
+        new.report,
         "run.html",
         title=run.name,
         about=_about(status),
@@ -84,7 +92,7 @@ def report_run(run: RunFolder, best: Task | None = None, trust: str | Sequence[s
         layers=[] if task is None else _layers(task),
         tree="" if task is None else str(task),
         command="keypoints " + " ".join(status.get("command", ["", "?"])[1:]),
-        config=run.config.read_text(encoding="utf-8") if run.config.is_file() else "",
+        config=read_text(run.config) if run.config.exists() else "",
     )
 
 
@@ -128,17 +136,16 @@ def _numbers(metrics: dict[str, float]) -> list[dict[str, str]]:
     return rows
 
 
-def _curves(run: RunFolder, task: Task | None) -> list[Picture]:
-    try:
-        history = run.history()
-    except DataError:
-        return []  # nothing was logged before it ended
-    if "loss/train" not in history and "loss/val" not in history:
+def _curves(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
+    if not run.metrics.exists():  # nothing was logged before it ended
+        return []
+    history = by_epoch(run.logged())  # empty if it ended before its first epoch did
+    if history.empty or not {"loss/train", "loss/val"} & set(history):
         return []
     words = ("loss", "its own unit") if task is None else task.loss_words
     path = figures.save(
         figures.loss_curves(history, f"{run.name}: loss over epochs\n{_settings(run)}", *words),
-        run.figure("curves"),
+        new.figure("curves"),
     )
     caption = (
         "Log axis. The dashed line is the constant predictor: the mean of the training faces for everyone."
@@ -159,8 +166,8 @@ def _settings(run: RunFolder) -> str:
     return ", ".join([optimizer, *known])
 
 
-def _faces(run: RunFolder, task: Task | None) -> list[Picture]:
-    if not run.faces.is_file():
+def _faces(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
+    if not run.faces.exists():
         return []
     table = read_faces(run.faces).sort_values("error_px", ignore_index=True)
     count = min(_SHOWN, len(table) // 2 or 1)
@@ -178,14 +185,14 @@ def _faces(run: RunFolder, task: Task | None) -> list[Picture]:
         log.warning("%s is kept: its photos are no longer at hand", path)
     else:
         drawn = {label: figures.drawn_faces(part) for label, part in rows.items()}
-        figures.save(figures.faces(drawn, lines, f"{run.name}: validation faces"), path)
+        path = figures.save(figures.faces(drawn, lines, f"{run.name}: validation faces"), new.figure("faces"))
     caption = (
         "The validation faces with the smallest and the largest mean error of a point, best epoch's weights."
     )
     return [Picture(path, "Good and bad faces", caption)]
 
 
-def _filters(run: RunFolder, task: Task | None) -> list[Picture]:
+def _filters(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
     caption = "One scale for all: blue below zero, red above."
     if task is None:  # a run that keeps no checkpoint
         return _kept(run.figure("filters"), "First-layer filters", caption)
@@ -194,7 +201,7 @@ def _filters(run: RunFolder, task: Task | None) -> list[Picture]:
         return []
     weight = convolution.weight.detach().float().numpy().astype(np.float64)
     title = f"{run.name}: first-layer filters, best epoch"
-    path = figures.save(figures.filters(weight, title), run.figure("filters"))
+    path = figures.save(figures.filters(weight, title), new.figure("filters"))
     return [Picture(path, "First-layer filters", caption)]
 
 

@@ -7,14 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keypoints.errors import DataError, some_of
+from keypoints.errors import some_of
+from keypoints.files import filled, write_whole
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, shown, write_page
-from keypoints.runs import RunFolder, predicts_the_mean
+from keypoints.runs import RunFolder, by_epoch, predicts_the_mean
 from keypoints.sweeps import SweepFolder
 from keypoints.tables import read_faces
 
 log = logging.getLogger(__name__)
+
+_SHEETS = {"Good": "good_faces.png", "Bad": "bad_faces.png"}
 
 _FACES = 3
 """How many good and how many bad faces are set side by side."""
@@ -29,12 +32,25 @@ _OVERFIT = 1.3
 
 
 def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
-    """Write ``summary.csv``, ``comparison.png`` and ``report.html``; gives the summary.
+    """Write ``summary.csv``, the figures and, at last, ``report.html``; return the summary.
+
+    Args:
+        sweep: the folder.
+
+    Returns:
+        The contents of ``summary.csv``.
 
     Raises:
-        DataError: if the folder holds no run.
+        DataError: if the folder holds no run; nothing is written then.
     """
-    table = sweep.write_summary()
+    with filled(sweep.path, last=sweep.report.name, own=[sweep.comparison.name, *_SHEETS.values()]) as part:
+        return _write(sweep, SweepFolder(part))
+
+
+def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
+    """Write the files of a report into the folder ``new``."""
+    table = sweep.table()
+    write_whole(new.summary, table.to_csv(index=False))
     runs = {run.path.name: run for run in sweep.runs()}
     histories = _histories(runs)
     finished = table[table["status"] == "finished"]
@@ -42,18 +58,16 @@ def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
     pictures = []
     if histories:
         groups = dict(zip(table["run"], table["setting"], strict=True))
-        figures.save(
-            figures.comparison(histories, groups, f"{name}: validation over epochs"), sweep.comparison
-        )
+        figures.save(figures.comparison(histories, groups, f"{name}: validation over epochs"), new.comparison)
         caption = "All runs on one log axis; seeds of one setting share a colour; ★ marks each best epoch."
-        pictures.append(Picture(sweep.comparison, "Validation curves", caption))
-    pictures += _side_by_side(sweep, runs, finished)
+        pictures.append(Picture(new.comparison, "Validation curves", caption))
+    pictures += _side_by_side(sweep, new, runs, finished)
     settings = _settings(finished) if finished["setting"].duplicated().any() else []
     ranked = table.reset_index(drop=True)
-    best = None if finished.empty else int(ranked["best_mse"].astype(float).argmin())
+    best = None if finished.empty else int(ranked["best_mse"].where(ranked["status"] == "finished").argmin())
     command = "keypoints train -m " + " ".join(sweep.asked_for()) if sweep.manifest.is_file() else ""
     write_page(
-        sweep.report,
+        new.report,
         "sweep.html",
         title=f"{name}: {len(table)} runs",
         about=f"{len(finished)} finished · {sweep.path.name}",
@@ -127,7 +141,10 @@ def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> l
         said.append(
             f"Best in the last tenth of the epochs, so perhaps not at their end: {some_of(falling, _NAMED)}."
         )
-    rough = {name: _roughness(history) for name, history in histories.items() if len(history) > 3}
+    own = set(finished["run"])
+    rough = {
+        name: _roughness(history) for name, history in histories.items() if name in own and len(history) > 3
+    }
     if len(rough) > 1:
         smooth = pd.Series(rough).groupby(lambda name: _setting_of(finished, name)).median().sort_values()
         said.append(
@@ -157,11 +174,10 @@ def _setting_of(table: pd.DataFrame, run: str) -> str:
 def _histories(runs: Mapping[str, RunFolder]) -> dict[str, pd.DataFrame]:
     histories = {}
     for name, run in runs.items():
-        try:
-            history = run.history()
-        except DataError:
-            continue  # it ended before its first epoch did
-        if "val/mse" in history:
+        if not run.metrics.exists():  # it ended before its first epoch did
+            continue
+        history = by_epoch(run.logged())
+        if "val/mse" in history and history["val/mse"].notna().any():
             histories[name] = history.dropna(subset=["val/mse"])
     return histories
 
@@ -202,10 +218,12 @@ def _shown_row(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _side_by_side(sweep: SweepFolder, runs: Mapping[str, RunFolder], finished: pd.DataFrame) -> list[Picture]:
+def _side_by_side(
+    sweep: SweepFolder, new: SweepFolder, runs: Mapping[str, RunFolder], finished: pd.DataFrame
+) -> list[Picture]:
     """The same good and the same bad faces for the best run of each setting."""
     chosen = finished.sort_values("best_mse").drop_duplicates("setting").head(_COLUMNS)["run"].tolist()
-    tables = {name: read_faces(runs[name].faces) for name in chosen if runs[name].faces.is_file()}
+    tables = {name: read_faces(runs[name].faces) for name in chosen if runs[name].faces.exists()}
     if not tables:
         return []
     photos = {tuple(table["photo"]) for table in tables.values()}
@@ -223,7 +241,7 @@ def _side_by_side(sweep: SweepFolder, runs: Mapping[str, RunFolder], finished: p
     pictures = []
     for label, places in (("Good", ranked[:count]), ("Bad", ranked[::-1][:count])):
         rows = {name: figures.drawn_faces(table.iloc[places]) for name, table in tables.items()}
-        path = sweep.path / f"{label.lower()}_faces.png"
+        path = new.path / _SHEETS[label]
         figures.save(figures.faces(rows, lines, f"{sweep.name}: the same {label.lower()} faces"), path)
         which = "smallest" if label == "Good" else "largest"
         caption = f"The faces with the {which} error, mean over these runs; best epochs."

@@ -5,9 +5,10 @@ from typing import Any
 
 import pandas as pd
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from keypoints.errors import one_line
+from keypoints.reports.console import PlainConsole
 from keypoints.reports.figures import SPEEDS
 from keypoints.reports.page import shown
 
@@ -41,17 +42,22 @@ def print_sweep(summary: pd.DataFrame) -> None:
         failed = row["status"] != "finished"
         style = "red" if failed else "bold green" if row["best_mse"] == best else None
         values = [shown(None if row[name] is None else float(row[name])) for name in _COLUMNS]
-        table.add_row(str(row["run"]), *values, str(row["note"] or row["status"]), style=style)
+        table.add_row(
+            str(row["run"]),
+            *values,
+            str(row["status"] if failed else row["note"] or row["status"]),
+            style=style,
+        )
     constant = pd.to_numeric(summary["constant_mse"]).dropna()
     if not constant.empty:
         table.add_row(
             "constant predictor", shown(constant.iloc[0]), *[""] * (len(_COLUMNS) - 1), "", style="dim"
         )
-    Console().print(table)
+    PlainConsole().print(table)
     for row in summary.to_dict("records"):
         if row["status"] != "finished" and row["error"]:
-            Console(stderr=True).print(
-                f"{row['run']}: {row['error']}", style="red", highlight=False, soft_wrap=True
+            PlainConsole(stderr=True).print(
+                one_line(f"{row['run']}: {row['error']}"), style="red", highlight=False, soft_wrap=True
             )
 
 
@@ -77,7 +83,7 @@ def print_evaluation(result: Mapping[str, Any]) -> None:
         before = group
         style = "dim" if row[""] == "constant predictor" else "bold" if row is rows[0][1] else None
         table.add_row(*row.values(), style=style)
-    console = Console()
+    console = PlainConsole()
     console.print(table)
     for line in [*result["notes"], *result["worst_faces"], *result.get("stress", [])]:
         console.print(line, highlight=False)
@@ -94,7 +100,7 @@ def print_bench(result: Mapping[str, Any]) -> None:
         if name in result["ratio"] and name == next(iter(result["ratio"])):
             speed.add_section()
         speed.add_row(SPEEDS[name], *(shown(values[title]) for title in ("median", "lowest", "highest")))
-    console = Console()
+    console = PlainConsole()
     console.print(speed)
     for kind, rate in result["one_core"].items():
         console.print(

@@ -87,13 +87,16 @@ BAD_FACES = {
     "letters for the size": (face().replace(".jpg'", ".jpg' width='big' height='1'"), "has width='big'"),
     "no file": (f"<image>{BOX}</box></image>", "does not name its file"),
     "a missing picture": (face("c.jpg"), "the picture is missing"),
-    "a folder for a picture": (face("folder"), "the picture is missing"),
+    "a folder for a picture": (face("folder"), "the picture is a folder"),
     "an absolute path": (face("/etc/passwd"), "lies outside the pictures' folder"),
     "a way out": (face("../secret.jpg"), "lies outside the pictures' folder"),
     "a way out and in again": (face("folder/../a.jpg"), "lies outside the pictures' folder"),
     "a link that leads out": (face("link.jpg"), "lies outside the pictures' folder"),
-    "a link in a circle": (face("circle.jpg"), "no such name can be looked up|the picture is missing"),
-    "a name beyond all length": (face("x" * 5000), "no such name can be looked up|the picture is missing"),
+    "a link in a circle": (face("circle.jpg"), "no such name can be looked up|the picture cannot be read"),
+    "a name beyond all length": (
+        face("x" * 5000),
+        "no such name can be looked up|the picture cannot be read",
+    ),
 }
 
 

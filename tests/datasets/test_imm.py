@@ -59,7 +59,7 @@ DAMAGES = {
         "has 1 points; IMM's annotation has 58",
     ),
     "letters for a number": (replaced(FIRST, "0 4 0.5 O.5 0 0 1"), "line 5: not a number"),
-    "not a number": (replaced(FIRST, "0 4 nan 0.5 0 0 1"), "line 5: .* far outside the picture"),
+    "not a number": (replaced(FIRST, "0 4 nan 0.5 0 0 1"), "line 5: not a number"),
     "a point far outside": (replaced(FIRST, "0 4 229.0 0.5 0 0 1"), "line 5: .* far outside the picture"),
     "a row cut short": (replaced(FIRST, "0 4 0.5"), "announces 58|line 5: 3 columns"),
     "rows out of order": (replaced(FIRST, "0 4 0.5 0.5 9 0 1"), "line 5: point 9 stands where point 0"),

@@ -38,7 +38,7 @@ def face(root, points, box=None, name=NAMES[0], group="", tags=None):
 
 
 coordinates = st.floats(-1e4, 1e4)
-sides = st.floats(0.01, 1e4)
+sides = st.floats(1, 1e4)
 boxes = st.builds(Box, coordinates, coordinates, sides, sides)
 squares = st.builds(lambda x, y, side: Box(x, y, side, side), coordinates, coordinates, sides)
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1)
@@ -127,7 +127,7 @@ def row(name):
         ("/etc/passwd", "'.*' is not a name below "),
         ("", "'' is not a name below "),
         (".", "'.' is not a name below "),
-        ("in folders", "its picture in folders is missing"),
+        ("in folders", "its picture in folders is a folder, not a regular file"),
     ],
 )
 def test_a_photo_that_is_missing_or_elsewhere_is_named_with_its_row(photos, name, photo, says):

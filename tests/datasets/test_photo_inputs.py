@@ -1,3 +1,5 @@
+import gzip
+
 import pytest
 
 from keypoints.datasets.photo_inputs import find_photos
@@ -64,3 +66,18 @@ def test_a_folder_without_pictures_says_what_pictures_are(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DataError, match=r"holds no picture \(\.bmp, .*\.jpg"):
         find_photos(str(tmp_path))
+
+
+def test_links_in_a_circle_are_not_followed(folder, monkeypatch):
+    for name in ("one", "two", "sub/three"):
+        (folder / name).symlink_to(folder)
+    monkeypatch.chdir(folder)
+    assert names(find_photos("**/*.jpg")) == ["b.jpg", "sub/c.jpg"]
+    assert names(find_photos("**/**/c.jpg")) == ["c.jpg"]
+    assert names(find_photos("sub/**")) == ["c.jpg", "notes.txt"]
+    assert names(find_photos(str(folder))) == ["a~ø.PNG", "b.jpg", "out/e.png", "sub/c.jpg"]
+
+
+def test_a_packed_list_is_a_list(folder):
+    (folder / "list.csv.gz").write_bytes(gzip.compress(b"image\nb.jpg\n"))
+    assert names(find_photos(str(folder / "list.csv.gz"))) == ["b.jpg"]

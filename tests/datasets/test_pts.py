@@ -49,7 +49,7 @@ def test_the_first_pixel_is_1_1_in_the_file_and_0_0_here(pts, text):
         ("1 2\n3 O.4\n", "line 2: not a point, two numbers: '3 O.4'"),
         ("1 2\n\n3\n", "line 3: not a point, two numbers: '3'"),
         ("1 2 3\n", "line 1: not a point"),
-        ("1 nan\n", "line 1: not a finite number"),
+        ("1 nan\n", "line 1: not a point, two numbers: '1 nan'"),
     ],
 )
 def test_a_damaged_file_is_named_with_what_is_wrong(pts, text, says):

@@ -1,9 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
-from keypoints.reports import figures
+from keypoints.errors import printable
+from keypoints.reports import error_figures, figures
 
 HISTORY = pd.DataFrame(
     {
@@ -95,7 +97,7 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
     path = figures.save(figures.filters(np.ones((1, 1, 2, 2)), "x"), tmp_path / "figures" / "filters.png")
     before = path.read_bytes()
 
-    class Broken:
+    class Broken(Figure):
         def savefig(self, file, **_):
             file.write_bytes(b"half")
             raise OSError("disk full")
@@ -121,3 +123,29 @@ def test_speeds_have_their_spread_and_an_epochs_time_its_shares():
     assert [text.get_text() for text in rates.get_yticklabels()] == ["the loader alone", "the whole Trainer"]
     assert [bar.get_width() for bar in shares.patches] == [50, 50]
     assert "91 % of the slower of its parts" in figure.get_suptitle()
+
+
+ODD = ["a$b{.jpg", "$\\frac{", "_hidden", "\x1b[31mred", "half \udc80", "[/] \u202etxt", "$a$ $b$", "100 %$"]
+
+
+@pytest.mark.parametrize("name", ODD, ids=ascii)
+def test_names_are_no_formulas_in_any_figure(tmp_path, recwarn, name):
+    histories = {name: HISTORY, "other": HISTORY}
+    face = figures.DrawnFace(tmp_path / "gone.png", np.ones((1, 2)), np.ones((1, 2)), name)
+    cumulative = error_figures.cumulative_errors({name: np.array([0.1, 0.2])}, 0.1, name, name)
+    pictures = np.zeros((8, 8), np.uint8)
+    drawn = {
+        "comparison": figures.comparison(histories, {name: name, "other": name}, name),
+        "alone": figures.comparison(histories, {name: name, "other": "other"}, name),
+        "curves": figures.loss_curves(HISTORY, name, name, name),
+        "faces": figures.faces({name: [face]}, (), name),
+        "samples": figures.samples({name: [pictures]}, {name: np.full((1, 1, 2), 0.5)}, (), name),
+        "errors": cumulative,
+    }
+    for what, figure in drawn.items():
+        assert figures.save(figure, tmp_path / f"{what}.png").stat().st_size
+    first = drawn["alone"].axes[0].get_legend().get_texts()[0].get_text()
+    assert first.strip() == f"{printable(name)}: best 0.05"
+    ticks = [label.get_text() for label in drawn["alone"].axes[0].get_yticklabels()]
+    assert any("mathdefault" in tick for tick in ticks)  # powers of ten are still formulas
+    assert not [str(warned.message) for warned in recwarn if "Glyph" in str(warned.message)]

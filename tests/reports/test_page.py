@@ -18,6 +18,14 @@ def test_numbers_are_shown_with_three_digits(value, text):
     assert shown(value) == text
 
 
+def test_names_neither_turn_the_page_round_nor_spoil_it(tmp_path):
+    odd = "a\x1b \u202egpj.exe half \udc80"
+    html = write_page(
+        tmp_path / "page.html", "page.html", title=odd, about=odd, notes=[("bad", odd)]
+    ).read_text()
+    assert html.count(r"a\x1b \u202egpj.exe half \x80") >= 3
+
+
 def test_what_is_shown_is_escaped(tmp_path):
     path = write_page(
         tmp_path / "page.html", "page.html", title="<script>", about="a & b", notes=[("bad", "<i>")]

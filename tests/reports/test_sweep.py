@@ -40,6 +40,15 @@ def test_it_can_be_made_again(finished_sweep, tmp_path):
     assert all(made.is_file() for made in (copy.summary, copy.comparison, copy.report))
 
 
+def test_a_report_that_fails_leaves_the_old_one_as_it_was(finished_sweep, tmp_path, monkeypatch):
+    copy = SweepFolder(shutil.copytree(finished_sweep, tmp_path / "sweep"))
+    files = {path: path.read_bytes() for path in copy.path.iterdir() if path.is_file()}
+    monkeypatch.setattr("keypoints.reports.sweep.write_page", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        report_sweep(copy)
+    assert {path: path.read_bytes() for path in copy.path.iterdir() if path.is_file()} == files
+
+
 def test_runs_of_before_do_not_say_their_landmarks_and_damage_is_told_also_at_a_sweeps_end(
     finished_sweep, tmp_path
 ):
@@ -51,13 +60,13 @@ def test_runs_of_before_do_not_say_their_landmarks_and_damage_is_told_also_at_a_
     for file in files:
         file.write_text("{")
     with pytest.raises(DataError, match=r"landmarks\.json: cannot be read"):
-        end_sweep(copy.path)
+        end_sweep(copy.path, stopped=False)
 
 
 def test_a_folder_without_runs_has_no_report(tmp_path):
     with pytest.raises(DataError, match="holds no run yet"):
         report_sweep(SweepFolder(tmp_path))
-    assert end_sweep(tmp_path) == 0
+    assert end_sweep(tmp_path, stopped=False) == 0
     assert not list(tmp_path.iterdir())
 
 
