@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keypoints.errors import DataError, one_line
+from keypoints.inputs import check_regular
 
 _GZIP, _ZIP = b"\x1f\x8b", b"PK\x03\x04"
 _CHUNK = 1 << 20
@@ -51,7 +52,7 @@ def check_kind(archive: Path) -> None:
     """See that a file begins as an archive that :func:`unpack` knows.
 
     Raises:
-        DataError: if not.
+        DataError: if not, or if it is no regular file.
     """
     try:
         _kind(archive)
@@ -60,6 +61,7 @@ def check_kind(archive: Path) -> None:
 
 
 def _kind(archive: Path) -> bytes:
+    check_regular(archive)
     with archive.open("rb") as file:
         beginning = file.read(4)
     for kind in (_GZIP, _ZIP):

@@ -13,10 +13,8 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 from typing import Any, TypeVar
 
@@ -32,8 +30,8 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.course import CourseDataset
 from keypoints.datamodules.dataset import Batch
 from keypoints.errors import ConfigError
+from keypoints.files import alone, filled, part_folder, write_whole
 from keypoints.reports import figures
-from keypoints.runs import write_whole
 from keypoints.tasks.base import Task
 from keypoints.train import garbage_set_aside, without_idle_warnings
 
@@ -62,14 +60,14 @@ def bench(cfg: DictConfig) -> dict[str, Any]:
     folder = Path(cfg.output)
     data = make_data(cfg)
     data.setup("fit")
-    folder.mkdir(parents=True, exist_ok=True)
     with (
-        _gone_if_empty(folder),
-        TemporaryDirectory(dir=folder) as scratch,
+        alone(folder),
+        filled(folder, last="bench.json") as part,
+        part_folder(folder / "scratch") as scratch,
         without_idle_warnings(),
         garbage_set_aside(),
     ):
-        measured = _Measurement(cfg, data, Path(scratch))
+        measured = _Measurement(cfg, data, scratch)
         rounds = [measured.round() for _ in measured.numbered(int(cfg.rounds))]
         result = {
             **_settings(cfg, data),
@@ -86,20 +84,9 @@ def bench(cfg: DictConfig) -> dict[str, Any]:
             **measured.shares(),
             "memory_mb": measured.memory(),
         }
-    write_whole(folder / "bench.json", json.dumps(result, indent=2) + "\n")
-    figures.save(figures.speed(result), folder / "bench.png")
+        write_whole(part / "bench.json", json.dumps(result, indent=2) + "\n")
+        figures.save(figures.speed(result), part / "bench.png")
     return result
-
-
-@contextmanager
-def _gone_if_empty(folder: Path) -> Iterator[None]:
-    """Leave no folder behind in which there is nothing, if the block fails."""
-    try:
-        yield
-    except BaseException:
-        if not any(folder.iterdir()):
-            folder.rmdir()
-        raise
 
 
 class _Measurement:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from keypoints.datasets.labelled import FORMATS, read_labelled, write_labelled
+from keypoints.datasets.labelled import FORMATS, format_labelled, read_labelled, write_list
 from keypoints.errors import ConfigError, DataError
+from keypoints.files import alone
 from keypoints.landmarks import scheme_named
 
 log = logging.getLogger(__name__)
@@ -15,8 +16,13 @@ _SHOWN = 5
 """So many of the rows that were left out are told of one by one."""
 
 
+_THERE = "{}: is there already; name another file, or delete it first"
+
+
 def convert(cfg: DictConfig) -> Path:
-    """Write the faces of ``cfg.source`` to ``cfg.output`` in ``cfg.format``; gives the new list.
+    """Write the faces of ``cfg.source`` to ``cfg.output`` in ``cfg.format``; return the new list.
+
+    If just that list is there already, of the same command before, it stays.
 
     Raises:
         ConfigError: if a value is missing or cannot be used.
@@ -30,14 +36,19 @@ def convert(cfg: DictConfig) -> Path:
     if not isinstance(cfg.strict, bool):
         raise ConfigError(f"strict is true or false, not {cfg.strict!r}")
     source, output = Path(str(cfg.source)), Path(str(cfg.output))
-    if output.exists():
-        raise DataError(f"{output}: is there already; name another file, or delete it first")
     if not output.parent.is_dir():
         raise DataError(f"{output}: its folder is missing; make it first")
     root = None if cfg.root is None else Path(str(cfg.root))
     scheme = None if cfg.scheme is None else scheme_named(str(cfg.scheme))
-    faces, skipped = read_labelled(source, root=root, scheme=scheme, strict=cfg.strict)
-    write_labelled(faces, output, str(cfg.format), root=root, scheme=scheme)
+    with alone(output, beside=True):
+        if output.exists() and output.resolve() == source.resolve():
+            raise DataError(_THERE.format(output))
+        faces, skipped = read_labelled(source, root=root, scheme=scheme, strict=cfg.strict)
+        text = format_labelled(faces, output, str(cfg.format), root=root, scheme=scheme)
+        if not output.exists():
+            write_list(output, text)
+        elif _differs(output, text):
+            raise DataError(_THERE.format(output))
     for problem in skipped[:_SHOWN]:
         log.warning("left out: %s", problem)
     if len(skipped) > _SHOWN:
@@ -46,3 +57,10 @@ def convert(cfg: DictConfig) -> Path:
         log.warning("in %s %s", FORMATS[cfg.format].what, loses)
     log.info("%d faces are in %s", len(faces), output)
     return output
+
+
+def _differs(path: Path, text: str) -> bool:
+    try:
+        return path.read_text(encoding="utf-8") != text
+    except (OSError, ValueError):
+        return True

@@ -5,9 +5,7 @@ To add one: a line in :data:`SETS`.
 
 import logging
 import os
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +15,8 @@ from rich.progress import track
 from keypoints.archives import Limits, check_kind, unpack
 from keypoints.datasets.folders import HOMES
 from keypoints.errors import ConfigError, DataError
-from keypoints.fetch import check_sum, fetch
+from keypoints.fetch import check_sum, fetch, forget_note
+from keypoints.files import alone, flush_below, part_folder, tidy, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -74,22 +73,38 @@ SETS: Mapping[str, DataSet] = {
 def download(cfg: DictConfig) -> Path:
     """Download the data set ``cfg.dataset`` to its folder in ``cfg.output``; gives that folder.
 
-    An archive that lies there already is used as it is, unless ``cfg.url`` names another place.
+    An archive that lies there already is used as it is, unless ``cfg.url`` names another place. A command
+    that was killed can be given again: it does what is left.
 
     Raises:
         ConfigError: if a value is missing or cannot be used.
-        DataError: if the folder is there already, or the data set cannot be had, unpacked or recognised.
+        DataError: if the folder is there already, another command fills it, or the data set cannot be had,
+            unpacked or recognised.
     """
     chosen = _chosen(cfg)
     root = Path(str(cfg.output))
     folder, archive = root / chosen.folder, root / chosen.archive
+    note = root / f".{chosen.folder}.in-place"
+    if not os.path.lexists(folder) or note.exists():
+        with alone(folder, beside=True):
+            return _downloaded(cfg, chosen, folder, archive, note)
+    tidy(folder, beside=True)
+    raise DataError(
+        f"{folder}: is there already, and is not overwritten; move it away first, or say where else to: "
+        "output=<folder>"
+    )
+
+
+def _downloaded(cfg: DictConfig, chosen: DataSet, folder: Path, archive: Path, note: Path) -> Path:
+    """Download and unpack; ``note`` is written before the folder is there, and removed at the end."""
+    if os.path.lexists(folder) and note.exists():
+        log.info("%s was complete when the command was stopped", folder)
+        _clear(cfg, archive, note)
+        return folder
     if os.path.lexists(folder):
-        raise DataError(
-            f"{folder}: is there already, and is not overwritten; move it away first, or say where else "
-            "to: output=<folder>"
-        )
+        raise DataError(f"{folder}: is there already; another command has just put it there")
+    note.unlink(missing_ok=True)
     sha256 = None if cfg.sha256 is None else str(cfg.sha256)
-    root.mkdir(parents=True, exist_ok=True)
     log.info("mind the terms: %s", chosen.terms)
     if archive.exists():
         if cfg.url is not None:
@@ -99,11 +114,21 @@ def download(cfg: DictConfig) -> Path:
     else:
         urls = chosen.urls if cfg.url is None else (str(cfg.url),)
         fetch(urls, archive, most_bytes=chosen.most_bytes, sha256=sha256, check=check_kind)
-    with _unpacked(archive, chosen, folder) as found:
+    forget_note(archive)
+    with part_folder(folder) as part:
+        found = _unpack(archive, chosen, part / chosen.folder)
+        flush_below(found)
+        write_whole(note, f"{folder.name} is complete; what is left is to remove the archive\n")
         found.rename(folder)
-    if not cfg.keep:
-        archive.unlink()
+    _clear(cfg, archive, note)
     return folder
+
+
+def _clear(cfg: DictConfig, archive: Path, note: Path) -> None:
+    if not cfg.keep:
+        archive.unlink(missing_ok=True)
+    forget_note(archive)
+    note.unlink()
 
 
 def _chosen(cfg: DictConfig) -> DataSet:
@@ -116,17 +141,6 @@ def _chosen(cfg: DictConfig) -> DataSet:
     if not isinstance(cfg.keep, bool):
         raise ConfigError(f"keep is true or false, not {cfg.keep!r}")
     return SETS[cfg.dataset]
-
-
-@contextmanager
-def _unpacked(archive: Path, chosen: DataSet, folder: Path) -> Iterator[Path]:
-    """The data set's folder as it came out of its archive, in a temporary place beside ``folder``."""
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
-        yield _unpack(archive, chosen, part)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _unpack(archive: Path, chosen: DataSet, part: Path) -> Path:

@@ -25,6 +25,7 @@ from keypoints.datasets.face import Face
 from keypoints.detection import with_found_boxes
 from keypoints.drawing import draw_face
 from keypoints.errors import ConfigError, DataError
+from keypoints.files import alone, filled, write_whole
 from keypoints.geometry import ByteArray
 from keypoints.measure import (
     BATCH,
@@ -40,13 +41,14 @@ from keypoints.metrics import NORMS, default_norm, evaluation_metrics, normalize
 from keypoints.reports import error_figures, figures
 from keypoints.reports.evaluation import draw, draw_faces, write_report
 from keypoints.reports.page import Picture
-from keypoints.runs import RunFolder, find_checkpoint, predicts_the_mean, write_whole
+from keypoints.runs import RunFolder, find_checkpoint, predicts_the_mean
 from keypoints.stress import STRESSES, StressedFaces, changes, stress, tolerances
 from keypoints.tables import in_common, tags_of
 from keypoints.tasks.base import Task, load_task, usable_device
 
 log = logging.getLogger(__name__)
 
+_PAGE = "report.html"
 _STRESS_FILES = ("stress.csv", "stress.png", "stressed_faces.png")
 _MOST_VALUES = 60
 """A tag with more values than this tells faces apart, not groups of them."""
@@ -88,7 +90,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
         CheckpointError: if the checkpoint cannot be used.
         ConfigError: if a value cannot be used, the data have other landmarks than the checkpoint, or
             the model was trained on the faces and ``cfg.force`` is not set.
-        DataError: if the faces cannot be read.
+        DataError: if the faces cannot be read, or another command writes to the folder.
     """
     check_counts(cfg, "faces", "stress_faces")
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
@@ -101,8 +103,21 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
     folder = Path(cfg.output) if cfg.output else _folder(run, path, cfg)
     name = f"{run.name}, {path.stem} epoch" if run else path.stem
     mean = _mean(task, data)
-    case = _Case(cfg, f"{name}, {cfg.split}", folder, task, data, norm, mean)
+    about = {
+        "checkpoint": str(path),
+        "data": type(data).__name__,
+        "flip_test": bool(cfg.flip_test),
+        "boxes": cfg.boxes,
+        "not_found": missed,
+    }
+    with alone(folder), filled(folder, last=_PAGE, own=_STRESS_FILES) as part:
+        case = _Case(cfg, f"{name}, {cfg.split}", part, task, data, norm, mean)
+        return Evaluation(folder, _measured(case, faces, about, command))
 
+
+def _measured(case: _Case, faces: Sequence[Face], about: dict[str, Any], command: str) -> dict[str, Any]:
+    """Predict the faces, and write what comes of it; return the contents of ``metrics.json``."""
+    cfg, folder, task, data, norm, mean = case.cfg, case.folder, case.task, case.data, case.norm, case.mean
     dataset = FaceDataset(faces, data.indices, task.crop, memory=data.memory)
     total = math.ceil(len(dataset) / BATCH)
     batches = track(plain_batches(dataset), "predicting", total, transient=True)
@@ -114,14 +129,10 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
     table = face_table(faces, predictions, norm, task.scheme.pair)
     on_photos["error_px"] = table["error_px"]
     result = {
-        "checkpoint": str(path),
-        "data": type(data).__name__,
-        "flip_test": bool(cfg.flip_test),
-        "boxes": cfg.boxes,
-        "not_found": missed,
+        **about,
         **_result(case, predictions, constant, table),
     }
-    if missed:
+    if missed := about["not_found"]:
         result["notes"].append(f"the detector did not find {missed} of {missed + len(faces)} faces: left out")
     pair = task.scheme.pair
     errors = None if constant is None else normalized_mean_error(*constant[:3], norm=norm, pair=pair)
@@ -130,16 +141,14 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
         draw_faces(folder, case.name, on_photos, cfg.faces, lines, data.words),
         *draw(folder, case.name, table, result, lines, None if errors is None else errors.double().numpy()),
     ]
-    for earlier in _STRESS_FILES:  # of another evaluation: these metrics know nothing of it
-        (folder / earlier).unlink(missing_ok=True)
     if cfg.stress:
         said, drawn = _stress(case, _spread_over(faces, cfg.stress_faces))
         result["stress"] = said
         pictures += drawn
     write_whole(folder / "faces.csv", table.to_csv(index=False))
     write_whole(folder / "metrics.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
-    write_report(folder / "report.html", f"Evaluation of {case.name}", result, pictures, command)
-    return Evaluation(folder, result)
+    write_report(folder / _PAGE, f"Evaluation of {case.name}", result, pictures, command)
+    return result
 
 
 def _data(cfg: DictConfig, run: RunFolder | None) -> FaceDataModule:
@@ -149,6 +158,8 @@ def _data(cfg: DictConfig, run: RunFolder | None) -> FaceDataModule:
             cfg.data.root = cfg.root
         return make_data(cfg)
     settings = None if run is None else run.setting("data")
+    if settings is None and run is not None:
+        raise DataError(f"{run.config}: names no data; say on which: data=imm")
     if settings is None:
         raise ConfigError(f"{cfg.checkpoint}: is not in a run's folder, so say on which data: data=imm")
     plain = OmegaConf.to_container(settings, resolve=True) if isinstance(settings, DictConfig) else None
@@ -156,8 +167,11 @@ def _data(cfg: DictConfig, run: RunFolder | None) -> FaceDataModule:
         raise ConfigError(f"{run.config if run else ''}: its data are no component; say on which: data=imm")
     if cfg.root is not None:
         plain["root"] = cfg.root
-    with trusting(*package_names(cfg.trust)):
-        return make_data(OmegaConf.create({"data": plain}), recorded=True)
+    try:
+        with trusting(*package_names(cfg.trust)):
+            return make_data(OmegaConf.create({"data": plain}), recorded=True)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (as {'' if run is None else run.config} says)") from error
 
 
 def _faces(cfg: DictConfig, task: Task, data: FaceDataModule) -> Sequence[Face]:

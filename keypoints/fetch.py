@@ -17,7 +17,8 @@ from urllib3.exceptions import HTTPError
 
 from keypoints import __version__
 from keypoints.errors import ConfigError, DataError, one_line
-from keypoints.runs import write_whole
+from keypoints.files import write_whole
+from keypoints.inputs import check_regular
 
 log = logging.getLogger(__name__)
 
@@ -164,16 +165,24 @@ def _check(part: _Part, url: str, sha256: str | None, check: Callable[[Path], No
         raise DataError(f"{url}: {error}") from error
 
 
+def forget_note(target: Path) -> None:
+    """Remove the note of a part that has become ``target``: a kill in between leaves it."""
+    part = _Part(target)
+    if not part.size:
+        part.discard()
+
+
 def check_sum(path: Path, sha256: str | None) -> None:
     """See that a file is the one it should be; without a sum to compare with it is.
 
     Raises:
         ConfigError: if ``sha256`` is no such sum.
-        DataError: if the file sums up to another.
+        DataError: if the file sums up to another, or is no regular file.
     """
     _check_form(sha256)
     if sha256 is None:
         return
+    check_regular(path)
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found != sha256.lower():

@@ -21,15 +21,17 @@ from keypoints.datasets.photos import Photo
 from keypoints.datasets.predictions import TABLE, PredictedPhoto, prediction_files
 from keypoints.drawing import draw_predictions
 from keypoints.errors import ConfigError, DataError
+from keypoints.files import alone, filled, replaced, tidy
 from keypoints.geometry import ByteArray
 from keypoints.predictor import Predictor, PreparedFace
-from keypoints.reports.photos import PhotoReport
-from keypoints.runs import replaced
+from keypoints.reports.photos import PAGE, PhotoReport
 
 log = logging.getLogger(__name__)
 
 OVERLAYS = "overlays"
 """The folder of the drawn photos, in that of the results."""
+
+_HELD = "{}: holds predictions already; name another folder: output=<folder>"
 
 _BATCH = 8
 """Photos that are in memory at once: their faces are one batch. Eight of 12 megapixels take 300 MB."""
@@ -55,13 +57,15 @@ class Predicted(NamedTuple):
 def predict(cfg: DictConfig) -> Predicted:
     """Predict the faces of the photos ``cfg.input`` with ``cfg.checkpoint`` and write them to ``cfg.output``.
 
-    A photo that cannot be used is named and written down as such, and the others go on. Each file is
-    written whole; table and document are there only once all photos are done.
+    A photo that cannot be used is named and written down as such, and the others go on. The files are there
+    only once all photos are done, and the table comes last: where it is missing, the command was stopped, and
+    can be given again.
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
         ConfigError: if a value cannot be used, or faces have to be detected and dlib is not installed.
-        DataError: if there is no photo, the list cannot be read, or the folder holds predictions already.
+        DataError: if there is no photo, the list cannot be read, the folder holds predictions already, or
+            another command writes to it.
     """
     if cfg.input is None or cfg.output is None:
         raise ConfigError(
@@ -73,7 +77,8 @@ def predict(cfg: DictConfig) -> Predicted:
         raise ConfigError(f"report is true or false, not {cfg.report!r}")
     folder = Path(str(cfg.output))
     if (folder / TABLE).exists():
-        raise DataError(f"{folder}: holds predictions already; name another folder: output=<folder>")
+        tidy(folder)
+        raise DataError(_HELD.format(folder))
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: is a file; name a folder: output=<folder>")
     root = None if cfg.root is None else Path(str(cfg.root))
@@ -83,23 +88,37 @@ def predict(cfg: DictConfig) -> Predicted:
         _ = predictor.detector  # if there is none, it is said before anything is written
     if predictor.crop.source == "image" and any(photo.boxes for photo in inputs.photos):
         log.info("boxes are not looked at: this model was trained on whole pictures")
-    (folder / OVERLAYS).mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        if (folder / TABLE).exists():  # another command has ended meanwhile
+            raise DataError(_HELD.format(folder))
+        with filled(folder, last=TABLE) as part:
+            faces, problems, with_problems = _write(predictor, inputs, part, report=cfg.report)
+    for problem in problems:  # not before, or the progress would be drawn over them
+        log.warning("%s", os.fsencode(problem).decode("utf-8", "replace"))  # a name may be no Unicode text
+    page = folder / PAGE if cfg.report else None
+    return Predicted(folder, len(inputs.photos), faces, with_problems, page)
+
+
+def _write(
+    predictor: Predictor, inputs: PhotoInputs, folder: Path, *, report: bool
+) -> tuple[int, list[str], int]:
+    """Write all files; return the number of faces, the problems, and the number of photos with some."""
+    (folder / OVERLAYS).mkdir()
     faces = with_problems = 0
     problems: list[str] = []
     about = {"model": str(predictor.path), "crop": predictor.crop.to_dict()}
     with prediction_files(folder, predictor.scheme, about) as files:
-        report = PhotoReport(folder, predictor) if cfg.report else None
-        results = _predicted(predictor, inputs, folder / OVERLAYS, report)
+        page = PhotoReport(folder, predictor) if report else None
+        results = _predicted(predictor, inputs, folder / OVERLAYS, page)
         silent = not sys.stdout.isatty()
         for photo in track(results, "predicting", len(inputs.photos), transient=True, disable=silent):
             files.add(photo)
             faces += len(photo.faces)
             with_problems += bool(photo.problems)
             problems += photo.problems
-        page = None if report is None else report.write()
-    for problem in problems:  # not before, or the progress would be drawn over them
-        log.warning("%s", os.fsencode(problem).decode("utf-8", "replace"))  # a name may be no Unicode text
-    return Predicted(folder, len(inputs.photos), faces, with_problems, page)
+        if page is not None:
+            page.write()
+    return faces, problems, with_problems
 
 
 def _given(checkpoint: str | None) -> str:

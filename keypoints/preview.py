@@ -11,13 +11,15 @@ from torch.utils.data import default_collate
 
 from keypoints.building import make_data
 from keypoints.configuration import check_counts
+from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import Batch, FaceDataset, pixels_of
+from keypoints.files import alone, filled, write_whole
 from keypoints.reports import figures
 from keypoints.reports.page import shown
-from keypoints.runs import write_whole
 
 log = logging.getLogger(__name__)
 
+_SHEET = "samples.png"
 _MEASURED = 512
 """Of a large data set, that many samples are measured."""
 _FLAT = 0.02
@@ -36,17 +38,26 @@ def preview(cfg: DictConfig) -> Path:
     check_counts(cfg, "faces", "draws")
     data = make_data(cfg)
     data.setup("fit")
-    dataset, folder = data.dataset("train"), Path(cfg.output)
+    folder = Path(cfg.output)
+    with alone(folder), filled(folder, last="input.json") as part:
+        numbers, batch = _draw(cfg, data, part)
+    _tell(numbers, cfg, batch)
+    return folder / _SHEET
+
+
+def _draw(cfg: DictConfig, data: FaceDataModule, folder: Path) -> tuple[dict[str, float], Batch]:
+    """Write all files; return what was measured, and on which samples."""
+    dataset = data.dataset("train")
     indices = np.linspace(0, len(dataset) - 1, min(cfg.faces, len(dataset))).round().astype(int).tolist()
     rows = {dataset.faces[index].name: _draws(dataset, index, cfg.draws) for index in indices}
-    sheet = figures.save(
+    figures.save(
         figures.samples(
             {name: pixels_of(batch) for name, batch in rows.items()},
             {name: batch.targets.numpy() for name, batch in rows.items()},
             data.scheme.skeleton,
             f"{cfg.name}: training faces as they are, and {cfg.draws} draws of each",
         ),
-        folder / "samples.png",
+        folder / _SHEET,
     )
     places = np.linspace(0, len(dataset) - 1, _MEASURED).round().astype(int).tolist()
     keys = [(draw, index) for draw, index in enumerate(places)]
@@ -57,8 +68,7 @@ def preview(cfg: DictConfig) -> Path:
         folder / "input.png",
     )
     write_whole(folder / "input.json", json.dumps(numbers, indent=2) + "\n")
-    _tell(numbers, cfg, batch)
-    return sheet
+    return numbers, batch
 
 
 def _draws(dataset: FaceDataset, index: int, draws: int) -> Batch:

@@ -5,6 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from keypoints.errors import ConfigError, DataError
+from keypoints.files import alone
 from keypoints.runs import RunFolder
 from keypoints.sweeps import SweepFolder
 
@@ -13,7 +14,8 @@ def report(cfg: DictConfig) -> Path:
     """Make the report of ``cfg.folder``; gives the page.
 
     Raises:
-        DataError: if there is no such folder, or it holds neither a run nor a sweep.
+        DataError: if there is no such folder, it holds neither a run nor a sweep, or another command writes
+            its report.
         CheckpointError: if the run's best checkpoint cannot be used; the old page stays.
     """
     if cfg.folder is None:
@@ -22,15 +24,17 @@ def report(cfg: DictConfig) -> Path:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")
     run, sweep = RunFolder(folder), SweepFolder(folder)
-    if run.status_file.is_file():
+    if run.status_file.exists():
         from keypoints.reports.run import report_run
 
-        return report_run(run, trust=cfg.trust)
-    if not sweep.manifest.is_file() and not list(folder.glob("*/status.json")):
+        with alone(run.report, beside=True):
+            return report_run(run, trust=cfg.trust)
+    if not sweep.manifest.exists() and not list(folder.glob("*/status.json")):
         raise DataError(
             f"{folder}: is neither a run nor a sweep; `keypoints train` makes them under outputs/"
         )
     from keypoints.reports.sweep import report_sweep
 
-    report_sweep(sweep)
+    with alone(sweep.report, beside=True):
+        report_sweep(sweep)
     return sweep.report

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +20,8 @@ from keypoints.datasets.photos import Photo
 from keypoints.datasets.pieces import Cut, Piece, Plan, kept_part, plan_ibug, plan_imm
 from keypoints.datasets.shrunken import MAP_FILE, Original, format_map, read_map, scaled_down
 from keypoints.errors import ConfigError, DataError, one_line
+from keypoints.files import alone, holds_others, replaced, write_whole
 from keypoints.geometry import Box, ByteArray, cut
-from keypoints.runs import replaced, write_whole
 
 _SETTINGS = "shrink.json"
 """Says that a folder is such a copy, and how it was made."""
@@ -47,18 +47,25 @@ def shrink(cfg: DictConfig) -> Copy:
 
     Raises:
         ConfigError: if a value cannot be used.
-        DataError: if the data set cannot be read, or the copy cannot be written.
+        DataError: if the data set cannot be read, the copy cannot be written, or another command writes it.
     """
     settings = _settings(cfg)
     root = find_root(cfg.dataset, cfg.paths.data, cfg.root)
     output = _output(cfg.output, root)
     plan = plan_imm(root) if cfg.dataset == "imm" else plan_ibug(root)
+    with ExitStack() as stack:
+        with _written(output):
+            stack.enter_context(alone(output))
+        return _shrunken(cfg, root, output, plan, settings)
+
+
+def _shrunken(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings: Mapping[str, Any]) -> Copy:
     made = _made_before(output, settings)
     side = made if made is not None else cfg.side or _fitting_side(root, plan, cfg)
-    with _written(output / _SETTINGS):
+    with _written(output / _SETTINGS):  # first: it says that what follows may be gone over
+        write_whole(output / _SETTINGS, json.dumps({**settings, "chosen_side": side}, indent=2) + "\n")
         for folder in {(output / piece.name).parent for piece in plan.pieces}:
             folder.mkdir(parents=True, exist_ok=True)
-        write_whole(output / _SETTINGS, json.dumps({**settings, "chosen_side": side}, indent=2) + "\n")
 
     def make(piece: Piece) -> Cut:
         return _make(root, output, plan, piece, side=side, context=cfg.context, quality=cfg.quality)
@@ -74,7 +81,7 @@ def shrink(cfg: DictConfig) -> Copy:
     for name, text in texts.items():
         with _written(output / name):
             write_whole(output / name, text)
-    total = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    total = sum(path.stat().st_size for path in output.rglob("[!.]*") if path.is_file())
     return Copy(output, len(plan.pieces), side, total / 1e6)
 
 
@@ -119,7 +126,7 @@ def _made_before(output: Path, settings: Mapping[str, Any]) -> int | None:
         kept = json.loads((output / _SETTINGS).read_text(encoding="utf-8"))
         side = int(kept.pop("chosen_side"))
     except FileNotFoundError:
-        if output.is_dir() and any(output.iterdir()):
+        if output.is_dir() and holds_others(output):
             raise DataError(
                 f"{output}: holds something already; name another folder: output=<folder>"
             ) from None

@@ -1,7 +1,6 @@
 """Making up faces: always into ``data/synthetic``, never into a real data set's folder."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from rich.progress import track
 from keypoints import __version__
 from keypoints.datasets.synthetic import write_ibug, write_imm
 from keypoints.errors import DataError
-from keypoints.runs import write_whole
+from keypoints.files import alone, flush_below, part_folder, write_whole
 
 FOLDER = Path("data/synthetic")
 _MARK = "made_up.json"
@@ -25,29 +24,31 @@ def synthesize(cfg: DictConfig) -> Path:
     numbers, is left as it is.
 
     Raises:
-        DataError: if the folder holds something that was not made here.
+        DataError: if the folder holds something that was not made here, or another command makes it.
         ConfigError: if a number cannot be used.
     """
+    with alone(FOLDER, beside=True):
+        return _synthesized(cfg)
+
+
+def _synthesized(cfg: DictConfig) -> Path:
     made = {"version": __version__, "seed": cfg.seed, "persons": cfg.persons, "faces": cfg.faces}
     if FOLDER.exists():
         if _made_up(FOLDER) is None:
             raise DataError(f"{FOLDER}: holds something that was not made up here; move it away first")
         if _made_up(FOLDER) == made:
             return FOLDER
-    part = FOLDER.with_name(f".{FOLDER.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with part_folder(FOLDER) as part, part_folder(FOLDER) as aside:
         total = 6 * cfg.persons
         for _ in track(write_imm(part, cfg.persons, cfg.seed), "drawing persons", total=total):
             pass
         for _ in track(write_ibug(part, cfg.faces, cfg.seed), "drawing faces in the wild", total=cfg.faces):
             pass
         write_whole(part / _MARK, json.dumps(made) + "\n")
+        flush_below(part)
         if FOLDER.exists():
-            shutil.rmtree(FOLDER)
+            FOLDER.rename(aside / "old")  # a kill while it is removed leaves nothing in its place
         part.rename(FOLDER)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return FOLDER
 
 

@@ -1,6 +1,10 @@
 """A sweep's jobs beside each other, on a cluster, and chosen by a search."""
 
+import os
+import signal
+import threading
 from importlib.util import find_spec
+from time import sleep
 
 import psutil
 import pytest
@@ -47,6 +51,34 @@ def test_jobs_run_beside_each_other_and_one_that_fails_stops_none_and_is_counted
     assert sorted(states) == ["failed", "finished"]
     assert (tmp_path / "sweep" / "summary.csv").is_file()
     assert not [child for child in psutil.Process().children() if "LokyProcess" in " ".join(child.cmdline())]
+
+
+@needs("parallel")
+def test_a_worker_that_is_killed_is_one_line_and_can_resume(sweep, tmp_path, capsys):
+    folder, killed = tmp_path / "sweep", []
+
+    def kill_the_first():
+        while not killed:
+            for path in folder.glob("*/checkpoints/last.ckpt"):
+                killed.append(path.parents[1].name)
+                os.kill(RunFolder(path.parents[1]).status()["process"], signal.SIGKILL)
+                return
+            sleep(0.05)
+
+    killer = threading.Thread(target=kill_the_first, daemon=True)
+    killer.start()
+    epochs = ["trainer.max_epochs=40", "callbacks.last_checkpoint.seconds=0"]
+    with pytest.raises(SystemExit, match="1"):
+        sweep("launch=cores", "seed=0,1", *epochs)
+    killer.join()
+    said = capsys.readouterr().err
+    (*_, line) = said.splitlines()
+    assert line.startswith("error: a process of launch=cores was killed, perhaps for lack of memory")
+    assert "unfinished: seed-" in line
+    assert line.endswith(f"go on with: keypoints train resume={folder}")
+    assert f"{killed[0]}: its process was killed" in said
+    assert "Traceback" not in said
+    assert RunFolder(folder / killed[0]).resumable()
 
 
 @needs("parallel")

@@ -1,0 +1,219 @@
+"""Commands that are killed at each of their file operations are given again; two at once do not meet."""
+
+import os
+import sys
+import traceback
+import zipfile
+from dataclasses import replace
+from itertools import count
+
+import pytest
+from PIL import Image
+
+from keypoints import download as downloading
+from keypoints import synthesize as synthesizing
+from keypoints.cli import main
+from keypoints.configuration import compose
+from keypoints.convert import convert
+from keypoints.download import download
+from keypoints.errors import DataError
+from keypoints.files import alone
+from keypoints.predict import predict
+from keypoints.shrink import shrink
+from keypoints.synthesize import synthesize
+from tests.conftest import SMALL
+from tests.web import Answer, serve
+
+OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
+DONE, REFUSED, KILLED, BROKEN = 0, 1, 9, 3
+
+
+def in_fork(action, folder, kill_at=None):
+    """Run ``action`` in a fork, which is killed before its operation ``kill_at`` in ``folder``."""
+    process = os.fork()
+    if process:
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    status = BROKEN
+    try:
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(1)  # the threads of this process are not those of its fork
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        kill_before(folder, kill_at)
+        action()
+        status = DONE
+    except DataError:
+        status = REFUSED
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def kill_before(folder, kill_at):
+    """End this process before its operation ``kill_at`` on files in ``folder``."""
+    done = 0
+
+    def hook(event, arguments):
+        nonlocal done
+        if event not in OPERATIONS or not str(arguments[0]).startswith(str(folder)):
+            return
+        if event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+            return
+        if done == kill_at:
+            os._exit(KILLED)
+        done += 1
+
+    sys.addaudithook(hook)
+
+
+def contents(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def kill_at_each_operation(action, prepare, folder, complete, step=1):
+    """Kill ``action`` at each file operation, give it again, and compare with one that was not disturbed.
+
+    Args:
+        action: the command.
+        prepare: makes ``folder`` as it is before the command.
+        folder: where the command works.
+        complete: says whether the result is in place, so that the command may refuse to make it again.
+        step: of so many operations, one is a place to be killed.
+    """
+
+    def fresh():
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        prepare()
+
+    fresh()
+    assert in_fork(action, folder) == DONE
+    wanted = contents(folder)
+    killed = 0
+    for at in count(0, step):
+        fresh()
+        status = in_fork(action, folder, at)
+        if status == DONE:
+            break
+        assert status == KILLED, at
+        allowed = (DONE, REFUSED) if complete() else (DONE,)
+        assert in_fork(action, folder) in allowed, at
+        assert contents(folder) == wanted, at
+        killed += 1
+    assert killed > 5
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A list of two grey photos with a box each."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("L", (64, 48), 90).save(folder / name)
+    rows = ["image,left,top,width,height,x0,y0", "a.png,10,10,30,30,5,6", "b.png,12,10,30,30,7,8"]
+    (folder / "list.csv").write_text("\n".join(rows) + "\n")
+    return folder / "list.csv"
+
+
+def test_predict_is_killed_anywhere_and_given_again(untrained, photos, tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    photos.write_text("".join(photos.read_text().splitlines(keepends=True)[:2]))  # one photo
+    given = [f"checkpoint={untrained}", f"input={photos}", f"output={place / 'out'}", "report=true"]
+    cfg = compose("predict", given)
+    (place / "mine.txt").write_text("mine")
+    table = place / "out" / "predictions.csv"
+    kill_at_each_operation(lambda: predict(cfg), lambda: None, place, table.is_file)
+
+
+def test_convert_is_killed_anywhere_and_given_again(photos, tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    output = place / "list.json"
+    cfg = compose("convert", [f"source={photos}", "format=coco", f"output={output}", f"root={photos.parent}"])
+    kill_at_each_operation(lambda: convert(cfg), lambda: None, place, lambda: False)
+    before = output.stat().st_mtime_ns
+    convert(cfg)  # the same again
+    assert output.stat().st_mtime_ns == before
+    output.write_text("mine")
+    with pytest.raises(DataError, match="is there already; name another file"):
+        convert(cfg)
+
+
+@pytest.mark.parametrize("where", ["given", "fetched", "kept"])
+def test_download_is_killed_anywhere_and_given_again(tmp_path, monkeypatch, where):
+    place, archive = tmp_path / "place", tmp_path / "imm.zip"
+    place.mkdir()
+    with zipfile.ZipFile(archive, "w") as packed:
+        for name in ("01-1m.asf", "sub/readme"):
+            packed.writestr(f"imm/{name}", "made up")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    known = downloading.SETS["imm"]
+    cfg = compose("download", ["dataset=imm", f"output={place}", f"keep={where == 'kept'}"])
+
+    def prepare():
+        if where == "given":
+            (place / known.archive).write_bytes(archive.read_bytes())
+
+    with serve() as web:
+        url = web.lay("imm", Answer(archive.read_bytes(), headers={"ETag": '"1"'}))
+        monkeypatch.setattr(downloading, "SETS", {"imm": replace(known, urls=(url,))})
+        kill_at_each_operation(lambda: download(cfg), prepare, place, (place / known.folder).is_dir)
+
+
+def test_shrink_is_killed_anywhere_and_given_again(wild, tmp_path):
+    place = tmp_path / "place"
+    place.mkdir()
+    given = ["dataset=ibug300w", f"root={wild}", f"output={place / 'small'}", "side=20"]
+    cfg = compose("shrink", given)
+    kill_at_each_operation(lambda: shrink(cfg), lambda: None, place, lambda: False, step=5)
+
+
+def test_synthesize_is_killed_anywhere_and_given_again(tmp_path, monkeypatch):
+    def write(root, number, seed):
+        (root / "faces").mkdir(exist_ok=True)
+        (root / "faces" / f"{number}.txt").write_text(f"{seed}")
+        yield root
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(synthesizing, "write_imm", write)
+    monkeypatch.setattr(synthesizing, "write_ibug", write)
+    monkeypatch.setattr(synthesizing, "FOLDER", tmp_path / "data" / "synthetic")
+    (tmp_path / "data").mkdir()
+    old, new = (compose("synthesize", [f"seed={seed}"]) for seed in (1, 2))
+    kill_at_each_operation(lambda: synthesize(new), lambda: synthesize(old), tmp_path / "data", lambda: False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "target", "beside"),
+    [
+        (["predict", "{checkpoint}", "input={photos}", "output={place}/out"], "out", False),
+        (["data", "convert", "source={photos}", "format=coco", "output={place}/a.json"], "a.json", True),
+        (["data", "download", "imm", "output={place}"], "imm_face_db", True),
+        (["train", "-m", *SMALL, "seed=0,1", "output={place}/sweep"], "sweep", False),
+        (["train", "resume={place}/old"], "old", False),
+        (["data", "preview", "data.root={imm}", "output={place}/seen"], "seen", False),
+        (["report", "{place}/old"], "old/report.html", True),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_the_second_of_two_commands_says_who_is_at_it(
+    arguments, target, beside, untrained, photos, made_up_imm, tmp_path, capsys
+):
+    place = tmp_path / "place"
+    (place / "old" / "lr-0.1").mkdir(parents=True)
+    (place / "old" / "multirun.yaml").write_text("hydra: {overrides: {task: [], hydra: []}}")
+    (place / "old" / "lr-0.1" / "status.json").write_text('{"status": "finished"}')
+    known = {"checkpoint": untrained, "photos": photos, "place": place, "imm": made_up_imm}
+    with alone(place / target, beside=beside):
+        before = contents(place)
+        with pytest.raises(SystemExit, match="1"):
+            main([argument.format(**known) if "{" in argument else argument for argument in arguments])
+        assert contents(place) == before
+    (*_, line) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {place / target}: process {os.getpid()} on ")
+    assert "is writing it since" in line
