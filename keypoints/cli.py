@@ -5,22 +5,42 @@ Heavy libraries are imported only once a verb's work begins, so help and mistake
 
 import argparse
 import errno
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from keypoints import __version__, works
-from keypoints.configuration import as_typed, conf_dir, is_given, quote_paths, register, varied_by_hand
-from keypoints.errors import ConfigError, KeypointsError, one_line
+from keypoints.configuration import (
+    as_typed,
+    check_files,
+    conf_dir,
+    is_given,
+    quote_paths,
+    register,
+    varied_by_hand,
+)
+from keypoints.errors import ConfigError, KeypointsError, one_line, printable
+from keypoints.logs import PlainRecord
 from keypoints.ranks import is_recorded, run_to_join
+from keypoints.stopping import stop_of, stoppable
+from keypoints.workers import end_with
 
 DEBUG = "HYDRA_FULL_ERROR"
 """Set to 1, this environment variable shows the whole traceback of every error."""
+
+_OF_DISKS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; make room"),
+    errno.EFBIG: "; the limit of a file's size is reached (ulimit -f)",
+    errno.EIO: "; the disk or the network drive fails",
+}
+"""What to do where a disk takes no more; the system names no file then."""
 
 EXTRAS = {"launcher/joblib": "parallel", "launcher/submitit_slurm": "slurm", "sweeper/optuna": "search"}
 """What brings the choices of Hydra's that a plain installation lacks."""
@@ -89,9 +109,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = _parser().parse_args(arguments[:words] or ["--help"])
     name = " ".join(filter(None, [chosen.verb, getattr(chosen, "action", None)]))
     verb, rest = VERBS[name], arguments[words:]
-    with _reported_errors():
+    logging.setLogRecordFactory(PlainRecord)  # of every logger: names of files are in what they say
+    with _reported_errors(), stoppable():
         if verb.work is None:
-            _train(rest)
+            with _alone_in_sweep(rest):
+                _train(rest)
         else:
             _work(name, verb, verb.work, rest)
 
@@ -178,9 +200,10 @@ def _train(arguments: list[str]) -> None:
     resumed = any(argument.startswith("resume=") for argument in arguments)
     if resumed:
         arguments = _resumed(arguments)
-    command, failures = list(sys.argv), list[Exception]()
+    command, launcher, failures = list(sys.argv), os.getpid(), list[Exception]()
 
     def job(cfg: DictConfig) -> float | None:
+        end_with(launcher)
         try:
             with _arguments(command):  # Lightning starts further processes with it
                 return works.train(cfg, resumed=resumed)
@@ -188,18 +211,47 @@ def _train(arguments: list[str]) -> None:
             failures.append(error)
             return None
 
-    RememberSweep.started = None
+    RememberSweep.forget()
     extra = [f"hydra.job.config.override_dirname.exclude_keys={_constant_keys(arguments)}"]
     if (output := is_given(arguments, "output")) is not None:
         extra.append(f"hydra.sweep.dir={output}")
     try:
         _hydra("keypoints train", "train", job, [*arguments, *extra] if _runs(arguments) else arguments)
-    finally:
-        failed = works.end_sweep(RememberSweep.started) if RememberSweep.started else 0
-    if failed:
+    except KeyboardInterrupt as error:
+        if RememberSweep.started is None:
+            raise
+        works.end_sweep(RememberSweep.started, stopped=True)
+        stop = stop_of(error)
+        stop.__notes__ = [works.kept_of_sweep(RememberSweep.started)]
+        raise stop from None
+    except BrokenProcessPool as error:  # of launch=cores
+        raise works.killed_workers(RememberSweep.started) from error
+    except BaseException:
+        if RememberSweep.started is not None:
+            works.end_sweep(RememberSweep.started, stopped=False)
+        raise
+    if RememberSweep.started is not None and (
+        failed := works.end_sweep(RememberSweep.started, stopped=False)
+    ):
         raise ConfigError(f"{failed} of the sweep's runs did not finish")
     if failures:
         raise failures[0]
+
+
+@contextmanager
+def _alone_in_sweep(arguments: Sequence[str]) -> Iterator[None]:
+    """Keep others from training the sweep whose folder the command names; a run's status does it for runs."""
+    resumed, output = is_given(arguments, "resume"), is_given(arguments, "output")
+    folder = (resumed or output or "").strip("'\"")
+    sweeps = any(each in ("-m", "--multirun") or each.startswith("sweep=") for each in arguments)
+    if not folder or "${" in folder or run_to_join() is not None or not _runs(arguments):
+        yield
+        return
+    from keypoints.files import alone
+    from keypoints.runs import is_sweep
+
+    with alone(Path(folder)) if (is_sweep(Path(folder)) if resumed else sweeps) else nullcontext():
+        yield
 
 
 def _runs(arguments: Sequence[str]) -> bool:
@@ -232,9 +284,9 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
         )
     folder = Path(first.partition("=")[2].strip("'\""))
     output = quote_paths([f"output={folder}"])
-    if RunFolder(folder).status_file.is_file():
+    if RunFolder(folder).status_file.exists():
         return [*flags, *output, *beside]
-    if not SweepFolder(folder).manifest.is_file():
+    if not SweepFolder(folder).manifest.exists():
         raise ConfigError(f"{folder}: is neither a run's folder nor a sweep's; `keypoints train` makes them")
     return ["-m", *flags, *SweepFolder(folder).to_resume(), *output, *beside]
 
@@ -249,6 +301,7 @@ def _hydra(program: str, config: str, job: Job, arguments: Sequence[str]) -> Non
     import hydra
 
     register()
+    check_files()
     with _arguments([program, *quote_paths(as_typed(config, arguments))]):
         hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(job)()
 
@@ -288,18 +341,21 @@ def _reported_errors() -> Iterator[None]:
     with _environment(DEBUG, "1"):  # else Hydra prints the error, at length, and exits
         try:
             yield
-        except KeyboardInterrupt:
-            sys.exit(130)
+        except KeyboardInterrupt as error:
+            stop = stop_of(error)
+            print(printable("; ".join([str(stop), *getattr(error, "__notes__", ())])), file=sys.stderr)
+            sys.exit(128 + stop.number)  # as a shell has it
         except (KeypointsError, HydraException, OmegaConfBaseException) as error:
             if wants_traceback:
                 raise
             print(f"error: {_message(error)}", file=sys.stderr)
             sys.exit(1)
         except OSError as error:  # a folder that cannot be written, a full disk, which names no file
-            if wants_traceback or (error.filename is None and error.errno != errno.ENOSPC):
+            if wants_traceback or (error.filename is None and error.errno not in _OF_DISKS):
                 raise
             where = "" if error.filename is None else f"{error.filename}: "
-            print(f"error: {where}{error.strerror}", file=sys.stderr)
+            way_out = "; ".join([_OF_DISKS.get(error.errno or 0, ""), *getattr(error, "__notes__", ())])
+            print(f"error: {one_line(f'{where}{error.strerror}{way_out}')}", file=sys.stderr)
             sys.exit(1)
 
 

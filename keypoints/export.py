@@ -22,10 +22,11 @@ from keypoints.datasets.photos import Photo, grey
 from keypoints.datasets.portrait import Head, Person, Pose, portrait
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.exported import CONFIDENCE, INPUT, OUTPUT, ExportedModel, metadata
+from keypoints.files import replaced
 from keypoints.geometry import ByteArray, Crop, FloatArray, as_input, pixels_to_ratio
 from keypoints.metrics import normalized_mean_error
 from keypoints.predictor import Predictor
-from keypoints.runs import find_checkpoint, replaced
+from keypoints.runs import find_checkpoint
 from keypoints.tasks.base import Task, load_task
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def export(cfg: DictConfig) -> Export:
             known = task.trained_on
             kept = None if known is None else known.to_keep(None if run is None else run.data_name)
             support = None if known is None else known.support
-            _write(model, metadata(task.scheme, task.crop, cfg.precision, support, kept), temporary)
+            network = _stripped(model)
+            _write(model, metadata(task.scheme, task.crop, cfg.precision, support, kept, network), temporary)
             wanted, found, surer = _compare(task, ExportedModel(temporary), as_input(compared))
             shifts = np.abs(found - wanted)
             if not np.isfinite(shifts).all():
@@ -275,14 +277,21 @@ def _quantized(model: "ModelProto", images: Images, scratch: Path) -> "ModelProt
     return onnx.load(scratch)
 
 
-def _write(model: "ModelProto", about: dict[str, str], path: Path) -> None:
-    import onnx
-
+def _stripped(model: "ModelProto") -> bytes:
+    """Remove what the exporter notes beside the network; return the bytes that a file of it begins with."""
     # The exporter notes for each part which line of which file it is made of: that of this machine.
     graph = model.graph
     for part in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
+    del model.metadata_props[:]
+    network: bytes = model.SerializeToString()
+    return network
+
+
+def _write(model: "ModelProto", about: dict[str, str], path: Path) -> None:
+    import onnx
+
     onnx.helper.set_model_props(model, about)
     path.write_bytes(model.SerializeToString())
 

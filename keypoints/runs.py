@@ -1,8 +1,10 @@
 """A run's folder: which file is where, and what became of the run. Imports no torch, and pandas late."""
 
+import io
 import json
 import math
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +18,29 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from keypoints import __version__
-from keypoints.errors import CheckpointError, ConfigError, DataError, KeypointsError, one_line
+from keypoints.errors import CheckpointError, ConfigError, DataError, KeypointsError, one_line, printable
+from keypoints.files import write_whole
 from keypoints.landmarks import LandmarkScheme
+from keypoints.reading import (
+    COUNT,
+    MOST_TABLE_BYTES,
+    NUMBER,
+    NUMBERS,
+    TEXT,
+    TEXTS,
+    VALUES,
+    Kind,
+    check_kinds,
+    is_count,
+    one_of,
+    or_none,
+    read_json,
+    read_text,
+    read_yaml,
+)
+from keypoints.stopping import stop_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,28 +48,57 @@ if TYPE_CHECKING:
 _KEPT = ("command", "overrides", "job", "started")
 """What a resumed run's status keeps of the one before."""
 
+_STATUS_BYTES = 4096
+"""``status.json`` is padded to a multiple of it, so that a later status fits into its place."""
+
+_STATUS = {
+    "status": one_of(("running", "finished", "failed", "interrupted")),
+    "version": TEXT,
+    "command": TEXTS,
+    "overrides": TEXTS,
+    "job": COUNT,
+    "started": TEXT,
+    "host": TEXT,
+    "process": or_none(Kind("a process's number", lambda value: is_count(value) and value < 2**31)),
+    "process_began": or_none(NUMBER),
+    "resumed": TEXTS,
+    "seconds": NUMBER,
+    "metrics": NUMBERS,
+    "error": TEXT,
+}
+"""What the values of ``status.json`` are. Older ones lack some."""
+
+_COMPONENTS = or_none(
+    Kind(
+        "components by name",
+        lambda value: VALUES.fits(value) and all(map(or_none(VALUES).fits, value.values())),
+    )
+)
+_CONFIG = {
+    "name": TEXT,
+    "seed": COUNT,
+    "output": TEXT,
+    "start_from": or_none(TEXT),
+    **dict.fromkeys(("data", "augmentation", "loss", "optimizer", "scheduler", "model"), or_none(VALUES)),
+    "trainer": or_none(VALUES),
+    "callbacks": _COMPONENTS,
+    "logger": _COMPONENTS,
+}
+"""What the values of ``config.yaml`` are, as far as they are used before a component checks its own."""
+
 _SAME_MOMENT = 2.0
 """Seconds that clocks may have been set by while a process runs."""
 
+OWN_SWEEP_FILE = "sweep.yaml"
+"""What a sweep was asked for; its runs lie beside it."""
+
 SWEEP_FILE = "multirun.yaml"
-"""What Hydra writes into a sweep's folder; its runs lie beside it."""
+"""The same as Hydra writes it, later and not atomically; older sweeps have only this one."""
 
 
-@contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """A temporary file to write to, which takes the place of ``path`` if the block succeeds."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all."""
-    with replaced(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+def is_sweep(folder: Path) -> bool:
+    """Return whether a folder is a sweep's."""
+    return any((folder / name).is_file() for name in (OWN_SWEEP_FILE, SWEEP_FILE))
 
 
 MEAN_FACE = 0.1
@@ -114,11 +163,11 @@ class RunFolder:
             DataError: if the file is damaged.
         """
         try:
-            return LandmarkScheme.from_dict(json.loads(self.landmarks.read_text(encoding="utf-8")))
+            return LandmarkScheme.from_dict(read_json(self.landmarks))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, ConfigError) as error:
-            raise DataError(f"{self.landmarks}: cannot be read ({one_line(error)})") from error
+        except ConfigError as error:
+            raise DataError(f"{self.landmarks}: cannot be read ({one_line(error)[:200]})") from error
 
     @property
     def report(self) -> Path:
@@ -131,7 +180,7 @@ class RunFolder:
         given = self.setting("name")
         if given is None:
             return self.path.name
-        return f"{given} {self.path.name}" if (self.path.parent / SWEEP_FILE).is_file() else str(given)
+        return f"{given} {self.path.name}" if is_sweep(self.path.parent) else str(given)
 
     def configuration(self) -> DictConfig:
         """The whole configuration, read again.
@@ -139,7 +188,7 @@ class RunFolder:
         Raises:
             DataError: if the file is missing or damaged.
         """
-        return _configuration(self.config)
+        return _configuration(self.config, needed=("data", "model", "name", "output", "seed", "trainer"))
 
     def setting(self, key: str) -> Any:
         """A value of the run's configuration; ``None`` where there is none.
@@ -147,9 +196,14 @@ class RunFolder:
         Raises:
             DataError: if the configuration is there and damaged.
         """
-        if not self.config.is_file():
+        try:
+            changed = self.config.stat().st_mtime_ns
+        except OSError:
             return None
-        return OmegaConf.select(_unchanged(self.config, self.config.stat().st_mtime_ns), key)
+        try:
+            return OmegaConf.select(_unchanged(self.config, changed), key)
+        except OmegaConfBaseException as error:
+            raise DataError(f"{self.config}: {key}: {one_line(error).partition(' full_key:')[0]}") from error
 
     @property
     def data_name(self) -> str | None:
@@ -172,6 +226,8 @@ class RunFolder:
         if not isinstance(process, int) or not psutil.pid_exists(process):
             return False
         try:  # the number may be another process's by now, in a container even our own
+            if psutil.Process(process).status() == psutil.STATUS_ZOMBIE:
+                return False
             return began is None or abs(psutil.Process(process).create_time() - began) < _SAME_MOMENT
         except psutil.Error:
             return True
@@ -181,49 +237,8 @@ class RunFolder:
         """What became of the run; a folder without it holds none."""
         return self.path / "status.json"
 
-    def status(self) -> dict[str, Any]:
-        """The contents of ``status.json``; see :meth:`recorded`.
-
-        Raises:
-            DataError: if the folder holds no run, or the file is damaged.
-        """
-        try:
-            status = json.loads(self.status_file.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise DataError(f"{self.path}: holds no run (no {self.status_file.name})") from error
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.status_file}: cannot be read ({one_line(error)})") from error
-        if not isinstance(status, dict):
-            raise DataError(f"{self.status_file}: is not a status")
-        return status
-
-    def logged(self) -> "pd.DataFrame":
-        """What was logged: a row a logging, with its ``epoch`` and ``step``.
-
-        Raises:
-            DataError: if nothing was logged.
-        """
-        import pandas as pd
-
-        try:
-            logged = pd.read_csv(self.metrics)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{self.metrics}: cannot be read ({one_line(error)})") from error
-        if not {"epoch", "step"} <= set(logged):
-            raise DataError(f"{self.metrics}: has no columns 'epoch' and 'step'")
-        return logged
-
-    def history(self) -> "pd.DataFrame":
-        """The metrics of each epoch: a row an epoch, a column a metric.
-
-        Raises:
-            DataError: if nothing was logged.
-        """
-        logged = self.logged()
-        return logged.dropna(subset=["epoch"]).astype({"epoch": int}).groupby("epoch").last()
-
-    def resumable(self) -> bool:
-        """Whether the run stopped before its end and left a checkpoint to go on from.
+    def finished(self) -> bool:
+        """Return whether the run reached its end.
 
         Raises:
             DataError: if the folder holds no run.
@@ -236,17 +251,100 @@ class RunFolder:
                 f"{self.path}: is running at this moment ({where}); if you know that it is not, write "
                 f"interrupted for running in {self.status_file.name}"
             )
-        return status["status"] != "finished" and self.last_checkpoint.is_file()
+        return bool(status["status"] == "finished")
+
+    def clear(self) -> None:
+        """Remove what a run left that is begun anew: all but its configuration, status and log."""
+        kept = {self.config, self.status_file}
+        for there in self.path.iterdir():
+            if there.is_dir() and not there.is_symlink():
+                shutil.rmtree(there)
+            elif there not in kept and there.suffix != ".log":  # Hydra has the log open
+                there.unlink()
+
+    def status(self) -> dict[str, Any]:
+        """The contents of ``status.json``; see :meth:`recorded`.
+
+        Raises:
+            DataError: if the folder holds no run, or the file is damaged.
+        """
+        try:
+            status = read_json(self.status_file)
+            check_kinds(status, _STATUS, needed=("status",))
+        except FileNotFoundError as error:
+            raise DataError(f"{self.path}: holds no run (no {self.status_file.name})") from error
+        except ValueError as error:
+            raise DataError(f"{self.status_file}: {error}") from error
+        return status
+
+    def logged(self) -> "pd.DataFrame":
+        """What was logged: a row a logging, with its ``epoch`` and ``step``.
+
+        Raises:
+            DataError: if nothing was logged, or the table is damaged.
+        """
+        import pandas as pd
+
+        try:
+            text = read_text(self.metrics, MOST_TABLE_BYTES)
+            # A line without its end was being written when the run was killed.
+            logged = pd.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.metrics}: cannot be read ({one_line(error)[:200]})") from error
+        if "step" not in logged:
+            raise DataError(f"{self.metrics}: has no column 'step'")
+        if "epoch" not in logged:  # the run ended before its first epoch did
+            logged["epoch"] = math.nan
+        for name, column in logged.items():
+            if column.dtype.kind not in "iuf":
+                raise DataError(f"{self.metrics}: its column {name!r} holds something else than numbers")
+        for name in ("epoch", "step"):
+            counted = logged[name].dropna()
+            if not ((counted >= 0) & (counted < 2**53) & (counted % 1 == 0)).all():
+                raise DataError(
+                    f"{self.metrics}: its column {name!r} holds something else than whole numbers"
+                )
+        return logged
+
+    def history(self) -> "pd.DataFrame":
+        """The metrics of each epoch: a row an epoch, a column a metric.
+
+        Raises:
+            DataError: if nothing was logged.
+        """
+        history = by_epoch(self.logged())
+        if history.empty:
+            raise DataError(f"{self.metrics}: holds no epoch")
+        return history
+
+    def resumable(self) -> bool:
+        """Return whether the run stopped before its end and left a checkpoint to go on from.
+
+        Raises:
+            DataError: if the folder holds no run.
+            ConfigError: if the run is running at this moment.
+        """
+        return not self.finished() and self.last_checkpoint.is_file()
 
     @contextmanager
     def recorded(
-        self, overrides: Sequence[str] = (), job: int = 0, *, resumed: bool = False
+        self,
+        overrides: Sequence[str] = (),
+        job: int = 0,
+        config: str | None = None,
+        *,
+        resumed: bool = False,
     ) -> Iterator[dict[str, float]]:
         """Keep ``status.json`` true while the block runs: running, then finished, failed or interrupted.
 
-        The status keeps the run's ``overrides``, and which ``job`` of its sweep it is; a ``resumed``
-        run keeps what it had. What the block puts into the dict that it is given is kept under
-        ``metrics``.
+        What the block puts into the dict that it is given is kept under ``metrics``.
+
+        Args:
+            overrides: those of the command that began the run.
+            job: which of its sweep's runs it is.
+            config: the whole configuration, in YAML. It is written before the status, so that whatever has a
+                status can be resumed.
+            resumed: keep what the status of an earlier attempt says of these.
 
         Raises:
             ConfigError: if the folder holds a run already and that is not resumed.
@@ -254,6 +352,8 @@ class RunFolder:
         if self.status_file.exists() and not resumed:
             raise ConfigError(f"{self.path}: holds a run already; name another folder: output=<folder>")
         self.path.mkdir(parents=True, exist_ok=True)
+        if config is not None:
+            write_whole(self.config, config)
         metrics: dict[str, float] = {}
         began = datetime.now(UTC)
         now = began.isoformat(timespec="seconds")
@@ -289,16 +389,28 @@ class RunFolder:
             self._write({**about, "seconds": round(seconds, 1), "metrics": finite})
 
     def _write(self, status: Mapping[str, Any]) -> None:
-        write_whole(self.status_file, json.dumps(status, indent=2) + "\n")
+        """Write ``status.json``; on a full disk in the place that it has already, for which it is padded."""
+        text = json.dumps(status, indent=2)
+        text += " " * (-(len(text) + 1) % _STATUS_BYTES) + "\n"
+        try:
+            write_whole(self.status_file, text)
+        except OSError:
+            if not self.status_file.is_file() or self.status_file.stat().st_size < len(text):
+                raise
+            with self.status_file.open("r+", encoding="utf-8") as file:
+                file.write(text.rstrip("\n") + " " * (self.status_file.stat().st_size - len(text)) + "\n")
 
 
-def _configuration(path: Path) -> DictConfig:
+def _configuration(path: Path, needed: Sequence[str] = ()) -> DictConfig:
     try:
-        loaded = OmegaConf.load(path)
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        raise DataError(f"{path}: cannot be read ({one_line(error)[:200]})") from error
-    if not isinstance(loaded, DictConfig):
-        raise DataError(f"{path}: is no configuration")
+        loaded = read_yaml(path, resolved=True)
+        check_kinds(OmegaConf.to_container(loaded), _CONFIG, needed)  # type: ignore[arg-type]  # of a mapping it is one
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
+    if not loaded:
+        raise DataError(f"{path}: is empty")
     return loaded
 
 
@@ -308,10 +420,35 @@ def _unchanged(path: Path, changed: int) -> DictConfig:  # noqa: ARG001
     return _configuration(path)
 
 
+def by_epoch(logged: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the metrics of each epoch: a row an epoch, a column a metric."""
+    return logged.dropna(subset=["epoch"]).astype({"epoch": int}).groupby("epoch").last()
+
+
+def summary(logged: "pd.DataFrame") -> dict[str, float]:
+    """Return the metrics of the best and the last epoch of what was logged; nothing if none was validated."""
+    if "epoch" not in logged or "val/mse" not in logged:
+        return {}
+    history = by_epoch(logged).dropna(subset=["val/mse"])
+    if history.empty:
+        return {}
+    metrics = {}
+    for when, place in (("best", int(history["val/mse"].to_numpy().argmin())), ("last", -1)):
+        row = history.iloc[place]
+        metrics[f"{when}/epoch"] = float(history.index[place])
+        for name in ("mse", "mae_px", "variance_ratio"):
+            metrics[f"{when}/{name}"] = float(row[f"val/{name}"])
+    if "val/mse_constant" in history:
+        metrics["constant/mse"] = float(history["val/mse_constant"].iloc[-1])
+    return metrics
+
+
 def describe(error: BaseException) -> str:
-    """One line for ``error``, with its type unless the message was made for users."""
+    """Return one line for ``error``, with its type unless the message was made for users."""
+    if isinstance(error, KeyboardInterrupt):
+        return str(stop_of(error))
     if isinstance(error, KeypointsError):
-        return one_line(error)
+        return printable(" ".join(str(error).split()))  # in full: a file has room for it
     return f"{type(error).__name__}: {one_line(error)}"
 
 

@@ -1,8 +1,10 @@
 """A sweep's folder: which runs there are, and what came of each. Imports no torch."""
 
+import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +12,27 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Quoted
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from keypoints.configuration import conf_dir
+from keypoints.configuration import SEPARATOR, conf_dir, run_name
 from keypoints.errors import DataError, one_line
-from keypoints.runs import SWEEP_FILE, RunFolder, predicts_the_mean, write_whole
+from keypoints.files import write_whole
+from keypoints.reading import TEXT, TEXTS, VALUES, check_kinds, or_none, read_yaml
+from keypoints.runs import OWN_SWEEP_FILE, SWEEP_FILE, RunFolder, predicts_the_mean, summary
 
 if TYPE_CHECKING:
     import pandas as pd
 
+
+NOT_BEGUN = "not begun"
+"""The status of a run that was asked for, and was not reached before the sweep was stopped."""
+
+_EXCLUDED = "job.config.override_dirname.exclude_keys"
+"""Where Hydra keeps the keys that are in no run's name."""
+
+_MOST_RUNS = 10_000
+"""Of a sweep; its page has a row for each."""
+
+_RESOLVER = re.compile(r"\$\{[^}]*:")
+"""An interpolation that calls something, such as for an environment variable."""
 
 _OURS = ("hydra.mode", "hydra.sweep.dir", "hydra.job.config.override_dirname.exclude_keys")
 """What the command line adds by itself."""
@@ -43,11 +59,16 @@ class RememberSweep(Callback):
 
     started: Path | None = None
 
+    @classmethod
+    def forget(cls) -> None:
+        """Note that no multirun has started."""
+        cls.started = None
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
         """Note the folder before the first job."""
         folder = Path(config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(config, folder / SWEEP_FILE)
+        write_whole(folder / OWN_SWEEP_FILE, OmegaConf.to_yaml(_asked_for(config)))
         RememberSweep.started = folder
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
@@ -56,6 +77,19 @@ class RememberSweep(Callback):
             from joblib.externals.loky import get_reusable_executor  # type: ignore[import-untyped]
 
             get_reusable_executor(reuse=True).shutdown(kill_workers=True)
+
+
+def _asked_for(config: DictConfig) -> DictConfig:
+    """Return the part of a multirun's configuration that resuming needs."""
+    kept = OmegaConf.create()
+    for key in (
+        "hydra.overrides",
+        "hydra.sweeper._target_",
+        "hydra.sweeper.params",
+        "hydra.job.config.override_dirname.exclude_keys",
+    ):
+        OmegaConf.update(kept, key, OmegaConf.select(config, key), force_add=True)
+    return kept
 
 
 @dataclass(frozen=True)
@@ -76,8 +110,9 @@ class SweepFolder:
 
     @property
     def manifest(self) -> Path:
-        """Hydra's record of what was asked for."""
-        return self.path / SWEEP_FILE
+        """The record of what was asked for: our own, or of older sweeps Hydra's."""
+        own = self.path / OWN_SWEEP_FILE
+        return own if own.is_file() else self.path / SWEEP_FILE
 
     @property
     def summary(self) -> Path:
@@ -114,14 +149,31 @@ class SweepFolder:
         Raises:
             DataError: if the folder is no sweep's.
         """
-        if not self.manifest.is_file():
-            raise DataError(f"{self.path}: is no sweep's folder (no {SWEEP_FILE})")
-        overrides = OmegaConf.load(self.manifest).hydra.overrides
-        of_hydra = [str(override) for override in overrides.hydra]
+        asked = self._manifest()["overrides"]
         return [
-            *(str(override) for override in overrides.task),
-            *(override for override in of_hydra if override.partition("=")[0].lstrip("+") not in _OURS),
+            *asked["task"],
+            *(each for each in asked["hydra"] if each.partition("=")[0].lstrip("+") not in _OURS),
         ]
+
+    def _manifest(self) -> dict[str, Any]:
+        """Return what the record says of Hydra; its interpolations stay as they are written.
+
+        Raises:
+            DataError: if the folder is no sweep's, or the record is damaged.
+        """
+        try:
+            plain: Any = OmegaConf.to_container(read_yaml(self.manifest))
+            hydra = plain.get("hydra")
+            check_kinds({"hydra": hydra}, {"hydra": VALUES})
+            check_kinds(hydra, {"overrides": VALUES, "sweeper": VALUES, "job": VALUES}, needed=["overrides"])
+            check_kinds(hydra["overrides"], {"task": TEXTS, "hydra": TEXTS}, needed=["task", "hydra"])
+            check_kinds(hydra.get("sweeper", {}), {"_target_": TEXT, "params": or_none(VALUES)})
+            check_kinds({_EXCLUDED: _excluded(hydra)}, {_EXCLUDED: TEXTS})
+        except FileNotFoundError as error:
+            raise DataError(f"{self.path}: is no sweep's folder (no {SWEEP_FILE})") from error
+        except ValueError as error:
+            raise DataError(f"{self.manifest}: {one_line(error)}; start the sweep anew") from error
+        return dict(hydra)
 
     def to_resume(self) -> list[str]:
         """Return the overrides of the command that began the sweep, as far as they may come from anybody.
@@ -147,13 +199,23 @@ class SweepFolder:
         """
         import pandas as pd
 
-        return pd.DataFrame([_row(run) for run in self.runs()])
+        rows = [_row(run) for run in self.runs()]
+        begun = {row["run"] for row in rows}
+        missing = [name for name in self.planned() if name not in begun]
+        return pd.DataFrame([*rows, *map(_not_begun, missing)])
 
-    def write_summary(self) -> "pd.DataFrame":
-        """Write ``summary.csv``, and give its contents."""
-        table = self.table()
-        write_whole(self.summary, table.to_csv(index=False))
-        return table
+    def planned(self) -> list[str]:
+        """Return the names of the runs that were asked for, in order; none of a search, which chooses.
+
+        Raises:
+            DataError: if the record of what was asked for is damaged.
+        """
+        if not self.manifest.exists():
+            return []
+        try:
+            return _planned(self._manifest())
+        except ValueError as error:
+            raise DataError(f"{self.manifest}: {error}; start the sweep anew") from error
 
 
 def recorded_overrides(overrides: Iterable[str]) -> Iterator[str]:
@@ -171,6 +233,8 @@ def recorded_overrides(overrides: Iterable[str]) -> Iterator[str]:
             (override,) = parser.parse_overrides([text])
         except HydraException as error:
             raise ValueError(f"{one_line(text)[:80]!r} is no override") from error
+        if _RESOLVER.search(text):
+            raise ValueError(f"{text!r} is filled in from outside of the configuration")
         key, values = override.key_or_group, _values(override)
         if override.package is not None:
             raise ValueError(f"{text!r} puts a group elsewhere")
@@ -212,7 +276,8 @@ def _is_plain_setting(key: str, values: list[Any]) -> bool:
 
 def _row(run: RunFolder) -> dict[str, Any]:
     name, status = run.path.name, run.status()
-    metrics = status.get("metrics", {})
+    killed = status["status"] == "running" and not run.alive()
+    metrics = status.get("metrics") or _metrics_so_far(run)
     ratio = metrics.get("best/variance_ratio")
     epoch = metrics.get("best/epoch")
     return {
@@ -227,10 +292,66 @@ def _row(run: RunFolder) -> dict[str, Any]:
         "variance_ratio": ratio,
         "constant_mse": metrics.get("constant/mse"),
         "seconds": status.get("seconds"),
-        "status": status["status"] if status["status"] != "running" or run.alive() else "interrupted",
+        "status": "interrupted" if killed else status["status"],
         "note": "" if ratio is None or not predicts_the_mean(ratio) else "predicts the mean face",
-        "error": status.get("error", ""),
+        "error": "its process was killed" if killed else status.get("error", ""),
     }
+
+
+def _metrics_so_far(run: RunFolder) -> dict[str, float]:
+    """Return the metrics of a run that did not end in order, as its curves show them."""
+    try:
+        return summary(run.logged()) if run.metrics.is_file() else {}
+    except DataError:  # it was stopped before its first epoch ended
+        return {}
+
+
+def _not_begun(name: str) -> dict[str, Any]:
+    """Return the row of a run that was asked for and has not begun."""
+    setting = _without_seed(name)
+    return {"run": name, "setting": setting, "overrides": "", "status": NOT_BEGUN, "note": "", "error": ""}
+
+
+def _excluded(hydra: Mapping[str, Any]) -> Any:
+    """Return the keys that are in no run's name."""
+    inside: Any = hydra
+    for key in _EXCLUDED.split("."):
+        inside = inside.get(key) if isinstance(inside, Mapping) else None
+    return [] if inside is None else inside
+
+
+def _planned(hydra: Mapping[str, Any]) -> list[str]:
+    """Return the folders of a sweep's runs, as Hydra's basic sweeper makes and names them.
+
+    Raises:
+        ValueError: if an override is none, or they ask for more than :data:`_MOST_RUNS`.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    asked = hydra["overrides"]
+    params = hydra.get("sweeper", {}).get("params") or {}
+    if not str(hydra.get("sweeper", {}).get("_target_")).endswith(".BasicSweeper"):
+        return []
+    texts = [*(f"{key}={value}" for key, value in params.items()), *asked["task"]]
+    excluded = _excluded(hydra)
+    choices = []
+    try:
+        overrides = OverridesParser.create().parse_overrides(texts)
+    except HydraException as error:
+        raise ValueError(f"its overrides cannot be read ({one_line(error)[:80]})") from error
+    for override in overrides:
+        each = [str(override.input_line)]
+        if override.is_sweep_override():
+            values = islice(override.sweep_string_iterator(), _MOST_RUNS + 1)
+            each = [f"{override.get_key_element()}={value}" for value in values]
+        choices.append([(override.key_or_group, text) for text in each])
+    if math.prod(map(len, choices)) > _MOST_RUNS:
+        raise ValueError(f"it asks for more than {_MOST_RUNS:,} runs")
+    return [
+        run_name(SEPARATOR.join(sorted(text for key, text in job if key not in excluded)), number)
+        for number, job in enumerate(product(*choices))
+    ]
 
 
 def _without_seed(name: str) -> str:

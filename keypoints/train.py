@@ -3,9 +3,12 @@
 import gc
 import json
 import logging
+import shlex
+import signal
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +20,18 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import CSVLogger
 
 from keypoints.building import make_data, make_task, make_trainer, trust_of
-from keypoints.callbacks.history import History
+from keypoints.callbacks.history import LOGGED
 from keypoints.checkpoints import read_checkpoint
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import whole
-from keypoints.errors import CheckpointError, ConfigError, TrainingError, one_line, some_of
+from keypoints.errors import CheckpointError, ConfigError, KeypointsError, TrainingError, one_line, some_of
+from keypoints.files import write_whole
+from keypoints.loggers import MetricsTable, Row
 from keypoints.measure import measure_faces
 from keypoints.models import pretrained
 from keypoints.ranks import is_first, others_join
 from keypoints.reports.run import draw_batch, draw_feature_maps, report_run
-from keypoints.runs import RunFolder, find_checkpoint, predicts_the_mean, write_whole
+from keypoints.runs import RunFolder, find_checkpoint, predicts_the_mean, summary
 from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)
@@ -60,24 +65,51 @@ def train(
         KeypointsError: for what the user can mend; the run's status is then ``failed``.
     """
     run = RunFolder(Path(cfg.output))
+    checkpoint = run.last_checkpoint if resumed and run.last_checkpoint.is_file() else None
     if not is_first():
-        _take_part(cfg, run.last_checkpoint if resumed else None, recorded=recorded)
+        _take_part(cfg, checkpoint, recorded=recorded)
         return {}
-    with run.recorded(overrides, job, resumed=resumed) as metrics, without_idle_warnings():
-        if not resumed:
-            write_whole(run.config, OmegaConf.to_yaml(cfg, resolve=True))
+    try:
+        return _recorded(run, cfg, overrides, job, checkpoint, resumed, recorded)
+    except KeyboardInterrupt as error:
+        _report_what_there_is(run, trust_of(cfg, recorded=recorded))
+        error.add_note(_kept(run))
+        raise
+    except OSError as error:  # a disk that takes no more
+        error.add_note(f"go on with: keypoints train {shlex.quote(f'resume={run.path}')}")
+        raise
+
+
+def _recorded(
+    run: RunFolder,
+    cfg: DictConfig,
+    overrides: Sequence[str],
+    job: int,
+    checkpoint: Path | None,
+    resumed: bool,
+    recorded: bool,
+) -> dict[str, float]:
+    config = None if resumed else OmegaConf.to_yaml(cfg, resolve=True)
+    with run.recorded(overrides, job, config, resumed=resumed) as metrics, without_idle_warnings():
+        if resumed and checkpoint is None:
+            run.clear()
         _seed(cfg)
         trust = trust_of(cfg, recorded=recorded)
-        data, task = _prepared(cfg, blank=resumed, recorded=recorded)
+        data, task = _prepared(cfg, blank=checkpoint is not None, recorded=recorded)
         write_whole(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
-        step = int(read_checkpoint(run.last_checkpoint)["global_step"]) if resumed else None
-        logged = run.logged().query("step < @step") if step is not None and run.metrics.is_file() else None
+        before = None if checkpoint is None else read_checkpoint(checkpoint)
+        step = None if before is None else int(before["global_step"])
         trainer = make_trainer(cfg, purge_step=step, recorded=recorded)
-        if logged is not None:
-            _log_again(trainer, logged)
+        if before is not None:
+            _log_again(trainer, _logged_before(run, before))
         draw_batch(run, next(iter(data.train_dataloader())), data.scheme)
-        with others_join(run.path, recorded=recorded):
-            _fit(trainer, task, data, run.last_checkpoint if resumed else None)
+        try:
+            with others_join(run.path, recorded=recorded):
+                _fit(trainer, task, data, checkpoint)
+        except KeyboardInterrupt:
+            with suppress(KeypointsError):  # none of its epochs may have ended
+                metrics.update(summarise(run, trainer))
+            raise
         metrics.update(summarise(run, trainer))
         best = load_task(run.best_checkpoint, trust=trust) if run.best_checkpoint.is_file() else task.eval()
         write_whole(run.faces, measure_faces(best, data.dataset("val")).to_csv(index=False))
@@ -88,7 +120,7 @@ def train(
 
 
 def resume(folder: Path) -> dict[str, float]:
-    """Go on with the run in ``folder`` from the last epoch that it wrote.
+    """Go on with the run in ``folder`` from the last epoch that it wrote, or else from its beginning.
 
     It ends with the metrics of a run that was never stopped: order, augmentation and dropout are
     functions of seed and epoch, and the checkpoint has all else. Only trusted classes are built of what the
@@ -96,14 +128,14 @@ def resume(folder: Path) -> dict[str, float]:
 
     Raises:
         DataError: if the folder holds no run.
-        ConfigError: if the run is finished, still running, has no checkpoint yet, lies elsewhere
-            than when it began, or names code that is not trusted.
+        ConfigError: if the run is finished, still running, lies elsewhere than when it began, or names code
+            that is not trusted.
         CheckpointError: if its checkpoint is damaged.
     """
     run = RunFolder(folder)
     status = run.status()
-    if not run.resumable():
-        raise ConfigError(_not_resumable(run, status))
+    if run.finished():
+        raise ConfigError(f"{run.path}: is finished; there is nothing to resume")
     cfg = run.configuration()
     if Path(str(cfg.get("output"))).resolve() != folder.resolve():
         raise ConfigError(
@@ -111,7 +143,10 @@ def resume(folder: Path) -> dict[str, float]:
             "there from where the command was given first"
         )
     log.info("going on with %s", folder)
-    return train(cfg, status.get("overrides", ()), int(status.get("job", 0)), resumed=True, recorded=True)
+    try:
+        return train(cfg, status.get("overrides", ()), int(status.get("job", 0)), resumed=True, recorded=True)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (as {run.config} says)") from error
 
 
 def take_part(folder: Path, *, recorded: bool) -> None:
@@ -127,6 +162,8 @@ def take_part(folder: Path, *, recorded: bool) -> None:
     """
     run = RunFolder(folder)
     checkpoint = run.last_checkpoint if "resumed" in run.status() else None
+    if checkpoint is not None and not checkpoint.is_file():
+        checkpoint = None
     _take_part(run.configuration(), checkpoint, recorded=recorded)
 
 
@@ -176,20 +213,46 @@ def _start_from(task: Task, data: FaceDataModule, other: Task, path: Path) -> No
         )
 
 
-def _not_resumable(run: RunFolder, status: Mapping[str, Any]) -> str:
-    if status["status"] == "finished":
-        return f"{run.path}: is finished; there is nothing to resume"
-    why = f"failed ({status['error']})" if status["status"] == "failed" else "stopped"
-    return f"{run.path}: {why} before its first epoch ended; delete the folder and train anew"
+def _report_what_there_is(run: RunFolder, trust: Sequence[str]) -> None:
+    """Make the report of a run that was stopped, if one of its epochs ended."""
+    if run.metrics.is_file():
+        try:
+            report_run(run, trust=trust)
+        except (KeypointsError, OSError) as error:
+            log.warning("no report was made: %s", error)
 
 
-def _log_again(trainer: pl.Trainer, logged: pd.DataFrame) -> None:
-    """Let the CSV logger, which begins its file anew, have what was logged up to the checkpoint."""
+def _kept(run: RunFolder) -> str:
+    """Return what a run that was stopped has kept, and how it is resumed."""
+    kept = "no epoch had ended"
+    if run.last_checkpoint.is_file():
+        kept = f"{read_checkpoint(run.last_checkpoint)['epoch'] + 1} epochs are kept"
+    return f"{kept}; go on with: keypoints train {shlex.quote(f'resume={run.path}')}"
+
+
+def _logged_before(run: RunFolder, checkpoint: Mapping[str, Any]) -> list[Row]:
+    """Return the rows that a run had logged when its checkpoint was written."""
+    if LOGGED in checkpoint:
+        return list(checkpoint[LOGGED])
+    if not run.metrics.is_file():
+        log.warning("%s is gone: curves begin with the next epoch", run.metrics)
+        return []
+    logged = run.logged()
+    # A checkpoint of an older version does not hold them.
+    rows = logged[logged["step"] < int(checkpoint["global_step"])].to_dict("records")
+    return [{str(name): value for name, value in row.items() if value == value} for row in rows]  # noqa: PLR0124
+
+
+def _log_again(trainer: pl.Trainer, rows: Sequence[Row]) -> None:
+    """Let the loggers of tables, which begin anew, have these rows."""
     for logger in trainer.loggers:
-        if isinstance(logger, CSVLogger):
-            for row in logged.to_dict("records"):
-                known = {str(name): value for name, value in row.items() if value == value and name != "step"}  # noqa: PLR0124
-                logger.log_metrics(known, step=int(row["step"]))
+        if isinstance(logger, MetricsTable):
+            logger.restore(rows)
+        elif isinstance(logger, CSVLogger):  # of a run that an older version began
+            for row in rows:
+                logger.log_metrics(
+                    {name: value for name, value in row.items() if name != "step"}, int(row["step"])
+                )
             logger.save()
 
 
@@ -201,36 +264,23 @@ def _seed(cfg: DictConfig) -> None:
 
 
 def summarise(run: RunFolder, trainer: pl.Trainer) -> dict[str, float]:
-    """Return the metrics of a run's best and last epoch, from what it logged, or else what its trainer kept.
+    """Return the metrics of a run's best and last epoch, from what it logged.
 
     Raises:
         ConfigError: if no epoch was validated.
     """
-    history = run.history() if run.metrics.is_file() else _kept_by(trainer)
-    if "val/mse" not in history or (history := history.dropna(subset=["val/mse"])).empty:
+    (table,) = (logger for logger in trainer.loggers if isinstance(logger, MetricsTable))
+    metrics = summary(pd.DataFrame(table.rows))
+    if not metrics:
         raise ConfigError(
             f"{run.path}: no epoch was validated; look at trainer.max_epochs and trainer.limit_val_batches"
         )
-    metrics = {}
-    for when, place in (("best", int(history["val/mse"].to_numpy().argmin())), ("last", -1)):
-        row = history.iloc[place]
-        metrics[f"{when}/epoch"] = float(history.index[place])
-        for name in ("mse", "mae_px", "variance_ratio"):
-            metrics[f"{when}/{name}"] = float(row[f"val/{name}"])
-    if "val/mse_constant" in history:
-        metrics["constant/mse"] = float(history["val/mse_constant"].iloc[-1])
     return metrics
-
-
-def _kept_by(trainer: pl.Trainer) -> pd.DataFrame:
-    """Return the metrics of each epoch as the trainer's own callback kept them."""
-    (history,) = (callback for callback in trainer.callbacks if isinstance(callback, History))  # type: ignore[attr-defined]
-    return pd.DataFrame(history.rows, columns=None if history.rows else ["epoch"]).set_index("epoch")
 
 
 def _fit(trainer: pl.Trainer, task: Task, data: FaceDataModule, checkpoint: Path | None) -> None:
     try:
-        with garbage_set_aside():
+        with garbage_set_aside(), _own_handler_of_ctrl_c():
             trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     except MisconfigurationException as error:
         raise ConfigError(one_line(error)) from error
@@ -240,8 +290,21 @@ def _fit(trainer: pl.Trainer, task: Task, data: FaceDataModule, checkpoint: Path
         raise TrainingError(
             f"out of memory ({one_line(error)[:200]}); {_smaller(data.batch_size)}"
         ) from error
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    except SystemExit as ended:  # Lightning's answer to a KeyboardInterrupt
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            raise ended.__context__ from None
+        raise
+
+
+@contextmanager
+def _own_handler_of_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C be what it was after the block: Lightning ignores it from the first one on."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def _is_lack_of_memory(error: Exception) -> bool:

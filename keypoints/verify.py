@@ -30,8 +30,8 @@ from keypoints.datasets.face import Face
 from keypoints.datasets.folders import find_root
 from keypoints.datasets.imm import VIEWS, read_imm_face
 from keypoints.errors import DataError
+from keypoints.files import write_whole
 from keypoints.landmarks import IBUG68
-from keypoints.runs import write_whole
 
 IMM_PERSONS = 40
 LISTED = {ibug.TRAIN_LIST: 6666, ibug.TEST_LIST: 1008, ibug.PARSED_LIST: 1008}

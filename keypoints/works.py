@@ -5,18 +5,24 @@ libraries are imported only within the functions, so that the command line answe
 """
 
 import logging
+import math
 import shlex
-import shutil
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from omegaconf import DictConfig, open_dict
 
 from keypoints.components import package_names, trusting
-from keypoints.errors import DataError, KeypointsError, one_line
+from keypoints.errors import DataError, KeypointsError, TrainingError, one_line, printable, some_of
+
+if TYPE_CHECKING:
+    from keypoints.runs import RunFolder
 
 log = logging.getLogger(__name__)
+
+_NAMED = 6
+"""Runs that a message names."""
 
 OBJECTIVE = "best/mse"
 """The metric that a search makes small."""
@@ -195,12 +201,26 @@ def _train(cfg: DictConfig, overrides: list[str], job: int, resumed: bool) -> fl
 
     left = _left(Path(cfg.output)) if resumed else "all"
     if left == "nothing":
-        return float(RunFolder(Path(cfg.output)).status()["metrics"][OBJECTIVE])
+        return _objective(RunFolder(Path(cfg.output)))
     from keypoints.train import resume, train
 
     if left == "some":
         return resume(Path(cfg.output)).get(OBJECTIVE)
     return train(cfg, overrides, job, recorded=resumed).get(OBJECTIVE)
+
+
+def _objective(run: "RunFolder") -> float:
+    """Return what a search makes small, of a run that is finished.
+
+    Raises:
+        DataError: if its status does not say it.
+    """
+    metrics = run.status().get("metrics", {})
+    if OBJECTIVE not in metrics:
+        raise DataError(
+            f"{run.status_file}: is finished, but lacks the metric {OBJECTIVE}; delete the run's folder"
+        )
+    return math.nan if metrics[OBJECTIVE] is None else float(metrics[OBJECTIVE])
 
 
 def _left(folder: Path) -> Literal["all", "some", "nothing"]:
@@ -209,37 +229,69 @@ def _left(folder: Path) -> Literal["all", "some", "nothing"]:
     Raises:
         ConfigError: if it is running at this moment.
     """
-    from keypoints.runs import SWEEP_FILE, RunFolder
+    from keypoints.runs import RunFolder, is_sweep
 
     run = RunFolder(folder)
-    if not run.status_file.is_file():
+    if not run.status_file.exists():
         return "all"
-    if run.resumable() or not (folder.parent / SWEEP_FILE).is_file():
+    if run.resumable() or not is_sweep(folder.parent):
         return "some"  # or a run by itself, of which resuming will say why it cannot
     if run.status()["status"] == "finished":
         log.info("%s: finished before", folder.name)
         return "nothing"
-    for there in folder.iterdir():
-        if there.is_dir():
-            shutil.rmtree(there)
-        elif there.suffix != ".log":  # Hydra has it open
-            there.unlink()
+    run.clear()
+    run.status_file.unlink()
     return "all"
 
 
-def end_sweep(folder: Path) -> int:
-    """Write and print the summary of a sweep; gives how many of its runs did not finish."""
+def kept_of_sweep(folder: Path) -> str:
+    """Return what a sweep that was stopped has kept, and how it is resumed."""
+    from keypoints.sweeps import SweepFolder
+
+    sweep, kept = SweepFolder(folder), "no run had begun"
+    if sweep.begun():
+        rows = sweep.table()["status"]
+        kept = f"{(rows == 'finished').sum()} of {len(rows)} runs are finished"
+    return f"{kept}; go on with: keypoints train {shlex.quote(f'resume={folder}')}"
+
+
+def killed_workers(folder: Path | None) -> TrainingError:
+    """Return the error of a sweep of which a worker process was killed, and write and print its summary.
+
+    Args:
+        folder: the sweep's, if it has begun.
+    """
+    from keypoints.sweeps import SweepFolder
+
+    why = "a process of launch=cores was killed, perhaps for lack of memory (try hydra.launcher.n_jobs=1)"
+    if folder is None or not SweepFolder(folder).begun():
+        return TrainingError(f"{why} before the first run began")
+    end_sweep(folder, stopped=True)
+    table = SweepFolder(folder).table()
+    left = table.loc[table["status"] != "finished", "run"].tolist()
+    return TrainingError(f"{why}; unfinished: {some_of(left, _NAMED)}; {kept_of_sweep(folder)}")
+
+
+def end_sweep(folder: Path, *, stopped: bool) -> int:
+    """Write and print the summary of a sweep; return how many of its runs did not finish.
+
+    Args:
+        folder: the sweep's.
+        stopped: whether it was stopped, so that its end is told elsewhere.
+    """
     from keypoints.reports.sweep import report_sweep
     from keypoints.reports.terminal import print_sweep
     from keypoints.sweeps import SweepFolder
+    from keypoints.workers import end_workers
 
+    end_workers()
     sweep = SweepFolder(folder)
     if not sweep.begun():
         return 0
     table = report_sweep(sweep)
     print_sweep(table)
-    print(f"The report: {sweep.report}")
+    print(printable(f"The report: {sweep.report}"))
     failed = int((table["status"] != "finished").sum())
-    if failed:
-        print(f"Once what is wrong is mended, go on with: keypoints train resume={folder}")
+    if failed and not stopped:
+        print(printable(f"Once what is wrong is mended, go on with: keypoints train resume={folder}"))
     return failed

@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -136,7 +137,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("keypoints.synthesize.write_imm", full)
     with pytest.raises(SystemExit, match="1"):
         main(["data", "synthesize", "persons=1", "faces=6"])
-    assert capsys.readouterr().err == "error: No space left on device\n"
+    assert capsys.readouterr().err == "error: No space left on device; make room\n"
 
 
 def test_the_whole_traceback_is_there_for_who_asks(own_imm, tmp_path, monkeypatch):
@@ -186,6 +187,20 @@ def test_what_cannot_be_done_is_one_line(tmp_path, monkeypatch, capsys, argument
     assert re.search(f"error: .*{says}", errors.splitlines()[-1])
     assert "Traceback" not in errors
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    "name", ["a\x1b[31m\u202e.png", "[red]", "b" * 200 + "/" + "c" * 200, "$x$"], ids=ascii
+)
+def test_what_stands_in_a_list_commands_no_terminal(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    Path("list.csv").write_text(f"image,x0,y0\n{name},1,2\n")
+    with pytest.raises(SystemExit, match="1"):
+        main(["data", "convert", "source=list.csv", "format=coco", "output=new.json"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: list.csv: line 2: its picture ")
+    assert line.isprintable()
+    assert len(line) <= len("error: ") + 300
 
 
 @pytest.mark.parametrize(

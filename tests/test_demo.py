@@ -504,7 +504,7 @@ def test_what_cannot_begin_is_said(exported, tmp_path, monkeypatch):
             (ConfigError, "cannot listen at 127.0.0.1:99999 .*0-65535.*; name another", "port=99999"),
             (ConfigError, "cannot listen at no.such.host.invalid:7860", "host=no.such.host.invalid"),
             (ConfigError, "allowed_hosts: 'a b' is no host's name", "allowed_hosts='a b'"),
-            (ConfigError, "max_megapixels is a number above 0, not 0", "max_megapixels=0"),
+            (ConfigError, "max_megapixels is a finite number above 0, not 0", "max_megapixels=0"),
         ]:
             with pytest.raises(error, match=says) as raised:
                 demo(compose("demo", [f"checkpoint={exported}", *how]))

@@ -65,7 +65,7 @@ def error_of(capsys, *arguments):
 
 
 def left(folder):
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
 @pytest.mark.parametrize("top", ["", "imm_face_db/", "IMM Face Database/"])

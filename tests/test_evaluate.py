@@ -142,8 +142,21 @@ def test_stress_is_measured_and_drawn(full_face, tmp_path, monkeypatch):
     assert (tmp_path / "stressed_faces.png").is_file()
     assert len(done.result["stress"]) == 2
     assert "What it stands" in (tmp_path / "report.html").read_text()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with monkeypatch.context() as full_disk:
+        full_disk.setattr("keypoints.evaluate.write_report", raises(OSError(28, "No space left on device")))
+        with pytest.raises(OSError, match="No space left"):
+            of(f"checkpoint={full_face}", f"output={tmp_path}", "faces=1")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     of(f"checkpoint={full_face}", f"output={tmp_path}", "faces=1")
     assert not list(tmp_path.glob("stress*"))  # what was measured before is not of these metrics
+
+
+def raises(error):
+    def fail(*_):
+        raise error
+
+    return fail
 
 
 def few_stresses():
@@ -228,7 +241,7 @@ def test_a_checkpoint_that_cannot_be_used_is_one_line_and_a_failure(
         (["faces=0"], ConfigError, "faces is a whole number from 1 up"),
         (["faces=some"], ConfigError, "faces is a number, like its default 6, not 'some'"),
         (["device=abacus"], ConfigError, "device=abacus cannot be used"),
-        (["norm=box", "threshold=inf"], ConfigError, "positive ratio"),
+        (["norm=box", "threshold=inf"], ConfigError, "threshold is a finite number"),
         (["root=nowhere"], DataError, "nowhere: no such folder"),
     ],
 )
@@ -270,7 +283,7 @@ def test_broken_weights_are_said_and_count_as_failures(full_face, tmp_path):
     checkpoint = torch.load(best, weights_only=True)
     for value in checkpoint["state_dict"].values():
         if value.is_floating_point():
-            value.fill_(float("nan"))
+            value.fill_(1e38)  # of which a network makes no finite numbers
     torch.save(checkpoint, best)
     result = of(f"checkpoint={run}", f"output={tmp_path / 'out'}").result
     assert result["metrics"]["failure_rate"] == 1

@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"errors"},
+    {"errors", "files", "inputs", "logs", "reading", "stopping", "workers"},
     {
         "landmarks",
         "geometry",
@@ -31,6 +31,7 @@ FLOORS = [
         "sweeps",
         "tables",
         "augmentation",
+        "loggers",
         "transforms",
         "detection",
         "support",

@@ -1,13 +1,17 @@
+import errno
 import json
 import os
+import signal
 import socket
 
 import psutil
 import pytest
 
 from keypoints.errors import ConfigError, DataError
+from keypoints.files import write_whole
 from keypoints.landmarks import IMM58
-from keypoints.runs import RunFolder, write_whole
+from keypoints.runs import RunFolder
+from keypoints.stopping import Stopped
 
 
 @pytest.fixture
@@ -41,7 +45,8 @@ def test_the_landmarks_are_read_or_it_is_said_that_they_cannot_be(run):
     [
         (DataError("face.jpg:\n truncated"), "failed", "face.jpg: truncated"),
         (ZeroDivisionError("by nought"), "failed", "ZeroDivisionError: by nought"),
-        (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt: KeyboardInterrupt"),
+        (KeyboardInterrupt(), "interrupted", "stopped by Ctrl-C"),
+        (Stopped(signal.SIGTERM), "interrupted", "stopped by SIGTERM"),
         (SystemExit(1), "interrupted", "SystemExit: 1"),
     ],
     ids=lambda value: str(value)[:20],
@@ -124,6 +129,29 @@ def test_a_run_lives_as_long_as_the_process_that_began_it(run):
 def test_a_number_that_is_no_process_or_another_by_now_is_no_life(run, status):
     assert not left_running(run, **status).alive()
     assert run.resumable()
+
+
+def test_a_process_that_has_ended_and_was_not_waited_for_is_no_life(run):
+    process = os.fork()
+    if process == 0:
+        os._exit(0)
+    try:
+        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)  # it is a zombie from here on
+        assert psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+        assert not left_running(run, process=process).alive()
+    finally:
+        os.waitpid(process, 0)
+
+
+def test_a_status_is_true_on_a_disk_that_is_full(run, monkeypatch):
+    def full(*_):
+        monkeypatch.setattr("keypoints.runs.write_whole", full)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left"), run.recorded():
+        full()
+    status = run.status()
+    assert (status["status"], "No space left" in status["error"]) == ("failed", True)
 
 
 def test_of_a_run_on_another_host_nothing_is_known(run):

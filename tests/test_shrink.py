@@ -12,6 +12,7 @@ from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, TRAIN_LIST, read_dli
 from keypoints.datasets.imm import read_imm
 from keypoints.datasets.shrunken import MAP_FILE, read_map
 from keypoints.errors import ConfigError, DataError
+from keypoints.files import _host
 from keypoints.shrink import shrink
 from keypoints.verify import verify
 from tests.conftest import WILD
@@ -90,7 +91,8 @@ def test_a_second_call_goes_on_with_what_is_missing_and_changes_nothing_else(wil
     pictures = {path: time for path, time in before.items() if path.suffix in (".jpg", ".pts")}
     texts = {path: (small / path).read_bytes() for path in before}
     (small / "afw" / "134212_1.jpg").unlink()
-    (small / "afw" / ".134212_1.jpg.part").write_bytes(b"half a picture")
+    left = f".134212_1.jpg.{0x3FFFFFF0}-{_host()}00000000.part"  # of a process that is gone
+    (small / "afw" / left).write_bytes(b"half a picture")
     (small / "afw" / "134212_2.pts").unlink()
     (small / MAP_FILE).unlink()
     shrunk("ibug300w", wild, small, "side=40", "context=1.3", "quality=98")

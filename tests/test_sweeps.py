@@ -32,17 +32,17 @@ def sweep(tmp_path):
 
 
 def test_a_row_a_run_in_the_order_of_the_jobs(sweep):
-    table = sweep.write_summary()
+    table = sweep.table()
     assert list(table["run"]) == ["lr-0.1--seed-0", "lr-0.1--seed-1", "lr-0.2--seed-0", "lr-0.2--seed-1"]
     assert list(table["setting"]) == ["lr-0.1", "lr-0.1", "lr-0.2", "lr-0.2"]
     assert table["best_mse"][1] == 0.5
     assert table["error"][0] == "no"
     assert list(table["note"]) == ["", "predicts the mean face", "", ""]
-    assert sweep.summary.read_text().count("\n") == 5
 
 
 def test_a_run_whose_process_is_gone_was_interrupted(sweep):
     assert list(sweep.table()["status"]) == ["failed", "finished", "interrupted", "running"]
+    assert list(sweep.table()["error"]) == ["no", "", "its process was killed", ""]
 
 
 def test_a_folder_without_runs_says_so(tmp_path):

@@ -331,10 +331,6 @@ def test_a_run_whose_process_was_killed_is_resumed(dropping, made_up_imm, tmp_pa
 def test_what_cannot_be_resumed_says_why(dropping, tmp_path):
     with pytest.raises(DataError, match="holds no run"):
         resume(tmp_path / "nothing")
-    with interrupted_at(step=1):
-        train(dropping(output="early"))
-    with pytest.raises(ConfigError, match="stopped before its first epoch ended"):
-        resume(tmp_path / "early")
     with interrupted_at(step=7):
         train(dropping())
     run = RunFolder(tmp_path / "run")
@@ -349,7 +345,7 @@ def test_what_cannot_be_resumed_says_why(dropping, tmp_path):
         resume(tmp_path / "whole")
     with pytest.raises(ConfigError):
         train(dropping("scheduler=plateau", "scheduler.monitor=val/nonsense", output="failed"))
-    with pytest.raises(ConfigError, match=r"failed .* before its first epoch ended"):
+    with pytest.raises(ConfigError, match="val/nonsense is not logged"):  # it begins anew, and fails again
         resume(tmp_path / "failed")
     for damage in ("[1, 2", "- 1", "name: x"):
         (tmp_path / "failed" / "config.yaml").write_text(damage)
@@ -357,6 +353,15 @@ def test_what_cannot_be_resumed_says_why(dropping, tmp_path):
         (tmp_path / "failed" / "checkpoints" / "last.ckpt").touch()
         with pytest.raises((ConfigError, DataError), match=r"failed"):
             resume(tmp_path / "failed")
+
+
+def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(dropping, tmp_path):
+    with interrupted_at(step=1):
+        train(dropping(output="early"))
+    run = RunFolder(tmp_path / "early")
+    assert not run.last_checkpoint.exists()
+    assert resume(run.path) == train(dropping(output="whole"))
+    assert len(run.status()["resumed"]) == 1
 
 
 def test_an_attempt_to_resume_that_fails_loses_nothing(dropping, made_up_imm, tmp_path):

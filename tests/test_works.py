@@ -24,7 +24,7 @@ def test_a_sweep_is_interrupted_and_goes_on_with_what_is_missing(made_up_imm, tm
     with pytest.raises(SystemExit):
         main(["train", *SMALL, "sweep=learning_rate", f"data.root={made_up_imm}", f"output={folder}"])
     signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
-    assert list(pd.read_csv(folder / "summary.csv")["status"]) == ["finished", "interrupted"]
+    assert list(pd.read_csv(folder / "summary.csv")["status"]) == ["finished", "interrupted", "not begun"]
     before = (folder / "lr-0.01" / "status.json").stat().st_mtime_ns
 
     monkeypatch.setattr(Task, "training_step", step)

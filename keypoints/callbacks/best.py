@@ -5,7 +5,9 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-_ONLY_TO_GO_ON = ("optimizer_states", "current_model_state")
+from keypoints.callbacks.history import LOGGED
+
+_ONLY_TO_GO_ON = ("optimizer_states", "current_model_state", LOGGED)
 """What a training goes on with: the optimizer's state, and beside averaged weights those of the moment."""
 
 

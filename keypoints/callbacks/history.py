@@ -1,32 +1,52 @@
-"""The validation metrics of each epoch, kept with the run whatever loggers it has."""
+"""What a run has logged, kept with its checkpoint."""
 
 from typing import Any
 
 import pytorch_lightning as pl
-from torch import Tensor
+
+from keypoints.loggers import MetricsTable, Row
+
+LOGGED = "logged"
+"""The checkpoint's entry that holds the rows."""
 
 
 class History(pl.Callback):
-    """Keeps the metrics of the epochs that were validated; a checkpoint holds them too.
+    """Keeps the rows of a :class:`~keypoints.loggers.MetricsTable` in each checkpoint.
 
-    Attributes:
-        rows: one dict an epoch: ``epoch``, and each metric that was logged with ``val/`` in its name.
+    A checkpoint at an epoch's end is written before Lightning logs what that epoch ends with. So this is
+    added: a run that is killed in between resumes from the checkpoint with all its rows.
+
+    Args:
+        table: where the trainer logs.
     """
 
-    def __init__(self) -> None:
-        self.rows: list[dict[str, float]] = []
+    def __init__(self, table: MetricsTable) -> None:
+        self._table = table
+        self._ends = False
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Note that nothing of the epoch is left to log."""
+        self._ends = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Keep the metrics of the epoch, if it was validated."""
-        known: dict[str, Tensor] = dict(trainer.callback_metrics)
-        measured = {name: float(value) for name, value in known.items() if name.startswith("val/")}
-        if measured:
-            self.rows.append({"epoch": float(trainer.current_epoch), **measured})
+        """Note that the epoch's own metrics are not logged yet."""
+        self._ends = True
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
-        return {"rows": self.rows}
+    def on_save_checkpoint(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,  # noqa: ARG002
+        checkpoint: dict[str, Any],
+    ) -> None:
+        """Add the rows."""
+        checkpoint[LOGGED] = [*map(dict, self._table.rows), *self._left(trainer)]
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what a checkpoint kept."""
-        self.rows = list(state_dict["rows"])
+    def _left(self, trainer: pl.Trainer) -> list[Row]:
+        """Return the row that Lightning logs once the epoch's checkpoint is written."""
+        if not self._ends:
+            return []
+        epoch = float(trainer.current_epoch)
+        # Rows without an epoch are those that callbacks log by themselves, such as learning rates.
+        known = set().union(*(row for row in self._table.rows if row.get("epoch", epoch) == epoch))
+        left = {name: float(value) for name, value in trainer.callback_metrics.items() if name not in known}
+        return [{**left, "epoch": epoch, "step": trainer.global_step - 1}] if left else []

@@ -5,6 +5,7 @@ import torch
 from keypoints.augmentation import Augmentation
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import ConfigError, DataError
+from keypoints.inputs import read_bytes
 from keypoints.support import MEASURES
 from tests.datamodules.test_dataset import assert_same
 
@@ -50,8 +51,10 @@ def test_a_batch_has_the_shapes_and_ranges_it_promises(made_up_imm):
 
 def test_no_file_is_read_twice_in_a_run(own_imm, monkeypatch):
     reads = []
-    read = type(own_imm).read_bytes
-    monkeypatch.setattr(type(own_imm), "read_bytes", lambda path: (reads.append(path), read(path))[1])
+    monkeypatch.setattr(
+        "keypoints.datasets.photos.read_bytes",
+        lambda path, most: (reads.append(path), read_bytes(path, most))[1],
+    )
     data = IMMDataModule(own_imm)
     data.setup("fit")
     data.setup("validate")

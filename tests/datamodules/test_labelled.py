@@ -125,3 +125,17 @@ def test_a_run_trains_on_them(photos, tmp_path):
     ]
     metrics = train(compose("train", [*overrides, *small]))
     assert metrics["best/mse"] > 0
+
+
+@pytest.mark.parametrize("source", ["box", "image"])
+def test_a_point_far_outside_its_photo_is_named_with_its_row(photos, source):
+    path = listed(photos, "a.csv", range(9))
+    path.write_text(path.read_text().replace("4.png,1,2,20,20,3,4", "4.png,1,2,20,20,3,90000"))
+    data = LabelledDataModule(path, source=source, **SMALL)
+    with pytest.raises(
+        DataError, match=r"a\.csv: line 6: point 0 at \(3, 90000\) lies far outside its photo 4\.png"
+    ):
+        data.setup()
+    data = LabelledDataModule(path, source=source, strict=False, **SMALL)
+    data.setup()
+    assert len(data.dataset("train")) + len(data.dataset("val")) == 8

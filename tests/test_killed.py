@@ -1,0 +1,184 @@
+"""A run, a sweep and their resuming are killed at each file operation, and lose nothing."""
+
+import os
+import re
+import shutil
+import sys
+import traceback
+from functools import partial
+
+import pandas as pd
+import pytest
+
+from keypoints.cli import main
+from keypoints.configuration import compose
+from keypoints.runs import RunFolder
+from keypoints.train import resume, train
+from tests.conftest import SMALL
+
+OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
+KILLED, FAILED = 9, 1
+
+
+def in_a_process(action, folder, kill_at=None):
+    """Run ``action`` in a fork of this process, which is killed before an operation in ``folder``.
+
+    Returns:
+        The exit status, and the operations that it did.
+    """
+    reading, writing = os.pipe()
+    process = os.fork()
+    if process == 0:
+        os.close(reading)
+        status = FAILED
+        try:
+            watch(folder, kill_at, writing)
+            action()
+            status = 0
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        operations = told.read().splitlines()
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), operations
+
+
+def watch(folder, kill_at, told):
+    """Count what this process does to files of ``folder``, and end it before the operation ``kill_at``."""
+    done = 0
+
+    def hook(event, arguments):
+        nonlocal done
+        if event not in OPERATIONS or not str(arguments[0]).startswith(str(folder)):
+            return
+        reads = event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR)
+        there = os.path.lexists(arguments[0])
+        idle = (event == "os.remove" and not there) or (event == "os.mkdir" and there)
+        if reads or idle or "/tensorboard" in str(arguments[0]):  # a thread of its own writes there
+            return
+        if done == kill_at:
+            os._exit(KILLED)
+        done += 1
+        name = re.sub(r"\.\d+-[0-9a-f]+\.part", ".part", os.path.relpath(arguments[0], folder))
+        os.write(told, f"{event} {name}\n".encode())
+
+    sys.addaudithook(hook)
+
+
+@pytest.fixture(scope="module")
+def place(made_up_imm, tmp_path_factory):
+    """Overrides of a training of two epochs, each of which is kept, and what it ends with."""
+    folder = tmp_path_factory.mktemp("killed")
+    overrides = [
+        *SMALL,
+        "callbacks.last_checkpoint.seconds=0",
+        "data.batch_size=12",
+        f"data.root={made_up_imm}",
+    ]
+    run = folder / "whole"
+    train(compose("train", [*overrides, f"output={run}"]))
+    return folder, overrides, result(run)
+
+
+def result(folder):
+    """What a run ends with: its metrics, and the rows that it logged."""
+    run = RunFolder(folder)
+    rows = run.logged().sort_values(["step", "epoch"], ignore_index=True)
+    return run.status()["status"], run.status()["metrics"], rows.reindex(columns=sorted(rows))
+
+
+def same(found, wanted):
+    assert found[:2] == wanted[:2]
+    pd.testing.assert_frame_equal(found[2], wanted[2])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Train with one thread: last digits depend on their number, and a fork has no more."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def without_figures(monkeypatch):
+    """Draw nothing: figures are made again whenever they are asked for."""
+    for name in ("draw_batch", "draw_feature_maps", "report_run"):
+        monkeypatch.setattr(f"keypoints.train.{name}", lambda *_, **__: None)
+
+
+def test_a_run_that_is_killed_at_any_operation_can_be_resumed(place):
+    folder, overrides, wanted = place
+    run = folder / "run"
+
+    def begin():
+        train(compose("train", [*overrides, f"output={run}"]))
+
+    _, operations = in_a_process(begin, run)
+    assert len(operations) > 15
+    for number, operation in enumerate(operations):
+        shutil.rmtree(run, ignore_errors=True)
+        assert in_a_process(begin, run, number)[0] == KILLED
+        if RunFolder(run).status_file.is_file():
+            assert RunFolder(run).status()["status"] == "running", operation
+            resume(run)
+        else:  # it had not begun: the command can be given again
+            begin()
+        same(result(run), wanted)
+
+
+def test_a_resumed_run_that_is_killed_at_any_operation_can_be_resumed(place):
+    folder, overrides, wanted = place
+    run, stopped = folder / "resumed", folder / "stopped"
+
+    def begin():
+        train(compose("train", [*overrides, f"output={run}"]))
+
+    _, operations = in_a_process(begin, run)
+    shutil.rmtree(run)
+    in_a_process(begin, run, 1 + operations.index("os.rename checkpoints/.last.ckpt.part"))
+    run.rename(stopped)
+    number = 0
+    while True:
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.copytree(stopped, run)
+        status, _ = in_a_process(lambda: resume(run), run, number)
+        if status == 0:
+            break
+        assert status == KILLED
+        resume(run)
+        same(result(run), wanted)
+        number += 1
+    assert number > 10
+    same(result(run), wanted)
+
+
+def test_a_sweep_that_is_killed_at_any_operation_can_be_resumed(place):
+    folder, overrides, _ = place
+    sweep = folder / "sweep"
+    typed = ["train", "-m", *overrides, "trainer.max_epochs=1", "seed=0", f"output={sweep}"]
+    status, operations = in_a_process(lambda: main(typed), sweep)
+    assert status == 0
+    wanted = result(sweep / "0")
+    names = [each.partition(" ")[2] for each in operations]
+    own = [number for number, name in enumerate(names) if name.partition("/")[0] != "0"]
+    for written in ("sweep.yaml", "multirun.yaml", "summary.csv", "comparison.png", "report.html"):
+        assert any(written in names[number] for number in own), written
+    for number in own:
+        shutil.rmtree(sweep, ignore_errors=True)
+        assert in_a_process(lambda: main(typed), sweep, number)[0] == KILLED
+        again = ["train", f"resume={sweep}"] if (sweep / "sweep.yaml").is_file() else typed
+        in_a_process(partial(main, again), sweep, number)  # killed once more, as far as it comes
+        again = ["train", f"resume={sweep}"] if (sweep / "sweep.yaml").is_file() else typed
+        assert in_a_process(partial(main, again), sweep)[0] == 0, operations[number]
+        same(result(sweep / "0"), wanted)
+        assert set(pd.read_csv(sweep / "summary.csv")["status"]) == {"finished"}
