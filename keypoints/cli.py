@@ -288,12 +288,12 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
         return [*flags, *output, *beside]
     if not SweepFolder(folder).manifest.exists():
         raise ConfigError(f"{folder}: is neither a run's folder nor a sweep's; `keypoints train` makes them")
-    return ["-m", *flags, *SweepFolder(folder).to_resume(), *output, *beside]
+    return ["-m", *flags, *SweepFolder(folder).to_resume(beside), *output, *beside]
 
 
 def _is_hydras(argument: str) -> bool:
-    """Return whether it is a setting of Hydra's launcher, which changes no run."""
-    return argument.startswith("hydra.launcher.")
+    """Return whether it is a setting of Hydra's own, which changes no run's configuration."""
+    return argument.lstrip("+~").startswith(("hydra.", "hydra/"))
 
 
 def _hydra(program: str, config: str, job: Job, arguments: Sequence[str]) -> None:

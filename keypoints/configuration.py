@@ -281,7 +281,7 @@ def _without_null(config: str, text: str, override: Any) -> str:
         return text
     if not _is_group(override.key_or_group):
         return text
-    group, values = override.key_or_group, _values(override)
+    group, values = override.key_or_group, override_values(override)
     if None not in values:
         return text
     if (conf_dir() / group / "none.yaml").is_file():
@@ -298,7 +298,7 @@ def _is_group(key: str) -> bool:
     return (conf_dir() / key).is_dir()
 
 
-def _values(override: Any) -> list[Any]:
+def override_values(override: Any) -> list[Any]:
     """Return the values of an override, those of a sweep one by one, without their quotes."""
     from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 
@@ -366,7 +366,7 @@ def _checked(text: str, override: Any, defaults: DictConfig | None) -> str:
         default = OmegaConf.select(defaults, key)
     except Exception:  # an interpolation that needs what is not given here
         return text
-    values = _values(override)
+    values = override_values(override)
     if not _is_listed(override) or any(isinstance(each, str) and each.startswith("${") for each in values):
         return text
     if isinstance(default, bool):

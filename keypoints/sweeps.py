@@ -2,17 +2,17 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString
+from hydra.core.override_parser.types import Glob, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from keypoints.configuration import SEPARATOR, conf_dir, run_name
+from keypoints.configuration import SEPARATOR, conf_dir, override_values, run_name
 from keypoints.errors import DataError, one_line
 from keypoints.files import write_whole
 from keypoints.reading import TEXT, TEXTS, VALUES, check_kinds, or_none, read_yaml
@@ -175,7 +175,7 @@ class SweepFolder:
             raise DataError(f"{self.manifest}: {one_line(error)}; start the sweep anew") from error
         return dict(hydra)
 
-    def to_resume(self) -> list[str]:
+    def to_resume(self, given: Sequence[str] = ()) -> list[str]:
         """Return the overrides of the command that began the sweep, as far as they may come from anybody.
 
         They choose among our own groups and set values. What they name besides, such as classes, is checked
@@ -183,13 +183,16 @@ class SweepFolder:
         of its launcher and sweeper, nothing is taken of them. Nor is the output, which may have moved, or
         what the command trusted.
 
+        Args:
+            given: what the user gives beside the folder; an override that is given again is the user's own.
+
         Raises:
             DataError: if the folder is no sweep's, or an override could change more than that.
         """
         try:
-            return list(recorded_overrides(self.asked_for()))
+            return list(recorded_overrides(each for each in self.asked_for() if each not in given))
         except ValueError as error:
-            raise DataError(f"{self.manifest}: {error}; start the sweep anew") from error
+            raise DataError(f"{self.manifest}: {error}, or start the sweep again elsewhere") from error
 
     def table(self) -> "pd.DataFrame":
         """The summary: a row a run, with ``setting``, the name without the seed, to group by.
@@ -235,23 +238,16 @@ def recorded_overrides(overrides: Iterable[str]) -> Iterator[str]:
             raise ValueError(f"{one_line(text)[:80]!r} is no override") from error
         if _RESOLVER.search(text):
             raise ValueError(f"{text!r} is filled in from outside of the configuration")
-        key, values = override.key_or_group, _values(override)
+        key, values = override.key_or_group, override_values(override)
         if override.package is not None:
             raise ValueError(f"{text!r} puts a group elsewhere")
         if key == "hydra" or key.startswith(("hydra.", "hydra/")):
             if not _is_plain_setting(key, values):
-                raise ValueError(f"{text!r} changes what Hydra itself runs")
+                raise ValueError(f"{text!r} changes what Hydra itself runs; if it is yours, give it again")
         elif ("/" in key or (conf_dir() / key).is_dir()) and not all(map(_is_choice, values)):
             raise ValueError(f"{text!r} is no choice of a group")
         if key not in ("output", "trust"):
             yield text
-
-
-def _values(override: Override) -> list[Any]:
-    """Return the values of an override, those of a sweep one by one, without their quotes."""
-    value = override.value()
-    listed = value.list if isinstance(value, ChoiceSweep) else value if isinstance(value, list) else [value]
-    return [_unquoted(each) for each in listed]
 
 
 def _unquoted(value: Any) -> Any:
@@ -259,6 +255,9 @@ def _unquoted(value: Any) -> Any:
 
 
 def _is_choice(value: Any) -> bool:
+    """Return whether a value names options of a group by plain words."""
+    if isinstance(value, list):
+        return all(map(_is_choice, map(_unquoted, value)))
     return (
         value is None or isinstance(value, Glob) or re.fullmatch(r"[\w-]+(/[\w-]+)*", str(value)) is not None
     )

@@ -2,8 +2,9 @@
 
 import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -165,6 +166,15 @@ def save_task(path: Path, task: "Task") -> Path:
     trainer.strategy.connect(task)
     trainer.save_checkpoint(path)
     return path
+
+
+def change_checkpoint(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Let ``change`` change the contents of a checkpoint."""
+    import torch
+
+    checkpoint = torch.load(path, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, path)
 
 
 @pytest.fixture(scope="session")

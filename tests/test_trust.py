@@ -22,7 +22,7 @@ from keypoints.runs import RunFolder
 from keypoints.sweeps import SweepFolder
 from keypoints.tasks.base import load_task
 from keypoints.tasks.regression import RegressionTask
-from tests.conftest import SMALL, write_wild
+from tests.conftest import SMALL, change_checkpoint, write_wild
 
 PACKAGE = """
 import torch
@@ -425,6 +425,14 @@ def test_a_sweep_of_ones_own_is_resumed_with_what_it_asked_for(tmp_path):
     assert SweepFolder(tmp_path).to_resume() == [*asked[:3], *hydras]
 
 
+def test_a_setting_of_hydra_is_taken_if_it_is_given_again(tmp_path):
+    overrides = {"task": ["seed=0,1"], "hydra": ["hydra.verbose=true"]}
+    OmegaConf.save({"hydra": {"overrides": overrides}}, tmp_path / "multirun.yaml")
+    with pytest.raises(DataError, match=r"'hydra\.verbose=true' changes .*if it is yours, give it again"):
+        SweepFolder(tmp_path).to_resume()
+    assert SweepFolder(tmp_path).to_resume(["hydra.verbose=true"]) == ["seed=0,1"]
+
+
 def test_what_would_change_a_resumed_run_is_refused_and_a_launchers_setting_is_not(tmp_path):
     from keypoints.cli import _resumed
 
@@ -435,12 +443,6 @@ def test_what_would_change_a_resumed_run_is_refused_and_a_launchers_setting_is_n
     assert _resumed([beside[0], f"resume={folder}", beside[1]])[1:] == beside
     with pytest.raises(ConfigError, match="stands alone, or with trust="):
         _resumed([f"resume={folder}", "seed=1"])
-
-
-def changed(path, change):
-    checkpoint = torch.load(path, weights_only=True)
-    change(checkpoint)
-    torch.save(checkpoint, path)
 
 
 @pytest.mark.parametrize(
@@ -467,7 +469,7 @@ def changed(path, change):
 )
 def test_a_checkpoint_that_asks_for_more_than_it_holds_is_refused(untrained, tmp_path, change, says):
     path = shutil.copy(untrained, tmp_path / "large.ckpt")
-    changed(path, change)
+    change_checkpoint(path, change)
     with pytest.raises(CheckpointError, match=rf"large\.ckpt: .*{says}"):
         load_task(path)
 
@@ -475,7 +477,9 @@ def test_a_checkpoint_that_asks_for_more_than_it_holds_is_refused(untrained, tmp
 def test_lightnings_own_way_to_load_is_as_safe(untrained, finished_run, tmp_path):
     assert isinstance(RegressionTask.load_from_checkpoint(untrained), RegressionTask)
     path = shutil.copy(untrained, tmp_path / "hostile.ckpt")
-    changed(path, lambda own: own.update(hparams_name="kwargs") or own["keypoints"].update(task="os.system"))
+    change_checkpoint(
+        path, lambda own: own.update(hparams_name="kwargs") or own["keypoints"].update(task="os.system")
+    )
     with pytest.raises(CheckpointError, match=r"os\.system is outside the trusted packages"):
         RegressionTask.load_from_checkpoint(path)
     with pytest.raises(ConfigError, match="weights_only cannot be given"):

@@ -12,6 +12,7 @@ from keypoints.losses import WingLoss
 from keypoints.models.convnet import ConvNet
 from keypoints.tasks.base import load_task, usable_device
 from keypoints.tasks.regression import RegressionTask
+from tests.conftest import change_checkpoint
 
 NOSE = IMM58.select("nose_tip")
 CROP = Crop(40, 30)
@@ -65,12 +66,6 @@ def test_a_checkpoint_holds_plain_values_only_and_lightning_reads_it_too(saved):
     assert torch.equal(RegressionTask.load_from_checkpoint(path).eval()(images), task(images))
 
 
-def changed(path, change):
-    checkpoint = torch.load(path, weights_only=True)
-    change(checkpoint)
-    torch.save(checkpoint, path)
-
-
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -87,7 +82,7 @@ def changed(path, change):
 )
 def test_a_checkpoint_that_is_not_sound_is_refused_with_its_name(saved, change, says):
     _, path = saved
-    changed(path, change)
+    change_checkpoint(path, change)
     with pytest.raises(CheckpointError, match=rf"task\.ckpt: .*{says}"):
         load_task(path)
 
