@@ -155,7 +155,7 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
         "profiler": _NoProfiler(),
         "plugins": [AtomicCheckpointIO()],
     }
-    extra = {name: value for name, value in extra.items() if not cfg.trainer.get(name)}
+    extra = {name: value for name, value in extra.items() if cfg.trainer.get(name) is None}
     callbacks += [SeedEachEpoch(cfg.seed), FiniteLoss(), History(table), HyperParameters(_flat(cfg))]
     trainer = _make(cfg, "trainer", pl.Trainer, recorded, callbacks=callbacks, logger=loggers, **extra)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]

@@ -4,7 +4,6 @@ Heavy libraries are imported only once a verb's work begins, so help and mistake
 """
 
 import argparse
-import errno
 import logging
 import os
 import sys
@@ -27,6 +26,7 @@ from keypoints.configuration import (
     varied_by_hand,
 )
 from keypoints.errors import ConfigError, KeypointsError, one_line, printable
+from keypoints.files import OF_DISKS
 from keypoints.logs import PlainRecord
 from keypoints.ranks import is_recorded, run_to_join
 from keypoints.stopping import stop_of, stoppable
@@ -34,13 +34,6 @@ from keypoints.workers import end_with
 
 DEBUG = "HYDRA_FULL_ERROR"
 """Set to 1, this environment variable shows the whole traceback of every error."""
-
-_OF_DISKS = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; make room"),
-    errno.EFBIG: "; the limit of a file's size is reached (ulimit -f)",
-    errno.EIO: "; the disk or the network drive fails",
-}
-"""What to do where a disk takes no more; the system names no file then."""
 
 EXTRAS = {"launcher/joblib": "parallel", "launcher/submitit_slurm": "slurm", "sweeper/optuna": "search"}
 """What brings the choices of Hydra's that a plain installation lacks."""
@@ -351,10 +344,10 @@ def _reported_errors() -> Iterator[None]:
             print(f"error: {_message(error)}", file=sys.stderr)
             sys.exit(1)
         except OSError as error:  # a folder that cannot be written, a full disk, which names no file
-            if wants_traceback or (error.filename is None and error.errno not in _OF_DISKS):
+            if wants_traceback or (error.filename is None and error.errno not in OF_DISKS):
                 raise
             where = "" if error.filename is None else f"{error.filename}: "
-            way_out = "; ".join([_OF_DISKS.get(error.errno or 0, ""), *getattr(error, "__notes__", ())])
+            way_out = "; ".join([OF_DISKS.get(error.errno or 0, ""), *getattr(error, "__notes__", ())])
             print(f"error: {one_line(f'{where}{error.strerror}{way_out}')}", file=sys.stderr)
             sys.exit(1)
 

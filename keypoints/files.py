@@ -38,8 +38,12 @@ _SAME_MOMENT = 2.0
 _DAY = 86_400.0
 """Seconds after which a part of another host, whose processes cannot be seen, is given up."""
 
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""Errors of a disk, which name no file."""
+OF_DISKS = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; make room"),
+    errno.EFBIG: "; the limit of a file's size is reached (ulimit -f)",
+    errno.EIO: "; the disk or the network drive fails",
+}
+"""Errors of a disk that takes no more, which name no file, and what to do."""
 _NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
 """Errors of file systems and platforms that cannot be told to write a file."""
 
@@ -224,14 +228,14 @@ def _naming(path: Path, part: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        nameless = error.filename is None and error.errno in _DISK
+        nameless = error.filename is None and error.errno in OF_DISKS
         if error.errno is None or not (nameless or str(error.filename) == str(part)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @lru_cache(maxsize=64)
-def _remove_parts_once(folder: Path, process: int) -> None:  # noqa: ARG001  a fork begins anew
+def _remove_parts_once(folder: Path, process: int) -> None:  # noqa: ARG001  a fork starts its own
     """Remove the parts of killed processes; once a process and folder, for folders may hold many files."""
     _remove_parts(folder)
 

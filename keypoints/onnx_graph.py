@@ -33,16 +33,22 @@ _FACES = 64
 _SECONDS, _BYTES = 60, 8 * 2**30
 """What loading a network of unknown work may take."""
 
-_LINEAR = (
-    "Abs Add And ArgMax ArgMin BatchNormalization Cast Ceil Clip Concat Constant ConstantOfShape "
-    "Cos DepthToSpace DequantizeLinear Div Dropout DynamicQuantizeLinear Elu Equal Erf Exp "
-    "Expand Flatten Floor Gather GatherElements GatherND Gelu GlobalAveragePool GlobalMaxPool "
-    "Greater GreaterOrEqual GroupNormalization HardSigmoid HardSwish Identity "
-    "InstanceNormalization IsInf IsNaN LayerNormalization LeakyRelu Less LessOrEqual Log "
-    "LogSoftmax Max Mean Min Mod Mul Neg Not Or Pad Pow PRelu QuantizeLinear Range Reciprocal "
-    "ReduceL1 ReduceL2 ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare Relu "
-    "Reshape Resize Round Selu Shape Sigmoid Sign Sin Size Slice Softmax Softplus SpaceToDepth "
-    "Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where "
+_LINEAR = frozenset(
+    {
+        *("Abs", "Add", "And", "ArgMax", "ArgMin", "BatchNormalization", "Cast", "Ceil", "Clip"),
+        *("Concat", "Constant", "ConstantOfShape", "Cos", "DepthToSpace", "DequantizeLinear"),
+        *("Div", "Dropout", "DynamicQuantizeLinear", "Elu", "Equal", "Erf", "Exp", "Expand"),
+        *("Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Gelu", "GlobalAveragePool"),
+        *("GlobalMaxPool", "Greater", "GreaterOrEqual", "GroupNormalization", "HardSigmoid"),
+        *("HardSwish", "Identity", "InstanceNormalization", "IsInf", "IsNaN", "LayerNormalization"),
+        *("LeakyRelu", "Less", "LessOrEqual", "Log", "LogSoftmax", "Max", "Mean", "Min", "Mod"),
+        *("Mul", "Neg", "Not", "Or", "Pad", "Pow", "PRelu", "QuantizeLinear", "Range"),
+        *("Reciprocal", "ReduceL1", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin"),
+        *("ReduceProd", "ReduceSum", "ReduceSumSquare", "Relu", "Reshape", "Resize", "Round"),
+        *("Selu", "Shape", "Sigmoid", "Sign", "Sin", "Size", "Slice", "Softmax", "Softplus"),
+        *("SpaceToDepth", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Tile", "Transpose"),
+        *("Unsqueeze", "Where"),
+    }
 )
 """Operators whose work is that of reading what goes in and writing what comes out."""
 
@@ -230,7 +236,7 @@ def _work(node: "NodeProto", sides: Mapping[str, _SIDES]) -> int:
     made = math.prod(_known(sides, node.output[0]))
     if node.domain:
         raise _UnknownWorkError(f"the work of {node.domain}.{node.op_type} is not known")
-    if node.op_type in _LINEAR.split():
+    if node.op_type in _LINEAR:
         return moved
     if node.op_type in ("MaxPool", "AveragePool"):
         return moved + made * math.prod(_kernel(node))

@@ -254,7 +254,7 @@ class RunFolder:
         return bool(status["status"] == "finished")
 
     def clear(self) -> None:
-        """Remove what a run left that is begun anew: all but its configuration, status and log."""
+        """Remove what a run left that starts once more: all but its configuration, status and log."""
         kept = {self.config, self.status_file}
         for there in self.path.iterdir():
             if there.is_dir() and not there.is_symlink():

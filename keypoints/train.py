@@ -244,7 +244,7 @@ def _logged_before(run: RunFolder, checkpoint: Mapping[str, Any]) -> list[Row]:
 
 
 def _log_again(trainer: pl.Trainer, rows: Sequence[Row]) -> None:
-    """Let the loggers of tables, which begin anew, have these rows."""
+    """Let the loggers of tables, which start empty, have these rows."""
     for logger in trainer.loggers:
         if isinstance(logger, MetricsTable):
             logger.restore(rows)

@@ -38,7 +38,7 @@ def serve(parent: int) -> None:
 
 
 @lru_cache(maxsize=1)
-def _watch(parent: int, process: int) -> None:  # noqa: ARG001  a fork begins anew
+def _watch(parent: int, process: int) -> None:  # noqa: ARG001  a fork starts its own
     """Start the thread that watches; once a process."""
     threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
 

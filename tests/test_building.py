@@ -134,3 +134,12 @@ def test_any_model_can_take_the_place_of_an_experiments_own(experiment):
         data = make_data(cfg)
         images = torch.zeros(2, data.crop.channels, data.crop.height, data.crop.width)
         assert make_task(cfg, data)(images).shape == (2, len(data.scheme), 2)
+
+
+@pytest.mark.parametrize("setting", ["enable_checkpointing", "enable_progress_bar"])
+def test_what_the_user_says_of_checkpoints_and_bars_is_not_overruled(cfg, setting):
+    with open_dict(cfg):
+        cfg.callbacks.progress = {"_target_": "pytorch_lightning.callbacks.TQDMProgressBar"}
+        cfg.trainer[setting] = False
+    with pytest.raises(ConfigError, match="trainer: "):  # Lightning's: its callbacks say otherwise
+        make_trainer(cfg)
