@@ -9,12 +9,9 @@ from keypoints.datasets.labelled import FORMATS, format_labelled, read_labelled,
 from keypoints.errors import ConfigError, DataError
 from keypoints.files import alone
 from keypoints.landmarks import scheme_named
+from keypoints.logs import log_some
 
 log = logging.getLogger(__name__)
-
-_SHOWN = 5
-"""So many of the rows that were left out are told of one by one."""
-
 
 _THERE = "{}: is there already; name another file, or delete it first"
 
@@ -49,10 +46,7 @@ def convert(cfg: DictConfig) -> Path:
             write_list(output, text)
         elif _differs(output, text):
             raise DataError(_THERE.format(output))
-    for problem in skipped[:_SHOWN]:
-        log.warning("left out: %s", problem)
-    if len(skipped) > _SHOWN:
-        log.warning("left out: %d more", len(skipped) - _SHOWN)
+    log_some(log, "left out", skipped)
     if loses := FORMATS[cfg.format].loses:
         log.warning("in %s %s", FORMATS[cfg.format].what, loses)
     log.info("%d faces are in %s", len(faces), output)

@@ -24,6 +24,7 @@ from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.exported import CONFIDENCE, INPUT, OUTPUT, ExportedModel, metadata
 from keypoints.files import replaced
 from keypoints.geometry import ByteArray, Crop, FloatArray, as_input, pixels_to_ratio
+from keypoints.logs import log_some
 from keypoints.metrics import normalized_mean_error
 from keypoints.predictor import Predictor
 from keypoints.runs import find_checkpoint
@@ -207,19 +208,22 @@ def _photo_crops(predictor: Predictor, named: str) -> tuple[list[ByteArray], lis
         ListedPhoto(face.photo.path, () if face.box is None else (face.box,)) for face in labelled
     ] or find_photos(named).photos
     step = -(-len(photos) // _MOST_PHOTOS)
-    crops, points = [], []
+    crops, points, broken = [], [], list[str]()
     for place in range(0, len(photos), step):
         photo = photos[place]
         try:
             faces = predictor.prepare(Photo(photo.path).decode(3), photo.boxes or None)
-        except ValueError as error:
-            raise DataError(f"{photo.path}: {error}") from error
+        except (DataError, ValueError) as error:
+            broken.append(str(error) if isinstance(error, DataError) else f"{photo.path}: {error}")
+            continue
         crops += [face.crop for face in faces]
         if labelled:
             inputs = faces[0].affine(labelled[place].landmarks())
             points.append(pixels_to_ratio(inputs, predictor.crop.size))
+    log_some(log, "left out", broken)
     if len(crops) < 2:
-        raise DataError(f"{named}: shows {len(crops)} faces; half of them calibrate, the others compare")
+        why = f" ({broken[0]})" if broken else ""
+        raise DataError(f"{named}: shows {len(crops)} faces{why}; half of them calibrate, the others compare")
     return crops, points or None
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from keypoints.errors import DataError, one_line
 
 MOST_PHOTO = 1 << 30
-"""Bytes of a photo: the 179 million pixels that Pillow decodes at most take 537 MB without compression."""
+"""Bytes of a photo: 300 million pixels, the most that are decoded, take 900 MB without compression."""
 
 MOST_LIST = 1 << 28
 """Bytes of a list. 60,000 faces of 68 points take 70 MB; JSON and XML take twenty times that in memory."""

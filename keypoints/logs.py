@@ -1,12 +1,32 @@
 """Log messages that hold names from outside."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from keypoints.errors import printable, shortened
 
 _MOST = 4096
 """Characters of a value in a message: a path of the longest that a system takes is kept whole."""
+
+
+_SHOWN = 5
+"""So many lines are told of one by one."""
+
+
+def log_some(log: logging.Logger, what: str, lines: Sequence[str], most: int = _SHOWN) -> None:
+    """Warn of some things, and say how many more there are.
+
+    Args:
+        log: of the module that warns.
+        what: they are, in front of each.
+        lines: one for each.
+        most: so many of them are told of.
+    """
+    for line in lines[:most]:
+        log.warning("%s: %s", what, line)
+    if len(lines) > most:
+        log.warning("%s: %d more", what, len(lines) - most)
 
 
 class PlainRecord(logging.LogRecord):

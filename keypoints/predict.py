@@ -16,6 +16,7 @@ from PIL import Image
 from rich.progress import track
 
 from keypoints.datasets.box_list import ListedPhoto
+from keypoints.datasets.checks import check_size
 from keypoints.datasets.photo_inputs import PhotoInputs, find_photos
 from keypoints.datasets.photos import Photo
 from keypoints.datasets.predictions import TABLE, PredictedPhoto, prediction_files
@@ -192,6 +193,11 @@ def _prepared(predictor: Predictor, opened: _Opened) -> tuple[list[PreparedFace]
     if isinstance(opened.pixels, DataError):
         return [], [str(opened.pixels)]
     whole = predictor.crop.source == "image"
+    if opened.listed.boxes and not whole:
+        try:
+            check_size(opened.listed.size, (opened.pixels.shape[1], opened.pixels.shape[0]))
+        except ValueError as error:
+            return [], [f"{opened.listed.path}: {error}"]
     faces: list[PreparedFace] = []
     problems = []
     for boxes in [None] if whole or not opened.listed.boxes else [[box] for box in opened.listed.boxes]:

@@ -20,6 +20,7 @@ from keypoints.datasets.checks import (
     check_face,
     check_rounded,
     check_twin,
+    far_points,
     finding,
     look,
     repeated,
@@ -29,9 +30,10 @@ from keypoints.datasets.dlib_xml import read_entries
 from keypoints.datasets.face import Face
 from keypoints.datasets.folders import find_root
 from keypoints.datasets.imm import VIEWS, read_imm_face
-from keypoints.errors import DataError
+from keypoints.datasets.labelled import read_labelled
+from keypoints.errors import ConfigError, DataError
 from keypoints.files import write_whole
-from keypoints.landmarks import IBUG68
+from keypoints.landmarks import IBUG68, scheme_named
 
 IMM_PERSONS = 40
 LISTED = {ibug.TRAIN_LIST: 6666, ibug.TEST_LIST: 1008, ibug.PARSED_LIST: 1008}
@@ -53,15 +55,21 @@ class Verification(NamedTuple):
 
 
 def verify(cfg: DictConfig) -> Verification:
-    """Look at every file of ``cfg.dataset``; writes what is found to ``cfg.output``, a CSV, if given.
+    """Look at every file of ``cfg.dataset`` or ``cfg.list``; writes what is found to ``cfg.output``, if any.
 
     Pictures are decoded whole, in parallel.
 
     Raises:
-        ConfigError: if there is no such data set.
-        DataError: if its folder is missing, or holds nothing of it.
+        ConfigError: if there is no such data set, or both are given.
+        DataError: if its folder is missing, or holds nothing of it, or no row of the list can be used.
     """
-    found = verify_folder(cfg.dataset, find_root(cfg.dataset, cfg.paths.data, cfg.root))
+    if cfg.list is None:
+        found = verify_folder(cfg.dataset, find_root(cfg.dataset, cfg.paths.data, cfg.root))
+    elif cfg.dataset is None:
+        root = None if cfg.root is None else Path(str(cfg.root))
+        found = verify_list(Path(str(cfg.list)), root, None if cfg.scheme is None else str(cfg.scheme))
+    else:
+        raise ConfigError(f"say one of both: the data set {cfg.dataset}, or list={cfg.list}")
     if cfg.output is not None:
         _write(Path(cfg.output), found.findings)
     return found
@@ -73,15 +81,50 @@ def verify_folder(dataset: str, root: Path) -> Verification:
     Raises:
         DataError: if the folder holds nothing of it.
     """
-    counts, findings = _verify_imm(root) if dataset == "imm" else _verify_ibug(root)
-    findings = [found._replace(file=found.file.removeprefix(f"{root}/")) for found in dict.fromkeys(findings)]
-    findings += [
+    return _verification(root, *(_verify_imm(root) if dataset == "imm" else _verify_ibug(root)))
+
+
+def verify_list(path: Path, root: Path | None = None, scheme: str | None = None) -> Verification:
+    """Look at every photo of a list of labelled photos, and at what the list says of it.
+
+    Args:
+        path: the list, in any format that is read.
+        root: the folder that its names start from; ``None`` is the list's own.
+        scheme: the landmarks that its faces should have; ``None`` asks only that all have as many.
+
+    Raises:
+        ConfigError: if there is no such scheme.
+        DataError: if it is no list, or none of its rows can be used.
+    """
+    folder = path.parent if root is None else root
+    known = None if scheme is None else scheme_named(scheme)
+    faces, skipped = read_labelled(path, root=root, scheme=known, strict=False)
+    findings = [finding(DataError(line)) for line in skipped]
+    seen = _look(face.photo.path for face in faces)
+    far = {far_points(face, what.size) for face in faces if isinstance(what := seen[face.photo.path], Seen)}
+    findings += [each._replace(wrong=each.what not in far) for each in _findings_of(faces, seen)]
+    findings += _repeated(folder, faces, seen)
+    listed = {found.resolve() for found in seen}
+    if others := sum(picture.resolve() not in listed for picture in _pictures(folder)):
+        findings.append(Finding(str(folder), f"{others} pictures below it are not in the list", wrong=False))
+    counts = [
+        Count("faces", len(faces), None),
+        Count("photos", len(seen), None),
+        Count("points a face", len(faces[0].landmarks()), None),
+    ]
+    return _verification(folder, counts, findings)
+
+
+def _verification(root: Path, counts: list[Count], findings: Iterable[Finding]) -> Verification:
+    """What was found, each thing once, what is wrong first."""
+    found = [each._replace(file=each.file.removeprefix(f"{root}/")) for each in dict.fromkeys(findings)]
+    found += [
         Finding(count.what, f"{count.found} instead of the {count.published} published", wrong=False)
         for count in counts
-        if count.found != count.published
+        if count.published not in (None, count.found)
     ]
-    findings.sort(key=lambda found: not found.wrong)
-    return Verification(root, counts, findings)
+    found.sort(key=lambda each: not each.wrong)
+    return Verification(root, counts, found)
 
 
 def _write(path: Path, findings: Iterable[Finding]) -> None:
@@ -224,6 +267,14 @@ def _check_lists(
         yield from (Finding(str(path), text) for text in texts)
 
 
+def _repeated(root: Path, faces: Iterable[Face], seen: dict[Path, Seen | DataError]) -> Iterator[Finding]:
+    """Pictures that are there twice, in groups that a split may tear apart."""
+    known = {face.photo.path: face.group for face in faces}
+    for paths in repeated(known, seen):
+        others = ", ".join(os.path.relpath(path, root) for path in paths[1:])
+        yield Finding(str(paths[0]), f"is the same picture as {others}: keep them in one group", wrong=False)
+
+
 def _alone(root: Path, faces: list[Face], findings: list[Finding]) -> list[Finding]:
     """Pictures that neither a list nor a ``.pts`` file tells anything about."""
     # dlib's package has mirror images that no list needs.
@@ -242,10 +293,7 @@ def _check_groups(
     root: Path, lists: dict[str, list[Face]], faces: list[Face], seen: dict[Path, Seen | DataError]
 ) -> Iterator[Finding]:
     """Pictures that are there twice, and photos on both sides of a split."""
-    known = {face.photo.path: face.group for face in faces}
-    for paths in repeated(known, seen):
-        others = ", ".join(str(path.relative_to(root)) for path in paths[1:])
-        yield Finding(str(paths[0]), f"is the same picture as {others}: keep them in one group", wrong=False)
+    yield from _repeated(root, faces, seen)
     if ibug.TRAIN_LIST in lists:
         for name in (ibug.TEST_LIST, ibug.PARSED_LIST):
             shared = shared_groups(lists[ibug.TRAIN_LIST], lists.get(name, []))

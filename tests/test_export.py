@@ -1,4 +1,5 @@
 import re
+import shutil
 import sys
 
 import numpy as np
@@ -199,3 +200,16 @@ def test_a_model_of_whole_pictures_is_exported_too(tmp_path):
     checkpoint = save_untrained(tmp_path / "a.ckpt", IMM58.select("nose_tip"), Crop(40, 30, 3))
     exporting(checkpoint=checkpoint, output=tmp_path / "m.onnx")
     assert ExportedModel(tmp_path / "m.onnx").scheme == IMM58.select("nose_tip")
+
+
+def test_a_broken_calibration_photo_is_told_of_and_the_others_calibrate(untrained, photos, tmp_path, caplog):
+    folder = tmp_path / "photos"
+    shutil.copytree(photos.parent, folder)
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    text = photos.read_text().replace("\n", "\nbroken.jpg,1,2,30,40\n", 1)
+    (folder / "list.csv").write_text(text)
+    path = folder / "list.csv"
+    done = exporting(checkpoint=untrained, output=tmp_path / "m.onnx", precision="fp16", calibration=path)
+    assert done.crops == 2
+    assert "left out: " in caplog.text
+    assert "broken.jpg: is no picture" in caplog.text

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -250,5 +251,19 @@ def test_names_that_are_as_long_as_can_be_or_no_text_are_no_hindrance(untrained,
     assert "\ufffd.jpg: is no picture: the file is empty" in said.out
     assert said.err == "error: 1 of 3 photos have no face, or not all of theirs; see above\n"
     assert len(list((tmp_path / "out" / "overlays").iterdir())) == 2
-    with (tmp_path / "out" / "predictions.csv").open(encoding="utf-8", errors="surrogateescape") as file:
-        assert {row["image"] for row in csv.DictReader(file)} == {*names, os.fsdecode(b"\xff.jpg")}
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    assert set(table["image"]) == {*names, r"\xff.jpg"}
+
+
+def test_a_list_with_another_size_than_the_photos_is_told_photo_by_photo(untrained, photos, tmp_path, caplog):
+    images = [
+        {"id": place, "file_name": NAMES[place], "width": width, "height": 480}
+        for place, width in enumerate([1, Image.open(photos / NAMES[1]).width])
+    ]
+    boxes = [{"id": place, "image_id": place, "bbox": [200, 150, 220, 220]} for place in range(2)]
+    listed = tmp_path / "list.json"
+    listed.write_text(json.dumps({"images": images, "annotations": boxes}))
+    with caplog.at_level("WARNING"):
+        done = predicting(untrained, listed, tmp_path / "out", root=photos)
+    assert done[1:4] == (2, 1, 1)
+    assert f"{NAMES[0]}: the list says 1 × 480 pixels, and the photo has" in caplog.text

@@ -81,7 +81,7 @@ DAMAGES = {
     "a missing picture": (
         lambda wild: (wild / "afw" / "134212_1.jpg").unlink(),
         TRAIN_LIST,
-        "image 1 (afw/134212_1.jpg): the picture is missing",
+        "image 1 (afw/134212_1.jpg): its picture afw/134212_1.jpg is missing",
     ),
     "a .pts without picture": (
         lambda wild: (wild / "afw" / "134212_1.jpg").unlink(),
@@ -173,3 +173,53 @@ def test_the_real_sets_are_sound(real_imm, real_ibug):
     found = verified("ibug300w", real_ibug)
     assert not found.wrong, found.findings[:5]
     assert np.all([count.found <= count.published for count in found.counts])
+
+
+def test_a_list_of_ones_own_is_looked_at_row_by_row(tmp_path, capsys):
+    for name, shade in {"a": 1, "b": 1, "c": 2, "d": 3, "other": 4}.items():
+        Image.new("L", (60, 40), shade).save(tmp_path / f"{name}.png")
+    broken = tmp_path / "d.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    rows = [
+        "a.png,5,5,30,30,10,10,30,30",
+        "b.png,5,5,30,30,10,10,30,30",
+        "c.png,5,5,30,30,10,10,30,60",
+        "c.png,5,5,5,5,30,20,50,39",
+        "c.png,90,5,30,30,10,10,30,30",
+        "d.png,5,5,30,30,10,10,30,30",
+        "none.png,5,5,30,30,10,10,30,30",
+    ]
+    listed = tmp_path / "list.csv"
+    listed.write_text("\n".join(["image,left,top,width,height,x0,y0,x1,y1", *rows, ""]))
+    found = verify(compose("verify", [f"list={listed}", f"output={tmp_path}/found.csv"]))
+    assert {(count.what, count.found) for count in found.counts} == {
+        ("faces", 5),
+        ("photos", 4),
+        ("points a face", 2),
+    }
+    wrong = dict(wrongs(found))
+    assert "line 8: its picture none.png is missing" in str(wrongs(found))
+    assert "line 6: the box at (90, 5) of 30 × 30 misses the picture" in str(wrongs(found))
+    assert "is not round the points" in wrong["c.png"]
+    assert "truncated" in wrong["d.png"] or "no picture" in wrong["d.png"]
+    remarks = {finding.what for finding in found.findings if not finding.wrong}
+    assert remarks == {
+        "point 1 lies 21 px outside the picture of 60 × 40",
+        "is the same picture as b.png: keep them in one group",
+        "1 pictures below it are not in the list",
+    }
+    with pytest.raises(SystemExit, match="1"):
+        main(["data", "verify", f"list={listed}"])
+    assert f"{tmp_path}: wrong entries: {found.wrong}, see above" in capsys.readouterr().err
+
+
+def test_a_list_is_verified_by_its_scheme_and_alone(tmp_path, capsys):
+    Image.new("L", (60, 40)).save(tmp_path / "a.png")
+    listed = tmp_path / "list.csv"
+    listed.write_text("image,x0,y0\na.png,1,2\n")
+    main(["data", "verify", f"list={listed}"])
+    assert "nothing is wrong" in capsys.readouterr().out
+    with pytest.raises(DataError, match="has 1 points, not the 68 of ibug68"):
+        verify(compose("verify", [f"list={listed}", "scheme=ibug68"]))
+    with pytest.raises(ConfigError, match="say one of both: the data set imm, or list="):
+        verify(compose("verify", [f"list={listed}", "dataset=imm"]))

@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from keypoints.datamodules.dataset import Batch, FaceDataset, as_it_is, pixels_o
 from keypoints.datamodules.loader import BatchLoader
 from keypoints.datamodules.order import EpochSampler, even_batch_size
 from keypoints.datasets.face import Face
+from keypoints.datasets.photo_facts import is_of_photo
 from keypoints.datasets.shrunken import Original
 from keypoints.errors import ConfigError, DataError
 from keypoints.exported import TrainingFaces
@@ -143,7 +144,9 @@ class FaceDataModule(pl.LightningDataModule, ABC):
 
     @abstractmethod
     def read(self) -> Mapping[str, Sequence[Face]]:
-        """The faces of all splits, none empty; at least ``train`` and ``val``. Nothing is decoded.
+        """The faces of all splits, none empty; ``train`` and ``val``, or at least one to be judged by.
+
+        Nothing is decoded.
 
         Raises:
             DataError: if they cannot be read.
@@ -158,13 +161,15 @@ class FaceDataModule(pl.LightningDataModule, ABC):
                 results are measured on.
         """
         splits = self.read()
-        trained = {face.group for face in splits["train"]}
+        trained = {face.group: face for face in splits.get("train", ())}
         for split, faces in splits.items():
-            shared = sorted(trained & {face.group for face in faces if face.points is not None})
+            shared = {face.group: face for face in faces if face.points is not None and face.group in trained}
             if split != "train" and shared:
+                group, face = next(iter(shared.items()))
                 raise DataError(
-                    f"{shared[0]}: has faces in train and in {split}, as have {len(shared) - 1} more "
-                    "groups; results would flatter: leave one side out"
+                    f"{face.photo.path if is_of_photo(group) else group}: has faces in train and in {split}, "
+                    f"as have {len(shared) - 1} more groups; results would flatter: leave one side out "
+                    f"(in train: {trained[group].photo.path})"
                 )
         return splits
 
@@ -225,13 +230,26 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         points = ratio_to_pixels(sample.targets.numpy(), self.crop.size)
         return measure(image, points, Affine(sample.to_photo.double().numpy()), self.scheme, self.crop)
 
-    def leaks(self, trained_on: TrainedOn, split: str) -> list[Face]:
+    def leaks(self, trained_on: TrainedOn | TrainingFaces, split: str) -> list[Face]:
         """The faces of ``split`` that a model has met in training, itself or another of their group.
 
         A result on them says nothing of new faces.
+
+        Args:
+            trained_on: what the model's file keeps of the training faces.
+            split: the name of a split.
         """
-        groups = set(trained_on.groups)
-        return [face for face in self.splits[split] if face.group in groups]
+        return self.of_groups(trained_on.groups, split)
+
+    def of_groups(self, groups: Iterable[str], split: str) -> list[Face]:
+        """The faces of a split that are of some groups.
+
+        Args:
+            groups: such as a model's file keeps.
+            split: the name of a split.
+        """
+        known = set(groups)
+        return [face for face in self.splits[split] if face.group in known]
 
     def train_dataloader(self) -> BatchLoader:
         """Batches of the training faces, in an order drawn anew each epoch."""

@@ -1,30 +1,33 @@
 """Your own labelled photos, in any of the formats of ``datasets/labelled.py``."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from keypoints.augmentation import Augmentation
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datasets.face import Face
+from keypoints.datasets.ibug import original_name
 from keypoints.datasets.labelled import read_labelled
+from keypoints.datasets.photo_facts import is_of_photo
 from keypoints.datasets.splits import split_by_group
-from keypoints.errors import DataError
+from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme, scheme_named
+from keypoints.logs import log_some
 
 log = logging.getLogger(__name__)
 
 
 class LabelledDataModule(FaceDataModule):
-    """Faces of a list of labelled photos, and those of another to validate on.
+    """Faces of a list of labelled photos, and those of others to validate on and to be judged by.
 
     Args:
-        train: the list of the training faces.
+        train: the list of the training faces; ``None`` if there are only faces to be judged by.
         val: the list of the validation faces; ``None`` carves them off the training faces by whole
             groups: by photo, where the list names no others.
+        test: the list of the faces to be judged by, which are all in the split ``test``.
         root: the folder that the lists' names of photos start from; ``None``: each list's own.
         scheme: ``"imm58"`` or ``"ibug68"``, if the points are those; ``None`` takes them as they are,
             without names, mirror image and distance to normalise by.
@@ -36,18 +39,19 @@ class LabelledDataModule(FaceDataModule):
         batch_size, num_workers, seed, augmentation, memory_mb: as :class:`FaceDataModule`.
         val_fraction: of the faces, about, where they are carved off.
         val_seed: decides which they are. Not ``seed``: runs that differ by it are compared.
-        strict: ``False`` leaves out rows that cannot be used, and says which.
+        strict: ``False`` leaves out rows that cannot be used, and says which; never of ``test``.
 
     Raises:
-        ConfigError: if a value cannot be used.
-        DataError: if the training list cannot be read.
+        ConfigError: if a value cannot be used, or no list is named.
+        DataError: if the first list cannot be read.
     """
 
     def __init__(
         self,
-        train: str | Path,
+        train: str | Path | None = None,
         *,
         val: str | Path | None = None,
+        test: str | Path | None = None,
         root: str | Path | None = None,
         scheme: str | None = None,
         landmarks: str | None = None,
@@ -67,11 +71,18 @@ class LabelledDataModule(FaceDataModule):
     ) -> None:
         self._root = None if root is None else Path(root)
         self._strict = strict
-        self._source = source
         self._known = None if scheme is None else scheme_named(scheme)
-        self._train = self._list(Path(train))
+        self._lists = {
+            split: Path(named)
+            for split, named in {"train": train, "val": val, "test": test}.items()
+            if named is not None
+        }
+        if not {"train", "test"} & set(self._lists):
+            raise ConfigError("say which list of labelled photos: data.train=<list>, or data.test=<list>")
+        self._faces: dict[str, list[Face]] = {}
+        points = self._points(next(iter(self._lists)))
         super().__init__(
-            scheme=self._known or _nameless(len(self._train[0].landmarks())),
+            scheme=self._known or _nameless(points),
             landmarks=landmarks,
             crop=Crop(width, height, channels, source=source, margin=margin),
             batch_size=batch_size,
@@ -81,40 +92,101 @@ class LabelledDataModule(FaceDataModule):
             memory_mb=memory_mb,
             strict=strict,
         )
-        self._val = None if val is None else Path(val)
         self._val_fraction = val_fraction
         self._val_seed = val_seed
 
-    def read(self) -> Mapping[str, Sequence[Face]]:
-        """The two splits."""
-        if self._val is None:
-            train, val = split_by_group(self._train, self._val_fraction, self._val_seed)
-            return {"train": train, "val": val}
-        validation = self._list(self._val)
-        points, expected = (len(faces[0].landmarks()) for faces in (validation, self._train))
-        if points != expected:
-            raise DataError(f"{self._val}: has {points} points a face, but the training list has {expected}")
-        return {"train": self._train, "val": validation}
+    def adopt(self, scheme: LandmarkScheme, crop: Crop) -> None:
+        """Take over a checkpoint's landmarks and crop; points without names become its landmarks.
 
-    def _list(self, path: Path) -> list[Face]:
-        faces, skipped = read_labelled(path, root=self._root, scheme=self._known, strict=self._strict)
-        for problem in skipped:
-            log.warning("left out: %s", problem)
-        # Photos of lists in different folders are different, though their names be the same.
-        root = path.parent if self._root is None else self._root
-        faces = [
-            replace(face, group=f"{root.resolve().name}/{face.group}")
-            if face.group == face.photo.path.relative_to(root).as_posix()
-            else face
-            for face in faces
-        ]
+        Args:
+            scheme: the checkpoint's.
+            crop: the checkpoint's.
+
+        Raises:
+            ConfigError: if the faces do not have these landmarks.
+        """
+        if self._known is None and len(self._all) == len(scheme):
+            self._all = scheme
+        super().adopt(scheme, crop)
+
+    def read(self) -> Mapping[str, Sequence[Face]]:
+        """The splits for which there is a list, and ``val``, carved off ``train``."""
+        first, *others = self._lists
+        for split in others:
+            if (points := self._points(split)) != (expected := self._points(first)):
+                raise DataError(
+                    f"{self._lists[split]}: has {points} points a face, "
+                    f"but {self._lists[first]} has {expected}"
+                )
+        splits = {split: self._in_boxes(split) for split in self._lists}
+        if "train" in splits and "val" not in splits:
+            splits["train"], splits["val"] = split_by_group(
+                splits["train"], self._val_fraction, self._val_seed
+            )
+        self._tell_copies(splits)
+        return splits
+
+    def of_groups(self, groups: Iterable[str], split: str) -> list[Face]:
+        """The faces of a split that are of some groups, by their names in earlier files too.
+
+        Args:
+            groups: such as a model's file keeps.
+            split: the name of a split.
+        """
+        known = set(groups)
+        root = self._root or self._lists.get(split, self._lists.get("train", Path())).parent
+
+        def names(face: Face) -> set[str]:
+            inside = face.photo.path.relative_to(root).as_posix()
+            return {face.group, f"{root.resolve().name}/{inside}", original_name(inside)}
+
+        return [face for face in self.splits[split] if not known.isdisjoint(names(face))]
+
+    def _points(self, split: str) -> int:
+        """How many points the faces of a list have."""
+        return len(self._list(split)[0].landmarks())
+
+    def _list(self, split: str) -> list[Face]:
+        """The faces of the list for a split, read once."""
+        if split not in self._faces:
+            strict = self._strict or split == "test"
+            reading = read_labelled(self._lists[split], root=self._root, scheme=self._known, strict=strict)
+            log_some(log, "left out", reading.skipped, len(reading.skipped))
+            self._faces[split] = reading.faces
+        return self._faces[split]
+
+    def _in_boxes(self, split: str) -> list[Face]:
+        """The faces for a split, if they have what is cut out."""
+        faces = self._list(split)
         boxless = sum(face.box is None for face in faces)
-        if self._source == "box" and boxless:
+        if self.crop.source == "box" and boxless:
             raise DataError(
-                f"{path}: {boxless} of {len(faces)} faces have no box; give them one, or take whole photos: "
-                "data.source=image"
+                f"{self._lists[split]}: {boxless} of {len(faces)} faces have no box; give them one, or take "
+                "whole photos: data.source=image"
             )
         return faces
+
+    def _tell_copies(self, splits: Mapping[str, Sequence[Face]]) -> None:
+        """Say which photos are copies of training photos under other names."""
+        digests = {split: {_digest(face): face for face in faces} for split, faces in splits.items()}
+        trained = digests.pop("train", {})
+        for split, own in digests.items():
+            copies = [
+                f"{face.photo.path} of {trained[digest].photo.path}"
+                for digest, face in own.items()
+                if digest in trained and face.group != trained[digest].group
+            ]
+            if copies:
+                log.warning(
+                    "%s has copies of training photos under other names, which flatter results: %s",
+                    split,
+                    some_of(copies, 1),
+                )
+
+
+def _digest(face: Face) -> str:
+    """What tells the contents of a face's photo, if its group does; else what no other face has."""
+    return face.group.rpartition(" ")[2] if is_of_photo(face.group) else f"{id(face)}"
 
 
 def _nameless(count: int) -> LandmarkScheme:

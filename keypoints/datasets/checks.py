@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from keypoints.datasets.face import Face
 from keypoints.datasets.photos import Photo
@@ -15,6 +16,9 @@ from keypoints.landmarks import IBUG68
 
 _NEAR = 0.25
 """How far outside its picture a point may lie, in parts of the face's longer side."""
+
+_LEAST = 0.1
+"""A face takes at least this part of its picture's longer side, where its points do not say more."""
 
 _OVERLAP = 0.2
 """A face's box and the tight box of its points overlap by more than this; those of 300-W by 0.44."""
@@ -37,7 +41,8 @@ class Count(NamedTuple):
 
     what: str
     found: int
-    published: int
+    published: int | None
+    """``None`` of data that nobody published."""
 
 
 class Seen(NamedTuple):
@@ -66,18 +71,92 @@ def finding(error: DataError, *, wrong: bool = True) -> Finding:
 
 def check_face(face: Face, size: tuple[int, int]) -> Iterator[str]:
     """What is wrong with a face's box and points in its picture of ``size`` (width, height)."""
-    width, height = size
-    box = face.box
-    if box is not None and not (-box.width < box.left < width and -box.height < box.top < height):
-        yield f"{_shown(box)} misses the picture of {width} × {height}"
+    if (misses := _misses(face.box, size)) is not None:
+        yield misses
     if face.points is None:
         return
-    low, high = face.points.min(axis=0), face.points.max(axis=0)
-    outside = float(max((-low).max(), (high - (width - 1, height - 1)).max()))
-    if outside > _NEAR * float((high - low).max()):
-        yield f"a point lies {outside:.0f} px outside the picture of {width} × {height}"
-    if box is not None and _overlap(box, face.points) < _OVERLAP:
-        yield f"{_shown(box)} is not round the points, which reach from {_point(low)} to {_point(high)}"
+    if (far := far_points(face, size)) is not None:
+        yield far
+    if face.box is not None and _overlap(face.box, face.points) < _OVERLAP:
+        yield f"{_shown(face.box)} is not round the points, which reach {_reach(face.points)}"
+
+
+def check_size(told: tuple[int, int] | None, size: tuple[int, int]) -> None:
+    """See that a list has the size of a photo right.
+
+    Args:
+        told: width and height by the list; ``None`` or zeros where it does not tell them.
+        size: of the upright photo.
+
+    Raises:
+        ValueError: if it has not: boxes and points would lie elsewhere.
+    """
+    if told is None or 0 in told or told == size:
+        return
+    why = "its list was made before the photo was turned upright" if told == size[::-1] else "was it resized?"
+    raise ValueError(
+        f"the list says {_size(told)} pixels, and the photo has {_size(size)} ({why}): make the list anew"
+    )
+
+
+def check_pixels(face: Face, size: tuple[int, int]) -> None:
+    """See that a face's box and points can be pixels of its picture.
+
+    Args:
+        face: it may lack one or the other.
+        size: width and height of the upright picture.
+
+    Raises:
+        ValueError: if they cannot.
+    """
+    if (misses := _misses(face.box, size)) is not None:
+        raise ValueError(misses)
+    if face.points is None:
+        return
+    if len(face.points) > 1 and np.ptp(face.points, axis=0).max() < 1 and 0 <= face.points.min() <= 1:
+        raise ValueError("its points lie within one pixel; they are pixels, not parts of the photo's sides")
+    if 2 * _are_far(face, size).sum() > len(face.points):
+        raise ValueError(f"its points reach {_reach(face.points)}, and the photo has {_size(size)} pixels")
+
+
+def far_points(face: Face, size: tuple[int, int]) -> str | None:
+    """Return that points lie far outside the picture of ``size`` (width, height), if one does.
+
+    Args:
+        face: with points.
+        size: of the upright picture.
+    """
+    far = np.flatnonzero(_are_far(face, size))
+    if not len(far):
+        return None
+    points = face.landmarks()[far]
+    outside = float(np.maximum(-points, points - np.subtract(size, 1)).max())
+    others = f", as do {len(far) - 1} more" if len(far) > 1 else ""
+    return f"point {far[0]} lies {outside:.0f} px outside the picture of {_size(size)}{others}"
+
+
+def _are_far(face: Face, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """(N,) whether each point lies farther outside the picture than a face that is cut off there explains."""
+    points = face.landmarks()
+    sides = [0.0] if face.box is None else [face.box.width, face.box.height]
+    reach = _NEAR * max(*sides, *np.ptp(points, axis=0), _LEAST * max(size))
+    found: npt.NDArray[np.bool_] = np.maximum(-points, points - np.subtract(size, 1)).max(axis=1) > reach
+    return found
+
+
+def _misses(box: Box | None, size: tuple[int, int]) -> str | None:
+    """Return that a box misses the picture, if it does."""
+    if box is None or (-box.width < box.left < size[0] and -box.height < box.top < size[1]):
+        return None
+    return f"{_shown(box)} misses the picture of {_size(size)}"
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]} × {size[1]}"
+
+
+def _reach(points: FloatArray) -> str:
+    return f"from {_point(points.min(axis=0))} to {_point(points.max(axis=0))}"
 
 
 def _shown(box: Box) -> str:

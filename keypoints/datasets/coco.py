@@ -4,17 +4,19 @@ Points are pixels, and pixel (0, 0) has its centre at (0, 0). ``bbox`` is [left,
 from the outer edge of the first pixel, which is what :class:`Box` says as well. Where there is no
 ``bbox``, the box is that of ``center`` and ``scale``, as in HRNet's list. A point with v = 0 is not
 labelled, and no face is taken without all of its points; v = 1 (hidden) and v = 2 are taken alike.
+A ``bbox`` that is empty or of 0 × 0 is none: label tools write it where nobody drew one.
 ``group`` and ``tags`` of an annotation are ours, and other programs pass over them.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from keypoints.datasets.face import Face
-from keypoints.datasets.lists import OpenList, box_round, centre_of, scale_of
+from keypoints.datasets.lists import ListedBox, OpenList, box_round, centre_of, scale_of
+from keypoints.datasets.photo_facts import is_of_photo
 from keypoints.datasets.photos import Photo
-from keypoints.datasets.values import box, coordinate, number, quoted
+from keypoints.datasets.values import coordinate, given_box, number, quoted
 from keypoints.errors import DataError, one_line, shortened
 from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
@@ -29,42 +31,90 @@ def recognises(beginning: str) -> bool:
     return beginning.lstrip().startswith("{")
 
 
+class _Image(NamedTuple):
+    """A photo of the list."""
+
+    name: str | None
+    size: tuple[int, int] | None
+
+
 def read(reading: OpenList) -> None:
     """Read the list.
 
     Raises:
         DataError: if it is not in the format, or an annotation cannot be used.
     """
-    try:
-        whole = json.loads(reading.text())
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{reading.path}: is no JSON ({one_line(error)})") from error
-    images = _records(reading, whole, "images")
-    annotations = _records(reading, whole, "annotations")
-    names: dict[object, str | None] = {}
-    for image in images:
-        key = _key(image.get("id"))
-        if key in names:
-            raise DataError(f"{reading.path}: two images have the id {quoted(key)}")
-        name = image.get("file_name")
-        names[key] = name if isinstance(name, str) else None
+    images, annotations = _parts(reading)
     for place, annotation in enumerate(annotations):
-        with reading.row(f"annotation {shortened(str(annotation.get('id', f'in place {place}')), 60)}"):
-            key = _key(annotation.get("image_id"))
-            if (name := names.get(key)) is None:
-                raise ValueError(f"there is no image with the id {quoted(key)} and a file_name")
-            points = _points(annotation)
-            reading.check_count(len(points))
+        with reading.row(_where(annotation, place)):
+            name, size = _image_of(annotation, images)
             group = annotation.get("group", "")
             tags = annotation.get("tags")
             kept = tags if isinstance(tags, dict) else {}
             reading.add(
                 name,
                 _box(annotation),
-                points,
+                _points(annotation),
                 str(group) if isinstance(group, str | int) else "",
                 {str(tag): str(value) for tag, value in kept.items() if value != ""},
+                size,
             )
+
+
+def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
+    """Yield the boxes of the annotations, and then the photos without one.
+
+    Raises:
+        DataError: if it is not in the format, or a box cannot be used.
+    """
+    images, annotations = _parts(reading)
+    boxed = set()
+    for place, annotation in enumerate(annotations):
+        with reading.row(_where(annotation, place)):
+            name, size = _image_of(annotation, images)
+            boxed.add(name)
+            yield reading.listed(name, _box(annotation), size)
+    for key, image in images.items():
+        if image.name is not None and image.name not in boxed:
+            with reading.row(f"image {shortened(str(key), 60)}"):
+                yield reading.listed(image.name, None, image.size)
+
+
+def _parts(reading: OpenList) -> tuple[dict[object, _Image], list[dict[str, Any]]]:
+    """The photos by their ids, and the annotations."""
+    try:
+        whole = json.loads(reading.text())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{reading.path}: is no JSON ({one_line(error)})") from error
+    records = _records(reading, whole, "images")
+    annotations = _records(reading, whole, "annotations")
+    images: dict[object, _Image] = {}
+    for image in records:
+        key = _key(image.get("id"))
+        if key in images:
+            raise DataError(f"{reading.path}: two images have the id {quoted(key)}")
+        name = image.get("file_name")
+        images[key] = _Image(name if isinstance(name, str) else None, _size(image))
+    return images, annotations
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    width, height = image.get("width"), image.get("height")
+    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
+
+
+def _where(annotation: Mapping[str, Any], place: int) -> str:
+    return f"annotation {shortened(str(annotation.get('id', f'in place {place}')), 60)}"
+
+
+def _image_of(
+    annotation: Mapping[str, Any], images: Mapping[object, _Image]
+) -> tuple[str, tuple[int, int] | None]:
+    key = _key(annotation.get("image_id"))
+    image = images.get(key)
+    if image is None or image.name is None:
+        raise ValueError(f"there is no image with the id {quoted(key)} and a file_name")
+    return image.name, image.size
 
 
 def _records(reading: OpenList, whole: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
@@ -95,8 +145,9 @@ def _points(annotation: Mapping[str, Any]) -> list[tuple[float, float]]:
 
 
 def _box(annotation: Mapping[str, Any]) -> Box | None:
-    if annotation.get("bbox") is not None:
-        return box(*_numbers(annotation, "bbox", 4))
+    if annotation.get("bbox"):
+        left, top, width, height = _numbers(annotation, "bbox", 4)
+        return given_box(left, top, width, height)
     if annotation.get("center") is None or annotation.get("scale") is None:
         return None
     x, y = _numbers(annotation, "center", 2)
@@ -151,7 +202,7 @@ def _annotation(face: Face) -> dict[str, Any]:
         "keypoints": [value for x, y in points.tolist() for value in (x, y, _LABELLED)],
         "num_keypoints": len(points),
         "iscrowd": 0,
-        "group": face.group,
+        "group": "" if is_of_photo(face.group) else face.group,
         "tags": dict(face.tags),
     }
 

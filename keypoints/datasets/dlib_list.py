@@ -1,15 +1,17 @@
 """Dlib's lists as a format of labelled photos: any number of points, the pictures in any folder."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 
-from keypoints.datasets.dlib_xml import Entry, format_dlib_xml, read_entries
+from keypoints.datasets.dlib_xml import FLAGS, Entry, ListedImage, format_dlib_xml, read_images
 from keypoints.datasets.face import Face
-from keypoints.datasets.ibug import original_name, photo_in_300w, photo_of
-from keypoints.datasets.lists import OpenList
+from keypoints.datasets.lists import ListedBox, OpenList
 from keypoints.datasets.photos import Photo
 from keypoints.errors import DataError
 from keypoints.geometry import Box
-from keypoints.landmarks import IBUG68, LandmarkScheme
+from keypoints.landmarks import LandmarkScheme
+
+log = logging.getLogger(__name__)
 
 
 def recognises(beginning: str) -> bool:
@@ -18,27 +20,47 @@ def recognises(beginning: str) -> bool:
 
 
 def read(reading: OpenList) -> None:
-    """Read the list.
+    """Read the list. A picture without a box, or with ignored ones alone, shows no face.
 
-    Of 68 points, it is grouped as 300-W is: see :func:`photo_of`; else mirror images go with their originals.
+    What imglab says of a box besides is the face's tags; what it can mark of some is told of all.
 
     Raises:
         DataError: if it cannot be read, or a face cannot be used.
     """
-    for number, entry in enumerate(read_entries(reading.path, None, reading.root), start=1):
+    images = list(read_images(reading.path, None, reading.root))
+    entries = [
+        each for image in images for each in ([image] if isinstance(image, DataError) else image.faces)
+    ]
+    if empty := sum(isinstance(image, ListedImage) and not image.faces for image in images):
+        log.info("%s: %d of %d pictures have no box: they show no face", reading.path, empty, len(images))
+    marked = {tag for entry in entries if isinstance(entry, Entry) for tag in entry.tags if tag in FLAGS}
+    for number, entry in enumerate(entries, start=1):
         if isinstance(entry, DataError):
-            if reading.strict:
-                raise entry
-            reading.skipped.append(str(entry))
+            reading.refuse(entry)
             continue
         with reading.row(f"face {number} ({entry.file})"):
             if entry.points is None:
                 raise ValueError("has no points")
-            reading.check_count(len(entry.points))
             points = [(x, y) for x, y in entry.points.tolist()]
-            named = photo_of(entry.file) if len(points) == len(IBUG68) else original_name(entry.file)
-            group = photo_in_300w(reading.root.resolve() / entry.file) or named
-            reading.add(entry.file, entry.box, points, group)
+            tags = {**dict.fromkeys(marked, "0"), **entry.tags}
+            reading.add(entry.file, entry.box, points, tags=tags, size=entry.size)
+
+
+def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
+    """Yield the boxes of each picture; one without is yielded too.
+
+    Raises:
+        DataError: if the list cannot be read, or a box cannot be used.
+    """
+    for image in read_images(reading.path, None, reading.root, missing_ok=True, boxes_alone=True):
+        if isinstance(image, DataError):
+            raise image
+        if not image.faces:
+            yield ListedBox(image.file, None, image.size)
+        for entry in image.faces:
+            if isinstance(entry, DataError):
+                raise entry
+            yield ListedBox(image.file, entry.box, image.size)
 
 
 def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:

@@ -7,10 +7,11 @@ HRNet enlarges by 1.25 when it crops; here that is the crop's margin.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from keypoints.datasets.face import Face
 from keypoints.datasets.lists import (
+    ListedBox,
     OpenList,
     box_round,
     cells_by_name,
@@ -26,14 +27,19 @@ from keypoints.datasets.lists import (
 )
 from keypoints.datasets.values import number
 from keypoints.errors import DataError
+from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
 
 _FIRST = ["image_name", "scale", "center_w", "center_h"]
+_BESIDES = "box_size"
+"""A column of HRNet's list of AFLW: what errors are divided by there. It is passed over."""
+_NAMES = ("image_name", "image_path")
 
 
 def recognises(beginning: str) -> bool:
     """Whether the first line is of this format."""
-    return header(beginning)[: len(_FIRST)] == _FIRST
+    names = header(beginning)
+    return names[:1] != [] and names[0] in _NAMES and set(_FIRST[1:]) <= set(names)
 
 
 def _columns(count: int) -> list[str]:
@@ -47,23 +53,46 @@ def read(reading: OpenList) -> None:
         DataError: if its columns are not those of the format, or a row cannot be used.
     """
     text = reading.text()
-    names = columns(reading.path, text)
-    count = sum(re.fullmatch(r"original_[0-9]+_x", name) is not None for name in names)
-    if count == 0 or names != _columns(count):
-        raise DataError(
-            f"{reading.path}: HRNet's columns are {','.join(_columns(1))},… and no others, in that order"
-        )
-    try:
-        reading.check_count(count)
-    except ValueError as error:
-        raise DataError(f"{reading.path}: {error}") from error
+    names, count = _checked(reading, text)
+    reading.check_count(count)
     for line, cells in table(reading.path, text):
         with reading.row(f"line {line}"):
             row = cells_by_name(names, cells)
             points = [point(row, f"original_{index}_x", f"original_{index}_y") for index in range(count)]
-            centre = number(row["center_w"]), number(row["center_h"])
-            scale = number(row["scale"])
-            reading.add(row["image_name"], box_round(centre, (scale, scale)), points)
+            reading.add(row[_FIRST[0]], _box(row), points)
+
+
+def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
+    """Yield the photo and the box of each row.
+
+    Raises:
+        DataError: if its columns are not those of the format, or a row cannot be used.
+    """
+    text = reading.text()
+    names, _ = _checked(reading, text)
+    for line, cells in table(reading.path, text):
+        with reading.row(f"line {line}"):
+            row = cells_by_name(names, cells)
+            yield reading.listed(row[_FIRST[0]], _box(row))
+
+
+def _checked(reading: OpenList, text: str) -> tuple[list[str], int]:
+    """The names of the columns, and the number of points that they hold."""
+    names = columns(reading.path, text)
+    if names[0] in _NAMES:
+        names = [_FIRST[0], *names[1:]]
+    count = sum(re.fullmatch(r"original_[0-9]+_x", name) is not None for name in names)
+    own = [name for name in names if name != _BESIDES]
+    if count == 0 or own != _columns(count) or len(names) > len(own) + 1:
+        raise DataError(
+            f"{reading.path}: HRNet's columns are {','.join(_columns(1))},… and no others, in that order"
+        )
+    return names, count
+
+
+def _box(row: Mapping[str, str]) -> Box:
+    scale = number(row["scale"])
+    return box_round((number(row["center_w"]), number(row["center_h"])), (scale, scale))
 
 
 def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:  # noqa: ARG001

@@ -47,7 +47,7 @@ _OFFSET = (-0.045, -0.142)
 _SIZE = (1.048, 1.070)
 
 
-def read_dlib_xml(path: Path, *, strict: bool = True, exactly: bool = False) -> Reading:
+def read_dlib_xml(path: str | Path, *, strict: bool = True, exactly: bool = False) -> Reading:
     """The faces of a list in dlib's layout, in its order; see :func:`as_face` for groups and tags.
 
     Boxes may stick out of the picture. A face without parts has no points.
@@ -61,6 +61,7 @@ def read_dlib_xml(path: Path, *, strict: bool = True, exactly: bool = False) -> 
         DataError: if the list is damaged, or, if ``strict``, a face in it; the message names the
             list and the image.
     """
+    path = Path(path)
     return _gathered(
         (
             entry if isinstance(entry, DataError) else _listed(path.parent, entry, exactly=exactly)
@@ -78,7 +79,7 @@ def _listed(root: Path, entry: Entry, *, exactly: bool) -> Face | DataError:
         return error
 
 
-def read_test_list(path: Path, root: Path) -> list[Face]:
+def read_test_list(path: str | Path, root: str | Path) -> list[Face]:
     """The faces of a list that is to be predicted, none left out: their pictures may be missing.
 
     Args:
@@ -88,6 +89,7 @@ def read_test_list(path: Path, root: Path) -> list[Face]:
     Raises:
         DataError: if the list is damaged, or a face in it has no box or a damaged one.
     """
+    path, root = Path(path), Path(root)
     faces = []
     for entry in read_entries(path, len(IBUG68), root, missing_ok=True):
         if isinstance(entry, DataError):
@@ -96,7 +98,7 @@ def read_test_list(path: Path, root: Path) -> list[Face]:
     return faces
 
 
-def read_ibug_folder(root: Path, *, strict: bool = True) -> Reading:
+def read_ibug_folder(root: str | Path, *, strict: bool = True) -> Reading:
     """The faces of all ``.pts`` files below ``root``, sorted by path, each with the picture beside it.
 
     There is no detector's box in these folders, so each face gets the one of :func:`detector_box`.
@@ -108,6 +110,7 @@ def read_ibug_folder(root: Path, *, strict: bool = True) -> Reading:
     Raises:
         DataError: if there is no ``.pts`` file, or, if ``strict``, one is damaged or without picture.
     """
+    root = Path(root)
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; unpack 300-W there ({SOURCE})")
     annotations = sorted(path for path in root.rglob("*.pts") if not path.name.startswith("."))
@@ -198,7 +201,7 @@ def exact(face: Face) -> Face:
     return replace(face, points=points) if same else face
 
 
-def read_annotated(root: Path, *, strict: bool = True) -> Reading:
+def read_annotated(root: str | Path, *, strict: bool = True) -> Reading:
     """Every face below ``root`` that has points: of dlib's lists, and of ``.pts`` files in no list.
 
     A list has the box that the detector saw; a face in none gets the one of :func:`detector_box`.
@@ -210,6 +213,7 @@ def read_annotated(root: Path, *, strict: bool = True) -> Reading:
     Raises:
         DataError: if there is no such face, or, if ``strict``, one is not what it should be.
     """
+    root = Path(root)
     lists = [root / name for name in (TRAIN_LIST, TEST_LIST) if (root / name).is_file()]
     readings = [read_dlib_xml(path, strict=strict, exactly=True) for path in lists]
     known = {face.photo.path for reading in readings for face in reading.faces}

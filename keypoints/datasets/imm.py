@@ -38,7 +38,7 @@ _FAR = 1.0
 """How far outside the picture a point may lie, in pictures. Beyond is a slip of the pen."""
 
 
-def read_imm(root: Path) -> list[Face]:
+def read_imm(root: str | Path) -> list[Face]:
     """The faces below ``root``, sorted by person and view.
 
     Each has the person as its group and the tags ``person``, ``view`` and ``gender``.
@@ -47,6 +47,7 @@ def read_imm(root: Path) -> list[Face]:
         DataError: if the folder is missing or empty, or a file in it is not what it should be;
             the message names the file and, where there is one, the line.
     """
+    root = Path(root)
     if not root.is_dir():
         raise DataError(
             f"{root}: no such folder; get the IMM Face Database ({SOURCE}): keypoints data download imm, "
@@ -58,12 +59,13 @@ def read_imm(root: Path) -> list[Face]:
     return sorted(map(read_imm_face, annotations), key=lambda face: (int(face.group), face.name))
 
 
-def read_imm_face(path: Path) -> Face:
+def read_imm_face(path: str | Path) -> Face:
     """The face of one ``.asf`` file, with the picture beside it.
 
     Raises:
         DataError: as :func:`read_imm`.
     """
+    path = Path(path)
     name = _NAME.fullmatch(path.stem)
     if name is None:
         raise DataError(f"{path}: the name is not of the form NN-Vm.asf or NN-Vf.asf")
@@ -78,7 +80,7 @@ def read_imm_face(path: Path) -> Face:
     return Face(photo, None, ratios * photo.size, group=name["person"], tags=name.groupdict())
 
 
-def read_asf(path: Path) -> tuple[FloatArray, str]:
+def read_asf(path: str | Path) -> tuple[FloatArray, str]:
     """The points of an ``.asf`` file, (N, 2) as fractions of the picture, and the picture's name.
 
     A pixel coordinate is the fraction times width or height.
@@ -86,6 +88,7 @@ def read_asf(path: Path) -> tuple[FloatArray, str]:
     Raises:
         DataError: if the file is not in the format, or a point lies far outside the picture.
     """
+    path = Path(path)
     text = read_text(path, MOST_ANNOTATION, "latin-1")
     lines = [
         (number, line.strip())

@@ -5,13 +5,13 @@ line in :data:`FORMATS`. What can only be read, or only be written, leaves the o
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from keypoints.datasets import coco, dlib_list, hrnet, own_csv
 from keypoints.datasets.face import Face, Reading
-from keypoints.datasets.lists import OpenList, beginning
+from keypoints.datasets.lists import ListedBox, OpenList, beginning
 from keypoints.errors import ConfigError, DataError
 from keypoints.files import write_whole
 from keypoints.landmarks import LandmarkScheme
@@ -25,6 +25,7 @@ class Format:
         what: it is, in a few words, for the message that lists them.
         recognises: whether a file that begins so is one.
         read: put a list's faces into the :class:`OpenList`.
+        read_boxes: yield a list's boxes alone, of photos that may lack points, or be missing.
         write: the text for faces, the names of their photos, and their scheme.
         loses: what of a face it has no place for, as a sentence.
     """
@@ -32,26 +33,33 @@ class Format:
     what: str
     recognises: Callable[[str], bool]
     read: Callable[[OpenList], None] | None = None
+    read_boxes: Callable[[OpenList], Iterator[ListedBox]] | None = None
     write: Callable[[Sequence[Face], Sequence[str], LandmarkScheme | None], str] | None = None
     loses: str = ""
 
 
 FORMATS: Mapping[str, Format] = {
     "csv": Format(
-        "our CSV (image,left,top,width,height,x0,y0,…)", own_csv.recognises, own_csv.read, own_csv.write
+        "our CSV (image,left,top,width,height,x0,y0,…)",
+        own_csv.recognises,
+        own_csv.read,
+        own_csv.read_boxes,
+        own_csv.write,
     ),
     "hrnet": Format(
         "HRNet's CSV (image_name,scale,center_w,center_h,original_0_x,…)",
         hrnet.recognises,
         hrnet.read,
+        hrnet.read_boxes,
         hrnet.write,
         loses="groups and tags are left out, and a box becomes the square of its longer side",
     ),
-    "coco": Format("COCO's keypoints (JSON)", coco.recognises, coco.read, coco.write),
+    "coco": Format("COCO's keypoints (JSON)", coco.recognises, coco.read, coco.read_boxes, coco.write),
     "dlib": Format(
         "dlib's list (XML)",
         dlib_list.recognises,
         dlib_list.read,
+        dlib_list.read_boxes,
         dlib_list.write,
         loses="groups and tags are left out, and boxes and points are rounded to whole pixels",
     ),
@@ -60,12 +68,17 @@ FORMATS: Mapping[str, Format] = {
 
 
 def read_labelled(
-    path: Path, *, root: Path | None = None, scheme: LandmarkScheme | None = None, strict: bool = True
+    path: str | Path,
+    *,
+    root: str | Path | None = None,
+    scheme: LandmarkScheme | None = None,
+    strict: bool = True,
 ) -> Reading:
     """The faces of the list at ``path``, in its order; its format is told by what it holds.
 
-    A face goes with its photo into one group unless the list says otherwise. A photo in one of 300-W's
-    folders has the group that 300-W's own lists give it, with its mirror image and its other faces.
+    A face goes with its photo into one group unless the list says otherwise. A photo's group is the same by
+    whatever list it is found, and wherever its folder lies: see :func:`look_at_photos`. The sizes, boxes and
+    points that a list has are compared with the photos.
 
     Args:
         path: the list.
@@ -76,18 +89,16 @@ def read_labelled(
     Raises:
         DataError: if the list is missing, of no known format, has no face or another number of points,
             or a row cannot be used: its photo is missing or outside ``root``, a point is not labelled,
-            a value is no number. The message names the list and the row.
+            a value is no number, or contradicts the other rows or the photo. The message names the list and
+            the row.
     """
+    path = Path(path)
     chosen = FORMATS[detect_format(path)]
-    reading = OpenList(path, path.parent if root is None else root, scheme, strict=strict)
+    reading = OpenList(path, path.parent if root is None else Path(root), scheme, strict=strict)
     if chosen.read is None:
         raise DataError(f"{path}: is {chosen.what}, which can only be written")
     chosen.read(reading)
-    if not reading.faces:
-        skipped = reading.skipped
-        reason = f"none of its {len(skipped)} rows can be used; {skipped[0]}" if skipped else "holds no face"
-        raise DataError(f"{path}: {reason}")
-    return Reading(reading.faces, reading.skipped)
+    return reading.finish()
 
 
 def detect_format(path: Path) -> str:

@@ -2,22 +2,31 @@
 
 import csv
 import io
-import os
-from collections.abc import Iterator, Sequence
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from keypoints.datasets.face import Face
-from keypoints.datasets.ibug import photo_in_300w
+from keypoints.datasets.checks import check_pixels, check_size, far_points
+from keypoints.datasets.face import Face, Reading
+from keypoints.datasets.photo_facts import look_at_photos
+from keypoints.datasets.photo_names import PhotoNames
 from keypoints.datasets.photos import Photo
-from keypoints.datasets.values import box, coordinate, quoted
+from keypoints.datasets.values import box, coordinate
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import Box, FloatArray
-from keypoints.inputs import MISSING, MOST_LIST, read_beginning, read_unpacked_text, why_not_regular
+from keypoints.inputs import MOST_LIST, read_beginning, read_unpacked_text
 from keypoints.landmarks import LandmarkScheme
+from keypoints.logs import log_some
+
+log = logging.getLogger(__name__)
 
 SIDE = 200.0
 """HRNet's and MMPose's unit of ``scale``, in pixels of the photo."""
@@ -26,13 +35,23 @@ _MOST_ROW = 1 << 20
 """Characters of a CSV's row: 10,000 points take 400,000."""
 
 
+class ListedBox(NamedTuple):
+    """A row of a list of photos: one box, or a photo in which faces are to be looked for."""
+
+    name: str
+    """The photo's path from the root."""
+    box: Box | None
+    size: tuple[int, int] | None = None
+    """Width and height of the photo, where the list tells them."""
+
+
 class OpenList:
     """A list that is being read: where its photos are, and what became of its rows so far.
 
     Args:
         path: the list.
         root: the folder that the names in it start from; none leads out of it.
-        scheme: what each face has to have a point for; ``None`` takes the first face's number.
+        scheme: what each face has to have a point for; ``None`` takes the number that most faces have.
         strict: whether a row that cannot be used is an error, or is left out.
     """
 
@@ -40,11 +59,11 @@ class OpenList:
         self.path = path
         self.root = root
         self.strict = strict
-        self.faces: list[Face] = []
         self.skipped: list[str] = []
+        self._photos = PhotoNames(root)
+        self._faces: list[tuple[Face, tuple[int, int] | None]] = []
         self._row = ""
-        self._points = None if scheme is None else len(scheme)
-        self._whose = "the faces before" if scheme is None else scheme.name
+        self._scheme = scheme
 
     def text(self) -> str:
         """Return the whole file, its line ends as they are.
@@ -61,25 +80,43 @@ class OpenList:
         Raises:
             DataError: if the reading is strict; the message names the file and ``where``.
         """
-        self._row = f"{self.path}: {where}"
+        with self._checking(f"{self.path}: {where}"):
+            yield
+
+    @contextmanager
+    def _checking(self, row: str) -> Iterator[None]:
+        self._row = row
         try:
             yield
         except ValueError as error:
-            problem = f"{self._row}: {one_line(error)}"
+            problem = DataError(f"{row}: {one_line(error)}")
             if self.strict:
-                raise DataError(problem) from error
-            self.skipped.append(problem)
+                raise problem from error
+            self.skipped.append(str(problem))
 
-    def check_count(self, points: int) -> None:
-        """See that faces have this number of points.
+    def refuse(self, problem: DataError) -> None:
+        """Leave out what cannot be read at all.
+
+        Args:
+            problem: what is wrong with it.
 
         Raises:
-            ValueError: if it is another than the scheme's, or that of the faces before.
+            DataError: that, if the reading is strict.
         """
-        if self._points is None:
-            self._points = points
-        if points != self._points:
-            raise ValueError(f"has {points} points, not the {self._points} of {self._whose}")
+        if self.strict:
+            raise problem
+        self.skipped.append(str(problem))
+
+    def check_count(self, points: int) -> None:
+        """See that faces have this number of points, which all of the list's have.
+
+        Raises:
+            DataError: if it is another than the scheme's.
+        """
+        if self._scheme is not None and points != len(self._scheme):
+            raise DataError(
+                f"{self.path}: has {points} points, not the {len(self._scheme)} of {self._scheme.name}"
+            )
 
     def add(
         self,
@@ -87,21 +124,89 @@ class OpenList:
         box: Box | None,
         points: Sequence[tuple[float, float]],
         group: str = "",
-        tags: dict[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        size: tuple[int, int] | None = None,
     ) -> None:
-        """Keep a face of the photo ``name``; without a ``group`` of its own it goes with the photo.
+        """Keep a face of a photo.
 
-        A photo of 300-W is the same by whatever list, so that a model that has met it is known to have.
+        Args:
+            name: of the photo.
+            box: of the face.
+            points: (N, 2) pixels of the upright photo.
+            group: what the list says that the face goes with; else it is the photo.
+            tags: what results are told apart by.
+            size: width and height of the photo, as the list has them.
 
         Raises:
             ValueError: if the photo is missing, is no regular file, or is not below the root.
         """
-        inside = name_below(self.root, name)
-        photo = self.root / inside
-        if (why := why_not_regular(photo)) is not None:
-            raise ValueError(f"its picture {inside} {why}{f' from {self.root}' if why == MISSING else ''}")
-        group = group or photo_in_300w(self.root.resolve() / inside) or Path(inside).as_posix()
-        self.faces.append(Face(Photo(photo), box, np.array(points), group, tags or {}, self._row))
+        photo = Photo(self.root / self.find(name))
+        self._faces.append((Face(photo, box, np.array(points), group, tags or {}, self._row), size))
+
+    def listed(self, name: str, box: Box | None, size: tuple[int, int] | None = None) -> ListedBox:
+        """Return a row of a list of photos, which may be missing.
+
+        Args:
+            name: of the photo, as the list has it.
+            box: of a face, if it has one.
+            size: of the photo, as the list has it.
+
+        Raises:
+            ValueError: if the photo is no regular file, or is not below the root.
+        """
+        return ListedBox(self.find(name, missing_ok=True), box, size)
+
+    def find(self, name: str, *, missing_ok: bool = False) -> str:
+        """Return a photo's path from the root, as :meth:`PhotoNames.find`.
+
+        Args:
+            name: that the list has for it.
+            missing_ok: whether it need not be there.
+
+        Raises:
+            ValueError: as there.
+        """
+        return self._photos.find(name, missing_ok=missing_ok)
+
+    def finish(self) -> Reading:
+        """Return the faces whose rows agree with each other and with their photos; warn of single far points.
+
+        Raises:
+            DataError: if one does not and the reading is strict, or no face is left.
+        """
+        rows = len(self._faces) + len(self.skipped)
+        counts = Counter(len(face.landmarks()) for face, _ in self._faces)
+        facts = look_at_photos(face.photo.path for face, _ in self._faces)
+        faces, remarks = [], []
+        for face, told in self._faces:
+            with self._checking(face.source):
+                self._agree(len(face.landmarks()), counts)
+                found = facts[face.photo.path]
+                if isinstance(found, DataError):
+                    raise ValueError(str(found))  # noqa: TRY004 - what is wrong with the row
+                if found.size is not None:
+                    check_size(told, found.size)
+                    check_pixels(face, found.size)
+                    if (far := far_points(face, found.size)) is not None:
+                        remarks.append(f"{face.source}: {far}")
+                faces.append(replace(face, group=face.group or found.group))
+        if not faces:
+            reason = f"none of its {rows} rows can be used; {self.skipped[0]}" if rows else "holds no face"
+            raise DataError(f"{self.path}: {reason}")
+        log_some(log, "look at it", remarks)
+        return Reading(faces, self.skipped)
+
+    def _agree(self, points: int, counts: Counter[int]) -> None:
+        """See that a face has as many points as it should, or as most have."""
+        if self._scheme is not None:
+            if points != len(self._scheme):
+                raise ValueError(f"has {points} points, not the {len(self._scheme)} of {self._scheme.name}")
+            return
+        ((most, faces),) = counts.most_common(1)
+        if points != most:
+            raise ValueError(
+                f"has {points} points, but {faces} of the list's {counts.total()} faces have {most}"
+            )
 
 
 def beginning(path: Path) -> str:
@@ -111,18 +216,6 @@ def beginning(path: Path) -> str:
         DataError: if it cannot be read.
     """
     return read_beginning(path, 1 << 16).decode("utf-8-sig", errors="replace")
-
-
-def name_below(root: Path, name: str) -> str:
-    """A name in a list as the path from ``root``.
-
-    Raises:
-        ValueError: if it leads out of that folder.
-    """
-    inside = os.path.normpath(name) if name else ""
-    if "\0" in inside or Path(inside).is_absolute() or Path(inside).parts[:1] in ((), ("..",)):
-        raise ValueError(f"{quoted(name)} is not a name below {root}")
-    return inside
 
 
 def box_round(centre: tuple[float, float], scale: tuple[float, float]) -> Box:
@@ -145,16 +238,49 @@ def scale_of(box: Box) -> float:
     return max(box.width, box.height) / SIDE
 
 
+_LINE_END = re.compile("\r\n|\r|\n")
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+(?:e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
+
+
+class _Dialect(NamedTuple):
+    """How the cells of a CSV are told apart."""
+
+    delimiter: str
+    """A comma, or what programs write where the comma stands in numbers."""
+    blanks: bool
+    """Whether blanks stand round it, which belong to no cell."""
+
+    @classmethod
+    def of(cls, text: str) -> "_Dialect":
+        """The one of a text, by its first line."""
+        first = _LINE_END.split(text, maxsplit=1)[0]
+        delimiter = max(",;\t", key=first.count)
+        return cls(delimiter, f"{delimiter} " in first or f" {delimiter}" in first)
+
+    def cells(self, row: list[str]) -> list[str]:
+        """The cells of a row, as they are meant."""
+        if self.blanks:
+            row = [cell.strip() for cell in row]
+        if self.delimiter == ";":
+            row = [cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in row]
+        return row
+
+
 def header(begins: str) -> list[str]:
     """Return the cells of the first line, none if it is no CSV: what tells a list's format."""
+    dialect = _Dialect.of(begins)
     try:
-        return next(csv.reader([begins.partition("\n")[0].rstrip("\r")]), [])
+        first = next(csv.reader([_LINE_END.split(begins, maxsplit=1)[0]], delimiter=dialect.delimiter), [])
     except csv.Error:
         return []
+    return [cell.strip() for cell in first]
 
 
 def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield all rows of a CSV, the first and empty ones too, with the number of the line on which each ends.
+
+    Lines may end as on Windows or on an old Mac. Cells are told apart by commas, semicolons or tabs, of
+    which the first line has most; with semicolons, numbers may have a decimal comma.
 
     Args:
         path: the file, for messages.
@@ -163,11 +289,12 @@ def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     Raises:
         DataError: if it is no CSV, or a row is too long.
     """
-    lines = _Lines(text)
+    dialect, lines = _Dialect.of(text), _Lines(text)
+    read = csv.reader(lines, delimiter=dialect.delimiter, skipinitialspace=dialect.blanks, strict=True)
     try:
-        for cells in csv.reader(lines, strict=True):
+        for cells in read:
             lines.begin_row()
-            yield lines.number, cells
+            yield lines.number, dialect.cells(cells)
     except (csv.Error, _TooLongError) as error:
         raise DataError(f"{path}: line {lines.number}: is no CSV ({one_line(error)})") from error
 
@@ -194,7 +321,8 @@ class _Lines:
     def __next__(self) -> str:
         if self._end >= len(self._text):
             raise StopIteration
-        start, self._end = self._end, self._text.find("\n", self._end) + 1 or len(self._text)
+        end = _LINE_END.search(self._text, self._end)
+        start, self._end = self._end, len(self._text) if end is None else end.end()
         self.number += 1
         if self._end - self._row > _MOST_ROW:
             raise _TooLongError(f"the row is longer than {_MOST_ROW:,} characters")
@@ -212,7 +340,7 @@ def columns(path: Path, text: str) -> list[str]:
         DataError: as :func:`rows`.
     """
     _, names = next(rows(path, text), (1, []))
-    return names
+    return [name.strip() for name in names]
 
 
 def table(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
@@ -227,7 +355,7 @@ def table(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """
     below = rows(path, text)
     next(below, None)
-    return ((line, cells) for line, cells in below if cells)
+    return ((line, cells) for line, cells in below if any(cells))
 
 
 def cells_by_name(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:

@@ -6,11 +6,12 @@ empty or left out. ``group`` is what must not stand on both sides of a split; an
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from keypoints.datasets.face import Face
 from keypoints.datasets.lists import (
+    ListedBox,
     OpenList,
     cells_by_name,
     columns,
@@ -21,7 +22,8 @@ from keypoints.datasets.lists import (
     point,
     table,
 )
-from keypoints.datasets.values import box, quoted
+from keypoints.datasets.photo_facts import is_of_photo
+from keypoints.datasets.values import given_box, quoted
 from keypoints.errors import DataError, some_of
 from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
@@ -69,11 +71,28 @@ def _check(reading: OpenList, names: Sequence[str]) -> int:
             f"{reading.path}: has {len(found)} columns of points, but no {missing[0]}; "
             f"they are x0,y0 … x{count - 1},y{count - 1}"
         )
-    try:
-        reading.check_count(count)
-    except ValueError as error:
-        raise DataError(f"{reading.path}: {error}") from error
+    reading.check_count(count)
     return count
+
+
+def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
+    """Yield the photo and the box of each row; the box may be left out, and other columns are passed over.
+
+    Raises:
+        DataError: if it is no such list, or a row cannot be used.
+    """
+    text = reading.text()
+    names = columns(reading.path, text)
+    if "image" not in names:
+        raise DataError(
+            f"{reading.path}: is no list of photos: neither a CSV with a column 'image' "
+            "(image,left,top,width,height; the box may be left out) nor in another of the formats"
+        )
+    check_columns(reading.path, names)
+    for line, cells in table(reading.path, text):
+        with reading.row(f"line {line}"):
+            row = cells_by_name(names, cells)
+            yield reading.listed(row["image"], box_of(row))
 
 
 def check_columns(path: Path, names: Sequence[str]) -> None:
@@ -98,7 +117,7 @@ def box_of(row: dict[str, str]) -> Box | None:
     given = [row.get(name, "") for name in BOX]
     if not any(given):
         return None
-    return box(*given)
+    return given_box(*given)
 
 
 def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:  # noqa: ARG001
@@ -118,4 +137,10 @@ def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | 
 
 def _row(face: Face, name: str, tags: Sequence[str]) -> list[str]:
     box = [""] * len(BOX) if face.box is None else [exact(getattr(face.box, side)) for side in BOX]
-    return [name, *box, *numbers(face.landmarks()), face.group, *(face.tags.get(tag, "") for tag in tags)]
+    return [
+        name,
+        *box,
+        *numbers(face.landmarks()),
+        "" if is_of_photo(face.group) else face.group,
+        *(face.tags.get(tag, "") for tag in tags),
+    ]

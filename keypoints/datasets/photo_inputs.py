@@ -3,17 +3,34 @@
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
+
+from PIL import Image
 
 from keypoints.datasets.box_list import ListedPhoto, read_box_list
 from keypoints.errors import DataError
 from keypoints.inputs import check_regular
 
-SUFFIXES = frozenset({".bmp", ".gif", ".heic", ".heif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-"""Of pictures in a folder. HEIC cannot be read: it is better named than passed over."""
+_NAMED = frozenset({".heic", ".heif"})
+"""Suffixes of pictures that cannot be read: they are better named than passed over."""
 
-LISTS = (".csv", ".xml", ".csv.gz", ".xml.gz")
+_NO_PHOTOS = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"})
+"""Formats of which Pillow knows files, and which hold no picture that it reads by itself."""
+
+_BY_OTHERS = frozenset({"MPO"})
+"""Formats that Pillow reads by the reader of another: two-lens cameras write JPEG with a second picture."""
+
+LISTS = tuple(f".{kind}{packed}" for kind in ("csv", "xml", "json") for packed in ("", ".gz"))
+
+
+@cache
+def picture_suffixes() -> frozenset[str]:
+    """The suffixes, in small letters, of pictures in a folder: all that Pillow reads."""
+    Image.init()
+    readable = ({*Image.OPEN} | _BY_OTHERS) - _NO_PHOTOS
+    return _NAMED | {suffix for suffix, kind in Image.registered_extensions().items() if kind in readable}
 
 
 class PhotoInputs(NamedTuple):
@@ -32,8 +49,8 @@ def find_photos(named: str, root: Path | None = None, without: Path | None = Non
 
     Args:
         named: a picture; a folder, for all pictures in it and in the folders below; a pattern with
-            ``*``, ``?``, ``[…]`` or ``**``; or a list (``.csv``, ``.xml``, also with ``.gz``), which may have
-            boxes.
+            ``*``, ``?``, ``[…]`` or ``**``; or a list (``.csv``, ``.xml``, ``.json``, packed or not), which
+            may have boxes.
         root: the folder that a list's names start from; ``None`` is the list's own.
         without: a folder that holds no photos, wherever it lies: that of the results.
 
@@ -57,17 +74,17 @@ def find_photos(named: str, root: Path | None = None, without: Path | None = Non
     excluded = None if without is None else without.resolve()
     kept = [file for file in sorted(found) if excluded is None or not file.resolve().is_relative_to(excluded)]
     if not kept:
-        raise DataError(f"{named}: holds no picture ({', '.join(sorted(SUFFIXES))})")
+        raise DataError(f"{named}: holds no picture, by the suffixes that there are (.jpg, .png and others)")
     return PhotoInputs(start, [ListedPhoto(file, ()) for file in kept])
 
 
 def _pictures(folder: Path) -> list[Path]:
     """All pictures below ``folder``, but for hidden ones."""
-    found = []
+    found, suffixes = [], picture_suffixes()
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         shown = [name for name in names if not name.startswith(".")]
-        found += [Path(place, name) for name in shown if Path(name).suffix.lower() in SUFFIXES]
+        found += [Path(place, name) for name in shown if Path(name).suffix.lower() in suffixes]
     return found
 
 

@@ -18,8 +18,12 @@ from keypoints.errors import DataError, one_line
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.inputs import MOST_PHOTO, read_bytes
 
-# Phones take photos of 108 million pixels; what has twice that number raises an error.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+_MOST_MEGAPIXELS = 300
+"""Phones take photos of 200 million pixels. Pillow's own limit, for all that is read by it, is 179."""
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # from half of the limit on
+if Image.MAX_IMAGE_PIXELS is not None:
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, _MOST_MEGAPIXELS * 1_000_000 // 2)
 
 _MODES = {1: "L", 3: "RGB"}
 _BROKEN = (OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
@@ -46,7 +50,7 @@ class Photo:
 
     Args:
         path: the file.
-        megapixels: a picture of more is an error, and is not decoded; ``None`` leaves it to Pillow.
+        megapixels: a picture of more is an error, and is not decoded; ``None``: of more than 300.
         contents: the file's bytes, where they are in memory; ``path`` then only names it in errors, and
             is never opened.
     """

@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO
@@ -60,6 +61,9 @@ class PredictionFiles:
         columns = ["image", "face", "left", "top", "width", "height", "box", "score", "confidence", "note"]
         self._rows.writerow([*columns, *coordinates])
 
+    def _write(self, cells: Sequence[object]) -> None:
+        self._rows.writerow([_as_text(cell) if isinstance(cell, str) else cell for cell in cells])
+
     def add(self, photo: PredictedPhoto) -> None:
         """Write what became of a photo."""
         note = "; ".join(photo.problems)
@@ -68,9 +72,9 @@ class PredictionFiles:
             score = "" if face.score is None else f"{face.score:.3f}"
             sure = "" if face.confidence is None else f"{face.confidence.mean():.4f}"
             points = [f"{value:.3f}" for value in face.points.ravel()]
-            self._rows.writerow([photo.name, number, *box, face.origin, score, sure, note, *points])
+            self._write([photo.name, number, *box, face.origin, score, sure, note, *points])
         if not photo.faces:
-            self._rows.writerow([photo.name, *[""] * 8, note, *[""] * self._points])
+            self._write([photo.name, *[""] * 8, note, *[""] * self._points])
         self._document.write(",\n" if self._photos else "\n")
         self._document.write(json.dumps(_as_json(photo), allow_nan=False))
         self._photos += 1
@@ -90,13 +94,17 @@ def prediction_files(
     with ExitStack() as stack:
         paths = [stack.enter_context(replaced(folder / name)) for name in (TABLE, DOCUMENT)]
         table, document = (
-            stack.enter_context(path.open("w", encoding="utf-8", errors="surrogateescape", newline=""))
-            for path in paths
+            stack.enter_context(path.open("w", encoding="utf-8", newline="")) for path in paths
         )
         head = json.dumps({**about, "scheme": scheme.to_dict()})
         document.write(f'{head[:-1]}, "photos": [')
         yield PredictionFiles(table, document, scheme)
         document.write("\n]}\n")
+
+
+def _as_text(name: str) -> str:
+    r"""A name as UTF-8 has it, a byte that is no text as ``\xff``, so that any program reads the table."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _sides(box: Box) -> list[float]:

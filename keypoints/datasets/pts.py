@@ -17,14 +17,18 @@ from keypoints.inputs import MOST_ANNOTATION, read_text
 
 _HEADER = re.compile(r"(?P<key>version|n_points)\s*:\s*(?P<value>\S+)", re.IGNORECASE)
 
+_MARK = "\xef\xbb\xbf"
+"""UTF-8's byte order mark, as Latin-1 reads it."""
 
-def read_pts(path: Path) -> FloatArray:
+
+def read_pts(path: str | Path) -> FloatArray:
     """The points of a ``.pts`` file, (N, 2) pixels of its picture, 0-based as everywhere here.
 
     Raises:
         DataError: if the file cannot be read or is not in the format; the message names the line.
     """
-    text = read_text(path, MOST_ANNOTATION, "latin-1")
+    path = Path(path)
+    text = read_text(path, MOST_ANNOTATION, "latin-1").removeprefix(_MARK)
     announced, braces, rows = None, "", []
     for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
         header = _HEADER.fullmatch(line)
@@ -39,7 +43,7 @@ def read_pts(path: Path) -> FloatArray:
         raise DataError(f"{path}: its points do not stand between one {{ and one }}; is it cut off?")
     if not rows:
         raise DataError(f"{path}: holds no points; it is no .pts file, or cut off")
-    if announced not in (None, str(len(rows))):
+    if announced is not None and announced.lstrip("0") != str(len(rows)):
         raise DataError(f"{path}: announces {announced[:20]} points and has {len(rows)}")
     return np.array(rows) - 1
 

@@ -53,7 +53,7 @@ def format_map(originals: Mapping[str, Original]) -> str:
     return text.getvalue()
 
 
-def read_map(root: Path) -> dict[str, Original]:
+def read_map(root: str | Path) -> dict[str, Original]:
     """The originals of a shrunken copy, by the pictures' paths from ``root``.
 
     Empty where ``root`` is no such copy: its pictures are the originals.
@@ -61,6 +61,7 @@ def read_map(root: Path) -> dict[str, Original]:
     Raises:
         DataError: if the map is damaged; the message names the line.
     """
+    root = Path(root)
     path = root / MAP_FILE
     if why_not_regular(path) == MISSING:
         return {}

@@ -40,7 +40,7 @@ def write_submission(path: Path, points: FloatArray) -> None:
         raise DataError(f"{path}: cannot be written ({error.strerror or one_line(error)})") from error
 
 
-def read_submission(path: Path, points: int, images: int | None = None) -> FloatArray:
+def read_submission(path: str | Path, points: int, images: int | None = None) -> FloatArray:
     """The points of a submission, (N, ``points``, 2), compressed or not.
 
     Args:
@@ -52,6 +52,7 @@ def read_submission(path: Path, points: int, images: int | None = None) -> Float
         DataError: if the file cannot be read, or is not valid: its header, the number or the order of
             its rows, a value that is no finite number. The message names the line.
     """
+    path = Path(path)
     found = rows(path, read_unpacked_text(path, _MOST))
     if next(found, (1, []))[1] != HEADER:
         raise DataError(f"{path}: does not begin with {','.join(HEADER)}")

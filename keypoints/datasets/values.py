@@ -91,6 +91,19 @@ def box(left: object, top: object, width: object, height: object) -> Box:
     return found
 
 
+def given_box(left: object, top: object, width: object, height: object) -> Box | None:
+    """Return a box, or ``None`` for one without any extent: what label tools write where nobody drew one.
+
+    Args:
+        left, top, width, height: as of :func:`box`.
+
+    Raises:
+        ValueError: as :func:`box`.
+    """
+    place, sides = (number(left), number(top)), (number(width), number(height))
+    return None if sides == (0, 0) else box(*place, *sides)
+
+
 def quoted(value: object) -> str:
     """Return a value as a message shows it: quoted, and short.
 

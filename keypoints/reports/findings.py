@@ -23,8 +23,9 @@ def print_findings(root: Path, counts: Sequence[Count], findings: Sequence[Findi
     for column in ("", "found", "published"):
         there.add_column(column, justify="right" if column else "left")
     for count in counts:
-        style = None if count.found == count.published else "yellow"
-        there.add_row(count.what, str(count.found), str(count.published), style=style)
+        style = None if count.published in (None, count.found) else "yellow"
+        published = "" if count.published is None else str(count.published)
+        there.add_row(count.what, str(count.found), published, style=style)
     console.print(there)
     if not findings:
         console.print("nothing is wrong")

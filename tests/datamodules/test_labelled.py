@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 from PIL import Image
 
@@ -5,8 +7,10 @@ from keypoints.configuration import compose
 from keypoints.datamodules.base import TrainedOn
 from keypoints.datamodules.ibug import IBUG300WDataModule
 from keypoints.datamodules.labelled import LabelledDataModule
-from keypoints.datasets.labelled import FORMATS, write_labelled
+from keypoints.datasets.labelled import FORMATS, read_labelled, write_labelled
 from keypoints.errors import ConfigError, DataError
+from keypoints.geometry import Crop
+from keypoints.landmarks import IMM58
 
 SMALL = {"width": 16, "height": 16, "batch_size": 2}
 
@@ -55,10 +59,10 @@ def test_a_photo_in_both_lists_is_refused(photos):
 
 def test_photos_of_the_same_name_in_different_folders_are_different(photos):
     folders = [photos / "train", photos / "val"]
-    for folder in folders:
+    for place, folder in enumerate(folders):
         folder.mkdir()
         for number in range(3):
-            Image.new("L", (40, 30), 20 * number).save(folder / f"{number}.png")
+            Image.new("L", (40, 30), 20 * number + place).save(folder / f"{number}.png")
     train, val = (listed(folder, "list.csv", range(3)) for folder in folders)
     data = LabelledDataModule(train, val=val, **SMALL)
     assert [len(data.splits[split]) for split in ("train", "val")] == [3, 3]
@@ -82,14 +86,14 @@ def test_a_model_that_has_met_photos_of_300w_is_known_to_by_any_list_of_them(wil
 
 def test_lists_with_different_points_are_refused(photos):
     other = listed(photos, "b.csv", [8, 9], points="1,2,3,4,5,6")
-    with pytest.raises(DataError, match=r"b\.csv: has 3 points a face, but the training list has 2"):
+    with pytest.raises(DataError, match=r"b\.csv: has 3 points a face, but .*a\.csv has 2"):
         LabelledDataModule(listed(photos, "a.csv", range(7)), val=other, **SMALL).read()
 
 
 def test_faces_without_boxes_are_whole_photos_if_one_says_so(photos):
     path = listed(photos, "a.csv", range(7), box=",,,")
     with pytest.raises(DataError, match=r"a\.csv: 7 of 7 faces have no box; .*data\.source=image"):
-        LabelledDataModule(path, **SMALL)
+        _ = LabelledDataModule(path, **SMALL).splits
     data = LabelledDataModule(path, source="image", **SMALL)
     data.setup()
     assert len(data.dataset("train")) + len(data.dataset("val")) == 7
@@ -139,3 +143,90 @@ def test_a_point_far_outside_its_photo_is_named_with_its_row(photos, source):
     data = LabelledDataModule(path, source=source, strict=False, **SMALL)
     data.setup()
     assert len(data.dataset("train")) + len(data.dataset("val")) == 8
+
+
+def test_the_same_file_reached_from_two_folders_or_by_two_formats_is_a_leak(photos):
+    folder = photos / "images"
+    folder.mkdir()
+    for number in range(4):
+        (photos / f"{number}.png").rename(folder / f"{number}.png")
+    train = listed(photos, "train.csv", [f"images/{number}" for number in range(3)])
+    inside = listed(folder, "val.csv", [2, 3])
+    other = photos / "val.xml"
+    write_labelled(read_labelled(inside).faces, other, "dlib")
+    (photos / "link.png").symlink_to(folder / "1.png")
+    own = listed(photos, "own.csv", [9])
+    for held_out in (inside, other, listed(photos, "linked.csv", ["link"])):
+        for split in ("val", "test"):
+            with pytest.raises(DataError, match=rf"\.png: has faces in train and in {split}"):
+                _ = LabelledDataModule(train, **{"val": own, split: held_out}, **SMALL).splits
+
+
+def test_what_a_model_met_is_known_after_the_data_have_moved(photos, tmp_path_factory):
+    data = LabelledDataModule(listed(photos, "a.csv", range(6)), val=listed(photos, "b.csv", [6, 7]), **SMALL)
+    met = TrainedOn([face.group for face in data.splits["train"]], mean=[])
+    moved = tmp_path_factory.mktemp("moved") / "elsewhere"
+    shutil.copytree(photos, moved)
+    path = listed(moved.parent, "c.csv", ["elsewhere/5", "elsewhere/6"])
+    found = LabelledDataModule(test=path, **SMALL)
+    assert [face.name for face in found.leaks(met, "test")] == ["5"]
+
+
+def test_what_a_model_of_before_met_is_known_by_the_names_of_then(photos):
+    data = LabelledDataModule(test=listed(photos, "a.csv", range(3)), **SMALL)
+    for name in (f"{photos.name}/1.png", "1"):
+        assert [face.name for face in data.of_groups([name], "test")] == ["1"]
+
+
+def test_a_list_to_be_judged_by_is_whole_and_never_lacks_a_row(photos):
+    test = listed(photos, "test.csv", [7, 8, 9])
+    data = LabelledDataModule(listed(photos, "a.csv", range(7)), test=test, **SMALL)
+    assert {split: len(faces) for split, faces in data.splits.items()} == {"train": 6, "val": 1, "test": 3}
+    alone = LabelledDataModule(test=test, **SMALL)
+    assert list(alone.splits) == ["test"]
+    with pytest.raises(DataError, match="there is no split 'train'; there is test"):
+        alone.setup("fit")
+    with pytest.raises(DataError, match=r"99\.png is missing"):
+        LabelledDataModule(test=listed(photos, "c.csv", [8, 99]), strict=False, **SMALL)
+    with pytest.raises(ConfigError, match=r"say which list of labelled photos: data\.train=<list>"):
+        LabelledDataModule(**SMALL)
+
+
+def test_points_without_names_become_the_landmarks_of_a_checkpoint(photos):
+    data = LabelledDataModule(test=listed(photos, "a.csv", [1]), **SMALL)
+    crop = Crop(8, 8, 1, source="image")
+    scheme = IMM58.select("nose_tip")
+    with pytest.raises(ConfigError, match=r"the checkpoint predicts .*1 points.*these faces have 2 points"):
+        data.adopt(scheme, crop)
+    data = LabelledDataModule(test=listed(photos, "b.csv", [1], box=",,,", points="3,4"), **SMALL)
+    data.adopt(scheme, crop)
+    assert (data.scheme, data.crop) == (scheme, crop)
+    assert len(data.splits["test"]) == 1
+
+
+def test_copies_under_other_names_are_told_of(photos, caplog):
+    shutil.copy(photos / "1.png", photos / "copy.png")
+    val = listed(photos, "b.csv", ["copy", 9])
+    with caplog.at_level("WARNING"):
+        _ = LabelledDataModule(listed(photos, "a.csv", range(7)), val=val, **SMALL).splits
+    assert "val has copies of training photos under other names" in caplog.text
+    assert "copy.png of " in caplog.text
+    caplog.clear()
+    with caplog.at_level("WARNING"):
+        _ = LabelledDataModule(
+            listed(photos, "c.csv", range(7)), val=listed(photos, "d.csv", [9]), **SMALL
+        ).splits
+    assert not caplog.text
+
+
+def test_68_points_on_camera_names_split_as_any_list(photos):
+    for number in range(6):
+        shutil.copy(photos / f"{number}.png", photos / f"IMG_20240101_10000{number}.png")
+    points = ",".join(f"{5 + place % 20},{5 + place // 20}" for place in range(68))
+    names = [f"IMG_20240101_10000{number}" for number in range(6)]
+    faces = read_labelled(listed(photos, "a.csv", names, points=points)).faces
+    for format_name in FORMATS:
+        path = photos / f"list.{format_name}"
+        write_labelled(faces, path, format_name)
+        splits = LabelledDataModule(path, scheme="ibug68", **SMALL).splits
+        assert (len(splits["train"]), len(splits["val"])) == (5, 1)

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -59,7 +61,6 @@ def test_dlibs_lists_are_read_with_points_and_without(tmp_path):
         ("image\n../../etc/photo.jpg\n", "line 2: .* is not a name below"),
         ("image\n/etc/photo.jpg\n", "line 2: .* is not a name below"),
         ("image\n", "lists no photo"),
-        ("<dataset><images><image file='a.jpg'/></images></dataset>", "has no box"),
     ],
 )
 def test_what_is_wrong_with_a_list_is_one_line(tmp_path, text, says):
@@ -71,3 +72,33 @@ def test_what_is_wrong_with_a_list_is_one_line(tmp_path, text, says):
 def test_a_list_that_is_missing_is_named(tmp_path):
     with pytest.raises(DataError, match=r"no\.csv: cannot be read"):
         read_box_list(tmp_path / "no.csv")
+
+
+def test_photos_without_boxes_are_there_too(tmp_path):
+    ignored = "<box left='1' top='2' width='30' height='40' ignore='true'/>"
+    images = f"<image file='a.jpg'/><image file='b.jpg'>{ignored}</image>"
+    path = listed(tmp_path, f"<dataset><images>{images}</images></dataset>")
+    assert read_box_list(path) == [ListedPhoto(tmp_path / "a.jpg", ()), ListedPhoto(tmp_path / "b.jpg", ())]
+
+
+def test_cocos_and_hrnets_lists_are_read_and_points_passed_over(tmp_path):
+    images = [{"id": number, "file_name": f"{number}.jpg", "width": 50, "height": 40} for number in range(3)]
+    face = {"image_id": 1, "keypoints": [0, 0, 0], "bbox": [1, 2, 30, 40]}
+    path = listed(tmp_path, json.dumps({"images": images, "annotations": [{**face, "id": 1}]}), "list.json")
+    assert read_box_list(path) == [
+        ListedPhoto(tmp_path / "1.jpg", (Box(1, 2, 30, 40),), (50, 40)),
+        ListedPhoto(tmp_path / "0.jpg", (), (50, 40)),
+        ListedPhoto(tmp_path / "2.jpg", (), (50, 40)),
+    ]
+    head = "image_name,scale,center_w,center_h,original_0_x,original_0_y"
+    assert read_box_list(listed(tmp_path, f"{head}\na.jpg,0.1,9.5,9.5,,\n")) == [
+        ListedPhoto(tmp_path / "a.jpg", (Box(0, 0, 20, 20),))
+    ]
+
+
+def test_a_part_that_is_missing_does_not_matter(tmp_path):
+    box = "<box left='1' top='2' width='30' height='40'>{}</box>"
+    parts = "<part name='0' x='1' y='1'/><part name='1' x='1' y='1'/>"
+    boxes = box.format(parts) * 2 + box.format("<part name='odd' x='left' y='1'/>")
+    path = listed(tmp_path, f"<dataset><images><image file='a.jpg'>{boxes}</image></images></dataset>")
+    assert read_box_list(path) == [ListedPhoto(tmp_path / "a.jpg", (Box(1, 2, 30, 40),) * 3)]

@@ -7,8 +7,11 @@ from PIL import Image
 from keypoints.datasets.checks import (
     Finding,
     check_face,
+    check_pixels,
     check_rounded,
+    check_size,
     check_twin,
+    far_points,
     finding,
     look,
     repeated,
@@ -40,7 +43,10 @@ def test_a_face_in_its_picture_is_right():
     [
         (face_of(box=Box(200, 0, 9, 9)), "the box at (200, 0) of 9 × 9 misses the picture of 200 × 160"),
         (face_of(box=Box(-9, 0, 9, 9)), "the box at (-9, 0) of 9 × 9 misses the picture of 200 × 160"),
-        (face_of(None, wild_points(0) - (100, 0)), "a point lies 39 px outside the picture of 200 × 160"),
+        (
+            face_of(None, wild_points(0) - (100, 0)),
+            "point 23 lies 39 px outside the picture of 200 × 160, as do 22 more",
+        ),
         (
             face_of(Box(0, 0, 50, 45), wild_points(0)),
             "the box at (0, 0) of 50 × 45 is not round the points, which reach from (61, 41) to (139, 109)",
@@ -108,3 +114,25 @@ def test_the_same_picture_in_two_groups_is_found(tmp_path):
 
 def test_groups_on_both_sides_are_found():
     assert shared_groups([face_of(group="a"), face_of(group="b")], [face_of(group="b")]) == {"b"}
+
+
+def test_a_size_that_nobody_told_is_right():
+    for told in (None, (0, 0), SIZE):
+        check_size(told, SIZE)
+
+
+def test_a_point_farther_outside_than_a_face_that_is_cut_off_is_told():
+    points = np.array([[10.0, 10], [90, 90], [50, -30]])
+    assert far_points(face_of(None, points), SIZE) is None  # a quarter of 120 px
+    assert (
+        far_points(face_of(None, points - (0, 20)), SIZE)
+        == "point 2 lies 50 px outside the picture of 200 × 160"
+    )
+    check_pixels(face_of(None, points - (0, 20)), SIZE)
+
+
+def test_one_point_may_lie_a_little_outside():
+    check_pixels(face_of(None, np.array([[-4.0, 10]])), SIZE)
+    with pytest.raises(ValueError, match="its points reach"):
+        check_pixels(face_of(None, np.array([[-6.0, 10]])), SIZE)
+    check_pixels(face_of(None, None), SIZE)

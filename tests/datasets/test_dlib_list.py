@@ -33,7 +33,8 @@ def test_faces_written_and_read_back_are_the_same_to_the_pixel(photos):
 def test_mirror_images_stay_with_their_originals(photos):
     faces = [Face(Photo(photos / f"photo 1{end}.png"), None, POINTS, group=end) for end in ("", "_mirror")]
     write_labelled(faces, photos / "list", "dlib")
-    assert {face.group for face in read_labelled(photos / "list").faces} == {"photo 1"}
+    (group,) = {face.group for face in read_labelled(photos / "list").faces}
+    assert group.startswith("photo 1.png ")
 
 
 def test_300_ws_lists_are_read_as_labelled_photos(wild):
@@ -53,5 +54,5 @@ def test_faces_without_points_are_refused_or_left_out_one_by_one(wild):
 def test_the_pictures_may_lie_in_another_folder(wild, tmp_path):
     (tmp_path / "list").write_bytes((wild / "labels_ibug_300W_train.xml").read_bytes())
     assert len(read_labelled(tmp_path / "list", root=wild).faces) == 3
-    with pytest.raises(DataError, match="the picture is missing"):
+    with pytest.raises(DataError, match=r"its picture .* is missing"):
         read_labelled(tmp_path / "list")

@@ -31,15 +31,17 @@ def test_points_are_0_based_as_they_stand_and_the_centre_is_such_a_point(root):
 
 
 def test_a_box_is_written_as_its_longer_side_and_middle(root):
-    face = Face(Photo(root / "a.png"), Box(10, 20, 100, 61), np.zeros((2, 2)), "group", {"tag": "lost"})
+    face = Face(
+        Photo(root / "a.png"), Box(10, 20, 100, 61), np.array([[0, 0], [2, 0]]), "group", {"tag": "lost"}
+    )
     write_labelled([face], root / "list.csv", "hrnet")
     assert (root / "list.csv").read_text().splitlines()[:2] == [
         HEADER,
-        "a.png,0.5,59.5,50.0,0.0,0.0,0.0,0.0",
+        "a.png,0.5,59.5,50.0,0.0,0.0,2.0,0.0",
     ]
     (back,) = read_labelled(root / "list.csv").faces
     assert back.box == Box(10, 0.5, 100, 100)
-    assert (back.group, back.tags) == ("a.png", {})
+    assert (back.group.partition(" ")[0], back.tags) == ("a.png", {})
 
 
 def test_a_face_without_box_cannot_be_written(root):
@@ -63,3 +65,14 @@ def test_a_face_without_box_cannot_be_written(root):
 def test_a_damaged_list_is_named_with_what_is_wrong(root, text, says):
     with pytest.raises(DataError, match=rf"list\.csv: {says}"):
         read(root, text)
+
+
+@pytest.mark.parametrize(
+    "head", ["image_name,scale,center_w,center_h,box_size", "image_path,scale,box_size,center_w,center_h"]
+)
+def test_aflws_box_size_is_passed_over(root, head):
+    points = HEADER.partition("center_h,")[2]
+    row = ["9.5" if name == "box_size" else {"scale": "0.1"}.get(name, "20") for name in head.split(",")[1:]]
+    (face,) = read(root, f"{head},{points}\na.png,{','.join(row)},5,6,7,8\n")
+    assert face.box == Box(10.5, 10.5, 20, 20)
+    assert face.landmarks().tolist() == [[5, 6], [7, 8]]

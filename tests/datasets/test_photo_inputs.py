@@ -1,8 +1,11 @@
 import gzip
+from contextlib import suppress
 
 import pytest
+from PIL import Image
 
-from keypoints.datasets.photo_inputs import find_photos
+from keypoints.datasets.photo_inputs import find_photos, picture_suffixes
+from keypoints.datasets.photos import Photo
 from keypoints.errors import DataError
 from keypoints.geometry import Box
 
@@ -64,7 +67,7 @@ def test_what_stands_for_nothing_is_named(folder, monkeypatch, named):
 
 def test_a_folder_without_pictures_says_what_pictures_are(tmp_path):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(DataError, match=r"holds no picture \(\.bmp, .*\.jpg"):
+    with pytest.raises(DataError, match=r"holds no picture, by the suffixes that there are \(\.jpg"):
         find_photos(str(tmp_path))
 
 
@@ -81,3 +84,31 @@ def test_links_in_a_circle_are_not_followed(folder, monkeypatch):
 def test_a_packed_list_is_a_list(folder):
     (folder / "list.csv.gz").write_bytes(gzip.compress(b"image\nb.jpg\n"))
     assert names(find_photos(str(folder / "list.csv.gz"))) == ["b.jpg"]
+
+
+def test_every_suffix_of_a_picture_that_pillow_reads_is_one(tmp_path):
+    pictures = ["x.JPG", "x.jfif", "x.jpe", "x.avif", "x.mpo", "x.ppm", "x.tga", "x.jp2", "x.webp", "x.heic"]
+    for name in (*pictures, "x.txt", "x.eps", "x.mpg", "x.h5", "x.csv", "x.pdf"):
+        (tmp_path / name).touch()
+    assert set(names(find_photos(str(tmp_path)))) == set(pictures)
+
+
+def test_whatever_pillow_writes_under_a_suffix_is_found_and_read(tmp_path):
+    Image.init()
+    writable = {suffix: kind for suffix, kind in Image.registered_extensions().items() if kind in Image.SAVE}
+    for suffix in sorted(picture_suffixes() & set(writable)):
+        for mode in ("RGB", "L", "1"):
+            with suppress(OSError, ValueError, KeyError):
+                Image.new(mode, (16, 16)).save(tmp_path / f"a{suffix}")
+                break
+    written = [path for path in tmp_path.iterdir() if path.stat().st_size]
+    assert len(written) > 30
+    for photo in find_photos(str(tmp_path)).photos:
+        if photo.path in written:
+            assert Photo(photo.path).decode(3).shape[2] == 3, photo.path
+
+
+def test_cocos_lists_are_lists(folder):
+    path = folder / "list.json"
+    path.write_text('{"images": [{"id": 1, "file_name": "b.jpg"}], "annotations": []}')
+    assert names(find_photos(str(path))) == ["b.jpg"]

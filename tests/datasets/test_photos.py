@@ -159,14 +159,23 @@ def test_a_large_photo_is_read_without_a_warning(tmp_path):
     assert (done.stdout, done.stderr) == ("(100, 150, 3)\n", "")
 
 
-def test_a_decompression_bomb_is_one_line(tmp_path):
-    path = tmp_path / "bomb.png"
+def claiming(path, width, height):
+    """A file that says it has so many pixels."""
     Image.new("1", (1, 1)).save(path)
-    header = struct.pack(">II", 50_000, 50_000)
+    header = struct.pack(">II", width, height)
     contents = bytearray(path.read_bytes())
     contents[16:24] = header
     contents[29:33] = struct.pack(">I", zlib.crc32(bytes(contents[12:29])))
     path.write_bytes(contents)
+    return path
+
+
+def test_a_phones_photo_of_200_megapixels_is_no_bomb(tmp_path):
+    assert Photo(claiming(tmp_path / "phone.png", 16_320, 12_240)).size == (16_320, 12_240)
+
+
+def test_a_decompression_bomb_is_one_line(tmp_path):
+    path = claiming(tmp_path / "bomb.png", 50_000, 50_000)
     for use in (lambda: Photo(path).size, lambda: Photo(path).decode(1)):
         with pytest.raises(DataError, match=r"bomb\.png: cannot be opened .*2500000000 pixels") as error:
             use()

@@ -60,3 +60,16 @@ def test_a_damaged_file_is_named_with_what_is_wrong(pts, text, says):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"face\.pts: cannot be read"):
         read_pts(tmp_path / "face.pts")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(pts):
+    path = pts("")
+    path.write_bytes(b"\xef\xbb\xbfversion: 1\nn_points: 1\n{\n1.5 2.5\n}\n")
+    np.testing.assert_array_equal(read_pts(path), [[0.5, 1.5]])
+    np.testing.assert_array_equal(read_pts(str(path)), [[0.5, 1.5]])
+
+
+@pytest.mark.parametrize("count", ["2", "0", "-1", "68", "one"])
+def test_a_count_that_contradicts_the_rows_is_an_error(pts, count):
+    with pytest.raises(DataError, match=rf"face\.pts: announces {count} points and has 1"):
+        read_pts(pts(f"version: 1\nn_points: {count}\n{{\n1.5 2.5\n}}\n"))
