@@ -120,11 +120,18 @@ class LabelledDataModule(FaceDataModule):
                 )
         splits = {split: self._in_boxes(split) for split in self._lists}
         if "train" in splits and "val" not in splits:
-            splits["train"], splits["val"] = split_by_group(
-                splits["train"], self._val_fraction, self._val_seed
-            )
+            splits["train"], splits["val"] = self._carved(splits["train"])
         self._tell_copies(splits)
         return splits
+
+    def _carved(self, faces: Sequence[Face]) -> tuple[list[Face], list[Face]]:
+        """The faces that train and those that validate."""
+        if len({face.group for face in faces}) == 1:
+            raise DataError(
+                f"{self._lists['train']}: all {len(faces)} faces are of one group, {faces[0].group}, which "
+                "is not split; name a list to validate on (data.val=<list>), or leave out the list's groups"
+            )
+        return split_by_group(faces, self._val_fraction, self._val_seed)
 
     def of_groups(self, groups: Iterable[str], split: str) -> list[Face]:
         """The faces of a split that are of some groups, by their names in earlier files too.

@@ -39,9 +39,7 @@ def look_at_photos(paths: Iterable[Path]) -> dict[Path, Facts | DataError]:
     distinct = list(dict.fromkeys(paths))
     originals = {path: _original(path) for path in distinct}
     files = list(dict.fromkeys(chain(distinct, originals.values())))
-    with ThreadPoolExecutor(
-        os.cpu_count()
-    ) as threads:  # reading and digests are outside the interpreter's lock
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # files are read outside the interpreter's lock
         seen = dict(zip(files, threads.map(_look, files), strict=True))
     return {path: _facts(seen[path], seen[originals[path]]) for path in distinct}
 

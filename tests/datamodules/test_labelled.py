@@ -230,3 +230,10 @@ def test_68_points_on_camera_names_split_as_any_list(photos):
         write_labelled(faces, path, format_name)
         splits = LabelledDataModule(path, scheme="ibug68", **SMALL).splits
         assert (len(splits["train"]), len(splits["val"])) == (5, 1)
+
+
+def test_faces_of_one_group_are_not_split(photos):
+    path = listed(photos, "a.csv", range(7))
+    path.write_text(path.read_text().replace("y1\n", "y1,group\n").replace("15,16\n", "15,16,anna\n"))
+    with pytest.raises(DataError, match=r"a\.csv: all 7 faces are of one group, anna, .*data\.val=<list>"):
+        _ = LabelledDataModule(path, **SMALL).splits
