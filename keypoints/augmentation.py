@@ -42,6 +42,16 @@ _COLUMNS = 5
 """What albumentations keeps of a point: x, y, and a depth, an angle and a size, which are 0 here."""
 _PROBES = 8
 """Draws of each transform that are looked at before training begins."""
+_OFF = 0.2
+"""A transform that moves the picture off its points by more than this, in pixels, is named."""
+_GREY, _BRIGHTER = 110, 60
+"""Levels of the canvas on which shifts are measured, and what its spots add to it."""
+_FAINT = 4
+"""A spot that is left with fewer levels than this is covered, or lost in noise."""
+_UNCOVERED = 0.3
+"""Less than this share of a spot does not say where it is."""
+_FEWEST = 6
+"""A field of shifts is fitted to no fewer spots than this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +70,20 @@ class Drawn:
     points: FloatArray
     affine: Affine
     mirrored: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What :meth:`Augmentation.check` found that hinders no training but has to be known.
+
+    Args:
+        bending: names of transforms that bend the picture, so that no affine leads back to the photo.
+        moving: transforms that move the picture and leave its points, as ``"name: class"``, and by how many
+            pixels at most.
+    """
+
+    bending: tuple[str, ...]
+    moving: Mapping[str, float]
 
 
 class Augmentation:
@@ -121,14 +145,18 @@ class Augmentation:
             self._pipelines[border] = _onto_input(self._transforms.values(), border)
         return _draw(self._pipelines[border], canvases, points, seeds)
 
-    def check(self, shape: tuple[int, int, int], *, may_mirror: bool) -> list[str]:
+    def check(self, shape: tuple[int, int, int], *, may_mirror: bool) -> Checked:
         """Try each transform by itself on a made-up canvas of ``shape`` (H, W, C).
+
+        Whether the picture stays with its points is measured, with the settings that each has: on a canvas
+        with spots, and by how far they come to lie from their points.
 
         Args:
             may_mirror: whether the landmarks have a mirror permutation.
 
         Returns:
-            The names of those that bend the picture, so that no affine leads back to the photo.
+            The names of those that bend the picture, and of those that move it by more than 0.2 pixels off
+            its points.
 
         Raises:
             ConfigError: if one fails, drops points, changes the picture's size, or mirrors what may
@@ -140,7 +168,9 @@ class Augmentation:
         grid = np.stack(np.meshgrid(np.linspace(-0.3, 1.3, 9), np.linspace(-0.3, 1.3, 9)), axis=-1)
         points = np.stack([grid.reshape(-1, 2) * (width, height)] * _PROBES)
         seeds = [[probe] for probe in range(_PROBES)]
-        bending = []
+        spots = _Spots.on(shape)
+        bending: list[str] = []
+        moving: dict[str, float] = {}
         for name, transform in self._transforms.items():
             where = f"augmentation.transforms.{name}"
             for leaf in _leaves(transform):
@@ -160,7 +190,45 @@ class Augmentation:
                     )
                 if np.isnan(drawn.affine.matrix).any():
                     bending.append(name)
-        return list(dict.fromkeys(bending))
+                if shift := _shift(pipeline, spots):
+                    both = f"{name}: {type(leaf).__name__}"
+                    moving[both] = max(shift, moving.get(both, 0))
+        return Checked(tuple(dict.fromkeys(bending)), moving)
+
+
+def check_targets(settings: object, file: str = "its file") -> None:
+    """See that the configuration of an augmentation names a class for each transform.
+
+    Args:
+        settings: the group ``augmentation`` as plain values.
+        file: what messages call the file that they stand in.
+
+    Raises:
+        ConfigError: if a ``_target_`` is missing; the message names the key.
+    """
+    if not isinstance(settings, Mapping) or "_target_" not in settings:
+        raise ConfigError(
+            "augmentation has no _target_, the name of its class: put _target_: "
+            f"keypoints.augmentation.Augmentation in {file}, or begin it with defaults: [rotate_shift]"
+        )
+    transforms = settings.get("transforms") or {}
+    if not isinstance(transforms, Mapping):
+        raise ConfigError("augmentation.transforms are transforms by name, not a list: name: {_target_: …}")
+    for name, transform in transforms.items():
+        _check_target(transform, f"augmentation.transforms.{name}", file)
+
+
+def _check_target(settings: object, key: str, file: str) -> None:
+    if not isinstance(settings, Mapping) or "_target_" not in settings:
+        raise ConfigError(
+            f"{key} has no _target_, the name of its class: give it one in {file}, such as "
+            "_target_: albumentations.GaussianBlur"
+        )
+    within = settings.get("transforms") or []
+    if isinstance(within, Mapping):
+        raise ConfigError(f"{key}.transforms is a list within a composition, not by name: - _target_: …")
+    for number, each in enumerate(within if isinstance(within, list) else []):
+        _check_target(each, f"{key}.transforms[{number}]", file)
 
 
 def _merged(points: FloatArray) -> bool:
@@ -220,11 +288,14 @@ def _compose(where: str, transforms: "list[Transform]") -> "albumentations.Compo
     """The transforms with points that are kept wherever they lie; unknown settings are refused."""
     import albumentations
 
+    from keypoints.transforms import without_reflected_points
+
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Got processor for keypoints, but no transform")
             points = albumentations.KeypointParams("xy", remove_invisible=False, check_each_transform=False)
-            compose = albumentations.Compose(transforms, keypoint_params=points, strict=True, seed=0)
+            once = [without_reflected_points(transform) for transform in transforms]
+            compose = albumentations.Compose(once, keypoint_params=points, strict=True, seed=0)
     except ValueError as error:
         raise ConfigError(f"{where}: {one_line(error)}") from error
     # The settings are right. What it is called with is so too, with points as albumentations keeps them: a
@@ -250,7 +321,12 @@ def _draw(
     images, found = [], []
     for canvas, keypoints, seed in zip(canvases, known, seeds, strict=True):
         image, moved = _once(pipeline, canvas, keypoints, seed)
-        if len(moved) != len(keypoints):
+        if len(moved) > len(keypoints):
+            raise ConfigError(
+                f"{pipeline.called} made {len(moved)} points of {len(keypoints)}, as reflections do; a "
+                "transform has to give each point once: take border_mode: 1, or leave it out"
+            )
+        if len(moved) < len(keypoints):
             raise ConfigError(
                 f"{pipeline.called} dropped {len(keypoints) - len(moved)} of {len(keypoints)} points; "
                 "a transform has to keep them all, wherever they lie"
@@ -301,3 +377,115 @@ def _anchors(width: int, height: int) -> tuple[FloatArray, FloatArray]:
     x, y = np.meshgrid([0.0, (width - 1) / 2, width - 1.0], [0.0, (height - 1) / 2, height - 1.0])
     anchors = np.stack([x.ravel(), y.ravel()], axis=1)
     return anchors, np.linalg.pinv(np.column_stack([anchors, np.ones(9)]))
+
+
+class _Spots(NamedTuple):
+    """A canvas with bright spots on it, and the same without them."""
+
+    points: FloatArray
+    """(N, 2), the spots' centres in pixels, spread over the canvas's middle."""
+    width: float
+    """Standard deviation of each spot, in pixels."""
+    reach: int
+    """How far from a point its spot is looked for, in pixels."""
+    bare: ByteArray
+    spotted: ByteArray
+
+    @classmethod
+    def on(cls, shape: tuple[int, int, int]) -> "_Spots":
+        """Spots on a canvas of ``shape`` (H, W, C)."""
+        height, width, channels = shape
+        side = min(height, width)
+        along = np.linspace(0.2, 0.8, int(np.clip(0.6 * side / 24 + 1, 3, 5)))
+        apart = 0.6 * side / (len(along) - 1)
+        spread = min(4, apart / 6)
+        x, y = np.arange(width), np.arange(height)
+        columns, rows = along * (width - 1), along * (height - 1)
+        across = np.exp(-(((x - columns[:, None]) / spread) ** 2) / 2).sum(0)
+        down = np.exp(-(((y - rows[:, None]) / spread) ** 2) / 2).sum(0)
+        rough = _GREY + np.random.default_rng(0).normal(0, 3, (height, width))
+        pictures = (
+            np.rint(np.clip(level, 0, 255)).astype(np.uint8)[:, :, None].repeat(channels, axis=2)
+            for level in (rough, rough + _BRIGHTER * np.outer(down, across))
+        )
+        points = np.stack(np.meshgrid(columns, rows), axis=-1).reshape(-1, 2)
+        return cls(points, spread, min(14, int(apart / 2)), *pictures)
+
+
+def _shift(pipeline: _Pipeline, spots: _Spots) -> float:
+    """How far ``pipeline`` moves the picture off its points at most, in pixels, over several draws.
+
+    Each draw is made twice, with spots and without: what differs is the spots, whatever else was drawn.
+    """
+    drawn = _draw(
+        pipeline,
+        [spots.bare, spots.spotted] * _PROBES,
+        np.stack([spots.points] * 2 * _PROBES),
+        [[probe] for probe in range(_PROBES) for _ in range(2)],
+    )
+    pixels, points = drawn.pixels.astype(np.float32), drawn.points[::2]
+    nearest = np.rint(points).astype(int)
+    size = pixels.shape[2], pixels.shape[1]
+    inside = ((nearest >= spots.reach) & (nearest < np.subtract(size, spots.reach))).all(-1)
+    apart = np.linalg.norm(points[:, :, None] - points[:, None], axis=-1)
+    alone = np.partition(apart, 1, axis=-1)[..., 1] >= spots.reach  # the least is from a point to itself
+    draws, numbers = np.nonzero(inside & alone)
+    if not len(draws):
+        return 0.0
+    near = np.arange(-spots.reach, spots.reach + 1)
+    x, y = np.moveaxis(nearest[draws, numbers], -1, 0)[..., None, None]
+    where = draws[:, None, None], y + near[:, None], x + near
+    windows = np.abs(pixels[1::2][where] - pixels[::2][where]).mean(-1)
+    off, seen = _found(windows, (points - nearest)[draws, numbers], spots)
+    its = [seen & (draws == draw) for draw in range(_PROBES)]
+    return max(_common(spots.points[numbers[each]], off[each]) for each in its)
+
+
+def _common(points: FloatArray, off: FloatArray) -> float:
+    """How far a picture is moved or scaled off its points, in pixels; 0 if that is no more than allowed.
+
+    What covers or breaks a spot shifts it at random. So the shifts that an affine map has, root mean square,
+    have to exceed the limit by two of their standard errors.
+
+    Args:
+        points: (N, 2), where spots belong.
+        off: (N, 2), how far from there they are.
+    """
+    if len(points) < _FEWEST:
+        return 0.0
+    design = np.column_stack([points - points.mean(0), np.ones(len(points))])
+    field = design @ np.linalg.lstsq(design, off, rcond=None)[0]
+    size = np.sqrt((field**2).sum(1).mean())
+    error = np.sqrt(((off - field) ** 2).sum() / max(2 * len(off) - 6, 1) * 6 / len(off))
+    return float(size) if size - 2 * error > _OFF else 0.0
+
+
+def _found(
+    windows: FloatArray, centres: FloatArray, spots: _Spots
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """How far from their points spots are, (N, 2), in pixels, and whether enough is seen of each, (N,).
+
+    By least squares, with a spot of the known width; pixels that are covered are left out.
+
+    Args:
+        windows: (N, side, side), what is left of each spot, in levels.
+        centres: (N, 2), the points, in pixels from the windows' middles.
+        spots: what was on the canvas.
+    """
+    near, count = np.arange(-spots.reach, spots.reach + 1), len(windows)
+    levels = windows.reshape(count, -1, 1)
+    off = np.zeros((count, 2))
+    for _ in range(8):
+        x, y = ((near - (centres + off)[:, axis, None]) / spots.width for axis in (0, 1))
+        spot = np.exp(-(y[:, :, None] ** 2 + x[:, None, :] ** 2) / 2)
+        slopes = np.stack([spot, spot * x[:, None, :], spot * y[:, :, None]], axis=-1).reshape(count, -1, 3)
+        design = slopes * (levels > 0)
+        turned = design.swapaxes(1, 2)
+        level, *steps = np.linalg.solve(turned @ design + 1e-6 * np.eye(3), turned @ levels)[:, :, 0].T
+        step = np.stack(steps, axis=1) / np.maximum(level, 1e-3)[:, None] * spots.width
+        step = np.clip(step, -spots.width / 2, spots.width / 2)
+        off = np.clip(off + step, -spots.reach, spots.reach)
+        if np.abs(step).max() < 0.01:
+            break
+    share = (design[..., 0] ** 2).sum(1) / (slopes[..., 0] ** 2).sum(1)
+    return off, (level > _FAINT) & (share > _UNCOVERED)

@@ -5,6 +5,7 @@ To add one: subclass one of albumentations' classes here, and test that a blob m
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, Self
 
 import albumentations
@@ -131,3 +132,33 @@ class AffineOntoInput(albumentations.Affine):  # type: ignore[misc]
         moved = keypoints.copy()
         moved[:, :2] = keypoints[:, :2] @ matrix[:, :2].T + matrix[:, 2]
         return moved
+
+
+def without_reflected_points(
+    transform: albumentations.BasicTransform | albumentations.BaseCompose,
+) -> albumentations.BasicTransform | albumentations.BaseCompose:
+    """Return a transform that gives each point once where its border is a reflection of the picture.
+
+    albumentations then adds the reflections of all points, nine for each and more, in an order that depends
+    on the draw. The picture and what is drawn for it stay as they are.
+
+    Args:
+        transform: or a composition, of which the transforms within are meant. It is not changed.
+
+    Returns:
+        A copy, or what was given where nothing reflects.
+    """
+    if isinstance(transform, albumentations.BaseCompose):
+        inner = [without_reflected_points(each) for each in transform.transforms]
+        if all(made is given for made, given in zip(inner, transform.transforms, strict=True)):
+            return transform
+        composition = deepcopy(transform)
+        composition.transforms = inner
+        return composition
+    if getattr(transform, "border_mode", None) not in (cv2.BORDER_REFLECT, cv2.BORDER_REFLECT_101):
+        return transform
+    other, once = deepcopy(transform), deepcopy(transform)
+    other.border_mode = cv2.BORDER_CONSTANT  # of which points know nothing
+    once.apply_to_keypoints = other.apply_to_keypoints
+    once.add_targets({"keypoints": "keypoints"})  # it noted its own methods as it was made
+    return once

@@ -146,8 +146,16 @@ class FaceDataset(Dataset[Batch]):
     def _check(self, augmentation: Augmentation) -> None:
         across, down = self._border
         shape = (self._crop.height + 2 * down, self._crop.width + 2 * across, self._crop.channels)
-        if bending := augmentation.check(shape, may_mirror=self._flip is not None):
-            log.info("%s: no affine leads back to the photo, so it serves training only", ", ".join(bending))
+        checked = augmentation.check(shape, may_mirror=self._flip is not None)
+        if bending := ", ".join(checked.bending):
+            log.info("%s: no affine leads back to the photo, so it serves training only", bending)
+        for name, pixels in checked.moving.items():
+            log.warning(
+                "augmentation.transforms.%s moves the picture off its points by up to %.1f pixels of the "
+                "input, and the network learns that error; take smaller settings, or leave it out",
+                name,
+                pixels,
+            )
 
     def _usable(self, found: Sequence[Affine | DataError], *, strict: bool) -> list[Affine]:
         """The affines of the faces that can be used; without ``strict`` the others are left out."""
@@ -192,15 +200,19 @@ class FaceDataset(Dataset[Batch]):
         """The sample that ``key`` stands for, augmented if the dataset is."""
         return _only(self.__getitems__([key]))
 
-    def __getitems__(self, keys: Sequence[Key]) -> Batch:
-        """The samples that ``keys`` stand for as one batch: what a loader asks for, and need not collate."""
+    def __getitems__(self, keys: Sequence[Key | int]) -> Batch:
+        """The samples that ``keys`` stand for as one batch: what a loader asks for, and need not collate.
+
+        A key without an epoch, as Lightning's ``overfit_batches`` gives it, stands for the first one.
+        """
+        pairs = [(0, key) if isinstance(key, int) else key for key in keys]
         if self._augmentation is None:
-            return self.batch([index for _, index in keys])
-        indices = np.array([index for _, index in keys])
+            return self.batch([index for _, index in pairs])
+        indices = np.array([index for _, index in pairs])
         drawn = self._augmentation(
             [self._canvas(index) for index in indices],
             self._points[indices],
-            [(self._seed, epoch, index) for epoch, index in keys],
+            [(self._seed, epoch, index) for epoch, index in pairs],
             self._border,
         )
         points = drawn.points

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from keypoints.errors import ConfigError, one_line
+from keypoints.file_kinds import TEXT, TORCH, describe_file
 from keypoints.models.layers import CoordinateConvolution, CoordinateLayer, low_passed
 from keypoints.models.pretrained import is_blank
 
@@ -136,9 +137,11 @@ def _load(net: nn.Module, name: str, weights: str, own: type[WeightsEnum]) -> No
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ConfigError(
-            f"{weights}: is no file of weights, or damaged ({one_line(error)[:120]})"
-        ) from error
+        kind = describe_file(Path(weights))
+        why = f"is no file of weights, or damaged ({one_line(error)[:120]})"
+        if kind not in (None, TORCH, TEXT):
+            why = f"is {kind}; weights are a state dict that torch saved"
+        raise ConfigError(f"{weights}: {why}") from error
     if not (isinstance(state, dict) and state and all(isinstance(value, Tensor) for value in state.values())):
         raise ConfigError(f"{weights}: holds no state dict, which has tensors by name")
     try:

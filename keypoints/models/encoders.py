@@ -12,6 +12,7 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 from keypoints.errors import ConfigError, one_line
 from keypoints.models.classifier import torchvision_network
 from keypoints.models.layers import convolution, low_passed
+from keypoints.models.pretrained import is_blank
 
 
 class Encoder(nn.Module, ABC):
@@ -81,8 +82,16 @@ class ConvEncoder(Encoder):
         return maps
 
 
+_WORKING = "resnet18, mobilenet_v3_small, efficientnet_b0, densenet121 or convnext_tiny"
+
+
 class TorchvisionEncoder(Encoder):
-    """The convolutions of any classification network of torchvision.
+    """The convolutions of a classification network of torchvision, all that come before its classifier.
+
+    It has to halve the maps, rounded up, again and again, and to keep them as maps until it classifies.
+    ResNets and what derives from them, MobileNet, MNASNet, EfficientNet, RegNet and ShuffleNet do so at any
+    size; ConvNeXt (from level 2 on), DenseNet, GoogLeNet and VGG where the sides are multiples of 32; MaxViT
+    at 224 × 224. The other transformers, AlexNet, SqueezeNet and Inception do not.
 
     Args:
         input_size: width and height of the images.
@@ -90,7 +99,8 @@ class TorchvisionEncoder(Encoder):
         name, weights, antialiased, settings: as of :class:`~keypoints.models.classifier.TorchvisionNet`.
 
     Raises:
-        ConfigError: if there is no such network or weights, or it does not take such images.
+        ConfigError: if there is no such network or weights, it does not take such images, lacks levels
+            between its first and its last, or goes on behind them.
     """
 
     def __init__(
@@ -105,15 +115,23 @@ class TorchvisionEncoder(Encoder):
         super().__init__()
         net = torchvision_network(name, in_channels, weights, **settings)
         width, height = input_size
+        images = torch.zeros(1, in_channels, height, width)
         try:
-            nodes, self.channels = _levels(net, torch.zeros(1, in_channels, height, width))
+            nodes, self.channels = _levels(net, images)
+            self.net = create_feature_extractor(net, nodes)
+            # Older checkpoints are of networks that lack something.
+            lacks = "" if is_blank() else _lacks(net, self.net, images, list(self.channels))
         except (RuntimeError, ValueError, AssertionError) as error:
             raise ConfigError(
                 f"{name} does not take images of {width} × {height} ({one_line(error)[:120]})"
             ) from error
+        if lacks:
+            raise ConfigError(
+                f"{name} cannot encode images of {width} × {height}: {lacks}; {_way_out(net, images)}"
+            )
         if antialiased:
             low_passed(net)  # not before: levels would end with what is blurred for the next
-        self.net = create_feature_extractor(net, nodes)
+            self.net = create_feature_extractor(net, nodes)
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         """As :meth:`Encoder.forward`."""
@@ -130,18 +148,96 @@ def _levels(net: nn.Module, images: Tensor) -> tuple[dict[str, str], dict[int, i
     with torch.no_grad():
         everything = create_feature_extractor(net, names)(images)
     net.train()
-    sizes = {}
-    height, width = images.shape[-2:]
-    for level in range(1, min(height, width).bit_length()):
-        height, width = (height + 1) // 2, (width + 1) // 2
-        sizes[torch.Size((height, width))] = level
+    sizes, smallest = _sizes(images)
+    fixed = {name for name, layer in net.named_modules() if isinstance(layer, nn.AdaptiveAvgPool2d)}
     ends = {
         sizes[maps.shape[-2:]]: (name, maps.shape[1])
         for name, maps in everything.items()
-        if isinstance(maps, Tensor) and maps.ndim == 4 and maps.shape[-2:] in sizes
+        if isinstance(maps, Tensor) and maps.ndim == 4 and maps.shape[-2:] in sizes and name not in fixed
     }
-    ends.pop(level, None)  # what has been pooled to one pixel
+    ends.pop(smallest, None)  # what has been pooled to one pixel
     return (
         {name: str(level) for level, (name, _) in sorted(ends.items())},
         {level: channels for level, (_, channels) in sorted(ends.items())},
     )
+
+
+def _sizes(images: Tensor) -> tuple[dict[torch.Size, int], int]:
+    """The levels by the height and width of their maps, and the last of them."""
+    height, width = images.shape[-2:]
+    sizes, level = {}, 0
+    for level in range(1, min(height, width).bit_length()):
+        height, width = (height + 1) // 2, (width + 1) // 2
+        sizes[torch.Size((height, width))] = level
+    return sizes, level
+
+
+def _lacks(net: nn.Module, encoder: nn.Module, images: Tensor, levels: Sequence[int]) -> str:
+    """What keeps a network from being an encoder; nothing if it is one.
+
+    Args:
+        net: the network.
+        encoder: what of it leads to the levels' maps.
+        images: (1, C, H, W) such as it is to take.
+        levels: that were found.
+    """
+    if not levels:
+        return "none of its maps have 1/2, 1/4, … of the input's sides, rounded up"
+    if left_out := _left_out(net, encoder, images):
+        return (
+            f"{left_out} of its layers come after its last maps of such a size, 1/{2 ** levels[-1]} of the "
+            "input's sides, rounded up, and would be left out"
+        )
+    missing = sorted({*range(min(levels[0], 2), levels[-1])}.difference(levels))
+    if missing:
+        shares = ", ".join(f"1/{2**level}" for level in missing)
+        return f"it has no maps of {shares} of the input's sides, rounded up"
+    return ""
+
+
+def _left_out(net: nn.Module, encoder: nn.Module, images: Tensor) -> int:
+    """How many layers with weights are in ``net`` and not in ``encoder``, though they tell places apart."""
+    sizes, smallest = _sizes(images)
+    pooled = max((size.numel() for size, level in sizes.items() if level == smallest), default=1)
+    names, weights = zip(*net.named_parameters(), strict=True)
+    encoder.eval()
+    with torch.enable_grad():
+        total = torch.stack([maps.sum() for maps in encoder(images).values()]).sum()
+        slopes = torch.autograd.grad(total, weights, allow_unused=True)
+    encoder.train()
+    unused = (name for name, slope in zip(names, slopes, strict=True) if slope is None)
+    owners = {name.rpartition(".")[0] for name in unused}
+    found = []
+
+    def look(layer: nn.Module, _: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        maps = output if isinstance(output, Tensor) else output[0]
+        tokens = maps.ndim == 3  # of a transformer: (1, tokens, channels)
+        places = maps.shape[1] if tokens else maps.shape[2:].numel()
+        if maps.ndim > 2 and places > pooled:
+            found.append(layer)
+
+    hooks = [net.get_submodule(name).register_forward_hook(look) for name in owners if name]
+    net.eval()
+    with torch.no_grad():
+        net(images)
+    net.train()
+    for hook in hooks:
+        hook.remove()
+    return len(found)
+
+
+def _way_out(net: nn.Module, images: Tensor) -> str:
+    """What to take instead of a network that is no encoder of such images."""
+    height, width = (-(-side // 32) * 32 for side in images.shape[-2:])
+    if (height, width) != images.shape[-2:]:
+        larger = images.new_zeros(*images.shape[:2], height, width)
+        try:
+            nodes, channels = _levels(net, larger)
+            lacks = _lacks(net, create_feature_extractor(net, nodes), larger, list(channels))
+        except (RuntimeError, ValueError, AssertionError):
+            lacks = "it does not take them"
+        if not lacks:
+            return (
+                f"take a crop of {width} × {height}, multiples of 32, or a network that rounds up: resnet18"
+            )
+    return f"take {_WORKING}"

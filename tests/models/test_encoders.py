@@ -1,9 +1,11 @@
 import pytest
 import torch
+from torch import nn
 
 from keypoints.errors import ConfigError
 from keypoints.models.classifier import torchvision_network
 from keypoints.models.encoders import ConvEncoder, TorchvisionEncoder
+from keypoints.models.pretrained import blank
 
 
 def sides(maps):
@@ -42,6 +44,71 @@ def test_blurs_leave_what_the_levels_end_with():
 
 def test_a_network_without_a_level_says_so_by_lacking_it():
     assert next(iter(TorchvisionEncoder((64, 64), 3, "convnext_tiny").channels)) == 2
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b0", "googlenet", "mnasnet0_5", "regnet_x_400mf"])
+def test_all_of_a_network_but_its_classifier_makes_the_levels(name):
+    encoder = TorchvisionEncoder((64, 64), 3, name).eval()
+    maps = encoder(torch.rand(1, 3, 64, 64))
+    assert {level: own.shape[2] for level, own in maps.items()} == {1: 32, 2: 16, 3: 8, 4: 4, 5: 2}
+    sum(own.sum() for own in maps.values()).backward()
+    used = {id(weight) for weight in encoder.parameters() if weight.grad is not None}
+    idle = [name for name, weight in encoder.named_parameters() if id(weight) not in used]
+    assert not [name for name in idle if not name.startswith(("classifier", "fc"))]
+
+
+OTHERS = r"; take resnet18, .* or convnext_tiny$"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "settings", "says"),
+    [
+        ("swin_t", (64, 64), {}, rf"swin_t .* 64 × 64: it has no maps of 1/8, 1/16 of .*{OTHERS}"),
+        ("vit_b_16", (64, 64), {"image_size": 64}, rf"\d\d of its layers come after .* left out{OTHERS}"),
+        ("squeezenet1_1", (64, 64), {}, rf"none of its maps have .*{OTHERS}"),
+        (
+            "vgg11",
+            (80, 60),
+            {},
+            r"4 of its layers come after .* 1/4 of .*take a crop of 96 × 64, .* resnet18$",
+        ),
+    ],
+)
+def test_a_network_that_would_lack_levels_or_layers_is_refused_by_name(name, size, settings, says):
+    with pytest.raises(ConfigError, match=says) as caught:
+        TorchvisionEncoder(size, 3, name, **settings)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{name} cannot encode images of {size[0]} × {size[1]}: ")
+
+
+def test_an_older_checkpoint_of_such_a_network_still_loads():
+    with blank():
+        assert list(TorchvisionEncoder((64, 64), 3, "swin_t").channels) == [2, 5]
+
+
+def made_of(monkeypatch, *layers):
+    """An encoder of 56 × 56 pixels whose network has these layers, and a classifier after them."""
+    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    monkeypatch.setattr("keypoints.models.encoders.torchvision_network", lambda *_, **__: net)
+    return TorchvisionEncoder((56, 56), 3, "made_up")
+
+
+def halving(channels, times=2):
+    return nn.Conv2d(channels, 4, times + 1, stride=times, padding=1)
+
+
+def test_maps_that_begin_at_an_eighth_of_the_picture_are_refused(monkeypatch):
+    with pytest.raises(ConfigError, match=r"made_up .* it has no maps of 1/4 of"):
+        made_of(monkeypatch, halving(3, 8), halving(4))
+
+
+def test_a_pooling_to_a_fixed_size_is_no_level(monkeypatch):
+    encoder = made_of(
+        monkeypatch, halving(3), halving(4), halving(4), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(7)
+    )
+    maps = encoder(torch.rand(1, 3, 56, 56))
+    assert list(maps) == [1, 2, 3]
+    assert len(maps[3].unique()) == maps[3].numel()  # and not 3 × 3 places, spread over 7 × 7
 
 
 def test_the_small_encoder_has_the_levels_it_was_asked_for():

@@ -1,0 +1,197 @@
+"""What a file that was taken for a model really is, told by its contents. Runs nothing of it."""
+
+import codecs
+import pickletools
+import re
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from zipfile import BadZipFile, ZipFile
+
+from keypoints.inputs import MISSING, why_not_regular
+
+ONNX = "an ONNX file"
+TORCH = "a checkpoint or weights of torch"
+TEXT = "a text file"
+
+_BEGINNING = 1 << 12
+"""Bytes that tell most kinds."""
+_MOST_PICKLE = 1 << 22
+"""Bytes of a pickle that are looked at: structure without its numbers is smaller."""
+
+_ZIP = b"PK\x03\x04"
+_MAGIC = {
+    b"\x89PNG\r\n\x1a\n": "a picture (PNG)",
+    b"\xff\xd8\xff": "a picture (JPEG)",
+    b"GIF8": "a picture (GIF)",
+    b"II*\0": "a picture (TIFF)",
+    b"MM\0*": "a picture (TIFF)",
+    b"\x1f\x8b": "a gzip file; unpack it first",
+    b"BZh": "a bzip2 file; unpack it first",
+    b"\xfd7zXZ\0": "an xz file; unpack it first",
+    b"\x28\xb5\x2f\xfd": "a zstd file; unpack it first",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it first",
+    b"Rar!\x1a\x07": "a rar archive; unpack it first",
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as Keras writes them",
+    b"%PDF-": "a PDF document",
+    b"\x93NUMPY": "an array of NumPy",
+    b"SQLite format 3\0": "a database of SQLite",
+    b"version https://git-lfs.github.com/spec/": (
+        "a pointer of git-lfs, not the file itself; get it with: git lfs pull"
+    ),
+    b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.": (
+        "a file of torch before version 1.6; load it there, and save it anew"
+    ),
+}
+"""What files of a kind begin with."""
+
+_PICKLE = re.compile(rb"\x80[\x02-\x05]")
+_ONNX = re.compile(rb"\x08[\x01-\x14](?:[\x12\x1a\x22\x32][\x00-\x7f]|\x28|\x3a|\x42)")
+"""ONNX's version, and the number of one of the fields that follow it."""
+_YAML = re.compile(r"---\s*$|[\w.-]+:(?:\s|$)")
+_WEIGHTS = re.compile(r"collections OrderedDict|torch\._utils _rebuild_\w+|torch \w*(?:Storage|Size)")
+"""What a pickle of tensors by name refers to."""
+
+
+def describe_file(path: Path) -> str | None:
+    """Return what a file is, in a few words that follow "is", by its contents and not by its name.
+
+    Args:
+        path: a file that cannot be used as what it was given for.
+
+    Returns:
+        Such as ``"an ONNX file"``, with what to do about it where that is plain; ``None`` if nothing is known
+        of it, which may be a damaged file of the right kind.
+    """
+    if (why := why_not_regular(path)) is not None:
+        return None if why == MISSING else why.removeprefix("is ").removesuffix(", not a regular file")
+    try:
+        with path.open("rb") as file:
+            begins = file.read(_BEGINNING)
+    except OSError:
+        return None
+    return _described(path, begins)
+
+
+def mistaken(path: Path, wanted: str, own: str) -> str:
+    """Return why a file cannot be read as what it was given for: the end of a sentence about it.
+
+    Args:
+        path: the file.
+        wanted: what it was given for, such as ``"checkpoint"``.
+        own: what :func:`describe_file` says of a sound file of that kind.
+    """
+    kind = describe_file(path)
+    if kind is None or kind == own:
+        return f"truncated, damaged, or no {wanted} at all"
+    if kind == TEXT:
+        return f"truncated, damaged, or no {wanted} at all: it holds plain text"
+    return f"is {kind}"
+
+
+def _described(path: Path, begins: bytes) -> str | None:
+    known = next((words for magic, words in _MAGIC.items() if begins.startswith(magic)), None)
+    if known is not None:
+        return known
+    for is_one, words in _TESTS:
+        if is_one(begins):
+            return words
+    return _zip(path) if begins.startswith(_ZIP) else _text(begins)
+
+
+def _begins_tar(begins: bytes) -> bool:
+    """Return whether bytes begin as a tar archive does."""
+    try:
+        tarfile.TarInfo.frombuf(begins[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+def _is_safetensors(begins: bytes) -> bool:
+    """Return whether it begins with the length of a JSON object, and that object."""
+    length = int.from_bytes(begins[:8], "little")
+    return 2 <= length < 1 << 27 and begins[8:9] == b"{" and begins[9:].lstrip()[:1] in (b'"', b"}")
+
+
+_TESTS: Sequence[tuple[Callable[[bytes], object], str]] = (
+    (lambda begins: not begins, "an empty file; get it again"),
+    (lambda begins: begins[:4] == b"RIFF" and begins[8:12] == b"WEBP", "a picture (WebP)"),
+    (lambda begins: begins[:2] == b"BM" and begins[6:10] == bytes(4), "a picture (BMP)"),
+    (_PICKLE.match, "a pickle, which may run code and is not opened"),
+    (_begins_tar, "a tar archive; unpack it first"),
+    (_is_safetensors, "a safetensors file: weights alone, without their network"),
+    (_ONNX.match, ONNX),
+)
+"""What the beginning of files of a kind is like."""
+
+
+def _text(begins: bytes) -> str | None:
+    """Return which kind of text it is; ``None`` of what is no text."""
+    text = codecs.getincrementaldecoder("utf-8-sig")("replace").decode(begins)  # its end may be cut off
+    if any(not (mark.isprintable() or mark in "\t\r\n\f") or mark == "\ufffd" for mark in text):
+        return None
+    first = text.lstrip()
+    if re.match(r"<!doctype html|(?:<[!?][^>]*>\s*)*<html", first, re.IGNORECASE):
+        return "a web page (HTML): the download gave an error or a form instead of the file; get it again"
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    if first.startswith("<"):
+        kind = " (XML)"
+    elif first.startswith(("{", "[")):
+        kind = " (JSON)"
+    elif len(lines) > 1 and lines[0].count(",") == lines[1].count(",") > 0:
+        kind = " (CSV)"
+    else:
+        kind = " (YAML)" if lines and _YAML.match(lines[0]) else ""
+    return TEXT + kind
+
+
+def _zip(path: Path) -> str | None:
+    """Return what a zip archive is; ``None`` of a damaged one."""
+    try:
+        with ZipFile(path) as archive:
+            names = archive.namelist()
+            inside = {name.partition("/")[2] for name in names}
+            if "constants.pkl" in inside:
+                return (
+                    "a TorchScript archive: a network that runs elsewhere, without weights that can be read"
+                )
+            if any(name.endswith("archive_format") for name in inside):
+                return "a program of torch.export"
+            pickled = next((name for name in names if name.partition("/")[2] == "data.pkl"), None)
+            if pickled is None:
+                return "a zip archive; unpack it first"
+            with archive.open(pickled) as file:
+                return _torch(file.read(_MOST_PICKLE))
+    except (BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
+        return None
+
+
+def _torch(pickled: bytes) -> str:
+    """Return what a file of torch holds, by what its pickle refers to."""
+    others = [name for name in _references(pickled) if not _WEIGHTS.fullmatch(name)]
+    networks = [name for name in others if ".nn." in name or name.endswith(("Net", "Model", "Module"))]
+    if not others:
+        return TORCH
+    named = (networks or others)[0].replace(" ", ".")
+    if networks:
+        return (
+            f"a pickled network ({named}), which would run code and is not opened; save its weights and "
+            "settings instead"
+        )
+    return f"a pickle of Python objects ({named}), which would run code and is not opened"
+
+
+def _references(pickled: bytes) -> Iterator[str]:
+    """Yield the classes and functions that a pickle refers to, as "module name"; nothing is run."""
+    texts: list[str] = []
+    try:
+        for operation, argument, _ in pickletools.genops(pickled):
+            if operation.name == "GLOBAL":
+                yield str(argument)
+            elif operation.name == "STACK_GLOBAL" and len(texts) > 1:
+                yield " ".join(texts[-2:])
+            elif isinstance(argument, str):
+                texts.append(argument)
+    except ValueError:  # cut off
+        return
