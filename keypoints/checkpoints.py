@@ -7,6 +7,7 @@ from zipfile import ZIP_STORED, ZipFile
 
 from keypoints import __version__
 from keypoints.errors import CheckpointError
+from keypoints.file_kinds import ONNX, TORCH, mistaken
 from keypoints.reading import COUNT, TEXT, TEXTS, VALUES, Kind, check_kinds, is_pair, or_none
 
 if TYPE_CHECKING:
@@ -18,6 +19,12 @@ CHECKPOINT_FORMAT = 1
 OURS = "keypoints"
 """The checkpoint's entry that says it is one of this package, and of which format."""
 
+
+_WAYS_OUT = {
+    f"is {ONNX}": ", which evaluate, predict, submit, demo and bench read where its name ends in .onnx; what "
+    "trains or exports needs the checkpoint that it was exported from",
+}
+"""What to do with a file that is something else."""
 
 _TENSORS = Kind(
     "tensors by name",
@@ -63,8 +70,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such checkpoint") from error
     except Exception as error:
-        raise CheckpointError(f"{path}: truncated, damaged, or no checkpoint at all") from error
+        why = mistaken(path, "checkpoint", TORCH)
+        plain = "" if ";" in why or "damaged" in why else ", no checkpoint; `keypoints train` writes them"
+        raise CheckpointError(f"{path}: {why}{_WAYS_OUT.get(why, plain)}") from error
     about = checkpoint.get(OURS) if isinstance(checkpoint, dict) else None
+    if about is None:
+        raise CheckpointError(
+            f"{path}: is no checkpoint of keypoints but {_other(checkpoint)}; `keypoints train` writes them"
+        )
     own = about_ours(path, about, "checkpoint", "train", CHECKPOINT_FORMAT, "use the version that wrote it")
     try:
         check_kinds(checkpoint, _KINDS)
@@ -77,6 +90,19 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}; it is damaged, or was changed") from error
     return dict(checkpoint)
+
+
+def _other(contents: Any) -> str:
+    """Return what a file of torch holds that is none of ours, in a few words."""
+    if not isinstance(contents, Mapping):
+        return "a tensor" if hasattr(contents, "untyped_storage") else f"a {type(contents).__name__}"
+    if contents and _TENSORS.fits(contents):
+        return "a state dict: weights alone, without their network and landmarks"
+    if "pytorch-lightning_version" in contents:
+        return "a checkpoint of Lightning by another program"
+    if any(isinstance(value, Mapping) and value and _TENSORS.fits(value) for value in contents.values()):
+        return "a checkpoint of another program"
+    return "plain values by name"
 
 
 def _check_weights(weights: Mapping[str, "Tensor"]) -> None:

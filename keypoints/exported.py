@@ -17,6 +17,7 @@ import numpy.typing as npt
 from keypoints import __version__
 from keypoints.checkpoints import about_ours
 from keypoints.errors import CheckpointError, ConfigError, one_line
+from keypoints.file_kinds import ONNX, TORCH, describe_file, mistaken
 from keypoints.geometry import Crop, FloatArray
 from keypoints.landmarks import LandmarkScheme
 from keypoints.onnx_graph import check_network
@@ -107,6 +108,7 @@ class ExportedModel:
         precision: of its weights: ``float32``, ``fp16`` or ``int8``.
         trained_on: what the file keeps of the training faces; ``None`` in files that do not.
         at_once: how many faces may go through the network together.
+        runtime: what runs it, for reports.
         mean_shape: the mean of those faces, (K, 2) ratios of the crop, or ``None``.
 
     Raises:
@@ -119,6 +121,9 @@ class ExportedModel:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such model")
         self._path = path
+        if (kind := describe_file(path)) not in (None, ONNX):
+            way_out = "; `keypoints export` makes an ONNX file of a checkpoint" if kind == TORCH else ""
+            raise CheckpointError(f"{path}: {mistaken(path, 'ONNX file', ONNX)}{way_out}")
         contents = path.read_bytes()
         try:
             import onnxruntime
@@ -138,7 +143,7 @@ class ExportedModel:
                 contents, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:
-            raise CheckpointError(f"{path}: truncated, damaged, or no ONNX file at all") from error
+            raise CheckpointError(f"{path}: {mistaken(path, 'ONNX file', ONNX)}") from error
         about = _about(path, self._session.get_modelmeta().custom_metadata_map)
         try:
             _check_network_is(about.get("network"), contents)
@@ -148,6 +153,7 @@ class ExportedModel:
             self.scheme = LandmarkScheme.from_dict(about["scheme"])
             self.crop = Crop.from_dict(about["crop"])
             self.precision = str(about["precision"])
+            self.runtime = f"onnxruntime on cpu, {self.precision}"
             self.support: Mapping[str, tuple[float, float]] | None = _ranges(about.get("support"))
             self.trained_on = _training_faces(about.get("trained_on"), len(self.scheme))
             mean = None if self.trained_on is None else np.array(self.trained_on.mean, np.float64)

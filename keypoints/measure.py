@@ -1,4 +1,4 @@
-"""Face by face: what a task predicts, and how far off it is."""
+"""Face by face: what a model predicts, and how far off it is."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from keypoints.datamodules.dataset import Batch, FaceDataset, whole
 from keypoints.datasets.face import Face
 from keypoints.datasets.shrunken import Original
 from keypoints.metrics import face_scale, normalized_mean_error
+from keypoints.predictor import Model, TaskModel
 from keypoints.tasks.base import Task
 
 BATCH = 64
@@ -29,7 +30,7 @@ class Predictions(NamedTuple):
     photo_sizes: Tensor
     """(N, 2): width and height."""
     confidence: Tensor | None = None
-    """(N, K) from 0 to 1, of tasks that give it."""
+    """(N, K) from 0 to 1, of models that give it."""
 
     def of(self, places: Sequence[int]) -> "Predictions":
         """Those of some of the faces."""
@@ -57,28 +58,46 @@ def plain_batches(dataset: FaceDataset) -> Iterator[Batch]:
 
 
 def predict(
-    task: Task, batches: Iterable[Batch], mean: Tensor | None = None
+    model: Model, batches: Iterable[Batch], mean: Tensor | None = None
 ) -> tuple[Predictions, Predictions | None]:
-    """What ``task`` predicts, and the constant predictor, which gives everyone the ``mean``.
+    """What ``model`` predicts, and the constant predictor, which gives everyone the ``mean``.
 
     Args:
+        model: of a checkpoint or an ONNX file.
         batches: looked at once.
         mean: (K, 2) ratios of the input; without it there is no constant predictor.
     """
+    size = model.crop.size
     found, constant, truth, sizes, sure = [], [], [], [], []
-    with torch.inference_mode():
-        for batch in batches:
-            points, confidence = task.locate(batch.to(task.device).images)
-            found.append(task.to_photo(points.cpu(), batch))
-            if confidence is not None:
-                sure.append(confidence.cpu())
-            if mean is not None:
-                constant.append(task.to_photo(mean.expand(len(batch.targets), -1, -1), batch))
-            truth.append(task.to_photo(batch.targets, batch))
-            sizes.append(batch.photo_sizes)
+    for batch in batches:
+        points, confidence = _located(model, batch)
+        found.append(_in_photo(points, batch, size))
+        if confidence is not None:
+            sure.append(confidence)
+        if mean is not None:
+            constant.append(_in_photo(mean.expand(len(batch.targets), -1, -1), batch, size))
+        truth.append(_in_photo(batch.targets, batch, size))
+        sizes.append(batch.photo_sizes)
     facts = torch.cat(truth), torch.cat(sizes)
     everyone = Predictions(torch.cat(constant), *facts) if constant else None
     return Predictions(torch.cat(found), *facts, torch.cat(sure) if sure else None), everyone
+
+
+def _located(model: Model, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """Return the points of a batch, (B, K, 2) ratios of the input, and their confidence, (B, K)."""
+    images = batch.images.numpy()
+    parts = [model(images[start : start + model.at_once]) for start in range(0, len(images), model.at_once)]
+    points = np.concatenate([part.points for part in parts])
+    sure = [part.confidence for part in parts if part.confidence is not None]
+    confidence = torch.from_numpy(np.concatenate(sure)).float() if sure else None
+    return torch.from_numpy(points).float(), confidence
+
+
+def _in_photo(ratios: Tensor, batch: Batch, size: tuple[int, int]) -> Tensor:
+    """Return (B, K, 2) ratios of an input of ``size`` in pixels of the photos."""
+    pixels = ratios.float() * ratios.new_tensor(size) - 0.5
+    # Not a matrix product: those lose digits under reduced precision.
+    return (pixels[:, :, None] * batch.to_photo[:, None, :, :2]).sum(-1) + batch.to_photo[:, None, :, 2]
 
 
 def score(metrics: MetricCollection, predictions: Predictions) -> dict[str, float]:
@@ -90,7 +109,7 @@ def score(metrics: MetricCollection, predictions: Predictions) -> dict[str, floa
 
 def measure_faces(task: Task, dataset: FaceDataset) -> pd.DataFrame:
     """A row a face, in the dataset's order: see :func:`face_table`."""
-    return face_table(dataset.faces, predict(task, plain_batches(dataset))[0])
+    return face_table(dataset.faces, predict(TaskModel(task), plain_batches(dataset))[0])
 
 
 def face_table(

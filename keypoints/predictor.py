@@ -8,7 +8,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from keypoints.landmarks import LandmarkScheme
 from keypoints.runs import RunFolder, find_checkpoint
 from keypoints.support import Support
 
+if TYPE_CHECKING:
+    from keypoints.tasks.base import Task
+
 LEAST_SIDE = 8
 """Pixels: a picture that is narrower shows no face."""
 
@@ -31,7 +34,17 @@ _AT_ONCE = 64
 
 
 class Model(Protocol):
-    """What a predictor needs of a network, wherever it comes from."""
+    """What prediction and evaluation need of a network, wherever it comes from.
+
+    Attributes:
+        scheme: the landmarks that it predicts.
+        crop: how a photo becomes its input.
+        mean_shape: the mean of its training faces, (K, 2) ratios of the input, if the file keeps it.
+        support: what those faces were like, if the file keeps it.
+        trained_on: what the file keeps of them besides.
+        at_once: how many faces may go through it together.
+        runtime: what runs it, for reports.
+    """
 
     scheme: LandmarkScheme
     crop: Crop
@@ -39,6 +52,7 @@ class Model(Protocol):
     support: Support | None
     trained_on: TrainingFaces | None
     at_once: int
+    runtime: str
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
         """(B, C, H, W) images in [-0.5, 0.5] to their points."""
@@ -77,6 +91,8 @@ class Predictor:
         support: what the training faces were like, for :func:`keypoints.support.remarks`; ``None`` of
             files that do not keep it.
         trained_on: what the file keeps of the training faces; ``None`` if it does not.
+        at_once: how many faces go through the network together, at most.
+        runtime: what runs it, for reports.
 
     Raises:
         CheckpointError: if the file cannot be used.
@@ -92,18 +108,14 @@ class Predictor:
         trust: str | Iterable[str] | None = None,
     ) -> None:
         self.path, run = find_checkpoint(str(path), which)
-        if self.path.suffix.lower() != ".onnx":
-            self._model: Model = _Checkpoint(self.path, run, flip_test, trust)
-        elif flip_test:
-            raise ConfigError(f"{self.path}: does a flip test if it was exported with flip_test=true")
-        else:
-            self._model = ExportedModel(self.path)
+        self._model = load_model(self.path, run, flip_test=flip_test, trust=trust)
         self.scheme = self._model.scheme
         self.crop = self._model.crop
         self.mean_shape = self._model.mean_shape
         self.support = self._model.support
         self.trained_on = self._model.trained_on
-        self._at_once = self._model.at_once
+        self.at_once = self._model.at_once
+        self.runtime = self._model.runtime
 
     def __call__(
         self, photo: str | Path | ByteArray, boxes: Sequence[Box] | None = None
@@ -170,8 +182,7 @@ class Predictor:
         Raises:
             CheckpointError: if the network gives no finite numbers.
         """
-        at_once = self._at_once
-        batches = [faces[start : start + at_once] for start in range(0, len(faces), at_once)]
+        batches = [faces[start : start + self.at_once] for start in range(0, len(faces), self.at_once)]
         return [found for batch in batches for found in self._finish(batch)]
 
     def _finish(self, faces: Sequence[PreparedFace]) -> list[PredictedFace]:
@@ -192,33 +203,68 @@ class Predictor:
         ]
 
 
-class _Checkpoint:
-    """The task of a checkpoint, on a GPU where there is one."""
+def load_model(
+    path: Path,
+    run: RunFolder | None = None,
+    *,
+    flip_test: bool = False,
+    trust: str | Iterable[str] | None = None,
+    device: str = "auto",
+) -> Model:
+    """Return the model in a file: the task of a checkpoint, or a network that was exported as ONNX.
+
+    Args:
+        path: the file; an ONNX file's name ends in ``.onnx``.
+        run: that a checkpoint is of, if it is known: it names the training faces' data.
+        flip_test, trust: as of :class:`Predictor`.
+        device: what a checkpoint's network runs on, as torch calls it, or ``"auto"``; an ONNX file's runs on
+            the CPU.
+
+    Raises:
+        CheckpointError: if the file cannot be used.
+        ConfigError: if it allows no flip test, or the device cannot be used.
+    """
+    if path.suffix.lower() != ".onnx":
+        from keypoints.tasks.base import load_task, usable_device
+
+        task = load_task(path, flip_test=flip_test, trust=trust).to(usable_device(device))
+        return TaskModel(task, None if run is None else run.data_name)
+    if flip_test:
+        raise ConfigError(f"{path}: does a flip test if it was exported with flip_test=true")
+    if device not in ("auto", "cpu"):
+        raise ConfigError(f"{path}: an ONNX file is run on the CPU, so device is auto or cpu, not {device!r}")
+    return ExportedModel(path)
+
+
+class TaskModel:
+    """A task as a model, on the device where it is.
+
+    Args:
+        task: in evaluation mode.
+        data_name: of the data set that it was trained on, if it is known.
+    """
 
     at_once = _AT_ONCE
 
-    def __init__(
-        self, path: Path, run: RunFolder | None, flip_test: bool, trust: str | Iterable[str] | None
-    ) -> None:
-        from keypoints.tasks.base import load_task, usable_device
-
-        self._task = load_task(path, flip_test=flip_test, trust=trust).to(usable_device())
-        self.scheme = self._task.scheme
-        self.crop = self._task.crop
-        trained_on = self._task.trained_on
+    def __init__(self, task: "Task", data_name: str | None = None) -> None:
+        self._task = task
+        self.runtime = f"torch on {task.device}"
+        self.scheme = task.scheme
+        self.crop = task.crop
         self.trained_on: TrainingFaces | None = None
         self.support: Support | None = None
-        self.mean_shape = None
-        if trained_on is not None:
-            self.trained_on = trained_on.to_keep(None if run is None else run.data_name)
-            self.support = trained_on.support
-            self.mean_shape = np.array(trained_on.mean)
+        self.mean_shape: FloatArray | None = None
+        if task.trained_on is not None:
+            self.trained_on = task.trained_on.to_keep(data_name)
+            self.support = task.trained_on.support
+            self.mean_shape = np.array(task.trained_on.mean)
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
+        """(B, C, H, W) images in [-0.5, 0.5] to their points."""
         import torch
 
         with torch.inference_mode():
             points, confidence = self._task.locate(torch.from_numpy(images).to(self._task.device))
         return Located(
-            points.double().cpu().numpy(), None if confidence is None else confidence.double().cpu().numpy()
+            points.cpu().double().numpy(), None if confidence is None else confidence.cpu().double().numpy()
         )

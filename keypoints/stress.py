@@ -22,7 +22,7 @@ from keypoints.errors import ConfigError
 from keypoints.geometry import Box, Crop
 from keypoints.measure import BATCH, predict, score
 from keypoints.metrics import evaluation_metrics
-from keypoints.tasks.base import Task
+from keypoints.predictor import Model
 from keypoints.transforms import LowResolution
 
 _CONTEXT = 1.7
@@ -163,16 +163,17 @@ def changes(name: str, level: float) -> list[Change]:
 
 
 def stress(
-    task: Task,
+    model: Model,
     faces: StressedFaces,
     mean: Tensor | None,
     norm: str,
     threshold: float,
     progress: Callable[[Sequence[tuple[str, float]]], Iterable[tuple[str, float]]] = iter,
 ) -> pd.DataFrame:
-    """The metrics of ``task`` under each stress, and the constant predictor's.
+    """The metrics of ``model`` under each stress, and the constant predictor's.
 
     Args:
+        model: of a checkpoint or an ONNX file.
         faces: to look at.
         mean: the mean of the training targets, (K, 2) ratios, or nothing.
         norm, threshold: as :func:`keypoints.metrics.evaluation_metrics`.
@@ -185,12 +186,12 @@ def stress(
         ConfigError: if a change leaves no exact map back to the photo.
         DataError: if a changed box misses its photo.
     """
-    metrics = evaluation_metrics(task.scheme, norm, threshold)
+    metrics = evaluation_metrics(model.scheme, norm, threshold)
     rows = []
     for name, level in progress([(name, level) for name, kind in STRESSES.items() for level in kind.levels]):
         scores: dict[str, list[float]] = {}
         for change in changes(name, level):
-            predictions, constant = predict(task, faces.batches(change), mean)
+            predictions, constant = predict(model, faces.batches(change), mean)
             found = score(metrics, predictions)
             if constant is not None:
                 found["constant_nme"] = score(metrics, constant)["nme"]

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +14,11 @@ from rich.progress import track
 
 from keypoints.datasets.face import Face
 from keypoints.datasets.folders import find_root
-from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, read_test_list
+from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, TRAIN_LIST, read_dlib_xml, read_test_list
 from keypoints.datasets.shrunken import original_of, read_map
 from keypoints.datasets.submission import read_submission, write_submission
 from keypoints.errors import ConfigError, DataError, some_of
-from keypoints.geometry import Affine, Box, FloatArray, ratio_to_pixels
+from keypoints.geometry import Affine, Box, Crop, FloatArray, pixels_to_ratio, ratio_to_pixels
 from keypoints.landmarks import IBUG68
 from keypoints.predictor import Predictor, PreparedFace
 from keypoints.runs import find_checkpoint
@@ -47,7 +48,8 @@ class Listed(NamedTuple):
 def submit(cfg: DictConfig) -> Path:
     """Predict every face of the list with ``cfg.checkpoint`` and write ``cfg.output``.
 
-    A face whose picture cannot be used gets the mean shape of the training faces, laid into its box.
+    A face whose picture cannot be used gets the mean shape of the training faces, laid into its box: as the
+    model's file has it, or else that of the course's training list beside the pictures.
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
@@ -65,7 +67,7 @@ def submit(cfg: DictConfig) -> Path:
     if not output.name.endswith((".csv", ".csv.gz")):
         raise ConfigError(f"output={output}: a submission is a .csv or a .csv.gz")
     listed = read_listed(cfg)
-    points = _predicted(predictor, listed.faces)
+    points = _predicted(predictor, listed)
     _warn_of_far(listed, points)
     submitted = [to_original(own) for to_original, own in zip(listed.to_originals, points, strict=True)]
     write_submission(output, np.stack(submitted))
@@ -118,8 +120,10 @@ def read_listed(cfg: DictConfig) -> Listed:
     return Listed(path, root, faces, back)
 
 
-def _predicted(predictor: Predictor, faces: Sequence[Face]) -> list[FloatArray]:
+def _predicted(predictor: Predictor, listed: Listed) -> list[FloatArray]:
     """Each face's points, (K, 2) pixels of its picture."""
+    faces = listed.faces
+    mean = cache(lambda: _mean_shape(predictor, listed.root))
 
     def prepare(face: Face) -> PreparedFace | DataError:
         try:
@@ -140,7 +144,7 @@ def _predicted(predictor: Predictor, faces: Sequence[Face]) -> list[FloatArray]:
             found = iter(predictor.finish([item for item in prepared if not isinstance(item, DataError)]))
             for face, item in zip(batch, prepared, strict=True):
                 if isinstance(item, DataError):
-                    points.append(_guess(predictor, face))
+                    points.append(_guess(predictor.crop, face, mean()))
                     guessed.append(str(item))
                 else:
                     points.append(next(found).points)
@@ -154,17 +158,34 @@ def _box(face: Face) -> Box:
     return face.box
 
 
-def _guess(predictor: Predictor, face: Face) -> FloatArray:
+def _guess(crop: Crop, face: Face, mean: FloatArray | DataError) -> FloatArray:
     """The mean of the training faces in the face's box, (K, 2) pixels of its picture, which is not needed."""
-    crop = predictor.crop
-    if predictor.mean_shape is None:
-        raise DataError(
-            f"{face.photo.path}: cannot be read, and {predictor.path} has no mean shape to give it"
-        )
+    if isinstance(mean, DataError):
+        raise DataError(f"{face.photo.path}: cannot be read, and {mean}")
     if crop.source == "image":  # its size would be needed
         raise DataError(f"{face.photo.path}: cannot be read, so it is not known where a face would be")
     region = crop.around(_box(face))
-    return Affine.between(Box.whole(crop.size), region)(ratio_to_pixels(predictor.mean_shape, crop.size))
+    return Affine.between(Box.whole(crop.size), region)(ratio_to_pixels(mean, crop.size))
+
+
+def _mean_shape(predictor: Predictor, root: Path) -> FloatArray | DataError:
+    """The mean of the training faces, (K, 2) ratios of the crop; or why there is none."""
+    if predictor.mean_shape is not None:
+        return predictor.mean_shape
+    crop, path = predictor.crop, root / TRAIN_LIST
+    without = f"{predictor.path} has no mean shape to give it"
+    if crop.source == "image" or not path.is_file():
+        return DataError(f"{without}, nor is there {path} to take it from")
+    try:
+        faces = [face for face in read_dlib_xml(path, strict=False).faces if face.points is not None]
+    except DataError as error:
+        return DataError(f"{without} ({error})")
+    if not faces:
+        return DataError(f"{without}, nor has {path} a face to take it from")
+    log.warning("%s keeps no mean shape: it is that of the %d faces of %s", predictor.path, len(faces), path)
+    whole = Box.whole(crop.size)
+    inside = [Affine.between(crop.around(_box(face)), whole)(face.landmarks()) for face in faces]
+    return pixels_to_ratio(np.mean(inside, axis=0), crop.size)
 
 
 def _warn_of_far(listed: Listed, points: Sequence[FloatArray]) -> None:

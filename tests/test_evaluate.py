@@ -144,7 +144,9 @@ def test_stress_is_measured_and_drawn(full_face, tmp_path, monkeypatch):
     assert "What it stands" in (tmp_path / "report.html").read_text()
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with monkeypatch.context() as full_disk:
-        full_disk.setattr("keypoints.evaluate.write_report", raises(OSError(28, "No space left on device")))
+        full_disk.setattr(
+            "keypoints.evaluation_result.write_report", raises(OSError(28, "No space left on device"))
+        )
         with pytest.raises(OSError, match="No space left"):
             of(f"checkpoint={full_face}", f"output={tmp_path}", "faces=1")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -383,3 +385,105 @@ def test_that_the_best_epoch_was_chosen_by_the_faces_is_said(full_face, made_up_
 def test_a_folder_without_a_checkpoint_says_so(tmp_path):
     with pytest.raises(CheckpointError, match=r"holds no checkpoints/best\.ckpt; is it a run's folder"):
         of(f"checkpoint={tmp_path}")
+
+
+@pytest.fixture(scope="module")
+def whole_picture(full_face, tmp_path_factory):
+    """The run's best checkpoint as ONNX."""
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra export)")
+    from keypoints.export import export
+
+    path = tmp_path_factory.mktemp("exported") / "model.onnx"
+    export(compose("export", [f"checkpoint={full_face}", f"output={path}"]))
+    return path
+
+
+def test_an_onnx_file_is_evaluated_as_its_checkpoint_is(
+    full_face, whole_picture, made_up_imm, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("keypoints.evaluate.STRESSES", few := few_stresses())
+    monkeypatch.setattr("keypoints.stress.STRESSES", few)
+    monkeypatch.setattr("keypoints.reports.error_figures.STRESSES", few)
+    data = ["data=imm", f"data.root={made_up_imm}", "faces=1", "stress=true"]
+    one, other = (
+        of(f"checkpoint={model}", *data, f"output={tmp_path / name}").result
+        for model, name in ((full_face, "one"), (whole_picture, "other"))
+    )
+    for part in ("metrics", "constant"):
+        assert other[part] == pytest.approx(one[part], rel=1e-3)
+    assert other["by_part"]["nose"] == pytest.approx(one["by_part"]["nose"], rel=1e-3)
+    assert other["checkpoint"] == str(whole_picture)
+    assert {each.name for each in (tmp_path / "one").iterdir()} == {
+        each.name for each in (tmp_path / "other").iterdir()
+    }
+
+
+def test_an_onnx_file_is_not_judged_by_what_it_was_trained_on(whole_picture, made_up_imm, tmp_path):
+    fold = ["data=imm", f"data.root={made_up_imm}", "data.fold=0", f"output={tmp_path / 'out'}"]
+    with pytest.raises(ConfigError, match=r"model\.onnx: was trained on 6 of the 6 faces of val.*force=true"):
+        of(f"checkpoint={whole_picture}", *fold)
+    result = of(f"checkpoint={whole_picture}", *fold, "force=true").result
+    assert "forced: the model was trained on 6 of these faces" in result["notes"][-1]
+
+
+def test_what_an_onnx_file_cannot_do_is_one_line(whole_picture, tmp_path):
+    for override, says in [
+        ("flip_test=true", "does a flip test if it was exported with flip_test=true"),
+        ("device=cuda", "an ONNX file is run on the CPU"),
+        ("split=val", "is not in a run's folder, so say on which data"),
+    ]:
+        with pytest.raises(ConfigError, match=rf"model\.onnx: {says}"):
+            of(f"checkpoint={whole_picture}", override)
+
+
+def portraits(folder, count, first=0):
+    """A list of made-up faces of 68 points and their boxes, and the photos."""
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for seed in range(first, first + count):
+        picture, points = draw_portrait(seed)
+        Image.fromarray(picture).save(folder / f"{seed}.png")
+        rows.append([f"{seed}.png", 200, 160, 240, 240, *points.ravel()])
+    head = ["image", "left", "top", "width", "height", *(f"{axis}{i}" for i in range(68) for axis in "xy")]
+    pd.DataFrame(rows, columns=head).to_csv(folder / "list.csv", index=False)
+    return folder / "list.csv"
+
+
+def test_a_test_list_alone_is_what_any_model_is_judged_by(untrained, exported, full_face, tmp_path):
+    listed = portraits(tmp_path / "photos", 3)
+    one, other = (
+        of(f"checkpoint={model}", f"data.test={listed}", f"output={tmp_path / 'out'}", "faces=1").result
+        for model in (untrained, exported)
+    )
+    assert (one["split"], one["faces"], one["scheme"], one["norm"]) == ("test", 3, "ibug68", "pair")
+    assert other["metrics"] == pytest.approx(one["metrics"], rel=1e-3)
+    assert one["constant"] is None
+    assert "does not say which faces it was trained on" in one["notes"][-1]
+    with pytest.raises(ConfigError, match=r"predicts imm58 \(58 points\), but these faces have"):
+        of(f"checkpoint={full_face}", f"data.test={listed}")
+
+
+def test_a_test_list_joins_the_lists_that_a_run_was_trained_on(tmp_path):
+    train_list, test_list = (portraits(tmp_path / name, 4, first) for name, first in (("a", 0), ("b", 10)))
+    smaller = [override for override in SMALL if not override.startswith(("experiment", "model"))]
+    net = ["model.net.kernel_sizes=[3]", "model.net.channels=[2]", "model.net.hidden=4", "data.width=32"]
+    lists = ["data=labelled", f"data.train={train_list}", "data.scheme=ibug68", "data.height=32"]
+    run = tmp_path / "run"
+    train(compose("train", [*smaller, *net, *lists, f"output={run}"]))
+    done = of(f"checkpoint={run}", f"data.test={test_list}", "faces=1")
+    assert done.folder == run / "evaluations" / "test"
+    assert (done.result["faces"], done.result["norm"]) == (4, "pair")
+    assert done.result["constant"] is not None
+    own = of(f"checkpoint={run}", f"data.test={test_list}", "split=val", f"output={tmp_path / 'val'}").result
+    assert own["faces"] == 1
+    with pytest.raises(ConfigError, match="was trained on 3 of the 4 faces of test"):
+        of(f"checkpoint={run}", f"data.test={train_list}", "data.train=null", "split=test")
+
+
+def test_values_of_data_change_those_of_the_run(full_face, tmp_path):
+    done = of(
+        f"checkpoint={full_face}", "data.train_persons=1", "split=val", f"output={tmp_path}", "force=true"
+    )
+    assert done.result["faces"] > 6
+    with pytest.raises(ConfigError, match=r"train_person.*as .*config\.yaml says"):
+        of(f"checkpoint={full_face}", "data.train_person=1")

@@ -65,10 +65,24 @@ def test_a_file_that_is_no_onnx_is_named(exported, tmp_path):
     path = tmp_path / "model.onnx"
     with pytest.raises(CheckpointError, match=r"model\.onnx: no such model"):
         ExportedModel(path)
-    for contents in (b"", b"text", exported.read_bytes()[:2000]):
+    for contents, says in (
+        (b"", "is an empty file"),
+        (b"text", "truncated, damaged, or no ONNX file at all: it holds plain text"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of git-lfs, .* git lfs pull"),
+        (exported.read_bytes()[:2000], "(truncated|is no model)"),
+    ):
         path.write_bytes(contents)
-        with pytest.raises(CheckpointError, match=r"model\.onnx: (truncated|is no model)"):
+        with pytest.raises(CheckpointError, match=rf"model\.onnx: {says}"):
             ExportedModel(path)
+
+
+def test_a_checkpoint_under_an_onnx_files_name_is_told_with_the_way_out(untrained, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(untrained.read_bytes())
+    with pytest.raises(
+        CheckpointError, match="is a checkpoint or weights of torch; `keypoints export` makes"
+    ):
+        ExportedModel(path)
 
 
 def test_without_onnxruntime_the_way_out_is_named(exported, monkeypatch):

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from keypoints.datamodules.imm import IMMDataModule
+from keypoints.exported import Located
 from keypoints.measure import (
     Predictions,
     by_confidence,
@@ -12,6 +13,7 @@ from keypoints.measure import (
     score,
 )
 from keypoints.metrics import evaluation_metrics
+from keypoints.predictor import TaskModel
 from keypoints.tables import points_of
 from keypoints.tasks.regression import RegressionTask
 
@@ -66,7 +68,7 @@ def test_metrics_of_all_faces_agree_with_the_rows(made_up_imm):
     torch.manual_seed(0)
     task = RegressionTask(data.scheme, data.crop).eval()
     dataset = data.dataset("val")
-    predictions, constant = predict(task, plain_batches(dataset))
+    predictions, constant = predict(TaskModel(task), plain_batches(dataset))
     scores = score(evaluation_metrics(task.scheme, "pair", 0.08), predictions)
     assert constant is None
     rows = measure_faces(task, dataset)
@@ -79,7 +81,28 @@ def test_the_constant_predictor_says_the_mean_of_everyone_and_looks_at_each_batc
     data.setup()
     dataset, mean = data.dataset("val"), torch.tensor(data.trained_on().mean)
     task = RegressionTask(data.scheme, data.crop).eval()
-    predictions, constant = predict(task, iter(list(plain_batches(dataset))), mean)
+    predictions, constant = predict(TaskModel(task), iter(list(plain_batches(dataset))), mean)
     assert constant.truth is predictions.truth
     sizes = constant.photo_sizes[:, None]
     assert torch.allclose((constant.predicted + 0.5) / sizes, mean.expand(6, -1, -1), atol=1e-4)
+
+
+class Limited(TaskModel):
+    """Takes three faces at once, and is as sure as a face's first pixel is bright."""
+
+    at_once = 3
+
+    def __call__(self, images):
+        assert len(images) <= self.at_once
+        points, _ = super().__call__(images)
+        return Located(points, np.repeat(images[:, 0, 0, :1] + 0.5, points.shape[1], axis=1))
+
+
+def test_a_model_that_takes_few_faces_at_once_gives_the_same(made_up_imm):
+    data = IMMDataModule(made_up_imm)
+    data.setup()
+    torch.manual_seed(0)
+    task, dataset = RegressionTask(data.scheme, data.crop).eval(), data.dataset("val")
+    (whole, _), (parts, _) = (predict(model(task), plain_batches(dataset)) for model in (TaskModel, Limited))
+    torch.testing.assert_close(parts.predicted, whole.predicted)
+    assert parts.confidence.shape == (6, 58)

@@ -14,7 +14,7 @@ from keypoints.geometry import Box, Crop
 from keypoints.landmarks import IBUG68, IMM58
 from keypoints.models.encoders import ConvEncoder
 from keypoints.models.heatmaps import HeatmapNet
-from keypoints.predictor import Predictor
+from keypoints.predictor import Predictor, load_model
 from keypoints.tables import points_of, read_faces
 from keypoints.tasks.heatmap import HeatmapTask
 from tests.conftest import BOX_CROP, draw_portrait, save_task, save_untrained
@@ -202,3 +202,18 @@ def test_an_exported_model_does_the_flip_test_it_was_exported_with(untrained, ex
     export(compose("export", [f"checkpoint={untrained}", f"output={path}", "flip_test=true"]))
     wanted = Predictor(untrained, flip_test=True)(photo, [BOX])[0].points
     np.testing.assert_allclose(Predictor(path)(photo, [BOX])[0].points, wanted, atol=0.01)
+
+
+def test_a_checkpoint_and_its_onnx_file_are_models_of_the_same_kind(untrained, exported):
+    images = np.zeros((3, 1, 48, 48), np.float32)
+    one, other = load_model(untrained), load_model(exported)
+    assert (one.scheme, one.crop) == (other.scheme, other.crop)
+    np.testing.assert_allclose(one(images).points, other(images).points, atol=1e-4)
+    assert one.runtime.startswith("torch on ")
+    assert other.runtime == "onnxruntime on cpu, float32"
+
+
+def test_an_onnx_file_runs_on_the_cpu_alone(exported):
+    assert load_model(exported, device="cpu").at_once > 1
+    with pytest.raises(ConfigError, match=r"model\.onnx: an ONNX file is run on the CPU.*not 'cuda'"):
+        load_model(exported, device="cuda")

@@ -9,6 +9,7 @@ from keypoints.datasets.imm import read_imm
 from keypoints.errors import ConfigError
 from keypoints.geometry import Box, Crop, cut
 from keypoints.landmarks import IMM58
+from keypoints.predictor import TaskModel
 from keypoints.stress import STRESSES, OtherBox, StressedFaces, changes, stress, tolerances
 from keypoints.tasks.regression import RegressionTask
 
@@ -43,8 +44,8 @@ class Seeing(RegressionTask):
 
 @pytest.fixture(scope="module")
 def table(three, faces):
-    task = Seeing(IMM58, CROP).eval()
-    return stress(task, faces, mean_targets(three, range(58), CROP), "box", 0.08)
+    model = TaskModel(Seeing(IMM58, CROP).eval())
+    return stress(model, faces, mean_targets(three, range(58), CROP), "box", 0.08)
 
 
 def levels(table, name):

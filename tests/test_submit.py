@@ -8,7 +8,7 @@ from keypoints.components import configure
 from keypoints.configuration import compose
 from keypoints.datamodules.ibug import IBUG300WDataModule
 from keypoints.datasets.dlib_xml import read_entries
-from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST
+from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, TRAIN_LIST
 from keypoints.datasets.shrunken import read_map
 from keypoints.datasets.submission import read_submission, write_submission
 from keypoints.errors import ConfigError, DataError
@@ -132,6 +132,19 @@ def test_an_exported_model_submits_the_same(wild, untrained, exported, tmp_path)
     assert np.abs(found[0] - found[1]).max() < 0.01
 
 
+def test_a_file_that_keeps_no_mean_shape_has_that_of_the_training_list(
+    wild, checkpoint, exported, tmp_path, caplog
+):
+    entries = list(read_entries(wild / PARSED_LIST, 68))
+    (wild / entries[1].file).unlink()
+    with caplog.at_level("WARNING"):
+        found = submitted(exported, wild, tmp_path / "a.csv")
+    assert "keeps no mean shape: it is that of the 3 faces of" in caplog.text
+    true = [(face.points - (face.box.left, face.box.top)) for face in read_entries(wild / TRAIN_LIST, 68)]
+    box = entries[1].box
+    np.testing.assert_allclose(found[1], np.add(np.mean(true, axis=0), (box.left, box.top)), atol=0.01)
+
+
 def test_what_cannot_be_submitted_is_refused(wild, checkpoint, tmp_path):
     task = RegressionTask(IMM58, Crop(32, 32), net=NET)
     trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
@@ -145,6 +158,7 @@ def test_what_cannot_be_submitted_is_refused(wild, checkpoint, tmp_path):
     trainer.strategy.connect(task)
     trainer.save_checkpoint(tmp_path / "meanless.ckpt")
     (wild / "lfpw" / "testset" / "image_0001.png").unlink()
+    (wild / TRAIN_LIST).unlink()
     with pytest.raises(DataError, match=r"image_0001\.png: cannot be read, and .*meanless\.ckpt has no mean"):
         submitted(tmp_path / "meanless.ckpt", wild, tmp_path / "a.csv")
     assert not (tmp_path / "a.csv").exists()

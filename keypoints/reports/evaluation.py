@@ -24,11 +24,15 @@ COLUMNS = {
 """What tables call a metric, and by what they multiply it. ``var.`` is the variance ratio."""
 
 _ACROSS = 3
+_MOST_MISSING = 50
+"""Faces without a prediction that the page lists."""
 
 
 def rows_of(result: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
     """The rows of the table of an evaluation, each with the group that it belongs to."""
-    rows = [("all", _row(f"all {result['faces']} faces", result["metrics"]))]
+    missing = len(result.get("missing", ()))
+    faces = f"{result['faces']} of {result['faces'] + missing}" if missing else f"all {result['faces']}"
+    rows = [("all", _row(f"{faces} faces", result["metrics"]))]
     if result["constant"] is not None:
         rows.append(("all", _row("constant predictor", result["constant"])))
     rows += [("landmarks", _row(name, scores)) for name, scores in result["by_part"].items()]
@@ -67,7 +71,7 @@ def draw(
     """
     unit = NORMS[result["norm"]]
     truth, predicted = points_of(faces, "truth"), points_of(faces, "predicted")
-    curves = {"model": faces["nme"].to_numpy(np.float64)}
+    curves = {"predictions" if result.get("predictions") else "model": faces["nme"].to_numpy(np.float64)}
     if constant is not None:
         curves["constant predictor"] = constant
     pictures = [
@@ -129,6 +133,12 @@ def _tags(row: "pd.Series[Any]", tags: Sequence[str], words: Mapping[str, Mappin
     )
 
 
+def _listed(missing: Sequence[str]) -> list[str]:
+    """The faces that the page lists."""
+    more = len(missing) - _MOST_MISSING
+    return [*missing[:_MOST_MISSING], *([f"and {more} more, in metrics.json"] if more > 0 else [])]
+
+
 def write_report(
     path: Path, title: str, result: Mapping[str, Any], pictures: Sequence[Picture], command: str
 ) -> Path:
@@ -137,13 +147,14 @@ def write_report(
         path,
         "evaluation.html",
         title=title,
-        about=f"{result['checkpoint']} · {result['scheme']}",
+        about=f"{result.get('predictions') or result['checkpoint']} · {result['scheme']}",
         units=f"MSE: ratio² of the photo. NME: % of {NORMS[result['norm']]}. AUC and failures: at "
         f"{100 * result['threshold']:g} %. var.: variance from face to face, predictions over truth.",
         notes=[("warn", note) for note in result["notes"]],
         rows=[row for _, row in rows_of(result)],
         common=result["worst_faces"],
         tolerances=result.get("stress", []),
+        missing=_listed(result.get("missing", [])),
         pictures=pictures,
         command=command,
     )
