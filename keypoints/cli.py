@@ -6,26 +6,40 @@ Heavy libraries are imported only once a verb's work begins, so help and mistake
 import argparse
 import logging
 import os
+import re
+import select
+import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from omegaconf import DictConfig
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from keypoints import __version__, works
 from keypoints.configuration import (
+    MissingValueError,
     as_typed,
+    check_commas,
+    check_complete,
     check_files,
     conf_dir,
+    first_of_sweep,
     is_given,
+    is_multirun,
+    missing,
+    need,
+    own_folder,
+    preview,
     quote_paths,
     register,
     varied_by_hand,
 )
-from keypoints.errors import ConfigError, KeypointsError, one_line, printable
+from keypoints.errors import ConfigError, KeypointsError, one_line, printable, shortened
 from keypoints.files import OF_DISKS
 from keypoints.logs import PlainRecord
 from keypoints.ranks import is_recorded, run_to_join
@@ -45,6 +59,19 @@ _WITH_VALUE = frozenset(
     }
 )
 """Hydra's flags that a value may follow."""
+
+_SHOWING = re.compile(
+    r"-h|--help|--hydra-help|--version|(-c|--cfg|-i|--info)(=.*)?|-c(job|hydra|all)|-i[a-z-]+"
+)
+"""Hydra's flags that show something, and run nothing."""
+
+_MODES = ("-m", "--multirun", "-r", "--run")
+"""Hydra's flags that say how jobs are run, and that it takes beside none that shows something."""
+
+_COMPLETION = ("-sc", "--shell-completion")
+
+NO_READER = 128 + 13
+"""The exit status where the output's reader has gone, as a shell has it of SIGPIPE."""
 
 Work = Callable[[DictConfig], None]
 Job = Callable[[DictConfig], float | None]
@@ -71,14 +98,22 @@ class Verb:
 VERBS: Mapping[str, Verb] = {
     "train": Verb("train a model, or one for each value of a sweep", "train"),
     "evaluate": Verb(
-        "measure a checkpoint on a split: metrics, figures, a page", "evaluate", works.evaluate, "checkpoint"
+        "measure a model, or predictions, on a split: metrics, figures, a page",
+        "evaluate",
+        works.evaluate,
+        "checkpoint",
     ),
     "predict": Verb("find the landmarks of your own photos", "predict", works.predict, "checkpoint"),
     "demo": Verb("a page to try a model in the browser", "demo", works.demo, "checkpoint"),
     "export": Verb("write a checkpoint as one ONNX file", "export", works.export, "checkpoint"),
     "submit": Verb("write or check the course's 300-W submission", "submit", works.submit, "checkpoint"),
     "report": Verb("make the report of a run or a sweep again", "report", works.report, "folder"),
-    "bench": Verb("measure how fast a training is, and what its time goes to", "bench", works.bench),
+    "bench": Verb(
+        "measure how fast a training is and what its time goes to, or how fast a model predicts",
+        "bench",
+        works.bench,
+        "checkpoint",
+    ),
     "data preview": Verb("draw what the network really gets", "preview", works.preview),
     "data synthesize": Verb("make up faces to try things out with", "synthesize", works.synthesize),
     "data download": Verb(
@@ -95,20 +130,54 @@ VERBS: Mapping[str, Verb] = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line. Exits with status 0 only if all went well."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments and arguments[0].startswith(("-sc", "--shell-completion")):
-        _complete(arguments)
-        return
-    words = 2 if arguments[:1] == ["data"] else 1
-    chosen = _parser().parse_args(arguments[:words] or ["--help"])
-    name = " ".join(filter(None, [chosen.verb, getattr(chosen, "action", None)]))
-    verb, rest = VERBS[name], arguments[words:]
     logging.setLogRecordFactory(PlainRecord)  # of every logger: names of files are in what they say
-    with _reported_errors(), stoppable():
-        if verb.work is None:
-            with _alone_in_sweep(rest):
-                _train(rest)
-        else:
-            _work(name, verb, verb.work, rest)
+    logging.raiseExceptions = False  # a log that cannot be written is no traceback, a hundred times over
+    with _reader_may_leave():
+        completion = [place for place, each in enumerate(arguments) if each.startswith(_COMPLETION)]
+        if completion:
+            with _reported_errors():
+                _complete(arguments[completion[0] :])
+            return
+        words = 2 if arguments[:1] == ["data"] else 1
+        chosen = _parser().parse_args(arguments[:words] or ["--help"])
+        name = " ".join(filter(None, [chosen.verb, getattr(chosen, "action", None)]))
+        verb, rest = VERBS[name], arguments[words:]
+        with _reported_errors(), stoppable():
+            if verb.work is None:
+                with _alone_in_sweep(rest):
+                    _train(rest)
+            else:
+                _work(name, verb, verb.work, rest)
+
+
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """End quietly where whoever read the output wants no more, as ``head`` does.
+
+    Raises:
+        SystemExit: with :data:`NO_READER`.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _has_no_reader():
+            raise
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())  # what is left to be written at the end
+        sys.exit(NO_READER)
+
+
+def _has_no_reader() -> bool:
+    """Return whether the standard output is a pipe that nobody reads; another may have broken."""
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), 0)
+    except (OSError, ValueError):
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,6 +211,8 @@ def _work(name: str, verb: Verb, work: Work, arguments: list[str]) -> None:
     flags, overrides = split_flags(arguments)
     if verb.positional:
         overrides = [f"{verb.positional}={each}" if _is_plain(each) else each for each in overrides]
+    if _shows(flags):
+        flags, overrides = _to_show(verb.config, flags, overrides)
     failures: list[Exception] = []
 
     def job(cfg: DictConfig) -> None:
@@ -188,11 +259,11 @@ def _train(arguments: list[str]) -> None:
         return
     from keypoints.sweeps import RememberSweep
 
-    flags, overrides = split_flags(arguments)
-    arguments = [*flags, *overrides]
     resumed = any(argument.startswith("resume=") for argument in arguments)
-    if resumed:
-        arguments = _resumed(arguments)
+    flags, overrides = split_flags(_resumed(arguments) if resumed else arguments)
+    if _shows(flags):
+        flags, overrides = _to_show("train", flags, overrides)
+    arguments = [*flags, *overrides]
     command, launcher, failures = list(sys.argv), os.getpid(), list[Exception]()
 
     def job(cfg: DictConfig) -> float | None:
@@ -205,11 +276,14 @@ def _train(arguments: list[str]) -> None:
             return None
 
     RememberSweep.forget()
-    extra = [f"hydra.job.config.override_dirname.exclude_keys={_constant_keys(arguments)}"]
-    if (output := is_given(arguments, "output")) is not None:
-        extra.append(f"hydra.sweep.dir={output}")
+    if not _shows(flags):
+        extra = [f"hydra.job.config.override_dirname.exclude_keys={_constant_keys(arguments)}"]
+        sweep = is_given(arguments, "output") if resumed else _prepared(flags, overrides)
+        if sweep is not None:
+            extra.append(f"hydra.sweep.dir={sweep}")
+        arguments = [*arguments, *extra]
     try:
-        _hydra("keypoints train", "train", job, [*arguments, *extra] if _runs(arguments) else arguments)
+        _hydra("keypoints train", "train", job, arguments)
     except KeyboardInterrupt as error:
         if RememberSweep.started is None:
             raise
@@ -219,9 +293,12 @@ def _train(arguments: list[str]) -> None:
         raise stop from None
     except BrokenProcessPool as error:  # of launch=cores
         raise works.killed_workers(RememberSweep.started) from error
-    except BaseException:
+    except BaseException as error:
+        failed = 0
         if RememberSweep.started is not None:
-            works.end_sweep(RememberSweep.started, stopped=False)
+            failed = works.end_sweep(RememberSweep.started, stopped=False)
+        if failed and isinstance(error, ValueError):  # as Optuna's, where no run gave it a result
+            raise ConfigError(f"{failed} of the sweep's runs did not finish ({one_line(error)})") from error
         raise
     if RememberSweep.started is not None and (
         failed := works.end_sweep(RememberSweep.started, stopped=False)
@@ -236,21 +313,117 @@ def _alone_in_sweep(arguments: Sequence[str]) -> Iterator[None]:
     """Keep others from training the sweep whose folder the command names; a run's status does it for runs."""
     resumed, output = is_given(arguments, "resume"), is_given(arguments, "output")
     folder = (resumed or output or "").strip("'\"")
-    sweeps = any(each in ("-m", "--multirun") or each.startswith("sweep=") for each in arguments)
-    if not folder or "${" in folder or run_to_join() is not None or not _runs(arguments):
+    sweeps = is_multirun(arguments)
+    if not folder or "${" in folder or run_to_join() is not None or _shows(arguments):
         yield
         return
     from keypoints.files import alone
     from keypoints.runs import is_sweep
 
-    with alone(Path(folder)) if (is_sweep(Path(folder)) if resumed else sweeps) else nullcontext():
+    with ExitStack() as stack:
+        if is_sweep(Path(folder)) if resumed else sweeps:
+            with _one_line_of(Path(folder)):
+                stack.enter_context(alone(Path(folder)))
         yield
 
 
-def _runs(arguments: Sequence[str]) -> bool:
-    """Whether anything will be run, and not only shown."""
-    flags = ("-h", "--help", "--hydra-help", "-c", "--cfg", "-i", "--info", "--version")
-    return not any(argument.partition("=")[0] in flags for argument in arguments)
+def _shows(arguments: Iterable[str]) -> bool:
+    """Return whether something is only to be shown, and nothing run."""
+    return any(_SHOWING.fullmatch(argument) for argument in arguments)
+
+
+def _to_show(config: str, flags: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return flags and overrides as Hydra takes them to show something; tell which values are missing.
+
+    Of a multirun the first run is shown: Hydra shows no other.
+
+    Raises:
+        ConfigError: if more than one thing is to be shown.
+    """
+    wanted = [flag for flag in flags if _SHOWING.fullmatch(flag)]
+    if len({flag.partition("=")[0] for flag in wanted}) > 1:
+        raise ConfigError(f"{' '.join(wanted)}: only one of them at a time")
+    typed = as_typed(config, [*flags, *overrides])
+    kept = [flag for flag in flags if flag not in _MODES]
+    shown = quote_paths(typed)[len(flags) :]
+    if is_multirun([*flags, *overrides]):
+        shown = first_of_sweep(shown)
+    if wanted[0].startswith(("-c", "--cfg")) and (cfg := preview(config, kept, shown)) is not None:
+        told = missing(cfg, own_folder(flags))
+        if told is not None and "--resolve" in flags:
+            raise ConfigError(told)
+        if told is not None:
+            print(printable(f"to be given yet: {told}"), file=sys.stderr)
+    return kept, shown
+
+
+def _prepared(flags: Sequence[str], overrides: Sequence[str]) -> str | None:
+    """See that a training can begin: all values are given, and its folder can be written to.
+
+    Returns:
+        The sweep's folder, if it is one. It is the same for all runs then, whatever differs between them.
+
+    Raises:
+        ConfigError: if a value is missing, or the folder cannot be used.
+    """
+    from hydra.types import RunMode
+
+    if "--resolve" in flags:
+        raise ConfigError("--resolve goes with --cfg or --help")
+    check_commas([*flags, *overrides])
+    typed = as_typed("train", [*flags, *overrides])[len(flags) :]
+    output = is_given(overrides, "output")
+    place = [] if output is None else [f"hydra.sweep.dir={output}"]
+    cfg = preview("train", flags, quote_paths([*typed, *place]))
+    if cfg is None:
+        return output  # Hydra says what is wrong
+    sweeps = is_multirun([*flags, *overrides]) or cfg.hydra.mode == RunMode.MULTIRUN
+    check_complete(cfg, own_folder(flags))
+    try:
+        folder = str(cfg.hydra.sweep.dir if sweeps else cfg.hydra.run.dir)
+    except OmegaConfBaseException:
+        return output
+    _check_folder(Path(folder), sweep=sweeps)
+    return folder if sweeps else None
+
+
+def _check_folder(folder: Path, *, sweep: bool) -> None:
+    """See that a run's or a sweep's folder can be made and written to.
+
+    Raises:
+        ConfigError: if it cannot, or holds a sweep already.
+    """
+    from keypoints.sweeps import SweepFolder
+
+    absent = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
+    with _one_line_of(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=folder):
+                pass
+        except (OSError, ValueError):
+            for each in absent:
+                with suppress(OSError, ValueError):
+                    each.rmdir()
+            raise
+    if sweep and SweepFolder(folder).begun():
+        raise ConfigError(
+            f"{folder}: holds a sweep already; go on with it: "
+            f"keypoints train {shlex.quote(f'resume={folder}')}, or name another folder: output=<folder>"
+        )
+
+
+@contextmanager
+def _one_line_of(folder: Path) -> Iterator[None]:
+    """Let an error in making or writing ``folder`` be a ConfigError."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(
+            f"{shortened(str(folder), 120)}: cannot be made or written to ({why}); name another folder: "
+            "output=<folder>"
+        ) from error
 
 
 def _constant_keys(arguments: Sequence[str]) -> str:
@@ -279,6 +452,11 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
     output = quote_paths([f"output={folder}"])
     if RunFolder(folder).status_file.exists():
         return [*flags, *output, *beside]
+    if folder.is_file():
+        from keypoints.file_kinds import describe_file
+
+        kind = (describe_file(folder) or "a file").partition(";")[0]
+        raise ConfigError(f"{folder}: is {kind}; what is resumed is the folder of a run or a sweep")
     if not SweepFolder(folder).manifest.exists():
         raise ConfigError(f"{folder}: is neither a run's folder nor a sweep's; `keypoints train` makes them")
     return ["-m", *flags, *SweepFolder(folder).to_resume(beside), *output, *beside]
@@ -327,7 +505,6 @@ def _environment(name: str, value: str) -> Iterator[None]:
 def _reported_errors() -> Iterator[None]:
     """Print what the user can mend on one line and exit with 1; other errors keep their traceback."""
     from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
     # A process that joins a run has the variable from the first one, which sets it below.
     wants_traceback = os.environ.get(DEBUG) == "1" and run_to_join() is None
@@ -352,10 +529,19 @@ def _reported_errors() -> Iterator[None]:
             sys.exit(1)
 
 
+def _is_missing(error: BaseException | None) -> bool:
+    """Return whether the error is, or was caused by, a value that has to be given."""
+    if error is None or isinstance(error, MissingMandatoryValue | MissingValueError):
+        return error is not None
+    return _is_missing(error.__cause__ or error.__context__)
+
+
 def _message(error: Exception) -> str:
     """The error on one line; of Hydra's, what is of use."""
     text = str(error)
-    if not isinstance(error, KeypointsError):
+    if isinstance(error, OmegaConfBaseException) and error.full_key and _is_missing(error):
+        text = need(str(error.full_key))
+    elif not isinstance(error, KeypointsError):
         text = text.partition("Config search path:")[0]
         cause = error.__cause__
         if cause is not None and str(cause) not in text:
@@ -369,6 +555,10 @@ def _message(error: Exception) -> str:
 
 def _complete(arguments: Sequence[str]) -> None:
     """Answer the shell: verbs first, then Hydra's completion for the verb that was typed."""
+    if len(arguments) != 2 or not re.fullmatch(r"(install|uninstall|query)=\w+", arguments[-1]):
+        raise ConfigError(
+            "-sc install=<shell>, uninstall=<shell> or query=<shell>; a shell is bash, zsh or fish"
+        )
     typed = os.environ.get("COMP_LINE", "").split(" ")[1:]
     words = 2 if typed[:1] == ["data"] else 1
     name, rest = " ".join(typed[:words]), typed[words:]
@@ -376,5 +566,9 @@ def _complete(arguments: Sequence[str]) -> None:
         begun = " ".join(typed)
         print(" ".join(verb.split(" ")[words - 1] for verb in VERBS if verb.startswith(begun)))
         return
-    with _environment("COMP_LINE", f"keypoints {' '.join(rest)}"):
-        _hydra("keypoints", VERBS.get(name, VERBS["train"]).config, lambda _: None, arguments)
+    flags, before = split_flags(rest[:-1])
+    config = VERBS.get(name, VERBS["train"]).config
+    with suppress(ConfigError), _environment("COMP_LINE", " ".join(["keypoints", *before, *rest[-1:]])):
+        own = own_folder(flags)
+        folder = [] if own is None else ["--config-dir", str(own)]
+        _hydra("keypoints", config, lambda _: None, [*folder, *arguments])

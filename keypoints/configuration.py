@@ -1,18 +1,23 @@
 """Finding and composing the Hydra configuration. Imports no torch."""
 
-import argparse
+import hashlib
 import math
+import os
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, wraps
+from glob import glob
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 import keypoints
-from keypoints.errors import ConfigError, DataError
-from keypoints.reading import Kind, check_kinds, read_yaml
+from keypoints.errors import ConfigError, DataError, printable, shortened
+from keypoints.reading import Kind, check_kinds, read_json, read_text, read_yaml
 
 PATH_KEYS = frozenset(
     {
@@ -21,15 +26,18 @@ PATH_KEYS = frozenset(
         "checkpoint",
         "model.net.weights",
         "data.root",
+        "data.test",
         "data.train",
         "data.val",
         "folder",
+        "hydra.run.dir",
         "hydra.sweep.dir",
         "input",
         "list",
         "output",
         "paths.data",
         "paths.outputs",
+        "predictions",
         "resume",
         "root",
         "source",
@@ -41,6 +49,23 @@ PATH_KEYS = frozenset(
 """Keys whose values are paths, addresses or names of packages. Hydra's grammar would read commas, brackets
 and the like in them."""
 
+_FREE_TEXT = frozenset({"name"})
+"""Keys whose values are any text, and quoted as paths are."""
+
+_OPTIONAL_GROUPS = {"evaluate": "data"}
+"""Groups that are left out by default: without a choice, their values change what a run was trained on."""
+
+_NEVER_SWEPT = frozenset({"hydra.run.dir", "hydra.sweep.dir", "output", "paths.outputs", "resume", "trust"})
+"""Keys of a command as a whole: a comma in their values is a part of them in a multirun too."""
+
+_ELEMENT = re.compile(r"""\s*(?P<value>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,]*?)\s*(?:,|$)""", re.DOTALL)
+"""A value of a sweep, with the comma behind it; commas in quotes are none."""
+
+_LONGEST_NAME = 200
+"""Characters of a run's folder; file systems take 255 bytes."""
+
+_REQUIRED = "${required:}"
+"""What takes the place of ``???`` in files."""
 
 _DRAWN = re.compile(r"-?\d+\.\d{9,}(e-?\d+)?")
 """More digits than anyone types."""
@@ -56,24 +81,71 @@ SEPARATOR = ";"
 """Between the overrides that Hydra joins for a job's name; lists have commas in them."""
 
 
-def run_name(overrides: str, number: int) -> str:
-    """The folder's name for a job that differs by these overrides: letters, digits, dots and dashes.
+def run_name(overrides: str, number: int, sweep: str | None = None) -> str:
+    """Return the folder's name for a job that differs by these overrides: letters, digits, dots and dashes.
 
     >>> run_name("model.net.kernel_sizes=[10,7,5];optimizer.lr=0.01", 3)
     'kernel-sizes-10-7-5--lr-0.01'
     >>> run_name("optimizer.lr=0.00044303752452182633", 3)
     'lr-0.000443'
+    >>> run_name("data.train='/home/me/lists/t.csv'", 3)
+    'train-lists-t.csv'
     >>> run_name("", 3)
     '3'
+
+    Args:
+        overrides: the job's, joined by :data:`SEPARATOR`.
+        number: of the job, which names one that differs by nothing.
+        sweep: the sweep's folder. Where a run of other overrides has the name there, a number is added.
     """
-    pairs = [override.partition("=")[::2] for override in overrides.split(SEPARATOR) if override]
-    if not pairs:
-        return str(number)
+    given = split_overrides(overrides)
+    name = _name_of(given) or str(number)
+    if sweep is None:
+        return name
+    numbered = (name if place == 1 else f"{name}--{place}" for place in count(1))
+    return next(each for each in numbered if _is_of(Path(sweep) / each, given))
+
+
+def split_overrides(joined: str) -> list[str]:
+    """Return the overrides that are joined by :data:`SEPARATOR`, which may stand in a path too."""
+    outside = rf"{SEPARATOR}(?=[+~]*[\w./@-]+=)(?=(?:[^']*'[^']*')*[^']*$)"
+    return [each for each in re.split(outside, joined) if each]
+
+
+def _name_of(overrides: Sequence[str]) -> str:
+    pairs = [override.partition("=")[::2] for override in overrides]
     short = [key.rpartition(".")[2] for key, _ in pairs]
     keys = [last if short.count(last) == 1 else key for last, (key, _) in zip(short, pairs, strict=True)]
-    return "--".join(
-        f"{_plain(key)}-{_plain(_short(value))}" for key, (_, value) in zip(keys, pairs, strict=True)
+    name = "--".join(
+        f"{_plain(key)}-{_plain(_short(full, value))}" for key, (full, value) in zip(keys, pairs, strict=True)
     )
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(SEPARATOR.join(overrides).encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_NAME - 10].rstrip('-')}--{digest}"
+
+
+def _is_of(folder: Path, overrides: Sequence[str]) -> bool:
+    """Return whether a folder of a sweep is free for a run of these overrides, or holds the one of them."""
+    try:
+        recorded = read_json(folder / "status.json").get("overrides")
+    except (FileNotFoundError, ValueError, AttributeError, DataError):
+        return True  # a status that is damaged is told where the run begins
+    if not isinstance(recorded, list):
+        return True
+    return set(map(normal_override, overrides)) <= set(map(normal_override, recorded))
+
+
+def normal_override(override: object) -> str:
+    """Return an override with its text in one kind of quotes."""
+    key, _, value = str(override).partition("=")
+    return f"{key}={_unquoted(value)}"
+
+
+def _unquoted(value: str) -> str:
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        return re.sub(r"(\\+)(?='|$)", lambda found: found[1][: len(found[1]) // 2], value[1:-1])
+    return value
 
 
 def _is_default(entry: Any) -> bool:
@@ -85,13 +157,16 @@ def _is_default(entry: Any) -> bool:
     return isinstance(group, str) and all(each is None or isinstance(each, str) for each in options)
 
 
-def _short(value: str) -> str:
-    """A number that a search drew, to three digits; whatever else as it is."""
-    return f"{float(value):.3g}" if _DRAWN.fullmatch(value) else value
+def _short(key: str, value: str) -> str:
+    """A number that a search drew, to three digits; the end of a path; whatever else as it is."""
+    if _DRAWN.fullmatch(value):
+        return f"{float(value):.3g}"
+    return "/".join(Path(_unquoted(value)).parts[-2:]) if key.lstrip("+") in PATH_KEYS else value
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-")
+    ascii_ = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return re.sub(r"[^A-Za-z0-9.]+", "-", ascii_).strip("-")
 
 
 def sweep_name(experiment: str, sweep: str | None) -> str:
@@ -118,9 +193,30 @@ def check_files() -> None:
         path = Path(self.path, self._normalize_file_name(config_path))
         if path.exists() and not path.is_relative_to(conf_dir()):
             _check_defaults(path, OmegaConf.to_container(read_yaml(path)))
-        return load(self, config_path)
+        loaded = load(self, config_path)
+        _keep_missing(loaded.config)
+        return loaded
 
     source.load_config = checked
+
+
+def _keep_missing(node: Any) -> None:
+    """Let ``???`` in a file take the place of an earlier file's value, which OmegaConf would keep."""
+    if not isinstance(node, DictConfig):
+        return
+    for key in [str(key) for key in node if key != "defaults"]:
+        if OmegaConf.is_missing(node, key):
+            node[key] = _REQUIRED
+        elif not OmegaConf.is_interpolation(node, key):
+            _keep_missing(node[key])
+
+
+class MissingValueError(ConfigError):
+    """A value that has to be given was asked for."""
+
+
+def _no_value() -> None:
+    raise MissingValueError("it has no value (???)")
 
 
 def _check_defaults(path: Path, values: Any) -> None:
@@ -136,7 +232,8 @@ def _check_defaults(path: Path, values: Any) -> None:
 
 
 def register() -> None:
-    """Let the configuration use :func:`run_name` and :func:`sweep_name`."""
+    """Let the configuration use :func:`run_name`, :func:`sweep_name`, and values that have to be given."""
+    OmegaConf.register_new_resolver("required", _no_value, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
 
@@ -152,17 +249,114 @@ def conf_dir() -> Path:
 
 
 def quote_paths(arguments: Iterable[str]) -> list[str]:
-    """The arguments, with the values of :data:`PATH_KEYS` quoted for Hydra's override grammar."""
-    return [_quote(argument) for argument in arguments]
+    """Return the arguments, with paths and free text quoted for Hydra's override grammar.
+
+    In a multirun a comma separates paths, unless it stands in quotes or the path is there as it stands;
+    ``choice(a,b)`` and ``glob(*.csv)`` sweep too. In a single run a comma is a part of the path.
+
+    Raises:
+        ConfigError: if no file fits a ``glob`` of a multirun.
+    """
+    arguments = list(arguments)
+    multirun = is_multirun(arguments)
+    return [_quote(argument, multirun=multirun) for argument in arguments]
 
 
-def _quote(argument: str) -> str:
+def is_multirun(arguments: Iterable[str]) -> bool:
+    """Return whether the arguments ask for several runs by themselves: ``-m``, or ``sweep=`` as ours do."""
+    arguments = list(arguments)
+    if any(argument in ("-m", "--multirun") for argument in arguments):
+        return True
+    mode = is_given(arguments, "hydra.mode") or ""
+    return mode.upper() == "MULTIRUN" or is_given(arguments, "sweep") not in (None, "", "null", "None")
+
+
+def _quote(argument: str, *, multirun: bool) -> str:
     key, equals, value = argument.partition("=")
-    if not equals or key.lstrip("+") not in PATH_KEYS or value in ("", "null") or value[0] in "'\"":
+    plain = key.lstrip("+")
+    if not equals or plain not in PATH_KEYS | _FREE_TEXT or value in ("", "null"):
         return argument
+    if multirun and plain not in _NEVER_SWEPT and not (plain in PATH_KEYS and os.path.lexists(value)):
+        return f"{key}={_swept(plain, value)}"
+    return argument if value[0] in "'\"" else f"{key}={_quoted(value)}"
+
+
+def _swept(key: str, value: str) -> str:
+    """Return the value of a multirun, which may be several, quoted."""
+    function = re.fullmatch(r"\s*(choice|glob|shuffle|sort|tag)\((.*)\)\s*", value, re.DOTALL)
+    if function is None:
+        return ",".join(map(_as_element, split_values(value)))
+    if function[1] == "choice":
+        return f"choice({','.join(map(_as_element, split_values(function[2])))})"
+    if function[1] != "glob" or key not in PATH_KEYS:
+        return value
+    return _globbed(key, value, function[2])
+
+
+def _globbed(key: str, value: str, inside: str) -> str:
+    """Return the files that fit ``glob(…)``, which Hydra knows of groups alone."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Glob
+    from hydra.errors import HydraException
+
+    typed = value if any(mark in inside for mark in ",='\"") else f"glob({_quoted(inside)})"
+    try:
+        pattern: Any = OverridesParser.create().parse_override(f"{key}={typed}").value()
+    except HydraException as error:
+        raise ConfigError(f"{key}={value}: quote the pattern: glob('lists/*.csv')") from error
+    if not isinstance(pattern, Glob):
+        return _quoted(value)
+    include, exclude = map(_matches, (pattern.include, pattern.exclude))
+    if not (found := include - exclude):
+        raise ConfigError(f"{key}={value}: no file or folder fits it")
+    return f"choice({','.join(map(_quoted, sorted(found)))})"
+
+
+def _matches(patterns: Iterable[str]) -> set[str]:
+    """Return what is there by these patterns, of which ``Path.glob`` takes no absolute ones."""
+    return {path for each in patterns for path in glob(each, recursive=True)}  # noqa: PTH207
+
+
+def split_values(text: str) -> list[str]:
+    """Return the values that commas separate; the text as it is, if one of them would be empty.
+
+    >>> split_values("a.csv, 'b, c.csv'")
+    ['a.csv', "'b, c.csv'"]
+    """
+    values: list[str] = []
+    place = 0
+    while (found := _ELEMENT.match(text, place)) is not None and found["value"]:
+        values.append(found["value"])
+        if (place := found.end()) == len(text):
+            return [text] if text.endswith(",") else values
+    return [text]
+
+
+def _as_element(value: str) -> str:
+    return value if value[:1] in ("'", '"') or value == "null" else _quoted(value)
+
+
+def _quoted(value: str) -> str:
     # In the grammar a backslash escapes a quote, and only runs of them before a quote are special.
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
-    return f"{key}='{escaped}'"
+    return f"'{escaped}'"
+
+
+def check_commas(arguments: Iterable[str]) -> None:
+    """See that no path of a single run is rather several, of which each is there.
+
+    Raises:
+        ConfigError: if one is.
+    """
+    arguments = list(arguments)
+    if is_multirun(arguments):
+        return
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key.lstrip("+") not in PATH_KEYS - _NEVER_SWEPT or "," not in value or os.path.lexists(value):
+            continue
+        if all(os.path.lexists(each) for each in split_values(value)):
+            raise ConfigError(f"{argument}: there is no such path; for a run with each of them, add -m")
 
 
 def is_given(arguments: Iterable[str], key: str) -> str | None:
@@ -218,6 +412,198 @@ def check_positive(cfg: DictConfig, *keys: str) -> None:
             raise ConfigError(f"{key} is a finite number above 0, not {value!r}")
 
 
+def first_of_sweep(overrides: Iterable[str]) -> list[str]:
+    """Return the overrides of a multirun's first job; of an interval, its lower end.
+
+    What cannot be read as an override stays as it is: Hydra says why.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Glob, IntervalSweep
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    first = []
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except HydraException:
+            first.append(text)
+            continue
+        value: Any = override.value()
+        if not override.is_sweep_override():
+            first.append(text)
+        elif isinstance(value, IntervalSweep):
+            first.append(f"{override.get_key_element()}={value.start}")
+        elif not isinstance(value, Glob):
+            first += [
+                f"{override.get_key_element()}={each}" for each in islice(override.sweep_string_iterator(), 1)
+            ]
+    return first
+
+
+def preview(config: str, flags: Sequence[str], overrides: Sequence[str]) -> DictConfig | None:
+    """Return the configuration of a run, or of a sweep's first, with Hydra's own node.
+
+    Args:
+        config: the verb's primary file in ``conf/``.
+        flags: Hydra's, with their values.
+        overrides: as :func:`as_typed` gives them.
+
+    Returns:
+        The configuration; ``None`` where it cannot be composed, which Hydra then says.
+
+    Raises:
+        ConfigError: if there is no folder of ``--config-dir``.
+    """
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    own = own_folder(flags)
+    if _flag(flags, "--config-path", "-cp") is not None:
+        return None
+    name = _flag(flags, "--config-name", "-cn") or config
+    first = [*first_of_sweep(overrides), *_search_path(own)]
+    try:
+        cfg = _compose(name, first, with_hydra=True)
+        params = OmegaConf.select(cfg, "hydra.sweeper.params") or {}
+        varied = first_of_sweep(f"{key}={value}" for key, value in params.items())
+        return _compose(name, [*varied, *first], with_hydra=True) if varied else cfg
+    except (HydraException, OmegaConfBaseException):
+        return None
+
+
+def missing(cfg: DictConfig, own: Path | None = None) -> str | None:
+    """Return which values have to be given (``???``), and what belongs there; ``None`` if there is none.
+
+    Args:
+        cfg: the configuration.
+        own: the folder of ``--config-dir``, where comments may say what belongs there, as ours do.
+    """
+    plain: Any = OmegaConf.to_container(cfg)
+    plain.pop("hydra", None)  # it fills in its own values later
+    told = [need(key, own) for key in _missing_keys(plain)]
+    return "; ".join(told) or None
+
+
+def _missing_keys(value: Any, key: str = "") -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _missing_keys(inner, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _missing_keys(inner, f"{key}.{number}")
+    elif value in ("???", _REQUIRED):
+        yield key
+
+
+def need(key: str, own: Path | None = None) -> str:
+    """Return what belongs to a key that has no value, as the comment behind ``???`` says.
+
+    >>> need("a.b")
+    'a.b has no value (???): give a.b=<value>'
+    """
+    group, _, _ = key.partition(".")
+    last = re.escape(key.rpartition(".")[2])
+    comment = re.compile(rf"^\s*{last}:\s*[\"']?\?\?\?[\"']?\s+#\s*(.+)$", re.MULTILINE)
+    said = f"{key} has no value (???): give {key}=<{'path' if key in PATH_KEYS else 'value'}>"
+    for folder in (own, conf_dir()):
+        files = [] if folder is None else [*folder.glob("*.yaml"), *folder.glob("*/*.yaml")]
+        for path in sorted(files, key=lambda path: (path.parent.name != group, path)):
+            try:
+                found = comment.search(read_text(path))
+            except (OSError, DataError):
+                continue
+            if found is not None:
+                return f"{said}, {found[1].strip()}"
+    return said
+
+
+def check_complete(cfg: DictConfig, own: Path | None = None) -> None:
+    """See that no value is missing, and that the name can be a folder's.
+
+    Args:
+        cfg, own: as of :func:`missing`.
+
+    Raises:
+        ConfigError: if one is, or it cannot.
+    """
+    if (told := missing(cfg, own)) is not None:
+        raise ConfigError(told)
+    if "name" in cfg:
+        check_name(cfg.name)
+
+
+def check_name(name: Any) -> None:
+    r"""See that a run's name can be a part of its folder's path on any file system that has such names.
+
+    Raises:
+        ConfigError: if it cannot: it is no text, blank, too long, or has a ``/``, ``\`` or control character.
+    """
+    if not isinstance(name, str):
+        raise ConfigError(f"name is a text, not {name!r}; in a file it needs quotes: name: '{name}'")
+    shown = f"name={shortened(printable(name), 60)!r}"
+    if not name.strip(" ."):
+        raise ConfigError(f"{shown}: names folders, and needs a letter or a digit")
+    if any(mark in name for mark in "/\\") or printable(name) != name or name != name.strip():
+        raise ConfigError(
+            f"{shown}: names folders: no / or \\, no control character, no blank at an end; for another "
+            "place take output=<folder>"
+        )
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise ConfigError(f"{shown}: names folders, and may have {_LONGEST_NAME} bytes")
+
+
+def flat(cfg: Mapping[Any, Any] | DictConfig) -> dict[str, int | float | str]:
+    """Return a configuration's values under dotted names, but for the run's own folder and what lies in it.
+
+    All but numbers is text, in YAML's way; a group that is empty is ``"none"``.
+
+    >>> flat({"loss": {}, "net": {"sizes": [7, 5]}, "start_from": None})
+    {'loss': 'none', 'net.sizes': '[7, 5]', 'start_from': 'null'}
+    """
+    plain: Any = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
+    own = str(plain.get("output"))
+    values: dict[str, int | float | str] = {}
+
+    def visit(key: str, value: Any) -> None:
+        if isinstance(value, Mapping) and value:
+            for name, inner in value.items():
+                visit(f"{key}.{name}" if key else str(name), inner)
+        elif not (isinstance(value, str) and (value == own or value.startswith(f"{own}/"))):
+            is_plain = isinstance(value, int | float | str) and not isinstance(value, bool)
+            values[key] = value if is_plain else _in_yaml(value)
+
+    visit("", plain)
+    return values
+
+
+def chosen_groups(overrides: Iterable[str]) -> dict[str, str]:
+    """Return the options that overrides choose of groups, ours and others': those that hold no value.
+
+    >>> chosen_groups(["augmentation=wild", "optimizer.lr=1e-3", "callbacks/mine=some"])
+    {'augmentation': 'wild', 'callbacks/mine': 'some'}
+    """
+    pairs = [
+        override.lstrip("+").partition("=")[::2] for override in overrides if not override.startswith("~")
+    ]
+    return {
+        key: _unquoted(value)
+        for key, value in pairs
+        if not key.startswith("hydra") and ("/" in key or _is_group(key))
+    }
+
+
+def _in_yaml(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping) and not value:
+        return "none"
+    text: str = yaml.safe_dump(
+        value, default_flow_style=True, width=math.inf, sort_keys=False, allow_unicode=True
+    )
+    return text.strip()
+
+
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """Return the configuration of the verb ``name`` with ``overrides``, as the command line makes it.
 
@@ -230,7 +616,7 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     return _compose(name, as_typed(name, overrides))
 
 
-def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
+def _compose(name: str, overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
     """Return the configuration of the verb ``name`` with ``overrides``, as Hydra reads them."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
@@ -238,7 +624,7 @@ def _compose(name: str, overrides: Sequence[str]) -> DictConfig:
     register()
     check_files()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return hydra_compose(name, quote_paths(overrides))
+        return hydra_compose(name, quote_paths(overrides), return_hydra_config=with_hydra)
 
 
 _TRUE, _FALSE = ("true", "yes", "on", "y", "1"), ("false", "no", "off", "n", "0")
@@ -263,6 +649,7 @@ def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    arguments = _of_optional_group(config, arguments)
     parser = OverridesParser.create()
     found: list[tuple[str, Any]] = []
     for argument in quote_paths(arguments):
@@ -273,6 +660,14 @@ def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
     found = [(_without_null(config, text, override), override) for text, override in found]
     defaults = _defaults(config, arguments, found)
     return [_checked(text, override, defaults) for text, override in found if text]
+
+
+def _of_optional_group(config: str, arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with values of a group that is left out as additions; Hydra knows no others."""
+    group = _OPTIONAL_GROUPS.get(config)
+    if group is None or any(each.lstrip("+").startswith(f"{group}=") for each in arguments):
+        return list(arguments)
+    return [f"++{each}" if each.startswith(f"{group}.") else each for each in arguments]
 
 
 def _without_null(config: str, text: str, override: Any) -> str:
@@ -335,22 +730,46 @@ def _defaults(config: str, arguments: Sequence[str], found: Iterable[tuple[str, 
     found = [(text, override) for text, override in found if text and override is not None]
     if all(_is_group(override.key_or_group) for _, override in found):
         return None
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--config-dir", "-cd")
-    own = parser.parse_known_args(list(arguments))[0].config_dir
+    own = own_folder(arguments)
     groups = [
         text
         for text, override in found
         if "/" in override.key_or_group
         or _is_group(override.key_or_group)
-        or (own is not None and (Path(own) / override.key_or_group).is_dir())
+        or (own is not None and (own / override.key_or_group).is_dir())
     ]
     groups = [text for text in groups if "," not in text]
-    path = [] if own is None else [f"hydra.searchpath=['file://{Path(own).resolve()}']"]
     try:
-        return _composed(config, (*groups, *path))
+        return _composed(config, (*groups, *_search_path(own)))
     except (HydraException, OmegaConfBaseException):
         return None  # Hydra will say what is wrong
+
+
+def own_folder(flags: Iterable[str]) -> Path | None:
+    """Return the folder of ``--config-dir``.
+
+    Raises:
+        ConfigError: if there is no such folder.
+    """
+    given = _flag(flags, "--config-dir", "-cd")
+    if given is not None and not Path(given).is_dir():
+        raise ConfigError(f"--config-dir {given}: no such folder")
+    return None if given is None else Path(given)
+
+
+def _flag(flags: Iterable[str], *names: str) -> str | None:
+    """Return the value of one of Hydra's flags."""
+    left = iter(flags)
+    found = None
+    for flag in left:
+        name, equals, value = flag.partition("=")
+        if name in names:
+            found = value if equals else next(left, None)
+    return found
+
+
+def _search_path(own: Path | None) -> list[str]:
+    return [] if own is None else [f"hydra.searchpath=[{_quoted(f'file://{own.resolve()}')}]"]
 
 
 @lru_cache(maxsize=32)

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import count, islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,15 @@ from hydra.core.override_parser.types import Glob, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from keypoints.configuration import SEPARATOR, conf_dir, override_values, run_name
+from keypoints.configuration import (
+    SEPARATOR,
+    chosen_groups,
+    conf_dir,
+    flat,
+    normal_override,
+    override_values,
+    run_name,
+)
 from keypoints.errors import DataError, one_line
 from keypoints.files import write_whole
 from keypoints.reading import TEXT, TEXTS, VALUES, check_kinds, or_none, read_yaml
@@ -197,12 +205,16 @@ class SweepFolder:
     def table(self) -> "pd.DataFrame":
         """The summary: a row a run, with ``setting``, the name without the seed, to group by.
 
+        Behind the seed stands a column for each value of the configurations that differs between the runs.
+
         Raises:
-            DataError: if there is no run.
+            DataError: if there is no run, or a configuration is damaged.
         """
         import pandas as pd
 
-        rows = [_row(run) for run in self.runs()]
+        runs = self.runs()
+        differing = differences([_values(run) for run in runs], [_chosen(run) for run in runs])
+        rows = [_row(run, values) for run, values in zip(runs, differing, strict=True)]
         begun = {row["run"] for row in rows}
         missing = [name for name in self.planned() if name not in begun]
         return pd.DataFrame([*rows, *map(_not_begun, missing)])
@@ -273,17 +285,81 @@ def _is_plain_setting(key: str, values: list[Any]) -> bool:
     return len(list(recorded_overrides(varied))) == len(varied)
 
 
-def _row(run: RunFolder) -> dict[str, Any]:
+def same_overrides(some: Iterable[str], others: Iterable[str]) -> bool:
+    """Return whether two jobs of a sweep have the same overrides."""
+    return set(map(normal_override, some)) == set(map(normal_override, others))
+
+
+def differences(
+    configurations: Sequence[Mapping[str, Any]], choices: Sequence[Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    """Return for each run the values that are not the same in all of them.
+
+    >>> differences([{"lr": 1, "loss": "none"}, {"lr": 1, "loss.a": 3, "loss.b": 4}], [{}, {"loss": "mine"}])
+    [{'loss': 'none'}, {'loss': 'mine'}]
+
+    Args:
+        configurations: a run's values under dotted names, see :func:`keypoints.configuration.flat`.
+        choices: what was chosen for each run by hand, such as a group's option. It stands for the values of a
+            group that another run lacks.
+    """
+    plain = {name for each in configurations for name in each}
+    found: dict[str, list[Any]] = {}
+    for key in dict.fromkeys(key for each in choices for key in each):
+        values = [
+            given.get(key, _value_at(own, key)) for own, given in zip(configurations, choices, strict=True)
+        ]
+        if any(value != values[0] for value in values):
+            found[key] = values
+    for key in dict.fromkeys(name for each in configurations for name in each):
+        above = next((part for part in _nodes_above(key) if part in plain), key)
+        values = [_value_at(own, above) for own in configurations]
+        shared = found.get(key.rpartition(".")[2])  # as data.seed, which is ${seed}
+        if above not in found and shared != values and any(value != values[0] for value in values):
+            found[above] = values
+    return [{key: values[number] for key, values in found.items()} for number in range(len(configurations))]
+
+
+def _nodes_above(key: str) -> Iterator[str]:
+    parts = key.split(".")
+    return (".".join(parts[:length]) for length in range(1, len(parts)))
+
+
+def _value_at(values: Mapping[str, Any], key: str) -> Any:
+    """Return the value at a dotted name, or on one line those below it; ``None`` if there is none."""
+    if key in values:
+        return values[key]
+    below = [
+        f"{name[len(key) + 1 :]}={value}" for name, value in values.items() if name.startswith(f"{key}.")
+    ]
+    return ", ".join(below) or None
+
+
+def _values(run: RunFolder) -> dict[str, Any]:
+    """Return a run's values under dotted names; none, where it lacks its configuration."""
+    if not run.config.is_file():
+        return {}
+    return flat(read_yaml(run.config, resolved=True))
+
+
+def _chosen(run: RunFolder) -> dict[str, str]:
+    """Return what the command chose for a run, group by group, and not value by value."""
+    return chosen_groups(run.status().get("overrides", []))
+
+
+def _row(run: RunFolder, differing: Mapping[str, Any]) -> dict[str, Any]:
     name, status = run.path.name, run.status()
     killed = status["status"] == "running" and not run.alive()
     metrics = status.get("metrics") or _metrics_so_far(run)
     ratio = metrics.get("best/variance_ratio")
     epoch = metrics.get("best/epoch")
-    return {
+    row = {
         "run": name,
         "setting": _without_seed(name),
         "overrides": " ".join(status.get("overrides", [])),
         "seed": run.setting("seed"),
+    }
+    results = {
         "best_mse": metrics.get("best/mse"),
         "best_epoch": None if epoch is None else int(epoch),
         "last_mse": metrics.get("last/mse"),
@@ -295,6 +371,8 @@ def _row(run: RunFolder) -> dict[str, Any]:
         "note": "" if ratio is None or not predicts_the_mean(ratio) else "predicts the mean face",
         "error": "its process was killed" if killed else status.get("error", ""),
     }
+    own = {key: value for key, value in differing.items() if key not in (*row, *results)}
+    return {**row, **own, **results}
 
 
 def _metrics_so_far(run: RunFolder) -> dict[str, float]:
@@ -334,7 +412,7 @@ def _planned(hydra: Mapping[str, Any]) -> list[str]:
         return []
     texts = [*(f"{key}={value}" for key, value in params.items()), *asked["task"]]
     excluded = _excluded(hydra)
-    choices = []
+    choices: dict[str, list[tuple[str, str]]] = {}
     try:
         overrides = OverridesParser.create().parse_overrides(texts)
     except HydraException as error:
@@ -344,13 +422,17 @@ def _planned(hydra: Mapping[str, Any]) -> list[str]:
         if override.is_sweep_override():
             values = islice(override.sweep_string_iterator(), _MOST_RUNS + 1)
             each = [f"{override.get_key_element()}={value}" for value in values]
-        choices.append([(override.key_or_group, text) for text in each])
-    if math.prod(map(len, choices)) > _MOST_RUNS:
+        # As in Hydra's sweeper, what is given again replaces what a file sweeps.
+        choices[override.get_key_element()] = [(override.key_or_group, text) for text in each]
+    if math.prod(map(len, choices.values())) > _MOST_RUNS:
         raise ValueError(f"it asks for more than {_MOST_RUNS:,} runs")
-    return [
-        run_name(SEPARATOR.join(sorted(text for key, text in job if key not in excluded)), number)
-        for number, job in enumerate(product(*choices))
-    ]
+    named: dict[str, frozenset[str]] = {}
+    for number, job in enumerate(product(*choices.values())):
+        varied = sorted(text for key, text in job if key not in excluded)
+        name, own = run_name(SEPARATOR.join(varied), number), frozenset(map(normal_override, varied))
+        free = (name if place == 1 else f"{name}--{place}" for place in count(1))
+        named[next(each for each in free if named.get(each, own) == own)] = own
+    return list(named)
 
 
 def _without_seed(name: str) -> str:

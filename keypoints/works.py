@@ -8,12 +8,16 @@ import logging
 import math
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, Literal
 
 from omegaconf import DictConfig, open_dict
 
 from keypoints.components import package_names, trusting
+from keypoints.configuration import check_complete
 from keypoints.errors import DataError, KeypointsError, TrainingError, one_line, printable, some_of
 
 if TYPE_CHECKING:
@@ -23,6 +27,9 @@ log = logging.getLogger(__name__)
 
 _NAMED = 6
 """Runs that a message names."""
+
+_LOOK_AGAIN = 0.2
+"""Seconds from look to look whether another job has ended."""
 
 OBJECTIVE = "best/mse"
 """The metric that a search makes small."""
@@ -105,7 +112,16 @@ def preview(cfg: DictConfig) -> None:
 
 
 def bench(cfg: DictConfig) -> None:
-    """Measure how fast a training is."""
+    """Measure how fast a training is, or a model's prediction."""
+    if cfg.checkpoint is not None:
+        from keypoints.bench_prediction import bench_prediction
+        from keypoints.reports.prediction_speed import print_speed
+
+        speed = bench_prediction(cfg)
+        print_speed(speed.result)
+        log.info("look at it: %s", speed.folder / "bench.png")
+        return
+    check_complete(cfg)
     from keypoints.bench import bench
     from keypoints.reports.terminal import print_bench
 
@@ -186,14 +202,58 @@ def train(cfg: DictConfig, *, resumed: bool) -> float | None:
     in_sweep = hydra.mode == RunMode.MULTIRUN
     with open_dict(cfg):
         cfg.output = hydra.runtime.output_dir  # a multirun gives each job a folder of its own
+    overrides = list(hydra.overrides.task)
     try:
+        check_complete(cfg)
         with trusting(*package_names(cfg.trust)):
-            return _train(cfg, list(hydra.overrides.task), hydra.job.num if in_sweep else 0, resumed)
+            if not in_sweep:
+                return _train(cfg, overrides, 0, resumed)
+            with _alone_in_run(Path(cfg.output)):
+                if not resumed and (before := _same_before(Path(cfg.output), overrides)) is not None:
+                    return before
+                return _train(cfg, overrides, hydra.job.num, resumed)
     except Exception as error:
         if in_sweep:  # it is told of where it happens; of a run by itself, at the end
             known = isinstance(error, KeypointsError)
             log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
         raise
+
+
+@contextmanager
+def _alone_in_run(folder: Path) -> Iterator[None]:
+    """Wait until no other job of a sweep trains the run in ``folder``, as one of the same setting may."""
+    from keypoints.files import alone
+
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(alone(folder, beside=True))
+            except DataError:
+                sleep(_LOOK_AGAIN)
+            else:
+                break
+        yield
+
+
+def _same_before(folder: Path, overrides: list[str]) -> float | None:
+    """Return the objective of the run that an earlier job of the same sweep trained, if one had this setting.
+
+    Raises:
+        TrainingError: if that run did not end.
+    """
+    from keypoints.runs import RunFolder
+    from keypoints.sweeps import same_overrides
+
+    run = RunFolder(folder)
+    if not run.status_file.exists() or not same_overrides(run.status().get("overrides", []), overrides):
+        return None
+    status = run.status()
+    if status["status"] != "finished":
+        raise TrainingError(
+            f"is the setting of an earlier job again, which {status['status']} ({folder.name})"
+        )
+    log.info("%s: is asked for again; it keeps the result that it has", folder.name)
+    return _objective(run)
 
 
 def _train(cfg: DictConfig, overrides: list[str], job: int, resumed: bool) -> float | None:

@@ -3,13 +3,14 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from keypoints import __version__
-from keypoints.cli import main
+from keypoints.cli import _WITH_VALUE, NO_READER, main, split_flags
 from keypoints.runs import RunFolder
 from tests.conftest import SMALL, seconds_of_processes
 
@@ -78,6 +79,8 @@ def test_a_command_ends_at_once_but_not_before_all_is_done(status, code, says):
         ),
         (["data", "download", "wflw"], 1, "error: there is no data set 'wflw' .*imm, ibug300w"),
         (["train", "optimizer=adamant"], 1, "error: .*optimizer/adamant.*adam, adamw, sgd|adamw"),
+        (["train", "-m", "seed=3,4", "--cfg", "job", "--package=data"], 0, "seed: .*\\{?seed"),
+        (["train", "experiment=ibug300w_fine"], 1, "error: start_from has no value .* a run's folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -92,6 +95,78 @@ def test_help_and_mistakes_answer_at_once_without_torch(tmp_path, arguments, sta
     assert re.search(says, done.stdout + done.stderr), done.stdout + done.stderr
     assert seconds < 3  # 0.5 on an idle machine; torch alone would take longer than the difference
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A folder of ``--config-dir`` with data of one's own, which lack a value."""
+    folder = tmp_path / "my conf"
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "mine.yaml").write_text("_target_: mine.Faces\ntrain: ??? # a list\n")
+    return folder
+
+
+@pytest.mark.parametrize("verb", ["train", "bench", "evaluate", "data preview"])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["{}", "--config-dir", "{own}", "--cfg", "job"],
+        ["--config-dir={own}", "{}", "--cfg=job"],
+        ["-m", "-c", "job", "-cd", "{own}", "{}"],
+        ["{}", "-cjob", "--config-dir", "{own}", "--multirun", "-p", "_global_"],
+    ],
+    ids=" ".join,
+)
+def test_flags_of_hydra_stand_anywhere(verb, flags, own, capsys):
+    main([*verb.split(), *(flag.format("data=mine", own=own) for flag in flags)])
+    shown = capsys.readouterr()
+    assert "_target_: mine.Faces" in shown.out
+    assert shown.err == "to be given yet: data.train has no value (???): give data.train=<path>, a list\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--cfg", "job", "-m", "seed=5,6"], "^seed: 5$"),
+        (["-m", "--cfg", "job", "optimizer=sgd,adam"], "torch.optim.SGD"),
+        (["--cfg", "hydra", "--package", "hydra.sweep"], "subdir: "),
+        (["--cfg", "job", "--resolve", "name=my: é"], "dirpath: .?outputs/my: é/"),
+        (["--hydra-help", "-m"], "--config-dir"),
+        (["-m", "--help"], "optimizer: adam"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_multirun_can_be_shown(arguments, says, capsys):
+    with suppress(SystemExit):
+        main(["train", *arguments])
+    shown = capsys.readouterr()
+    assert re.search(says, shown.out, re.MULTILINE)
+    assert shown.err == ""
+
+
+def test_the_flags_that_a_value_follows_are_hydras():
+    from hydra._internal.utils import get_args_parser  # private: a change of its flags is seen here alone
+
+    actions = get_args_parser()._actions
+    follows = {name for each in actions if each.nargs != 0 for name in each.option_strings}
+    assert follows == _WITH_VALUE
+    assert split_flags(["a=1", "-c", "job", "--info=all", "b=2"]) == (
+        ["-c", "job", "--info=all"],
+        ["a=1", "b=2"],
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["train", "--help"], ["train", "--cfg", "job"], ["--help"], ["train", "-i"]]
+)
+def test_a_reader_that_wants_no_more_is_no_error(arguments):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "keypoints", *arguments]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert done.stderr == ""
+    assert done.returncode in (0, NO_READER)
 
 
 def test_the_version_is_told(capsys):
@@ -174,7 +249,20 @@ def test_a_sweep_stops_at_no_failure_and_says_which_failed(finished_sweep):
         (["report", "nowhere"], "nowhere: no such folder"),
         (["report", "."], "is neither a run nor a sweep"),
         (["data", "synthesize", "persons=0"], "persons is 1 or more"),
-        (["train", "output=/proc/nothing/x"], "/proc/nothing.*: "),
+        (["train", "output=/proc/nothing/x"], "/proc/nothing/x: cannot be made .*output=<folder>"),
+        (["train", "-m", "seed=0,1", "output=/proc/nothing/x"], "/proc/nothing/x: cannot be made "),
+        (["train", "sweep=learning_rate", "hydra.sweep.dir=/proc/x"], "/proc/x: cannot be made "),
+        (["train", "hydra.run.dir=/proc/x"], "/proc/x: cannot be made "),
+        (["train", "paths.outputs=/proc/x"], "/proc/x/imm/.*: cannot be made "),
+        (["train", f"output={'x' * 300}"], "x: cannot be made or written to .File name too long"),
+        (["train", "name=a/b"], "name='a/b': names folders: no / "),
+        (["train", "-m", "name=a/b,c"], "name='a/b': names folders: no / "),
+        (["train", "-m", "experiment=ibug300w_fine", "seed=0,1"], "start_from has no value"),
+        (["train", "experiment=ibug300w_fine", "--cfg", "job", "--resolve"], "start_from has no value"),
+        (["train", "--resolve"], "--resolve goes with --cfg or --help"),
+        (["train", "--cfg", "job", "--info"], "--cfg --info: only one of them at a time"),
+        (["train", "--config-dir", "nowhere", "data=mine"], "--config-dir nowhere: no such folder"),
+        (["-sc"], "-sc install=<shell>"),
         (["train", "sweep=learning_rates"], "'sweep/learning_rates' .*kernel_size learning_rate"),
     ],
     ids=" ".join,
@@ -187,6 +275,29 @@ def test_what_cannot_be_done_is_one_line(tmp_path, monkeypatch, capsys, argument
     assert re.search(f"error: .*{says}", errors.splitlines()[-1])
     assert "Traceback" not in errors
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("given", ["output={}", "output={}/x", "hydra.run.dir={}", "paths.outputs={}"])
+@pytest.mark.parametrize("several", [[], ["-m", "seed=0,1"]], ids=["run", "sweep"])
+def test_a_file_in_the_way_is_one_line_that_names_it(given, several, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").touch()
+    given = given.replace("run", "sweep") if several else given
+    with pytest.raises(SystemExit, match="1"):
+        main(["train", *several, given.format("taken")])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(r"error: taken\S*: cannot be made or written to .*; name another folder", line)
+    assert list(tmp_path.iterdir()) == [tmp_path / "taken"]
+
+
+def test_a_sweep_is_not_begun_where_another_lies(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old" / "seed-0").mkdir(parents=True)
+    (tmp_path / "old" / "seed-0" / "status.json").write_text("{}")
+    with pytest.raises(SystemExit, match="1"):
+        main(["train", "-m", "seed=0,1", "output=old"])
+    assert "old: holds a sweep already; go on with it: keypoints train resume=old" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "old").iterdir()] == ["seed-0"]
 
 
 @pytest.mark.parametrize(
@@ -223,6 +334,16 @@ def test_tab_completes_verbs_groups_and_values(monkeypatch, capsys, typed, offer
     assert offered in capsys.readouterr().out.split()
 
 
+def test_tab_completes_options_of_ones_own(own, monkeypatch, capsys):
+    monkeypatch.chdir(own.parent)
+    own.rename(own.with_name("conf"))
+    monkeypatch.setenv("COMP_LINE", "keypoints evaluate --config-dir conf data=m")
+    main(["-sc", "query=bash"])
+    assert capsys.readouterr().out.split() == ["data=mine"]
+
+
 def test_completion_can_be_installed(monkeypatch, capsys):
+    main(["train", "-sc", "install=bash"])
+    assert capsys.readouterr().out.rstrip().endswith("-F hydra_bash_completion keypoints")
     main(["-sc", "install=bash"])
     assert capsys.readouterr().out.rstrip().endswith("-F hydra_bash_completion keypoints")

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from keypoints.errors import DataError
-from keypoints.sweeps import SweepFolder
+from keypoints.sweeps import SweepFolder, differences, same_overrides
 
 
 def write_run(folder, **status):
@@ -63,3 +63,53 @@ def test_titles_name_the_experiment_wherever_the_sweep_lies(tmp_path):
         (folder / "lr-0.1" / "config.yaml").write_text("name: nose_tip")
     assert SweepFolder(tmp_path / "nose_tip-learning_rate" / "now").name == "nose_tip-learning_rate"
     assert SweepFolder(tmp_path / "elsewhere" / "first").name == "nose_tip, first"
+
+
+def write_manifest(folder, *overrides, **params):
+    """The record of a sweep by Hydra's own sweeper."""
+    excluded = [each.partition("=")[0] for each in overrides if "," not in each]
+    hydra = {
+        "overrides": {"task": list(overrides), "hydra": []},
+        "sweeper": {"_target_": "hydra.BasicSweeper", "params": params or None},
+        "job": {"config": {"override_dirname": {"exclude_keys": excluded}}},
+    }
+    (folder / "sweep.yaml").write_text(json.dumps({"hydra": hydra}))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "params", "runs"),
+    [
+        (["seed=0", "optimizer.lr=1e-3,0.001,1e-2"], {}, ["lr-0.001", "lr-0.01"]),
+        (["data.train='a/b','a-b'"], {}, ["train-a-b", "train-a-b--2"]),
+        (["seed=1,2"], {"seed": "3,4"}, ["seed-1", "seed-2"]),
+    ],
+)
+def test_the_runs_that_are_planned_are_those_that_hydra_makes(tmp_path, overrides, params, runs):
+    write_manifest(tmp_path, *overrides, **params)
+    assert SweepFolder(tmp_path).planned() == runs
+
+
+def test_jobs_are_the_same_setting_whatever_the_order_and_the_quotes():
+    assert same_overrides(["a=1", "b='x'"], ['b="x"', "a=1"])
+    assert not same_overrides(["a=1"], ["a=1", "b=1"])
+
+
+def test_whatever_differs_between_runs_is_a_column(tmp_path):
+    common = {"output": "run", "seed": 0, "trainer": {"devices": 1}}
+    runs = {
+        "first": {**common, "augmentation": {}, "start_from": None, "flags": [1, True]},
+        "second": {**common, "augmentation": {"p": 0.5, "q": 1}, "start_from": "a", "flags": [1, False]},
+    }
+    for number, (name, config) in enumerate(runs.items()):
+        write_run(tmp_path / name, job=number, overrides=["augmentation=none" if number == 0 else "seed=0"])
+        (tmp_path / name / "config.yaml").write_text(json.dumps(config))
+    table = SweepFolder(tmp_path).table()
+    assert list(table.columns[3:8]) == ["seed", "augmentation", "start_from", "flags", "best_mse"]
+    assert table["augmentation"].tolist() == ["none", "p=0.5, q=1"]
+    assert table["start_from"].tolist() == ["null", "a"]
+    assert table["flags"].tolist() == ["[1, true]", "[1, false]"]
+
+
+def test_what_follows_from_the_seed_is_no_column_of_its_own():
+    values = [{"seed": seed, "data.seed": seed, "lr": 1} for seed in (0, 1)]
+    assert differences(values, [{}, {}]) == [{"seed": 0}, {"seed": 1}]

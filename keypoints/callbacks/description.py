@@ -1,15 +1,19 @@
 """What a run is, in TensorBoard: its architecture, its first batch, its charts, its hyper-parameters."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
 from keypoints.callbacks.tensorboard import add_picture, picture_of, writers
+from keypoints.configuration import chosen_groups, flat
 from keypoints.datamodules.dataset import Batch
+from keypoints.runs import RunFolder
 from keypoints.tasks.base import Task
 
 _CHARTS = {
@@ -69,6 +73,19 @@ class HyperParameters(pl.Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(self._values, known)
+
+
+def hyper_parameters(cfg: DictConfig) -> dict[str, int | float | str]:
+    """Return what HPARAMS compares: all values of a run's configuration, and the options chosen for it.
+
+    Runs of a sweep may differ in any of them, and none knows the others.
+
+    Args:
+        cfg: the configuration of ``conf/train.yaml``, whose run has begun.
+    """
+    run = RunFolder(Path(str(cfg.output)))
+    overrides = run.status().get("overrides", []) if run.status_file.is_file() else []
+    return {**flat(cfg), **chosen_groups(overrides)}
 
 
 def architecture(module: pl.LightningModule) -> str:
