@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning_fabric.plugins import ClusterEnvironment
@@ -27,12 +28,13 @@ from pytorch_lightning.profilers import PassThroughProfiler, Profiler
 from pytorch_lightning.strategies import Strategy
 from torch import nn
 
-from keypoints.augmentation import Augmentation
+from keypoints.augmentation import Augmentation, check_targets
 from keypoints.callbacks.checkpoint_io import AtomicCheckpointIO
-from keypoints.callbacks.description import HyperParameters
+from keypoints.callbacks.description import HyperParameters, hyper_parameters
 from keypoints.callbacks.finite import FiniteLoss
 from keypoints.callbacks.history import History
 from keypoints.callbacks.reproducible import SeedEachEpoch
+from keypoints.callbacks.settings_check import SettingsCheck, check_length
 from keypoints.components import build, find_trusted, package_names, target_of, trusting
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, KeypointsError, one_line
@@ -56,6 +58,9 @@ _EACH_STEP = (
 """Lightning's hooks of a training step."""
 
 
+_PRECISIONS = frozenset({"32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16"})
+"""Lightning's precisions that keep the weights in 32 bits; the last three are its older names."""
+
 _TRAINING = frozenset({"albumentations", "lightning_fabric", "pytorch_lightning", "torchvision.ops"})
 """Packages that a training needs besides those that a checkpoint does."""
 
@@ -76,14 +81,14 @@ def make_data(cfg: DictConfig, *, recorded: bool = False) -> FaceDataModule:
 def _augmentation(cfg: DictConfig, recorded: bool) -> Augmentation | None:
     if not cfg.get("augmentation"):
         return None
+    chosen = HydraConfig.get().runtime.choices.get("augmentation") if HydraConfig.initialized() else None
+    named = f"augmentation/{chosen}.yaml" if chosen and not recorded else "its file"
+    node = cfg.augmentation
+    check_targets(OmegaConf.to_container(node) if isinstance(node, DictConfig) else node, named)
     with warnings.catch_warnings():
         # Refused, and not only warned of, as soon as they are composed.
         warnings.filterwarnings("ignore", message="Argument.* not valid")
-        names = cfg.augmentation.get("transforms") or {}
-        if not isinstance(names, Mapping | DictConfig):
-            raise ConfigError(
-                "augmentation.transforms are transforms by name, not a list: name: {_target_: …}"
-            )
+        names = node.get("transforms") or {}
         transforms = {name: _make(cfg, f"augmentation.transforms.{name}", object, recorded) for name in names}
     return _make(cfg, "augmentation", Augmentation, recorded, transforms=transforms)
 
@@ -140,10 +145,15 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
     epochs = cfg.trainer.get("max_epochs")
     if epochs is not None and not isinstance(epochs, int):
         raise ConfigError(f"trainer.max_epochs is a whole number, not {epochs!r}")
-    callbacks = [
-        _make(cfg, f"callbacks.{name}", pl.Callback, recorded) for name in cfg.get("callbacks") or {}
-    ]
-    loggers = [_logger(cfg, f"logger.{name}", purge_step, recorded) for name in cfg.get("logger") or {}]
+    _check_trainer(cfg)
+    by_key = {
+        key: callback
+        for name in cfg.get("callbacks") or {}
+        if _is_wanted(callback := _make(cfg, key := f"callbacks.{name}", pl.Callback, recorded), cfg)
+    }
+    callbacks = list(by_key.values())
+    named = () if cfg.trainer.get("logger") is False else cfg.get("logger") or {}
+    loggers = [_logger(cfg, f"logger.{name}", purge_step, recorded) for name in named]
     table = next((each for each in loggers if isinstance(each, MetricsTable)), None)
     if table is None:
         table = MetricsTable()
@@ -156,13 +166,20 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
         "plugins": [AtomicCheckpointIO()],
     }
     extra = {name: value for name, value in extra.items() if cfg.trainer.get(name) is None}
-    callbacks += [SeedEachEpoch(cfg.seed), FiniteLoss(), History(table), HyperParameters(_flat(cfg))]
+    callbacks += [
+        SeedEachEpoch(cfg.seed),
+        FiniteLoss(),
+        History(table),
+        HyperParameters(hyper_parameters(cfg)),
+        SettingsCheck(by_key),
+    ]
     trainer = _make(cfg, "trainer", pl.Trainer, recorded, callbacks=callbacks, logger=loggers, **extra)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         _pass_over_idle_hooks(callback, pl.Callback)
     if not torch.cuda.is_available():
         # Lightning sets it. Without a GPU torch's optimizers then look for NVIDIA's library at each step.
         os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+    check_length(trainer)
     cores = os.cpu_count() or 1
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > cores:
         raise ConfigError(f"trainer.devices={trainer.num_devices} is more than this CPU's {cores} cores")
@@ -171,7 +188,55 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
             f"trainer.devices={trainer.num_devices}: a run of several processes cannot be one of those that "
             "launch=cores runs beside each other; leave launch=cores out, or take trainer.devices=1"
         )
+    if trainer.num_nodes > 1 and "MASTER_ADDR" not in os.environ and not _is_launched(trainer):
+        raise ConfigError(
+            f"trainer.num_nodes={trainer.num_nodes} waits for processes on other machines, which nothing "
+            "starts here: start it on each by torchrun or SLURM, or leave it 1"
+        )
+    if trainer.world_size > 1 and cfg.trainer.get("use_distributed_sampler"):
+        raise ConfigError(
+            "trainer.use_distributed_sampler=true would share the faces out twice: the datamodule's own "
+            "sampler does it; leave it false"
+        )
     return trainer
+
+
+def _is_launched(trainer: pl.Trainer) -> bool:
+    """Return whether a cluster starts the processes of a training."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    return environment is not None and bool(environment.creates_processes_externally)
+
+
+def _check_trainer(cfg: DictConfig) -> None:
+    """See that a trainer's settings name what a run can keep.
+
+    Raises:
+        ConfigError: if one does not; the message says what to set instead.
+    """
+    given = cfg.trainer
+    if given.get("barebones"):
+        raise ConfigError(
+            "trainer.barebones=true leaves out metrics and checkpoints, which a run is made of; to measure "
+            "the speed of a training: keypoints bench"
+        )
+    if not isinstance(given.get("fast_dev_run") or False, int):
+        raise ConfigError(f"trainer.fast_dev_run is true, or a number of batches, not {given.fast_dev_run!r}")
+    if given.get("callbacks"):
+        raise ConfigError("trainer.callbacks: name each in its own group: +callbacks.<name>._target_=<class>")
+    if given.get("logger") not in (None, True, False):
+        raise ConfigError("trainer.logger: name each in its own group: +logger.<name>._target_=<class>")
+    if (precision := given.get("precision")) is not None and str(precision) not in _PRECISIONS:
+        raise ConfigError(
+            f"trainer.precision={precision}: a network's weights are kept in 32 bits, as coordinates and "
+            "checkpoints need it; take 32-true, or to compute in 16 bits bf16-mixed or 16-mixed"
+        )
+
+
+def _is_wanted(callback: pl.Callback, cfg: DictConfig) -> bool:
+    """Return whether the trainer's switches of checkpoints and bars let a callback be."""
+    without = {"enable_checkpointing": Checkpoint, "enable_progress_bar": ProgressBar}
+    kinds = tuple(kind for name, kind in without.items() if cfg.trainer.get(name) is False)
+    return not isinstance(callback, kinds)
 
 
 def _pass_over_idle_hooks(owner: pl.Callback | Task, base: type) -> None:
@@ -229,10 +294,18 @@ def _make(cfg: DictConfig, key: str, kind: type[T], recorded: bool, **extra: Any
         cause = error.__cause__ or error
         if isinstance(cause, KeypointsError):
             raise cause from error
-        raise ConfigError(f"{key}: {describe(cause)}") from error
+        raise ConfigError(f"{key}: {describe(cause)}{_other_name(plain)}") from error
     if not isinstance(made, kind):
         raise ConfigError(f"{key}: {node._target_} is no {kind.__name__}")
     return made
+
+
+def _other_name(plain: Any) -> str:
+    """Return a hint where a class of Lightning is named as Lightning's other package calls it."""
+    target = str(plain.get("_target_"))
+    if not target.startswith("lightning.pytorch."):
+        return ""
+    return f"; here it is called pytorch_lightning.{target.removeprefix('lightning.pytorch.')}"
 
 
 def _check_recorded(plain: Any, key: str, folder: Path) -> None:
@@ -304,21 +377,3 @@ def _packages(config: Any) -> set[str]:
         own = {str(config["_target_"]).split(".")[0]} if "_target_" in config else set()
         return own.union(*map(_packages, config.values()))
     return set().union(*map(_packages, config)) if isinstance(config, list | tuple) else set()
-
-
-def _flat(cfg: DictConfig) -> dict[str, bool | int | float | str]:
-    """What HPARAMS compares: the run's values under dotted names."""
-    parts = {name: _plain(cfg, name) for name in ("model", "loss", "optimizer", "scheduler", "data")}
-    parts["trainer"] = {"max_epochs": cfg.trainer.max_epochs}
-    flat: dict[str, bool | int | float | str] = {"name": cfg.name, "seed": cfg.seed}
-
-    def visit(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping):
-            for name, inner in value.items():
-                visit(f"{prefix}.{name}", inner)
-        elif value is not None and prefix != "data.root":
-            flat[prefix] = value if isinstance(value, bool | int | float | str) else str(value)
-
-    for name, part in parts.items():
-        visit(name, part)
-    return flat

@@ -24,6 +24,9 @@ NORMS = {
 }
 """What errors can be divided by; see :func:`face_scale`."""
 
+_NO_SPREAD = 1e-12
+"""A variance of the true faces below this, a millionth of the photo squared, is none."""
+
 
 def default_norm(scheme: LandmarkScheme) -> str:
     """``"pair"`` where the scheme has one, as 300-W is scored; else the photo's diagonal."""
@@ -192,7 +195,8 @@ class VarianceRatio(Metric):
     """How much the predictions vary from face to face, over how much the truth does.
 
     Variances of each coordinate as a ratio of the photo, summed over coordinates. A network that
-    predicts the mean face for everyone has 0; one that follows the faces is near 1.
+    predicts the mean face for everyone has 0; one that follows the faces is near 1. NaN where the true faces
+    do not vary, such as a single one.
     """
 
     higher_is_better = True
@@ -213,8 +217,11 @@ class VarianceRatio(Metric):
         self.truth.append((truth / photo_sizes[:, None])[:, points])
 
     def compute(self) -> Tensor:
-        """The ratio so far."""
-        return _spread(self.predictions) / _spread(self.truth)
+        """Return the ratio so far."""
+        truth = _spread(self.truth)
+        if truth < _NO_SPREAD:  # rounding alone: equal faces have no variance to compare with
+            return torch.full_like(truth, math.nan)
+        return _spread(self.predictions) / truth
 
 
 def _spread(parts: list[Tensor] | Tensor) -> Tensor:

@@ -20,7 +20,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from keypoints import __version__
-from keypoints.errors import CheckpointError, ConfigError, DataError, KeypointsError, one_line, printable
+from keypoints.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    KeypointsError,
+    one_line,
+    printable,
+    some_of,
+)
 from keypoints.files import write_whole
 from keypoints.landmarks import LandmarkScheme
 from keypoints.reading import (
@@ -101,13 +109,21 @@ def is_sweep(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (OWN_SWEEP_FILE, SWEEP_FILE))
 
 
+_NAMED = 3
+"""Checkpoints that a message names."""
+
 MEAN_FACE = 0.1
 """A network whose predictions vary less than this share of the truth predicts the mean face."""
 
 
-def predicts_the_mean(variance_ratio: float) -> str | None:
-    """A warning if predictions vary that little from face to face, else nothing."""
-    if variance_ratio >= MEAN_FACE:
+def predicts_the_mean(variance_ratio: float | None) -> str | None:
+    """Return a warning if predictions vary that little from face to face, else nothing.
+
+    Args:
+        variance_ratio: as of :class:`keypoints.metrics.VarianceRatio`; ``None`` or NaN where the true faces
+            do not vary, so that nothing can be said.
+    """
+    if variance_ratio is None or not variance_ratio < MEAN_FACE:
         return None
     return (
         "this network predicts nearly the same face for everyone: "
@@ -140,6 +156,22 @@ class RunFolder:
     def last_checkpoint(self) -> Path:
         """The last epoch that was written: what a run is resumed from."""
         return self.checkpoints / "last.ckpt"
+
+    def other_checkpoints(self) -> list[Path]:
+        """Return the checkpoints of another name or place than :attr:`best_checkpoint` and the last one.
+
+        They lie in the run's folder, or where its configuration lets a callback write.
+
+        Raises:
+            DataError: if the configuration is there and damaged.
+        """
+        found = list(self.path.rglob("[!.]*.ckpt"))
+        for callback in (self.setting("callbacks") or {}).values():
+            if isinstance(callback, Mapping | DictConfig) and (place := callback.get("dirpath")):
+                found += Path(str(place)).glob("[!.]*.ckpt")
+        ours = {path.resolve() for path in (self.best_checkpoint, self.last_checkpoint)}
+        others = {path.resolve(): path for path in found if path.resolve() not in ours}
+        return sorted(others.values())
 
     @property
     def metrics(self) -> Path:
@@ -474,5 +506,18 @@ def find_checkpoint(given: str | None, which: str) -> tuple[Path, RunFolder | No
         raise ConfigError(f"which is best or last, not {which!r}")
     found = run.best_checkpoint if which == "best" else run.last_checkpoint
     if not found.is_file():
-        raise CheckpointError(f"{path}: holds no {found.relative_to(path)}; is it a run's folder?")
+        raise CheckpointError(f"{path}: holds no {found.relative_to(path)}; {_instead(run)}")
     return found, run
+
+
+def _instead(run: RunFolder) -> str:
+    """Return what to name of a folder that lacks the checkpoint that was asked for."""
+    if others := run.other_checkpoints():
+        return f"name one of the checkpoints that it wrote: {some_of(list(map(str, others)), _NAMED)}"
+    if not run.status_file.is_file():
+        return "is it a run's folder?"
+    if run.last_checkpoint.is_file():
+        return f"it keeps its last epoch alone: name {run.last_checkpoint}"
+    if run.best_checkpoint.is_file():
+        return f"it keeps its best epoch alone: name {run.best_checkpoint}"
+    return "the run was told to keep none, or ended before it wrote one"

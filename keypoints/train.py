@@ -6,10 +6,12 @@ import logging
 import shlex
 import signal
 import threading
+import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pandas as pd
@@ -21,6 +23,7 @@ from pytorch_lightning.loggers import CSVLogger
 
 from keypoints.building import make_data, make_task, make_trainer, trust_of
 from keypoints.callbacks.history import LOGGED
+from keypoints.callbacks.settings_check import SettingsCheck
 from keypoints.checkpoints import read_checkpoint
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import whole
@@ -30,14 +33,15 @@ from keypoints.loggers import MetricsTable, Row
 from keypoints.measure import measure_faces
 from keypoints.models import pretrained
 from keypoints.ranks import is_first, others_join
-from keypoints.reports.run import draw_batch, draw_feature_maps, report_run
+from keypoints.reports.page import fixed
+from keypoints.reports.run import DEV_RUN, draw_batch, draw_feature_maps, report_run
 from keypoints.runs import RunFolder, find_checkpoint, predicts_the_mean, summary
 from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)
 
 _NAMED = 6
-"""Weights that a message names."""
+"""Weights or checkpoints that a message names."""
 
 
 def train(
@@ -95,11 +99,12 @@ def _recorded(
             run.clear()
         _seed(cfg)
         trust = trust_of(cfg, recorded=recorded)
+        before = None if checkpoint is None else _to_go_on_from(checkpoint)
+        step = None if before is None else int(before["global_step"])
+        # Before the faces, which may take minutes to decode: a slip in a setting is told at once.
+        trainer = make_trainer(cfg, purge_step=step, recorded=recorded)
         data, task = _prepared(cfg, blank=checkpoint is not None, recorded=recorded)
         write_whole(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
-        before = None if checkpoint is None else read_checkpoint(checkpoint)
-        step = None if before is None else int(before["global_step"])
-        trainer = make_trainer(cfg, purge_step=step, recorded=recorded)
         if before is not None:
             _log_again(trainer, _logged_before(run, before))
         draw_batch(run, next(iter(data.train_dataloader())), data.scheme)
@@ -111,9 +116,12 @@ def _recorded(
                 metrics.update(summarise(run, trainer))
             raise
         metrics.update(summarise(run, trainer))
-        best = load_task(run.best_checkpoint, trust=trust) if run.best_checkpoint.is_file() else task.eval()
+        kept = run.best_checkpoint.is_file()
+        best = load_task(run.best_checkpoint, trust=trust) if kept else task.eval()
         write_whole(run.faces, measure_faces(best, data.dataset("val")).to_csv(index=False))
         draw_feature_maps(run, whole(data.dataset("val"), [0]), best)
+        if cfg.trainer.get("fast_dev_run"):
+            log.info("trainer.fast_dev_run: %s", DEV_RUN)
         _tell(run, metrics)
     report_run(run, best)
     return metrics
@@ -129,14 +137,19 @@ def resume(folder: Path) -> dict[str, float]:
     Raises:
         DataError: if the folder holds no run.
         ConfigError: if the run is finished, still running, lies elsewhere than when it began, or names code
-            that is not trusted.
-        CheckpointError: if its checkpoint is damaged.
+            that is not trusted, or its only checkpoints have other names than its own.
+        CheckpointError: if its checkpoint is damaged, or holds weights alone.
     """
     run = RunFolder(folder)
     status = run.status()
     if run.finished():
         raise ConfigError(f"{run.path}: is finished; there is nothing to resume")
     cfg = run.configuration()
+    if not run.last_checkpoint.is_file() and (others := run.other_checkpoints()):
+        raise ConfigError(
+            f"{run.path}: has no {run.last_checkpoint.relative_to(run.path)} to go on from; copy one of its "
+            f"checkpoints there, or remove them to begin anew: {some_of(list(map(str, others)), _NAMED)}"
+        )
     if Path(str(cfg.get("output"))).resolve() != folder.resolve():
         raise ConfigError(
             f"{folder}: began as {cfg.get('output')}, and its files name that folder; move it back, or start "
@@ -170,9 +183,10 @@ def take_part(folder: Path, *, recorded: bool) -> None:
 def _take_part(cfg: DictConfig, checkpoint: Path | None, *, recorded: bool) -> None:
     with without_idle_warnings():
         _seed(cfg)
+        trainer = make_trainer(cfg, recorded=recorded)
         data, task = _prepared(cfg, blank=True, recorded=recorded)  # the first process shares its weights
         with others_join(Path(cfg.output), recorded=recorded):
-            _fit(make_trainer(cfg, recorded=recorded), task, data, checkpoint)
+            _fit(trainer, task, data, checkpoint)
 
 
 def _prepared(cfg: DictConfig, *, blank: bool, recorded: bool) -> tuple[FaceDataModule, Task]:
@@ -230,6 +244,21 @@ def _kept(run: RunFolder) -> str:
     return f"{kept}; go on with: keypoints train {shlex.quote(f'resume={run.path}')}"
 
 
+def _to_go_on_from(path: Path) -> dict[str, Any]:
+    """Return the contents of a checkpoint that a training is to go on from.
+
+    Raises:
+        CheckpointError: if it cannot be read, or holds weights alone.
+    """
+    checkpoint = read_checkpoint(path)
+    if "optimizer_states" not in checkpoint:
+        raise CheckpointError(
+            f"{path}: holds weights alone, and not the optimizer's state; begin a new run with them: "
+            f"start_from={path}"
+        )
+    return checkpoint
+
+
 def _logged_before(run: RunFolder, checkpoint: Mapping[str, Any]) -> list[Row]:
     """Return the rows that a run had logged when its checkpoint was written."""
     if LOGGED in checkpoint:
@@ -266,34 +295,78 @@ def _seed(cfg: DictConfig) -> None:
 def summarise(run: RunFolder, trainer: pl.Trainer) -> dict[str, float]:
     """Return the metrics of a run's best and last epoch, from what it logged.
 
+    Args:
+        run: its folder, which the message names.
+        trainer: after the fit. With ``fast_dev_run`` it has no table, and its one epoch is all there is.
+
     Raises:
         ConfigError: if no epoch was validated.
+        TrainingError: if the validation MSE was a number in none.
     """
-    (table,) = (logger for logger in trainer.loggers if isinstance(logger, MetricsTable))
-    metrics = summary(pd.DataFrame(table.rows))
-    if not metrics:
-        raise ConfigError(
-            f"{run.path}: no epoch was validated; look at trainer.max_epochs and trainer.limit_val_batches"
-        )
-    return metrics
+    tables = [logger for logger in trainer.loggers if isinstance(logger, MetricsTable)]
+    known = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    rows = tables[0].rows if tables else [{**known, "epoch": 0.0}]
+    if metrics := summary(pd.DataFrame(rows)):
+        return metrics
+    if any("val/mse" in row for row in rows):
+        raise TrainingError(f"{run.path}: the validation MSE was no number in any epoch; look at the faces")
+    raise ConfigError(
+        f"{run.path}: the training ended before an epoch was validated; give it more time or steps: "
+        "trainer.max_time, trainer.max_steps, trainer.val_check_interval"
+    )
 
 
 def _fit(trainer: pl.Trainer, task: Task, data: FaceDataModule, checkpoint: Path | None) -> None:
     try:
         with garbage_set_aside(), _own_handler_of_ctrl_c():
             trainer.fit(task, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    except MisconfigurationException as error:
-        raise ConfigError(one_line(error)) from error
-    except (RuntimeError, MemoryError) as error:
-        if not _is_lack_of_memory(error):
-            raise
-        raise TrainingError(
-            f"out of memory ({one_line(error)[:200]}); {_smaller(data.batch_size)}"
-        ) from error
     except SystemExit as ended:  # Lightning's answer to a KeyboardInterrupt
         if isinstance(ended.__context__, KeyboardInterrupt):
             raise ended.__context__ from None
         raise
+    except (KeypointsError, OSError):
+        raise
+    except Exception as error:
+        if _is_lack_of_memory(error):
+            raise TrainingError(
+                f"out of memory ({one_line(error)[:200]}); {_smaller(data.batch_size)}"
+            ) from error
+        if isinstance(error, RuntimeError) and " returned nan values in its " in str(error):
+            raise TrainingError(
+                f"trainer.detect_anomaly: {one_line(error)} Train anew with a smaller optimizer.lr or "
+                "+trainer.gradient_clip_val=1"
+            ) from error
+        if (key := _complains(error, trainer)) is None:
+            raise
+        too_few = bool(getattr(trainer, "overfit_batches", 0)) and "_dataloader" in str(error)
+        instead = "; that is: trainer.overfit_batches=1, a number of batches" if too_few else ""
+        raise ConfigError(f"{key}: {one_line(error)}{instead}") from error
+
+
+def _complains(error: Exception, trainer: pl.Trainer) -> str | None:
+    """Return the key of the settings that Lightning cannot work with; nothing for a fault of other code.
+
+    Lightning raises whatever type comes to hand. An error counts as its own if its own code raised it, or one
+    of its callbacks did that asked torch for what is not there.
+    """
+    names = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    while names and _module_of(names[-1]) == "torch":
+        names.pop()
+    if not names or _module_of(names[-1]) not in ("pytorch_lightning", "lightning_fabric"):
+        return None
+    (check,) = (each for each in trainer.callbacks if isinstance(each, SettingsCheck))  # type: ignore[attr-defined]
+    keys = [check.key_of(frame.f_locals.get("self")) for frame in names]
+    key = next((key for key in reversed(keys) if key is not None), None)
+    own = isinstance(error, MisconfigurationException) or names[-1] is _last(error)
+    return key or ("trainer" if own else None)
+
+
+def _last(error: Exception) -> FrameType:
+    return list(traceback.walk_tb(error.__traceback__))[-1][0]
+
+
+def _module_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 @contextmanager
@@ -340,6 +413,16 @@ def without_idle_warnings() -> Iterator[None]:
         # Hydra's log file is in the run's folder before the metrics are; a resumed run has them already.
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning's own
+        # With check_val_every_n_epoch a scheduler that watches the validation waits for it.
+        warnings.filterwarnings(
+            "ignore", message="ReduceLROnPlateau conditioned on metric .* is set to `False`.*"
+        )
+        # That faces come in their own order is what overfit_batches is for.
+        warnings.filterwarnings("ignore", message="You requested to overfit but enabled .* shuffling.*")
+        # With one channel the first layer's weights have two names for the same layout.
+        warnings.filterwarnings("ignore", message=".*Grad strides do not match bucket view strides.*")
+        # The report's table of layers has no column of megabytes.
+        warnings.filterwarnings("ignore", message="Precision .* is not supported by the model summary.*")
         yield
 
 
@@ -348,15 +431,15 @@ def _tell(run: RunFolder, metrics: Mapping[str, float]) -> None:
     constant = metrics.get("constant/mse")
     for when in ("best", "last"):
         log.info(
-            "%s epoch (%d): validation MSE %.6f, MAE %.2f px, variance ratio %.2f",
+            "%s epoch (%d): validation MSE %s, MAE %s px, variance ratio %s",
             when,
             metrics[f"{when}/epoch"],
-            metrics[f"{when}/mse"],
-            metrics[f"{when}/mae_px"],
-            metrics[f"{when}/variance_ratio"],
+            fixed(metrics[f"{when}/mse"], 6),
+            fixed(metrics[f"{when}/mae_px"], 2),
+            fixed(metrics[f"{when}/variance_ratio"], 2),
         )
     if constant is not None:
-        log.info("the constant predictor's validation MSE: %.6f", constant)
+        log.info("the constant predictor's validation MSE: %s", fixed(constant, 6))
     if warning := predicts_the_mean(metrics["best/variance_ratio"]):
         log.warning("%s", warning)
     log.info("look at it: %s", run.report)

@@ -299,6 +299,8 @@ def _left(folder: Path) -> Literal["all", "some", "nothing"]:
     if run.status()["status"] == "finished":
         log.info("%s: finished before", folder.name)
         return "nothing"
+    if run.other_checkpoints():
+        return "some"  # resuming will name them: clearing would delete them
     run.clear()
     run.status_file.unlink()
     return "all"

@@ -3,11 +3,12 @@ import os
 import pytest
 import torch
 from omegaconf import open_dict
-from pytorch_lightning.callbacks import LearningRateMonitor, ModelCheckpoint
+from pytorch_lightning.callbacks import Checkpoint, LearningRateMonitor, ModelCheckpoint, ProgressBar
 
 from keypoints.building import make_data, make_task, make_trainer
 from keypoints.configuration import compose, conf_dir
 from keypoints.errors import ConfigError
+from keypoints.loggers import MetricsTable
 from keypoints.tasks.regression import RegressionTask
 from tests.conftest import SMALL
 
@@ -136,10 +137,67 @@ def test_any_model_can_take_the_place_of_an_experiments_own(experiment):
         assert make_task(cfg, data)(images).shape == (2, len(data.scheme), 2)
 
 
-@pytest.mark.parametrize("setting", ["enable_checkpointing", "enable_progress_bar"])
-def test_what_the_user_says_of_checkpoints_and_bars_is_not_overruled(cfg, setting):
+@pytest.mark.parametrize(
+    ("setting", "kind"), [("enable_checkpointing", Checkpoint), ("enable_progress_bar", ProgressBar)]
+)
+def test_what_the_user_says_of_checkpoints_and_bars_is_not_overruled(cfg, setting, kind):
     with open_dict(cfg):
         cfg.callbacks.progress = {"_target_": "pytorch_lightning.callbacks.TQDMProgressBar"}
+    assert any(isinstance(each, kind) for each in make_trainer(cfg).callbacks)
+    with open_dict(cfg):
         cfg.trainer[setting] = False
-    with pytest.raises(ConfigError, match="trainer: "):  # Lightning's: its callbacks say otherwise
+    assert not any(isinstance(each, kind) for each in make_trainer(cfg).callbacks)
+
+
+def test_a_trainer_without_loggers_keeps_its_metrics_in_memory_alone(cfg):
+    with open_dict(cfg):
+        cfg.trainer.logger = False
+    (table,) = make_trainer(cfg).loggers
+    assert (type(table), table.save_dir) == (MetricsTable, None)
+
+
+FILTERS = {"_target_": "keypoints.callbacks.filters.FirstLayerFilters", "every_n_epochs": 0}
+EARLY_STOPPING = {"_target_": "lightning.pytorch.callbacks.EarlyStopping", "monitor": "val/mse"}
+
+
+@pytest.mark.parametrize(
+    ("group", "settings", "says"),
+    [
+        ("trainer", {"max_epochs": 0}, "trainer.max_epochs=0 trains nothing"),
+        ("trainer", {"max_steps": 0}, "trainer.max_steps=0 trains nothing"),
+        ("trainer", {"limit_train_batches": 0}, "limit_train_batches=0 trains nothing"),
+        (
+            "trainer",
+            {"limit_val_batches": 0},
+            "limit_val_batches=0 validates nothing.*check_val_every_n_epoch",
+        ),
+        ("trainer", {"check_val_every_n_epoch": 5}, "more than trainer.max_epochs=2"),
+        ("trainer", {"accumulate_grad_batches": 0}, "accumulate_grad_batches is 1 or more"),
+        ("trainer", {"fast_dev_run": "yes"}, "fast_dev_run is true, or a number of batches, not 'yes'"),
+        ("callbacks", {"x": FILTERS}, "every_n_epochs is 1 or more, not 0"),
+        ("trainer", {"barebones": True}, "barebones=true leaves out metrics.*keypoints bench"),
+        ("trainer", {"callbacks": ["x"]}, r"\+callbacks.<name>._target_"),
+        ("trainer", {"logger": "csv"}, r"\+logger.<name>._target_"),
+        ("trainer", {"num_nodes": 2}, "num_nodes=2 waits for processes"),
+        ("trainer", {"devices": 2, "use_distributed_sampler": True}, "share the faces out twice"),
+        ("callbacks", {"x": EARLY_STOPPING}, "called pytorch_lightning.callbacks.EarlyStopping"),
+        *(
+            ("trainer", {"precision": precision}, f"precision={precision}: .*take 32-true")
+            for precision in ("16-true", "bf16-true", "64-true", 64, "transformer-engine", "half")
+        ),
+    ],
+    ids=str,
+)
+def test_a_setting_of_lightning_that_cannot_work_says_what_to_take(cfg, monkeypatch, group, settings, says):
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    with open_dict(cfg):
+        cfg[group].update(settings)
+    with pytest.raises(ConfigError, match=says):
         make_trainer(cfg)
+
+
+@pytest.mark.parametrize("precision", ["32-true", 32, 16, "16-mixed", "bf16", "bf16-mixed", None])
+def test_precisions_that_keep_the_weights_whole_are_taken(cfg, precision):
+    cfg.trainer.precision = precision
+    assert make_trainer(cfg).precision in ("32-true", "bf16-mixed")  # a CPU takes the latter for 16-mixed

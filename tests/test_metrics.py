@@ -148,3 +148,11 @@ def test_a_scheme_without_a_pair_is_measured_by_the_photos_diagonal():
     assert "nme" not in validation_metrics(IMM58.select("nose_tip"))
     names = set(evaluation_metrics(IMM58, "pair", 0.08))
     assert names == {"mse", "mae_px", "nme", "auc", "failure_rate", "variance_ratio"}
+
+
+@pytest.mark.parametrize("faces", [1, 3])
+def test_faces_that_do_not_vary_have_no_variance_ratio(faces):
+    truth = torch.full((faces, 2, 2), 0.3) * 100
+    metric = VarianceRatio()
+    metric.update(truth + torch.randn(faces, 2, 2), truth, torch.full((faces, 2), 100.0))
+    assert metric.compute().isnan()

@@ -1,5 +1,6 @@
 import errno
 import json
+import math
 import os
 import signal
 import socket
@@ -7,10 +8,10 @@ import socket
 import psutil
 import pytest
 
-from keypoints.errors import ConfigError, DataError
+from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.files import write_whole
 from keypoints.landmarks import IMM58
-from keypoints.runs import RunFolder
+from keypoints.runs import RunFolder, find_checkpoint, predicts_the_mean
 from keypoints.stopping import Stopped
 
 
@@ -171,3 +172,30 @@ def test_a_damaged_configuration_is_named(run):
         run.config.write_text(damage)
         with pytest.raises(DataError, match=r"config\.yaml"):
             run.setting("name")
+
+
+def test_a_missing_checkpoint_says_which_there_are(run, tmp_path):
+    run.path.mkdir()
+    with pytest.raises(CheckpointError, match="is it a run's folder"):
+        find_checkpoint(str(run.path), "best")
+    with run.recorded(config=f"callbacks: {{mine: {{dirpath: {tmp_path / 'models'}}}, none: null}}"):
+        pass
+    with pytest.raises(CheckpointError, match="was told to keep none"):
+        find_checkpoint(str(run.path), "best")
+    run.checkpoints.mkdir()
+    run.last_checkpoint.touch()
+    with pytest.raises(CheckpointError, match=rf"its last epoch alone: name {run.last_checkpoint}"):
+        find_checkpoint(str(run.path), "best")
+    (tmp_path / "models").mkdir()
+    others = [run.checkpoints / "mine.ckpt", tmp_path / "models" / "best.ckpt"]
+    for other in others:
+        other.touch()
+    assert run.other_checkpoints() == sorted(others)
+    with pytest.raises(CheckpointError, match=rf"that it wrote: .*{others[0]}"):
+        find_checkpoint(str(run.path), "best")
+
+
+@pytest.mark.parametrize("ratio", [None, math.nan, 0.5, math.inf])
+def test_only_a_small_ratio_is_a_collapse(ratio):
+    assert predicts_the_mean(ratio) is None
+    assert "vary 5.0 %" in predicts_the_mean(0.05)

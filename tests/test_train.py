@@ -1,11 +1,13 @@
 import gc
 import json
+import math
 import re
 import shutil
 import signal
 import statistics
 import subprocess
 import sys
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -134,7 +136,33 @@ def test_a_loss_an_optimizer_and_a_schedule_are_one_override_each(configured):
         (["optimizer.lr=-1"], ConfigError, "Adam"),
         (["data.batch_size=0"], ConfigError, "batch_size has to be 1 or more"),
         (["seed=-1"], ConfigError, "seed is a whole number"),
-        (["trainer.max_epochs=0"], ConfigError, "no epoch was validated"),
+        (["trainer.max_epochs=0"], ConfigError, "max_epochs=0 trains nothing"),
+        (["+trainer.max_steps=2"], ConfigError, "ends before the first validation, .* after step 6"),
+        (["+trainer.max_steps=1", "+trainer.accumulate_grad_batches=2"], ConfigError, "after step 3"),
+        (
+            ["++trainer.check_val_every_n_epoch=null", "+trainer.val_check_interval=99"],
+            ConfigError,
+            "max_epochs=2 ends before the first validation, which comes after batch 99",
+        ),
+        (["+trainer.val_check_interval=100"], ConfigError, r"trainer: .val_check_interval. \(100\)"),
+        (["+trainer.overfit_batches=0.1"], ConfigError, "trainer.overfit_batches=1, a number of batches"),
+        (["+trainer.max_time=00:00:00:00"], ConfigError, "ended before an epoch was validated"),
+        (["scheduler=one_cycle", "trainer.max_epochs=-1"], ConfigError, "has no end here"),
+        (
+            ["scheduler=plateau", "scheduler.monitor=val_loss"],
+            ConfigError,
+            "scheduler.monitor=val_loss is not",
+        ),
+        (
+            ["+callbacks.mine._target_=pytorch_lightning.callbacks.BackboneFinetuning"],
+            ConfigError,
+            "callbacks.mine: .* no attribute 'backbone'",
+        ),
+        (
+            ["+trainer.detect_anomaly=true", "optimizer.lr=1e30"],
+            TrainingError,
+            "returned nan values.*smaller",
+        ),
         (["trainer.max_epochs=two"], ConfigError, "max_epochs is a whole number"),
         (["callbacks.checkpoint.monitor=val/nonsense"], ConfigError, "val/nonsense"),
         (["trainer.accelerator=abacus"], ConfigError, "trainer: .*abacus"),
@@ -156,7 +184,7 @@ def test_a_loss_an_optimizer_and_a_schedule_are_one_override_each(configured):
             ConfigError,
             r"augmentation\.transforms\.x: ElasticTransform dropped \d+ of 90 points",
         ),
-        (["augmentation=wild", "+augmentation.transforms.x=3"], ConfigError, "x names no class"),
+        (["augmentation=wild", "+augmentation.transforms.x=3"], ConfigError, "x has no _target_"),
         (["augmentation=wild", "augmentation.context=9"], ConfigError, "a factor from 1 to 4"),
         (["augmentation=wild", "data.landmarks=left_eye"], ConfigError, "HorizontalFlip mirrors faces"),
     ],
@@ -171,6 +199,92 @@ def test_what_cannot_work_fails_with_one_line_and_is_marked_failed(
     assert status["status"] == "failed"
     assert status["error"] == " ".join(str(caught.value).split())
     assert status["metrics"] == {}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["+trainer.fast_dev_run=2"],
+        ["+trainer.overfit_batches=1", "augmentation=wild"],
+        ["trainer.precision=bf16-mixed"],
+        ["+trainer.enable_checkpointing=false"],
+        ["+trainer.logger=false"],
+        ["trainer.num_sanity_val_steps=1", "scheduler=plateau", "+trainer.check_val_every_n_epoch=2"],
+        ["trainer.max_epochs=-1", "+trainer.max_steps=6"],
+        [
+            "+callbacks.es._target_=pytorch_lightning.callbacks.EarlyStopping",
+            "+callbacks.es.monitor=loss/val",
+        ],
+        [
+            "+callbacks.lr={_target_: pytorch_lightning.callbacks.LearningRateFinder, num_training_steps: 9}",
+            "trainer.max_epochs=1",
+        ],
+    ],
+    ids=lambda value: value[0][:44],
+)
+def test_what_lightning_offers_ends_in_a_run_with_its_report(configured, tmp_path, overrides):
+    metrics = train(configured(*overrides))
+    run = RunFolder(tmp_path / "run")
+    assert run.status()["status"] == "finished"
+    assert metrics["best/mse"] > 0
+    assert "best epoch" in run.report.read_text()
+    kept = {path.name for path in run.path.rglob("*.ckpt")}
+    without = "+trainer.fast_dev_run=2" in overrides or "+trainer.enable_checkpointing=false" in overrides
+    assert kept == (set() if without else {"best.ckpt", "last.ckpt"})
+
+
+def test_a_trial_of_a_few_batches_says_what_it_is(configured, tmp_path):
+    train(configured("+trainer.fast_dev_run=true"))
+    run = RunFolder(tmp_path / "run")
+    assert "trainer.fast_dev_run=True: a trial of a few batches" in run.report.read_text()
+    assert not run.metrics.exists()
+
+
+def test_the_faces_of_overfit_batches_stay_the_same(configured, tmp_path, monkeypatch):
+    met = []
+    before = Task.training_step
+
+    def training_step(self, batch, batch_idx):
+        met.append(batch.indices.tolist())
+        return before(self, batch, batch_idx)
+
+    monkeypatch.setattr(Task, "training_step", training_step)
+    train(configured("+trainer.overfit_batches=1", "trainer.max_epochs=3", "data.batch_size=4"))
+    assert met == [[0, 1, 2, 3]] * 3
+
+
+def test_one_validation_face_has_a_report_without_a_ratio(configured, own_imm, tmp_path, caplog):
+    for photo in own_imm.glob("33-[2-6]m.*"):
+        photo.unlink()
+    with caplog.at_level("INFO", "keypoints"), warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        metrics = train(configured(f"data.root={own_imm}"))
+    run = RunFolder(tmp_path / "run")
+    assert math.isnan(metrics["best/variance_ratio"])
+    assert run.status()["metrics"]["best/variance_ratio"] is None
+    assert "variance ratio –" in caplog.text
+    assert "same face for everyone" not in caplog.text + run.report.read_text()
+    assert "<td>–</td>" in run.report.read_text()
+    assert not re.search(r"\bnan\b", caplog.text + re.sub('base64,[^"]+', "", run.report.read_text()))
+
+
+def test_checkpoints_of_another_name_are_named_and_not_thrown_away(configured, tmp_path):
+    with interrupted_at(step=7):  # in the second epoch
+        train(configured("callbacks.last_checkpoint.filename=mine", "callbacks.last_checkpoint.seconds=0"))
+    run = RunFolder(tmp_path / "run")
+    with pytest.raises(ConfigError, match=r"has no checkpoints/last.ckpt to go on from; copy .*mine\.ckpt"):
+        resume(run.path)
+    shutil.copy(run.checkpoints / "mine.ckpt", run.last_checkpoint)
+    assert resume(run.path)["last/epoch"] == 1
+
+
+def test_a_checkpoint_of_weights_alone_cannot_be_gone_on_from(configured, tmp_path):
+    with interrupted_at(step=7):  # in the second epoch
+        train(configured("callbacks.last_checkpoint.seconds=0"))
+    run = RunFolder(tmp_path / "run")
+    shutil.copy(run.best_checkpoint, run.last_checkpoint)
+    with pytest.raises(CheckpointError, match=r"weights alone.*start_from="):
+        resume(run.path)
 
 
 def test_a_folder_that_holds_a_run_is_left_alone(configured, tmp_path):

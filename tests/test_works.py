@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from keypoints.cli import main
-from keypoints.works import _alone_in_run
+from keypoints.runs import OWN_SWEEP_FILE, RunFolder
+from keypoints.works import _alone_in_run, _left
 from tests.conftest import SMALL
 
 
@@ -155,3 +156,18 @@ def test_making_up_faces_says_how_to_use_them(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     main(["data", "synthesize", "persons=1", "faces=6"])
     assert "paths.data=data/synthetic" in capsys.readouterr().out
+
+
+def test_a_run_of_a_sweep_is_not_cleared_of_checkpoints_with_names_of_their_own(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    (tmp_path / OWN_SWEEP_FILE).touch()
+    own = run.path / "checkpoints" / "epoch=3.ckpt"
+    for checkpoints, left in (([own], "some"), ([], "all")):
+        run.status_file.write_text('{"status": "failed"}')
+        own.parent.mkdir(exist_ok=True)
+        own.unlink(missing_ok=True)
+        for path in checkpoints:
+            path.touch()
+        assert _left(run.path) == left
+        assert own.exists() == (own in checkpoints)

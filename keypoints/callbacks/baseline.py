@@ -19,6 +19,11 @@ class ConstantPredictor(pl.Callback):
     def __init__(self) -> None:
         self._scores: dict[str, float] = {}
 
+    @property
+    def logged(self) -> list[str]:
+        """The names that it logs, once the fit has started."""
+        return list(self._scores)
+
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Find the scores, which stay the same for the whole run."""
         data = trainer.datamodule  # type: ignore[attr-defined]

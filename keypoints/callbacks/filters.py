@@ -8,6 +8,7 @@ from keypoints.callbacks.tensorboard import add_picture, is_due
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import whole
 from keypoints.drawing import contact_sheet
+from keypoints.errors import ConfigError
 from keypoints.geometry import ByteArray
 from keypoints.models.inspection import feature_maps, first_convolution
 
@@ -24,9 +25,14 @@ class FirstLayerFilters(pl.Callback):
 
     Args:
         every_n_epochs: how often; the untrained filters are logged too, as step 0, and the last ones.
+
+    Raises:
+        ConfigError: if it is below 1.
     """
 
     def __init__(self, every_n_epochs: int = 1) -> None:
+        if every_n_epochs < 1:
+            raise ConfigError(f"every_n_epochs is 1 or more, not {every_n_epochs}")
         self._every = every_n_epochs
         self._face: Tensor | None = None
 

@@ -60,7 +60,8 @@ class FiniteLoss(pl.Callback):
         """The last step's loss was a number, but the weights that it left may be none."""
         loss = float(trainer.callback_metrics.get("loss/val", 0.0))
         if not math.isfinite(loss):
-            raise TrainingError(_message(trainer, trainer.global_step - 1, "validation loss", loss))
+            step = max(0, trainer.global_step - 1)
+            raise TrainingError(_message(trainer, step, "validation loss", loss))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Look at the steps that are left, where the epoch was not validated."""

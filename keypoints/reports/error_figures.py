@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.reports.figures import Lines, new_figure
+from keypoints.reports.page import fixed
 from keypoints.stress import STRESSES
 
 _MODEL, _CONSTANT = "tab:blue", "0.45"
@@ -25,14 +26,17 @@ def cumulative_errors(curves: Mapping[str, FloatArray], threshold: float, unit: 
     figure = new_figure(8, 5.6)
     axes = figure.subplots()
     model = next(iter(curves.values()))
-    reach = 100 * max(1.5 * threshold, min(float(np.quantile(model, 0.98)) * 1.2, 6 * threshold))
+    finite = model[np.isfinite(model)]  # an error is none where the length that it is divided by is 0
+    widest = float(np.quantile(finite, 0.98)) if finite.size else 0.0
+    reach = 100 * max(1.5 * threshold, min(widest * 1.2, 6 * threshold))
     for (name, errors), colour in zip(curves.items(), (_MODEL, _CONSTANT), strict=False):
         percent = np.sort(100 * errors)
         shares = np.arange(1, len(percent) + 1) / len(percent)
         inside = percent <= reach
         area = float(np.clip(1 - errors / threshold, 0, None).mean())
-        failures = float((errors > threshold).mean())
-        label = f"{name}: mean {100 * errors.mean():.2f} %, AUC {area:.3f}, failures {100 * failures:.1f} %"
+        failures = float((~(errors <= threshold)).mean())
+        mean = fixed(100 * float(errors.mean()), 2)
+        label = f"{name}: mean {mean} %, AUC {fixed(area, 3)}, failures {100 * failures:.1f} %"
         height = np.r_[0, shares[inside]]
         axes.step(
             np.r_[0, percent[inside], reach],
@@ -64,12 +68,11 @@ def by_landmark(shape: FloatArray, errors: FloatArray, lines: Lines, title: str)
     axes = figure.subplots()
     for start, end in lines:
         axes.plot(*shape[[start, end]].T, color="0.8", lw=1.2, zorder=1)
-    drawn = axes.scatter(
-        shape[:, 0], shape[:, 1], c=errors, s=30 + 320 * errors / errors.max(), cmap="viridis_r", zorder=2
-    )
+    sizes = 30 + 320 * errors / (float(errors.max()) or 1.0)
+    drawn = axes.scatter(shape[:, 0], shape[:, 1], c=errors, s=sizes, cmap="viridis_r", zorder=2)
     for index in np.argsort(errors)[::-1][:5]:
         axes.annotate(
-            f"{index}: {errors[index]:.1f} px",
+            f"{index}: {fixed(float(errors[index]), 1)} px",
             shape[index],
             xytext=(9, 5),
             textcoords="offset points",
@@ -141,7 +144,7 @@ def by_confidence(groups: Sequence[Mapping[str, float]], unit: str, title: str) 
     axes = figure.subplots()
     errors = [100 * group["nme"] for group in groups]
     axes.plot([group["confidence"] for group in groups], errors, "o-", color=_MODEL, lw=2)
-    axes.set_ylim(0, 1.1 * max(errors))
+    axes.set_ylim(0, 1.1 * max((error for error in errors if 0 < error < np.inf), default=1.0))
     axes.set_xlabel("mean confidence of the points")
     axes.set_ylabel(f"mean error, % of {unit}", fontsize=9)
     axes.grid(alpha=0.3)
@@ -171,7 +174,8 @@ def under_stress(table: pd.DataFrame, unit: str, title: str) -> Figure:
         axes.axvline(kind.levels[0], color="tab:green", ls=":", lw=1.5, label="unchanged")
         if kind.levels[0] == max(kind.levels):
             axes.invert_xaxis()  # worse to the right
-        axes.set_yscale("log")
+        if rows["nme"].between(0, np.inf, inclusive="neither").any():
+            axes.set_yscale("log")
         axes.set_title(kind.title)
         axes.set_xlabel(kind.axis)
         axes.grid(visible=True, which="both", alpha=0.25)

@@ -17,7 +17,7 @@ from keypoints.datasets.photos import Photo
 from keypoints.errors import printable
 from keypoints.files import replaced
 from keypoints.geometry import ByteArray, FloatArray
-from keypoints.reports.page import shown
+from keypoints.reports.page import fixed, shown
 from keypoints.tables import points_of
 
 MSE_UNIT = "MSE (ratio² of the photo)"
@@ -79,7 +79,10 @@ def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figu
         title: says which run it is.
         loss, unit: its name and unit, for the axis. Where the loss is not the MSE, that has its own axes.
     """
-    own_mse = "val/mse" in history and not np.allclose(history["val/mse"], history["loss/val"], rtol=1e-3)
+    own_mse = "val/mse" in history and not (
+        "loss/val" in history
+        and np.allclose(history["val/mse"], history["loss/val"], rtol=1e-3, equal_nan=True)
+    )
     figure = new_figure(8, 8 if own_mse else 4.8)
     axes = figure.subplots(1 + own_mse, 1, squeeze=False, sharex=True)[:, 0]
     figure.suptitle(title)
@@ -91,10 +94,11 @@ def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figu
         _curve(axes[1], history, "val/mse", "validation MSE", color="tab:orange")
         _constant(axes[1], history, "val/mse_constant")
         _finish(axes[1], MSE_UNIT)
-    if "val/mse" in history:
-        best, _ = _best(history)
-        shown = "val/mse" if own_mse else "loss/val"
-        axes[-1].plot(best, history[shown][best], "*", ms=15, color="tab:red", label=f"best epoch: {best}")
+    if (best := _best(history)) is not None:
+        epoch, column = best[0], "val/mse" if own_mse else "loss/val"
+        axes[-1].plot(
+            epoch, history[column][epoch], "*", ms=15, color="tab:red", label=f"best epoch: {epoch}"
+        )
         axes[-1].legend(fontsize=9)
     axes[-1].set_xlabel("epoch")
     return figure
@@ -111,59 +115,64 @@ def comparison(histories: Mapping[str, pd.DataFrame], groups: Mapping[str, str],
     axes = figure.subplots()
     settings = list(dict.fromkeys(groups[name] for name in histories))
     colours = mpl.colormaps["tab10" if len(settings) <= 10 else "turbo"]
-    shown: set[str] = set()
+    labelled: set[str] = set()
     for name, history in histories.items():
-        if "val/mse" not in history:
+        if (found := _best(history)) is None:
             continue
+        best_epoch, best = found
         place = settings.index(groups[name])
         colour = colours(place if len(settings) <= 10 else place / (len(settings) - 1))
-        best_epoch, best = _best(history)
         many = list(groups.values()).count(groups[name]) > 1
-        label = groups[name] if many else f"{name}: best {best:.2g}"
+        label = groups[name] if many else f"{name}: best {shown(best, 2)}"
         axes.plot(
             history.index,
             history["val/mse"],
             _DASHES[place // 10 % len(_DASHES)],
             color=colour,
             alpha=0.75 if many else 1,
-            label=None if label in shown else _label(label),
+            label=None if label in labelled else _label(label),
         )
-        shown.add(label)
+        labelled.add(label)
         axes.plot(best_epoch, best, "*", ms=9, color=colour)
     for history in histories.values():
         _constant(axes, history, "val/mse_constant")
         break
     axes.set_title(title)
     axes.set_xlabel("epoch (★ best)")
-    _finish(axes, f"validation {MSE_UNIT}")
-    axes.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    _finish(axes, f"validation {MSE_UNIT}", loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
-def _best(history: pd.DataFrame) -> tuple[int, float]:
-    """The epoch of the smallest validation MSE, and that."""
+def _best(history: pd.DataFrame) -> tuple[int, float] | None:
+    """Return the epoch of the smallest validation MSE, and that; nothing where it was never a number."""
+    if "val/mse" not in history or history["val/mse"].isna().all():
+        return None
     values = history["val/mse"].to_numpy(np.float64)
     place = int(np.nanargmin(values))
     return int(history.index.to_numpy()[place]), float(values[place])
 
 
 def _curve(axes: Axes, history: pd.DataFrame, column: str, label: str, color: str) -> None:
-    if column in history:
-        values = history[column].dropna()
-        axes.plot(values.index, values, label=f"{label}: last {values.iloc[-1]:.3g}", color=color)
+    if column in history and not (values := history[column].dropna()).empty:
+        axes.plot(values.index, values, label=f"{label}: last {shown(values.iloc[-1])}", color=color)
 
 
 def _constant(axes: Axes, history: pd.DataFrame, column: str) -> None:
-    if column in history:
-        value = history[column].dropna().iloc[0]
-        axes.axhline(value, color="0.35", ls="--", lw=1.2, label=f"constant predictor: {value:.3g}")
+    if column in history and not (values := history[column].dropna()).empty:
+        value = values.iloc[0]
+        line = axes.axhline(value, color="0.35", ls="--", lw=1.2, label=f"constant predictor: {shown(value)}")
+        line.set_visible(0 < value < np.inf)  # a log axis has no place for others
 
 
-def _finish(axes: Axes, unit: str) -> None:
-    axes.set_yscale("log")
+def _finish(axes: Axes, unit: str, **legend: Any) -> None:
+    """Give axes of curves a log scale, names and a legend, as far as there is anything to show."""
+    drawn = [np.asarray(line.get_ydata(), np.float64) for line in axes.lines]
+    if any(((values > 0) & (values < np.inf)).any() for values in drawn):
+        axes.set_yscale("log")
     axes.set_ylabel(unit)
     axes.grid(visible=True, which="both", alpha=0.25)
-    axes.legend(fontsize=9)
+    if drawn:
+        axes.legend(fontsize=9, **legend)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
@@ -385,6 +394,6 @@ def drawn_faces(table: pd.DataFrame, label: str = "") -> list[DrawnFace]:
     """The faces of a table of :func:`keypoints.measure.measure_faces`, with their errors."""
     truth, predicted = points_of(table, "truth"), points_of(table, "predicted")
     return [
-        DrawnFace(Path(photo), true, found, f"{label}{Path(photo).stem}: {error:.1f} px")
+        DrawnFace(Path(photo), true, found, f"{label}{Path(photo).stem}: {fixed(error, 1)} px")
         for photo, true, found, error in zip(table["photo"], truth, predicted, table["error_px"], strict=True)
     ]

@@ -22,6 +22,9 @@ from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)
 
+DEV_RUN = "a trial of a few batches, which logs nothing and keeps no checkpoint"
+"""What Lightning's ``fast_dev_run`` is."""
+
 _SHOWN = 4
 _ACROSS = 2
 """Best and worst faces in a row: few, so that points can be seen on a phone too."""
@@ -40,9 +43,14 @@ def draw_feature_maps(run: RunFolder, batch: Batch, task: Task) -> None:
     """Keep the figure of what the first layer makes of the batch's first face; later reports use it again."""
     maps = feature_maps(task, batch.images[:1])
     if maps is not None:
-        title = f"{run.name}: first-layer feature maps, best epoch"
+        title = f"{run.name}: first-layer feature maps, {_epoch(run)}"
         figure = figures.feature_maps(pixels_of(batch, 1)[0], maps[0].double().numpy(), title)
         figures.save(figure, run.figure("feature_maps"))
+
+
+def _epoch(run: RunFolder) -> str:
+    """Return which epoch's weights a run measures and draws: its best one's, where it keeps that."""
+    return "best epoch" if run.best_checkpoint.is_file() else "last epoch"
 
 
 def report_run(run: RunFolder, best: Task | None = None, trust: str | Sequence[str] | None = None) -> Path:
@@ -105,7 +113,8 @@ def _about(status: dict[str, Any]) -> str:
 
 def _state(run: RunFolder, status: dict[str, Any]) -> list[tuple[str, str]]:
     if status["status"] == "finished":
-        return []
+        batches = run.setting("trainer.fast_dev_run")
+        return [("warn", f"trainer.fast_dev_run={batches}: {DEV_RUN}.")] if batches else []
     if status["status"] == "running":
         if run.alive():
             return [("warn", "This run is still running; the page shows what it has done so far.")]
@@ -115,7 +124,7 @@ def _state(run: RunFolder, status: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _collapse(metrics: dict[str, float]) -> list[tuple[str, str]]:
-    warning = predicts_the_mean(metrics.get("best/variance_ratio", 1.0))
+    warning = predicts_the_mean(metrics.get("best/variance_ratio"))
     return [("warn", warning)] if warning else []
 
 
@@ -187,7 +196,8 @@ def _faces(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
         drawn = {label: figures.drawn_faces(part) for label, part in rows.items()}
         path = figures.save(figures.faces(drawn, lines, f"{run.name}: validation faces"), new.figure("faces"))
     caption = (
-        "The validation faces with the smallest and the largest mean error of a point, best epoch's weights."
+        "The validation faces with the smallest and the largest mean error of a point, "
+        f"{_epoch(run)}'s weights."
     )
     return [Picture(path, "Good and bad faces", caption)]
 
@@ -200,7 +210,7 @@ def _filters(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]
     if convolution is None:
         return []
     weight = convolution.weight.detach().float().numpy().astype(np.float64)
-    title = f"{run.name}: first-layer filters, best epoch"
+    title = f"{run.name}: first-layer filters, {_epoch(run)}"
     path = figures.save(figures.filters(weight, title), new.figure("filters"))
     return [Picture(path, "First-layer filters", caption)]
 

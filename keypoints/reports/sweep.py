@@ -10,7 +10,7 @@ import pandas as pd
 from keypoints.errors import some_of
 from keypoints.files import filled, write_whole
 from keypoints.reports import figures
-from keypoints.reports.page import Picture, shown, write_page
+from keypoints.reports.page import Picture, fixed, shown, write_page
 from keypoints.runs import RunFolder, by_epoch, predicts_the_mean
 from keypoints.sweeps import SweepFolder
 from keypoints.tables import read_faces
@@ -27,6 +27,16 @@ _SETTLED = 0.9
 """A run whose best epoch lies in the last tenth may not have ended its way down."""
 _NAMED = 6
 """Runs that a sentence names."""
+_NUMBERS = (
+    "best_mse",
+    "best_epoch",
+    "last_mse",
+    "mae_px",
+    "variance_ratio",
+    "constant_mse",
+    "seconds",
+)
+"""Columns of a sweep's table."""
 _OVERFIT = 1.3
 """A last epoch this much worse than the best has gone past it."""
 
@@ -49,7 +59,7 @@ def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
 
 def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
     """Write the files of a report into the folder ``new``."""
-    table = sweep.table()
+    table = _in_numbers(sweep.table())
     write_whole(new.summary, table.to_csv(index=False))
     runs = {run.path.name: run for run in sweep.runs()}
     histories = _histories(runs)
@@ -64,7 +74,8 @@ def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
     pictures += _side_by_side(sweep, new, runs, finished)
     settings = _settings(finished) if finished["setting"].duplicated().any() else []
     ranked = table.reset_index(drop=True)
-    best = None if finished.empty else int(ranked["best_mse"].where(ranked["status"] == "finished").argmin())
+    scores = ranked["best_mse"].where(ranked["status"] == "finished").to_numpy(np.float64)
+    best = None if np.isnan(scores).all() else int(np.nanargmin(scores))
     command = "keypoints train -m " + " ".join(sweep.asked_for()) if sweep.manifest.is_file() else ""
     write_page(
         new.report,
@@ -89,8 +100,20 @@ def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
     return table
 
 
+def _in_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a sweep's table with NaN for what a run lacks or could not compute, so that columns compare."""
+    missing = {name: float for name in _NUMBERS if name in table and table[name].dtype == object}
+    return table.astype(missing)
+
+
 def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> list[str]:
-    """What the finished runs say, in sentences."""
+    """Return what the finished runs say, in sentences; of those alone whose validation MSE is a number.
+
+    Args:
+        finished: rows of a sweep's table.
+        histories: the validated epochs of its runs, by name.
+    """
+    finished = finished[finished["best_mse"].notna()]
     if finished.empty:
         return []
     said = []
@@ -100,7 +123,8 @@ def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> l
     if len(order) > 1:
         first, second = order.index[:2]
         text = (
-            f"{first} does best: validation MSE {order.iloc[0]:.3g}, against {order.iloc[1]:.3g} for {second}"
+            f"{first} does best: validation MSE {shown(order.iloc[0])}, against {shown(order.iloc[1])} for "
+            f"{second}"
         )
         if by_setting.size().max() > 1:
             apart = by_setting.max()[first] < by_setting.min()[second]
@@ -111,19 +135,19 @@ def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> l
             text += "; with one seed each, a small difference says little"
         said.append(text + ".")
         said.append(
-            f"From best to worst: {', '.join(f'{name} {value:.3g}' for name, value in order.items())}."
+            f"From best to worst: {', '.join(f'{name} {shown(value)}' for name, value in order.items())}."
         )
     if by_setting.size().max() > 1:
         said.append(
-            f"Between seeds of one setting the best MSE ranges over {spread.min():.2g} to {spread.max():.2g}."
+            f"Between seeds of one setting the best MSE ranges over {shown(spread.min(), 2)} to "
+            f"{shown(spread.max(), 2)}."
         )
     constant = finished["constant_mse"].dropna()
     if not constant.empty:
-        factor = constant.iloc[0] / order.iloc[0]
-        said.append(
-            f"The constant predictor scores {constant.iloc[0]:.3g}; "
-            f"the best setting is {factor:.1f} times better."
-        )
+        text = f"The constant predictor scores {shown(constant.iloc[0])}"
+        if order.iloc[0] > 0:
+            text += f"; the best setting is {fixed(constant.iloc[0] / order.iloc[0], 1)} times better"
+        said.append(f"{text}.")
     rows = _rows(finished)
     for row in rows:
         if warning := predicts_the_mean(row["variance_ratio"]):
@@ -146,10 +170,10 @@ def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> l
         name: _roughness(history) for name, history in histories.items() if name in own and len(history) > 3
     }
     if len(rough) > 1:
-        smooth = pd.Series(rough).groupby(lambda name: _setting_of(finished, name)).median().sort_values()
+        smooth = pd.Series(rough).groupby(lambda name: _setting_of(finished, name)).median().dropna()
         said.append(
             "Smoothness, the median change of validation MSE from epoch to epoch: "
-            + ", ".join(f"{name} {value:.0%}" for name, value in smooth.items())
+            + ", ".join(f"{name} {fixed(100 * value, 0)}%" for name, value in smooth.sort_values().items())
             + "."
         )
     return said
@@ -161,9 +185,10 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _roughness(history: pd.DataFrame) -> float:
-    """The median factor, less 1, by which the validation MSE changes from epoch to epoch."""
-    steps = np.abs(np.diff(np.log(history["val/mse"].to_numpy())))
-    return float(np.expm1(np.median(steps)))
+    """Return the median factor, less 1, by which the validation MSE changes from epoch to epoch."""
+    values = history["val/mse"].to_numpy(np.float64)
+    steps = np.abs(np.diff(np.log(values[(values > 0) & (values < np.inf)])))
+    return float(np.expm1(np.median(steps))) if steps.size else float("nan")
 
 
 def _setting_of(table: pd.DataFrame, run: str) -> str:

@@ -35,7 +35,7 @@ def print_sweep(summary: pd.DataFrame) -> None:
     )
     table.add_column("run", overflow="fold")
     for title in _COLUMNS.values():
-        table.add_column(title, justify="right")
+        table.add_column(title, justify="right", no_wrap=True)
     table.add_column("status")
     best = pd.to_numeric(summary["best_mse"]).min()
     for row in summary.to_dict("records"):

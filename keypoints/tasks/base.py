@@ -13,6 +13,7 @@ Metrics, callbacks, checkpoints and reports then work as for any other.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from inspect import signature
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -103,6 +104,21 @@ class Task(pl.LightningModule, ABC):
         self._flip_test = False
         self._losses: list[tuple[Tensor, int]] = []
         self.example_input_array = torch.zeros(1, self.crop.channels, self.crop.height, self.crop.width)
+
+    @property
+    def lr(self) -> float | None:
+        """The optimizer's learning rate, under the name by which Lightning's LearningRateFinder sets it."""
+        return self._optimizer.get("lr")
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        self._optimizer = {**self._optimizer, "lr": rate}
+        self.hparams["optimizer"] = self._optimizer
+
+    @property
+    def logged(self) -> list[str]:
+        """The names of the metrics that the task logs."""
+        return ["loss/train", "loss/val", *map(str, self.metrics.keys())]
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; Lightning's note of the hook that it is in without asking what torch asks.
@@ -211,11 +227,15 @@ class Task(pl.LightningModule, ABC):
             self.to_photo(predictions, batch), self.to_photo(batch.targets, batch), batch.photo_sizes
         )
 
+    def on_train_epoch_start(self) -> None:
+        """Forget the losses of steps that no epoch ended, such as those of a batch size that was tried."""
+        self._losses.clear()
+
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the epoch, which have added up over processes by themselves."""
         self.log_dict(self.metrics.compute(), sync_dist=True)
         self.metrics.reset()
-        self._validated = True
+        self._validated = not self.trainer.sanity_checking
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizer and, if there is one, the scheduler."""
@@ -230,10 +250,17 @@ class Task(pl.LightningModule, ABC):
         schedule: LRSchedulerConfigType = {
             "interval": settings.pop("interval", "epoch"),
             "monitor": settings.pop("monitor", None),
+            "strict": False,  # an epoch that is not validated has no metric, see on_train_epoch_end
             "scheduler": None,  # type: ignore[typeddict-item]
         }
         if "total_steps" in settings and settings["total_steps"] is None:
-            settings["total_steps"] = int(self.trainer.estimated_stepping_batches)
+            steps = self.trainer.estimated_stepping_batches
+            if steps == inf:
+                raise ConfigError(
+                    "scheduler.total_steps is the length of the training, which has no end here: set "
+                    "trainer.max_epochs or trainer.max_steps"
+                )
+            settings["total_steps"] = int(steps)
         schedule["scheduler"] = build(settings, LRScheduler, optimizer)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
@@ -258,11 +285,12 @@ class Task(pl.LightningModule, ABC):
         Lightning would do it once the epoch's checkpoint is written, so that a run resumed from it
         lacked the step.
         """
-        losses, faces = zip(*self._losses, strict=True)
-        self._losses.clear()
-        weights = torch.tensor(faces, device=self.device) / sum(faces)
-        mean = (torch.stack(losses) * weights).sum()
-        self.log("loss/train", mean, batch_size=sum(faces), sync_dist=True)
+        if self._losses:
+            losses, faces = zip(*self._losses, strict=True)
+            weights = torch.tensor(faces, device=self.device) / sum(faces)
+            mean = (torch.stack(losses) * weights).sum()
+            self.log("loss/train", mean, batch_size=sum(faces), sync_dist=True)
+            self._losses.clear()
         validated, self._validated = self._validated, False
         for config in self.trainer.lr_scheduler_configs:
             watches = config.monitor == "loss/train" or validated

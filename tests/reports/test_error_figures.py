@@ -1,7 +1,11 @@
+import warnings
+
 import numpy as np
 import pandas as pd
+import pytest
 
 from keypoints.reports import error_figures
+from keypoints.reports.figures import save
 from keypoints.stress import STRESSES
 
 ERRORS = np.array([0.02, 0.03, 0.05, 0.2])
@@ -57,3 +61,27 @@ def test_stressed_faces_are_a_row_a_stress():
         {"blur": [("0", picture), ("2", picture)], "dark": [("1", picture)]}, "t"
     )
     assert [axes.get_xlabel() for axes in figure.axes] == ["0", "2", "1", ""]
+
+
+@pytest.mark.parametrize("error", [np.nan, np.inf, 0.0, 4.3e18])
+def test_errors_are_drawn_whatever_they_are(tmp_path, error):
+    same = np.full((2, 3, 2), 20.0)
+    table = pd.DataFrame(
+        [{"stress": name, "level": level, "nme": error} for name in STRESSES for level in (0, 1)]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = [
+            error_figures.cumulative_errors(
+                {"model": np.array([error, error])}, 0.08, "something", "a title"
+            ),
+            error_figures.by_landmark(same[0], np.full(3, min(error, 1e20)), [(0, 1)], "a title"),
+            error_figures.spread(same, same, "a title"),
+            error_figures.by_confidence([{"confidence": 0.5, "nme": error}], "something", "a title"),
+            error_figures.under_stress(table, "something", "a title"),
+        ]
+        for number, figure in enumerate(drawn):
+            save(figure, tmp_path / f"{number}.png")
+    label = drawn[0].legends[0].get_texts()[0].get_text()
+    assert "nan" not in label
+    assert label.endswith("failures 0.0 %" if error == 0 else "failures 100.0 %")

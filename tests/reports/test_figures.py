@@ -1,3 +1,6 @@
+import math
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,3 +152,25 @@ def test_names_are_no_formulas_in_any_figure(tmp_path, recwarn, name):
     ticks = [label.get_text() for label in drawn["alone"].axes[0].get_yticklabels()]
     assert any("mathdefault" in tick for tick in ticks)  # powers of ten are still formulas
     assert not [str(warned.message) for warned in recwarn if "Glyph" in str(warned.message)]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, 4.3e18])
+@pytest.mark.parametrize("columns", [["val/mse"], ["loss/val", "val/mse"], list(HISTORY)], ids=len)
+def test_curves_are_drawn_whatever_the_metrics_are(tmp_path, value, columns):
+    history = HISTORY.copy()
+    history[columns] = value
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        curves = figures.loss_curves(history, "a title", "loss", "its unit")
+        figures.save(curves, tmp_path / "curves.png")
+        compared = figures.comparison({"run": history}, {"run": "setting"}, "a title")
+        figures.save(compared, tmp_path / "comparison.png")
+    said = [
+        label
+        for figure in (curves, compared)
+        for each in figure.axes
+        if each.get_legend()
+        for label in labels(each)
+    ]
+    assert not any("nan" in label for label in said)
+    assert value != 4.3e18 or "run: best 4.3e+18" in said

@@ -1,12 +1,17 @@
+import json
+import math
+import re
 import shutil
 import subprocess
 import sys
+import warnings
 
 import pandas as pd
 import pytest
 
 from keypoints.errors import DataError
 from keypoints.reports.sweep import findings, report_sweep
+from keypoints.reports.terminal import print_sweep
 from keypoints.sweeps import SweepFolder
 from keypoints.works import end_sweep
 
@@ -117,3 +122,37 @@ def test_it_is_made_without_what_takes_seconds_to_import(finished_sweep):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_runs_whose_scores_are_no_numbers_are_passed_over():
+    rows = [
+        {"run": "a", "setting": "a", "best_mse": 0.002, "variance_ratio": math.nan},
+        {"run": "b", "setting": "b", "best_mse": math.nan},
+    ]
+    said = " ".join(findings(finished(rows), {"a": history([0.0, math.inf, 0.002, 0.002])}))
+    assert said.startswith("The constant predictor scores 0.005; the best setting is 2.5 times better.")
+    assert "nan" not in said
+    assert findings(finished(rows[1:]), {}) == []
+    exact = " ".join(findings(finished([{**rows[0], "best_mse": 0.0}]), {}))
+    assert exact == "The constant predictor scores 0.005."
+
+
+def test_a_sweep_of_which_nothing_could_be_computed_has_its_report(finished_sweep, tmp_path, capsys):
+    copy = SweepFolder(shutil.copytree(finished_sweep, tmp_path / "sweep"))
+    for run in copy.runs():
+        status = run.status()
+        metrics = dict.fromkeys(status.get("metrics", {}))
+        run.status_file.write_text(json.dumps({**status, "metrics": metrics}))
+        if run.metrics.exists():
+            table = run.logged()
+            table.loc[:, table.columns.str.startswith("val/")] = math.nan
+            table.to_csv(run.metrics, index=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            table = report_sweep(copy)
+            print_sweep(table)
+    assert table["best_mse"].isna().all()
+    page = re.sub('base64,[^"]+', "", copy.report.read_text())
+    assert "<td>–</td>" in page
+    assert not re.search(r"\bnan\b", page + capsys.readouterr().out)

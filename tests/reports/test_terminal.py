@@ -65,3 +65,11 @@ def test_speed_is_told_with_its_spread_and_what_the_time_goes_to(capsys):
     assert "each step, ms: the step 10\n" in out  # what hardly counts is left out
     assert "once an epoch, ms: callback ModelCheckpoint 30" in out
     assert "resident 900 MB" in out
+
+
+def test_a_large_number_keeps_its_exponent_in_a_narrow_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    names = ("best_mse", "last_mse", "mae_px", "variance_ratio", "constant_mse")
+    row = {"run": "a-run-with-a-long-name", "best_epoch": 1, "status": "finished", "note": "", "error": ""}
+    print_sweep(pd.DataFrame([{**row, **dict.fromkeys(names, 4.3e18)}]))
+    assert capsys.readouterr().out.count("4.3e+18") == len(names)

@@ -156,3 +156,33 @@ def test_a_gpu_is_taken_where_there_is_one_and_a_device_that_is_not_there_is_ref
     monkeypatch.setattr(torch, "zeros", lambda *size, device: device)
     assert usable_device() == "cuda"
     assert usable_device("cpu") == "cpu"
+
+
+def test_lightnings_learning_rate_finder_finds_and_sets_the_rate():
+    task = RegressionTask(NOSE, CROP, net=NET, optimizer=configure(torch.optim.SGD, lr=0.5))
+    assert task.lr == 0.5
+    task.lr = 0.25
+    assert task.configure_optimizers().param_groups[0]["lr"] == 0.25
+    assert (
+        task.hparams["optimizer"]["lr"] == 0.25
+    )  # so that the checkpoint says with which rate it was trained
+    assert RegressionTask(NOSE, CROP, net=NET, optimizer={"_target_": "torch.optim.Adam"}).lr is None
+
+
+def test_the_metrics_that_a_task_names_are_those_that_it_logs(made_up_imm, tmp_path):
+    task = RegressionTask(NOSE, CROP, net=NET)
+    trainer = trainer_for(tmp_path)
+    trainer.fit(task, datamodule=IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30))
+    assert set(task.logged) == set(trainer.callback_metrics)
+
+
+def test_losses_of_steps_that_were_tried_do_not_count_in_the_first_epoch(made_up_imm, tmp_path):
+    logged = []
+    for left in ([], [(torch.tensor(1e9), 4)]):
+        torch.manual_seed(0)
+        task = RegressionTask(NOSE, CROP, net=NET)
+        task._losses += left
+        trainer = trainer_for(tmp_path)
+        trainer.fit(task, datamodule=IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30))
+        logged.append(float(trainer.callback_metrics["loss/train"]))
+    assert logged[0] == logged[1]

@@ -1,0 +1,47 @@
+import pytest
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
+
+from keypoints.callbacks.baseline import ConstantPredictor
+from keypoints.callbacks.settings_check import SettingsCheck
+from keypoints.errors import ConfigError
+
+
+class Own(pl.Callback):
+    """A callback that may log anything."""
+
+
+def checked(watched, *callbacks):
+    by_key = {type(each).__name__: each for each in callbacks}
+    return watched(*callbacks, SettingsCheck(by_key), epochs=1)
+
+
+@pytest.mark.parametrize("monitor", ["val/mse", "loss/train", "lr-Adam", "val/mse_constant"])
+def test_what_is_logged_may_be_monitored(watched, monitor):
+    stopping = EarlyStopping(monitor)
+    trainer, _ = checked(watched, ConstantPredictor(), LearningRateMonitor(), stopping)
+    assert trainer.global_step > 0
+
+
+@pytest.mark.parametrize(
+    "callback", [EarlyStopping("val_loss"), ModelCheckpoint(monitor="val_loss")], ids=type
+)
+def test_a_metric_that_nothing_logs_is_named_before_the_first_step(watched, callback):
+    with pytest.raises(
+        ConfigError,
+        match=r"\.monitor=val_loss is not logged; these are: loss/train, loss/val, val/mae_px, val/mse,",
+    ):
+        checked(watched, callback)
+
+
+def test_without_strict_it_is_a_warning_and_beside_code_of_ones_own_no_word(watched, caplog):
+    checked(watched, EarlyStopping("val_loss", strict=False))
+    assert "val_loss is not logged" in caplog.text
+    with pytest.raises(RuntimeError, match="val_loss"):  # Lightning's, at the epoch's end
+        checked(watched, EarlyStopping("val_loss"), Own())
+
+
+def test_it_knows_the_keys_of_the_callbacks():
+    own = Own()
+    check = SettingsCheck({"callbacks.own": own})
+    assert (check.key_of(own), check.key_of(Own())) == ("callbacks.own", None)
