@@ -239,6 +239,7 @@ def scale_of(box: Box) -> float:
 
 
 _LINE_END = re.compile("\r\n|\r|\n")
+_QUOTED = re.compile('"[^"]*"')
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+(?:e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
 
@@ -248,14 +249,15 @@ class _Dialect(NamedTuple):
     delimiter: str
     """A comma, or what programs write where the comma stands in numbers."""
     blanks: bool
-    """Whether blanks stand round it, which belong to no cell."""
+    """Whether blanks stand behind each, which belong to no cell."""
 
     @classmethod
     def of(cls, text: str) -> "_Dialect":
         """The one of a text, by its first line."""
-        first = _LINE_END.split(text, maxsplit=1)[0]
-        delimiter = max(",;\t", key=first.count)
-        return cls(delimiter, f"{delimiter} " in first or f" {delimiter}" in first)
+        first = _QUOTED.sub("", _LINE_END.split(text, maxsplit=1)[0])
+        found = re.search("[,;\t]", first)
+        delimiter = found[0] if found else ","
+        return cls(delimiter, 0 < first.count(delimiter) == first.count(f"{delimiter} "))
 
     def cells(self, row: list[str]) -> list[str]:
         """The cells of a row, as they are meant."""
@@ -270,17 +272,24 @@ def header(begins: str) -> list[str]:
     """Return the cells of the first line, none if it is no CSV: what tells a list's format."""
     dialect = _Dialect.of(begins)
     try:
-        first = next(csv.reader([_LINE_END.split(begins, maxsplit=1)[0]], delimiter=dialect.delimiter), [])
+        first = next(
+            csv.reader(
+                [_LINE_END.split(begins, maxsplit=1)[0]],
+                delimiter=dialect.delimiter,
+                skipinitialspace=dialect.blanks,
+            ),
+            [],
+        )
     except csv.Error:
         return []
-    return [cell.strip() for cell in first]
+    return dialect.cells(first)
 
 
 def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield all rows of a CSV, the first and empty ones too, with the number of the line on which each ends.
 
-    Lines may end as on Windows or on an old Mac. Cells are told apart by commas, semicolons or tabs, of
-    which the first line has most; with semicolons, numbers may have a decimal comma.
+    Lines may end as on Windows or on an old Mac. Cells are told apart by commas, semicolons or tabs,
+    whichever comes first; with semicolons, numbers may have a decimal comma.
 
     Args:
         path: the file, for messages.
@@ -340,7 +349,7 @@ def columns(path: Path, text: str) -> list[str]:
         DataError: as :func:`rows`.
     """
     _, names = next(rows(path, text), (1, []))
-    return [name.strip() for name in names]
+    return names
 
 
 def table(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:

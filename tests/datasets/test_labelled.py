@@ -86,6 +86,13 @@ def test_faces_written_and_read_back_are_the_same(photos, name, data):
             np.testing.assert_allclose(*there, rtol=1e-9, atol=1e-8)
 
 
+def test_blanks_in_names_of_tags_are_kept(photos):
+    tags = {"tag ": "a ", " tag": " b", "tag, ": "", ";;;;;;;;;;;;": "1,5"}
+    write_labelled([face(photos, [[1, 2]], None, NAMES[1], "g", tags)], photos / "list", "csv")
+    (back,) = read_labelled(photos / "list").faces
+    assert back.tags == {"tag ": "a ", " tag": " b", ";;;;;;;;;;;;": "1,5"}
+
+
 def test_a_whole_scheme_goes_through_every_format(photos):
     points = np.random.default_rng(0).uniform(0, 48, (68, 2))
     for name in SAID:  # all but dlib's, which has whole pixels
