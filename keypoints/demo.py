@@ -20,6 +20,7 @@ from omegaconf import DictConfig, ListConfig
 from PIL import Image
 
 from keypoints.configuration import check_positive
+from keypoints.datasets.photo_facts import count_groups
 from keypoints.datasets.photos import Photo
 from keypoints.datasets.predictions import PredictedFace, PredictedPhoto, PredictionFiles
 from keypoints.drawing import draw_predictions
@@ -188,7 +189,7 @@ def described(predictor: Predictor, run: RunFolder | None) -> str:
     name = predictor.path.name if run is None else f"{run.name} ({predictor.path.name})"
     scheme = predictor.scheme
     known = predictor.trained_on
-    groups = [] if known is None else [f"{len(known.groups)} persons or photos"]
+    groups = [] if known is None else [f"{count_groups(known.groups)} persons or photos"]
     faces = [*groups, *([known.data] if known is not None and known.data else [])]
     trained = f"trained on {' of '.join(faces)}" if faces else "the file does not say what it was trained on"
     return f"{name} · {len(scheme)} landmark{'s' * (len(scheme) > 1)}, {scheme.name} · {trained}"

@@ -26,6 +26,8 @@ MOST_ANNOTATION = 1 << 20
 MISSING = "is missing"
 """What :func:`why_not_regular` says of a path that names nothing."""
 
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+"""How text begins that some programs call Unicode."""
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
 """What zlib calls gzip's format."""
@@ -176,7 +178,8 @@ def _decoded(path: Path, contents: bytes, encoding: str) -> str:
     try:
         return contents.decode(encoding)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not UTF-8 ({one_line(error)}); save it as such") from error
+        found = "UTF-16" if contents[:2] in _UTF16 else one_line(error)
+        raise DataError(f"{path}: is not UTF-8 ({found}); save it as such") from error
 
 
 def _cannot_be_read(path: Path, error: Exception) -> DataError:

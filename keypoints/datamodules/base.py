@@ -14,7 +14,7 @@ from keypoints.datamodules.dataset import Batch, FaceDataset, as_it_is, pixels_o
 from keypoints.datamodules.loader import BatchLoader
 from keypoints.datamodules.order import EpochSampler, even_batch_size
 from keypoints.datasets.face import Face
-from keypoints.datasets.photo_facts import is_of_photo
+from keypoints.datasets.photo_facts import is_of_photo, look_at_photos
 from keypoints.datasets.shrunken import Original
 from keypoints.errors import ConfigError, DataError
 from keypoints.exported import TrainingFaces
@@ -161,13 +161,13 @@ class FaceDataModule(pl.LightningDataModule, ABC):
                 results are measured on.
         """
         splits = self.read()
-        trained = {face.group for face in splits.get("train", ())}
+        trained = {tie for face in splits.get("train", ()) for tie in face.ties}
         for split, faces in splits.items():
-            shared = {face.group: face for face in faces if face.points is not None and face.group in trained}
+            shared = {tie: face for face in faces if face.points is not None for tie in face.ties & trained}
             if split != "train" and shared:
-                group, face = next(iter(shared.items()))
+                tie, face = min(shared.items(), key=lambda found: is_of_photo(found[0]))
                 raise DataError(
-                    f"{face.photo.path if is_of_photo(group) else group}: has faces in train and in {split}, "
+                    f"{face.photo.path if is_of_photo(tie) else tie}: has faces in train and in {split}, "
                     f"as have {len(shared) - 1} more groups; results would flatter: leave one side out"
                 )
         return splits
@@ -214,8 +214,15 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     def trained_on(self) -> TrainedOn:
         """What a checkpoint keeps of the training faces."""
         mean: list[list[float]] = self.dataset("train").targets.mean(dim=0).tolist()
-        train, val = (sorted({face.group for face in self.splits[split]}) for split in ("train", "val"))
+        train, val = (self._ties(split) for split in ("train", "val"))
         return TrainedOn(train, mean, val, self._support)
+
+    def _ties(self, split: str) -> list[str]:
+        """What ties other faces to those of a split: their groups, and their photos by name and contents."""
+        faces = self.splits[split]
+        unknown = look_at_photos(face.photo.path for face in faces if not face.photo_id)
+        photos = {found.photo_id for found in unknown.values() if not isinstance(found, DataError)}
+        return sorted(photos.union(*(face.ties for face in faces)))
 
     @cached_property
     def _support(self) -> dict[str, tuple[float, float]]:
@@ -248,7 +255,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             split: the name of a split.
         """
         known = set(groups)
-        return [face for face in self.splits[split] if face.group in known]
+        return [face for face in self.splits[split] if face.ties & known]
 
     def train_dataloader(self) -> BatchLoader:
         """Batches of the training faces, in an order drawn anew each epoch."""

@@ -10,8 +10,7 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.datasets.face import Face
 from keypoints.datasets.ibug import original_name
 from keypoints.datasets.labelled import read_labelled
-from keypoints.datasets.photo_facts import is_of_photo
-from keypoints.datasets.splits import split_by_group
+from keypoints.datasets.splits import split_by_group, united_groups
 from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme, scheme_named
@@ -126,7 +125,7 @@ class LabelledDataModule(FaceDataModule):
 
     def _carved(self, faces: Sequence[Face]) -> tuple[list[Face], list[Face]]:
         """The faces that train and those that validate."""
-        if len({face.group for face in faces}) == 1:
+        if len(set(united_groups(faces))) == 1:
             raise DataError(
                 f"{self._lists['train']}: all {len(faces)} faces are of one group, {faces[0].group}, which "
                 "is not split; name a list to validate on (data.val=<list>), or leave out the list's groups"
@@ -145,7 +144,7 @@ class LabelledDataModule(FaceDataModule):
 
         def names(face: Face) -> set[str]:
             inside = face.photo.path.relative_to(root).as_posix()
-            return {face.group, f"{root.resolve().name}/{inside}", original_name(inside)}
+            return {*face.ties, f"{root.resolve().name}/{inside}", original_name(inside)}
 
         return [face for face in self.splits[split] if not known.isdisjoint(names(face))]
 
@@ -181,7 +180,7 @@ class LabelledDataModule(FaceDataModule):
             copies = [
                 f"{face.photo.path} of {trained[digest].photo.path}"
                 for digest, face in own.items()
-                if digest in trained and face.group != trained[digest].group
+                if digest in trained and not face.ties & trained[digest].ties
             ]
             if copies:
                 log.warning(
@@ -192,8 +191,8 @@ class LabelledDataModule(FaceDataModule):
 
 
 def _digest(face: Face) -> str:
-    """What tells the contents of a face's photo, if its group does; else what no other face has."""
-    return face.group.rpartition(" ")[2] if is_of_photo(face.group) else f"{id(face)}"
+    """What tells the contents of a face's photo."""
+    return face.photo_id.rpartition(" ")[2]
 
 
 def _nameless(count: int) -> LandmarkScheme:

@@ -20,6 +20,9 @@ _NEAR = 0.25
 _LEAST = 0.1
 """A face takes at least this part of its picture's longer side, where its points do not say more."""
 
+_RATIO = 1.5
+"""Coordinates up to here, all of a face's, are fractions of the photo's sides, and no pixels."""
+
 _OVERLAP = 0.2
 """A face's box and the tight box of its points overlap by more than this; those of 300-W by 0.44."""
 
@@ -113,8 +116,8 @@ def check_pixels(face: Face, size: tuple[int, int]) -> None:
         raise ValueError(misses)
     if face.points is None:
         return
-    if len(face.points) > 1 and np.ptp(face.points, axis=0).max() < 1 and 0 <= face.points.min() <= 1:
-        raise ValueError("its points lie within one pixel; they are pixels, not parts of the photo's sides")
+    if len(face.points) > 1 and np.abs(face.points).max() <= _RATIO:
+        raise ValueError("its points lie within a pixel: they are pixels, not fractions of the photo's sides")
     if 2 * _are_far(face, size).sum() > len(face.points):
         raise ValueError(f"its points reach {_reach(face.points)}, and the photo has {_size(size)} pixels")
 

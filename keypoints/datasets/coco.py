@@ -9,6 +9,9 @@ A ``bbox`` that is empty or of 0 × 0 is none: label tools write it where nobody
 """
 
 import json
+import logging
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,9 +24,14 @@ from keypoints.errors import DataError, one_line, shortened
 from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
 
+log = logging.getLogger(__name__)
+
 _LABELLED = 2
 """COCO's v of a point that is labelled and can be seen."""
 _CATEGORY = 1
+_WHOLE = re.compile("0|[1-9][0-9]{0,17}")
+_FACES = ("face", "head", "person")
+"""Categories that a list of boxes to predict has, besides others."""
 
 
 def recognises(beginning: str) -> bool:
@@ -44,9 +52,17 @@ def read(reading: OpenList) -> None:
     Raises:
         DataError: if it is not in the format, or an annotation cannot be used.
     """
-    images, annotations = _parts(reading)
-    for place, annotation in enumerate(annotations):
+    images, annotations, categories = _parts(reading)
+    kinds = Counter(kind for _, each in annotations if (kind := _key(each.get("category_id"))) in categories)
+    most = kinds.most_common(1)[0][0] if kinds else None
+    for place, annotation in annotations:
         with reading.row(_where(annotation, place)):
+            kind = _key(annotation.get("category_id"))
+            if kind in categories and kind != most:
+                raise ValueError(
+                    f"is of the category {categories[kind]}, and {kinds[most]} of {kinds.total()} are of "
+                    f"{categories[most]}; a list is of one"
+                )
             name, size = _image_of(annotation, images)
             group = annotation.get("group", "")
             tags = annotation.get("tags")
@@ -67,9 +83,12 @@ def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
     Raises:
         DataError: if it is not in the format, or a box cannot be used.
     """
-    images, annotations = _parts(reading)
+    images, annotations, categories = _parts(reading)
+    faces = {key for key, name in categories.items() if name.lower() in _FACES}
     boxed = set()
-    for place, annotation in enumerate(annotations):
+    for place, annotation in annotations:
+        if faces and _key(annotation.get("category_id")) not in faces:
+            continue
         with reading.row(_where(annotation, place)):
             name, size = _image_of(annotation, images)
             boxed.add(name)
@@ -80,8 +99,13 @@ def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
                 yield reading.listed(image.name, None, image.size)
 
 
-def _parts(reading: OpenList) -> tuple[dict[object, _Image], list[dict[str, Any]]]:
-    """The photos by their ids, and the annotations."""
+def _parts(
+    reading: OpenList,
+) -> tuple[dict[object, _Image], list[tuple[int, dict[str, Any]]], dict[object, str]]:
+    """Photos by their ids, annotations of faces with their places, the categories' names by their ids.
+
+    A crowd is no face, nor is what is of a category without keypoints where others have some.
+    """
     try:
         whole = json.loads(reading.text())
     except (ValueError, RecursionError) as error:
@@ -95,12 +119,28 @@ def _parts(reading: OpenList) -> tuple[dict[object, _Image], list[dict[str, Any]
             raise DataError(f"{reading.path}: two images have the id {quoted(key)}")
         name = image.get("file_name")
         images[key] = _Image(name if isinstance(name, str) else None, _size(image))
-    return images, annotations
+    given = whole.get("categories")
+    listed = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+    posed = {_key(each.get("id")) for each in listed if each.get("keypoints")}
+    others = {_key(each.get("id")) for each in listed} - posed if posed else set()
+    faces = [
+        (place, each)
+        for place, each in enumerate(annotations)
+        if each.get("iscrowd") != 1 and _key(each.get("category_id")) not in others
+    ]
+    if left_out := len(annotations) - len(faces):
+        log.info("%s: %d annotations are of crowds or of other categories", reading.path, left_out)
+    names = {_key(each.get("id")): str(each.get("name", each.get("id"))) for each in listed}
+    return images, faces, {key: name for key, name in names.items() if key not in others}
 
 
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
-    width, height = image.get("width"), image.get("height")
-    return (width, height) if isinstance(width, int) and isinstance(height, int) else None
+    """Width and height, if they are two whole numbers, however they are written."""
+    try:
+        width, height = number(image.get("width")), number(image.get("height"))
+    except ValueError:
+        return None
+    return (int(width), int(height)) if width.is_integer() and height.is_integer() else None
 
 
 def _where(annotation: Mapping[str, Any], place: int) -> str:
@@ -125,7 +165,11 @@ def _records(reading: OpenList, whole: Mapping[str, Any], key: str) -> list[dict
 
 
 def _key(value: object) -> object:
-    """An id, if it is one that can be looked up."""
+    """An id, if it is one that can be looked up; 1.0 and "1" are 1."""
+    if (isinstance(value, float) and value.is_integer()) or (
+        isinstance(value, str) and _WHOLE.fullmatch(value)
+    ):
+        return int(value)
     return value if isinstance(value, str | int) else None
 
 

@@ -26,6 +26,8 @@ class Face:
         box: where, in the photo's pixels, or ``None`` where the whole photo is the face.
         points: (N, 2) landmarks in the photo's pixels, or ``None`` where there are none.
         group: what must not stand on both sides of a split: a person, a photo and its mirror image.
+        photo_id: the photo, by :func:`keypoints.datasets.photo_facts.look_at_photos`, whatever the group;
+            empty where a reader has not looked at it.
         tags: what results are told apart by, such as ``{"view": "1"}``.
         source: the list and the row that it was read from, for messages; empty where there is no list.
     """
@@ -36,11 +38,17 @@ class Face:
     group: str
     tags: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
+    photo_id: str = ""
 
     @property
     def name(self) -> str:
         """The photo's file name without its suffix."""
         return self.photo.path.stem
+
+    @property
+    def ties(self) -> frozenset[str]:
+        """What ties it to other faces: none of them may have one of these on the other side of a split."""
+        return frozenset({self.group, self.photo_id or self.group})
 
     def landmarks(self) -> FloatArray:
         """The points, for uses that need them.

@@ -43,6 +43,8 @@ _MIRROR = "_mirror"
 _ROUNDED = 1.0
 """Pixels by which rounding moves a coordinate at most; .5 may go either way, and has been cut off too."""
 _FACE_OF_PHOTO = re.compile(r"(?P<photo>.*?\d)(_\d+)+")
+_NAME_IN_300W = re.compile(r"(\d{2,}_\d+|image_\d{3,}(_\d+)*)(_\d+)?(_mirror)?")
+"""AFW and Helen have numbers, LFPW and iBUG ``image_0001``."""
 _OFFSET = (-0.045, -0.142)
 _SIZE = (1.048, 1.070)
 
@@ -155,7 +157,7 @@ def photo_in_300w(path: Path) -> str | None:
     """
     for folder in chain.from_iterable(PROTOCOL.values()):
         parts = Path(folder).parts
-        if path.parent.parts[-len(parts) :] == parts:
+        if path.parent.parts[-len(parts) :] == parts and _NAME_IN_300W.fullmatch(path.stem):
             return photo_of(f"{folder}/{path.name}")
     return None
 

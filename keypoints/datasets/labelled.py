@@ -14,6 +14,7 @@ from keypoints.datasets.face import Face, Reading
 from keypoints.datasets.lists import ListedBox, OpenList, beginning
 from keypoints.errors import ConfigError, DataError
 from keypoints.files import write_whole
+from keypoints.inputs import MOST_LIST, read_unpacked_text
 from keypoints.landmarks import LandmarkScheme
 
 
@@ -108,6 +109,8 @@ def detect_format(path: Path) -> str:
         DataError: if it cannot be read, or is in none of them.
     """
     begins = beginning(path)
+    if begins.startswith("\ufffd\ufffd"):
+        read_unpacked_text(path, MOST_LIST)  # which says what is wrong: it is UTF-16, or no text
     for name, known in FORMATS.items():
         if known.recognises(begins):
             return name

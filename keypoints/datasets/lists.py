@@ -189,7 +189,7 @@ class OpenList:
                     check_pixels(face, found.size)
                     if (far := far_points(face, found.size)) is not None:
                         remarks.append(f"{face.source}: {far}")
-                faces.append(replace(face, group=face.group or found.group))
+                faces.append(replace(face, group=face.group or found.group, photo_id=found.photo_id))
         if not faces:
             reason = f"none of its {rows} rows can be used; {self.skipped[0]}" if rows else "holds no face"
             raise DataError(f"{self.path}: {reason}")
@@ -263,9 +263,14 @@ class _Dialect(NamedTuple):
         """The cells of a row, as they are meant."""
         if self.blanks:
             row = [cell.strip() for cell in row]
-        if self.delimiter == ";":
+        if self.delimiter != ",":
             row = [cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in row]
         return row
+
+
+def _named(cells: Sequence[str]) -> int:
+    """How many cells there are up to the last one that is not empty."""
+    return max((place for place, cell in enumerate(cells, start=1) if cell), default=0)
 
 
 def header(begins: str) -> list[str]:
@@ -282,14 +287,16 @@ def header(begins: str) -> list[str]:
         )
     except csv.Error:
         return []
-    return dialect.cells(first)
+    cells = dialect.cells(first)
+    return cells[: _named(cells)]
 
 
 def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield all rows of a CSV, the first and empty ones too, with the number of the line on which each ends.
 
     Lines may end as on Windows or on an old Mac. Cells are told apart by commas, semicolons or tabs,
-    whichever comes first; with semicolons, numbers may have a decimal comma.
+    whichever comes first; where it is none, numbers may have a decimal comma. Empty
+    cells behind the last column are none.
 
     Args:
         path: the file, for messages.
@@ -301,9 +308,13 @@ def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     dialect, lines = _Dialect.of(text), _Lines(text)
     read = csv.reader(lines, delimiter=dialect.delimiter, skipinitialspace=dialect.blanks, strict=True)
     try:
-        for cells in read:
+        width = None
+        for row in read:
             lines.begin_row()
-            yield lines.number, dialect.cells(cells)
+            cells = dialect.cells(row)
+            if width is None:  # some programs end all lines with as many separators as the longest has
+                width = _named(cells)
+            yield lines.number, cells if any(cells[width:]) else cells[:width]
     except (csv.Error, _TooLongError) as error:
         raise DataError(f"{path}: line {lines.number}: is no CSV ({one_line(error)})") from error
 
@@ -364,7 +375,7 @@ def table(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """
     below = rows(path, text)
     next(below, None)
-    return ((line, cells) for line, cells in below if any(cells))
+    return ((line, cells) for line, cells in below if any(cell.strip() for cell in cells))
 
 
 def cells_by_name(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:

@@ -129,7 +129,10 @@ def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | 
     tags = sorted({tag for face in faces for tag in face.tags})
     for tag in tags:
         if not tag or _is_ours(tag):
-            raise DataError(f"a tag cannot be called {tag!r} in this format: a column of that name is no tag")
+            raise DataError(
+                f"{names[0]}: a tag cannot be called {tag!r} in this format: a column of that name is no "
+                "tag; take format=coco, which has a place for tags"
+            )
     count = len(faces[0].landmarks())
     columns = ["image", *BOX, *(f"{axis}{index}" for index in range(count) for axis in "xy"), "group", *tags]
     return format_table([columns, *(_row(face, name, tags) for face, name in zip(faces, names, strict=True))])

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -22,6 +22,8 @@ class Facts(NamedTuple):
     """Width and height of the upright picture; ``None`` if it is none."""
     group: str
     """The photo, with its mirror image: the same by whatever list it is found, and wherever it lies."""
+    photo_id: str
+    """The same by name and contents alone, also of a photo in 300-W's folders."""
 
 
 def look_at_photos(paths: Iterable[Path]) -> dict[Path, Facts | DataError]:
@@ -47,7 +49,7 @@ def look_at_photos(paths: Iterable[Path]) -> dict[Path, Facts | DataError]:
 def _facts(own: Facts | DataError, original: Facts | DataError) -> Facts | DataError:
     if isinstance(own, DataError) or isinstance(original, DataError):
         return own
-    return own._replace(group=original.group)
+    return own._replace(group=original.group, photo_id=original.photo_id)
 
 
 def _original(path: Path) -> Path:
@@ -70,8 +72,17 @@ def _look(path: Path) -> Facts | DataError:
         size = Photo(path, contents=contents).size
     except DataError:  # decoding it will say what is wrong
         size = None
-    digest = hashlib.blake2b(contents, digest_size=16).hexdigest()
-    return Facts(size, photo_in_300w(file) or f"{composed(file.name)} {digest}")
+    photo_id = f"{composed(file.name)} {hashlib.blake2b(contents, digest_size=16).hexdigest()}"
+    return Facts(size, photo_in_300w(file) or photo_id, photo_id)
+
+
+def count_groups(ties: Collection[str]) -> int:
+    """Return how many groups a model's file keeps: those with names, or else the photos.
+
+    Args:
+        ties: groups, and photos by name and contents.
+    """
+    return sum(not is_of_photo(tie) for tie in ties) or len(ties)
 
 
 def is_of_photo(group: str) -> bool:

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -8,6 +9,7 @@ from keypoints.datamodules.base import TrainedOn
 from keypoints.datamodules.ibug import IBUG300WDataModule
 from keypoints.datamodules.labelled import LabelledDataModule
 from keypoints.datasets.labelled import FORMATS, read_labelled, write_labelled
+from keypoints.datasets.photos import Photo
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
@@ -237,3 +239,35 @@ def test_faces_of_one_group_are_not_split(photos):
     path.write_text(path.read_text().replace("y1\n", "y1,group\n").replace("15,16\n", "15,16,anna\n"))
     with pytest.raises(DataError, match=r"a\.csv: all 7 faces are of one group, anna, .*data\.val=<list>"):
         _ = LabelledDataModule(path, **SMALL).splits
+
+
+def with_groups(path, named):
+    """The list with a column ``group``."""
+    first, *rows = path.read_text().splitlines()
+    lines = [f"{first},group", *(f"{row},{named}{place}" for place, row in enumerate(rows))]
+    grouped = path.with_name(f"grouped-{path.name}")
+    grouped.write_text("\n".join([*lines, ""]))
+    return grouped
+
+
+def test_a_group_of_a_lists_own_hides_no_photo(photos):
+    train, val = listed(photos, "a.csv", range(7)), listed(photos, "b.csv", [6, 9])
+    for first, second in ((train, with_groups(val, "x")), (with_groups(train, "y"), val)):
+        with pytest.raises(DataError, match=r"6\.png: has faces in train and in val"):
+            _ = LabelledDataModule(first, val=second, **SMALL).splits
+    met = LabelledDataModule(with_groups(train, "z"), val=listed(photos, "c.csv", [9]), **SMALL).trained_on()
+    assert len(LabelledDataModule(test=train, **SMALL).leaks(met, "test")) == 7
+
+
+def test_a_model_of_300_w_knows_copies_of_its_photos(wild, tmp_path):
+    course = IBUG300WDataModule(wild)
+    met = course.trained_on()
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    faces = [face for face in course.splits["train"] if face.box is not None]
+    copied = [replace(face, photo=Photo(flat / face.photo.path.name)) for face in faces]
+    for before, after in zip(faces, copied, strict=True):
+        shutil.copy(before.photo.path, after.photo.path)
+    write_labelled([replace(face, group="") for face in copied], flat / "list.csv", "csv")
+    data = LabelledDataModule(test=flat / "list.csv")
+    assert len(data.leaks(met, "test")) == len(faces) > 0

@@ -209,3 +209,12 @@ def test_an_annotation_file_takes_the_same_numbers(written, x):
 def test_a_submission_takes_the_same_numbers(written, x):
     with pytest.raises(DataError, match=rf"list: line 3: '{x}' is not a number"):
         read_submission(written(f"Id,Predicted\n0,1\n1,{x}\n"), 1)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
+def test_a_list_in_utf_16_is_told_to_be_so(written, name, encoding):
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    path = written((mark + FORMATS[name]([GOOD])).encode(encoding))
+    with pytest.raises(DataError, match=r"list: is not UTF-8 \(UTF-16\); save it as such"):
+        read_labelled(path)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keypoints.datasets.box_list import read_box_list
 from keypoints.datasets.face import Face
 from keypoints.datasets.labelled import read_labelled, write_labelled
 from keypoints.datasets.photos import Photo
@@ -128,3 +129,49 @@ def test_what_is_written_is_what_other_programs_look_for(root):
 def test_a_box_that_nobody_drew_is_none(root, bbox):
     (face,) = read(root, annotations=[{**FACE, "bbox": bbox}])
     assert face.box is None
+
+
+CATEGORIES = [
+    {"id": 1, "name": "face", "keypoints": ["a", "b"]},
+    {"id": 2, "name": "car"},
+    {"id": 3, "name": "hand", "keypoints": ["a", "b"]},
+]
+
+
+def of(category, number=7, **values):
+    return {**FACE, "id": number, "category_id": category, "bbox": [1, 2, 30, 40], **values}
+
+
+def test_crowds_and_categories_without_keypoints_are_no_faces(root):
+    others = [of(2, 8, keypoints=[]), of(1, 9, iscrowd=1, keypoints=None)]
+    (face,) = read(root, annotations=[*others, of(1)], categories=CATEGORIES)
+    assert face.source.endswith("annotation 7")
+
+
+def test_a_face_of_another_category_than_most_is_told(root):
+    annotations = [of(3, 5), of(1, 6), of(1, 7.0)]
+    with pytest.raises(DataError, match="annotation 5: is of the category hand, and 2 of 3 are of face"):
+        read(root, annotations=annotations, categories=CATEGORIES)
+    faces, skipped = read_labelled(root / "list.json", strict=False)
+    assert (len(faces), len(skipped)) == (2, 1)
+
+
+def test_boxes_to_predict_are_those_of_faces(root):
+    annotations = [of(2, 5), of(1, 6), of(3, 7), of(1, 8, iscrowd=1)]
+    (root / "list.json").write_text(
+        json.dumps({"images": [IMAGE], "annotations": annotations, "categories": CATEGORIES})
+    )
+    (photo,) = read_box_list(root / "list.json")
+    assert len(photo.boxes) == 1
+
+
+@pytest.mark.parametrize("size", [(65, 48), (65.0, 48.0), ("65", "48")])
+def test_sizes_are_compared_however_they_are_written(root, size):
+    with pytest.raises(DataError, match="the list says 65 × 48 pixels, and the photo has 64 × 48"):
+        read(root, images=[{**IMAGE, "width": size[0], "height": size[1]}])
+    assert read(root, images=[{**IMAGE, "width": None, "height": "tall"}])
+
+
+def test_ids_may_be_written_with_a_point(root):
+    assert read(root, images=[{**IMAGE, "id": 5.0}], annotations=[FACE, {**FACE, "image_id": 5.0}])
+    assert read(root, annotations=[{**FACE, "image_id": "5"}])

@@ -247,7 +247,8 @@ def test_a_list_without_sizes_is_read(photos):
     ("points", "box", "says"),
     [
         (((100, 100), (130, 130)), (5, 5, 30, 30), r"its points reach from \(100, 100\) to \(130, 130\)"),
-        (((0.2, 0.3), (0.5, 0.6)), (5, 5, 30, 30), "its points lie within one pixel"),
+        (((-0.2, 0), (1, 1.2)), (5, 5, 30, 30), "its points lie within a pixel"),
+        (((0.2, 0.3), (0.5, 0.6)), (5, 5, 30, 30), "its points lie within a pixel"),
         (((10, 10), (30, 30)), (65, 5, 30, 30), "misses the picture of 64 × 48"),
     ],
 )

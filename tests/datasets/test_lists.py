@@ -33,6 +33,9 @@ def test_a_number_written_reads_back_the_same(value):
         ("image,x0,y0\n a.png,1.5,2\n", [" a.png", "1.5", "2"]),
         ('image,x0,y0\n"a\nb.png",1.5,2\n', ["a\nb.png", "1.5", "2"]),
         ("image;x0;y0\n;;\na.png;1;2\n;;\n", ["a.png", "1", "2"]),
+        ("image,x0,y0,,\na.png,1,2,,\n , ,\n", ["a.png", "1", "2"]),
+        ("image\tx0\ty0\na.png\t1,5\t2,25\n", ["a.png", "1.5", "2.25"]),
+        ('"image", "x0", "y0"\n"a.png", 1.5, 2\n', ["a.png", "1.5", "2"]),
     ],
     ids=repr,
 )

@@ -66,7 +66,8 @@ DAMAGES = {
     "x without y": ("image,x0,y0,x1\na.png,1,2,3\n", "3 columns of points, but no y1"),
     "a gap": ("image,x0,y0,x2,y2\na.png,1,2,3,4\n", "but no x1"),
     "a column twice": ("image,x0,y0,mood,mood\na.png,1,2,3,4\n", "stands twice"),
-    "a column without name": ("image,x0,y0,\na.png,1,2,3\n", "no name"),
+    "a column without name": ("image,,x0,y0\na.png,3,1,2\n", "no name"),
+    "a cell behind the last column": ("image,x0,y0,\na.png,1,2,3\n", "line 2: has 4 cells"),
     "an open quote": ('image,x0,y0\n"a.png,1,2\n', "is no CSV"),
 }
 

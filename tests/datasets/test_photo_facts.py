@@ -3,7 +3,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from keypoints.datasets.photo_facts import is_of_photo, look_at_photos
+from keypoints.datasets.photo_facts import count_groups, is_of_photo, look_at_photos
 from keypoints.errors import DataError
 
 
@@ -66,7 +66,26 @@ def test_sizes_are_those_of_the_upright_photo(photo, tmp_path):
     assert isinstance(found[tmp_path / "none.png"], DataError)
 
 
+def test_groups_are_counted_by_their_names_where_they_have_some(photo):
+    photos = [*groups(photo("a.png")), *groups(photo("b.png"))]
+    assert count_groups(photos) == 2
+    assert count_groups(["anna", *photos]) == 1
+
+
 def test_groups_of_photos_are_told_from_those_that_a_list_names(photo):
     (group,) = groups(photo("a b.png"))
     assert is_of_photo(group)
     assert not any(map(is_of_photo, ["anna", "person 7", "helen/trainset/1", "", "a" * 32, f"x {'g' * 32}"]))
+
+
+def test_a_folder_of_300_ws_name_with_other_photos_is_none_of_300_ws(photo):
+    one, other = groups(photo("aa/afw/0.png", 1), photo("bb/afw/0.png", 2))
+    assert one != other
+
+
+def test_a_copy_of_300_ws_photo_is_known_by_its_contents(photo, tmp_path):
+    path = photo("helen/trainset/100032540_1.png")
+    copy = tmp_path / path.name
+    shutil.copy(path, copy)
+    found = look_at_photos([path, copy])
+    assert found[path].photo_id == found[copy].photo_id == found[copy].group

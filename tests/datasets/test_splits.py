@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from keypoints.datasets.face import Face
 from keypoints.datasets.photos import Photo
-from keypoints.datasets.splits import split_by_group
+from keypoints.datasets.splits import split_by_group, united_groups
 from keypoints.errors import ConfigError, DataError
 
 
@@ -55,3 +55,16 @@ def test_an_impossible_fraction_is_refused(fraction):
 def test_a_single_group_cannot_be_split():
     with pytest.raises(DataError, match="1 group"):
         split_by_group(faces_of([1, 1]), 0.5, 0)
+
+
+def test_groups_that_share_a_photo_are_not_torn_apart():
+    def face(group, photo):
+        return Face(Photo(Path(f"{photo}.jpg")), None, None, group, photo_id=f"{photo}.jpg {photo * 32}")
+
+    faces = [face("anna", "a"), face("ben", "a"), face("ben", "b"), face("carl", "c"), face("dora", "d")]
+    assert united_groups(faces) == ["anna", "anna", "anna", "carl", "dora"]
+    assert united_groups(faces[::-1]) == ["dora", "carl", "anna", "anna", "anna"]
+    for seed in range(5):
+        rest, carved = split_by_group(faces, 0.4, seed)
+        assert not {face.photo_id for face in rest} & {face.photo_id for face in carved}
+        assert not {face.group for face in rest} & {face.group for face in carved}
