@@ -13,7 +13,7 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.datasets.face import Face
 from keypoints.datasets.photos import Photo
 from keypoints.datasets.predictions import TABLE
-from keypoints.errors import ConfigError, DataError, some_of
+from keypoints.errors import ConfigError, DataError, shortened, some_of
 from keypoints.evaluation_result import (
     PAGE,
     Case,
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 _NAMED = 5
 """Rows or photos that a message names."""
+_MOST_SHOWN = 80
+"""Characters of a photo's name in a message."""
 _OF_MODELS = {"checkpoint": None, "flip_test": False, "boxes": "given", "stress": False}
 """Settings of ``evaluate`` that say something of a network, and their defaults."""
 
@@ -66,10 +68,10 @@ def evaluate_predictions(cfg: DictConfig, command: str = "") -> Evaluation:
             f"predictions={path}: say which faces they are measured against: data=labelled data.test=<list>, "
             "or data=ibug300w split=common"
         )
-    listed = cfg.data.get("test")
-    table = read_predictions(path, None if listed is None else photos_by_id(Path(str(listed))))
     data = chosen_data(cfg, None, str(path), "image")
     split = chosen_split(cfg, data)
+    listed = _list_of(cfg, split)
+    table = read_predictions(path, None if listed is None else photos_by_id(listed))
     norm = cfg.norm or default_norm(data.scheme)
     evaluation_metrics(data.scheme, norm, cfg.threshold)
     truth = faces_to_measure(data, split)
@@ -78,7 +80,8 @@ def evaluate_predictions(cfg: DictConfig, command: str = "") -> Evaluation:
     _tell(path, table, matches, truth)
     if not matches.pairs:
         raise DataError(
-            f"{path}: none of its {len(table.predictions)} faces is one of the {len(truth)} of {split}"
+            f"{path}: none of its {len(table.predictions)} faces is one of the {len(truth)} of {split}: "
+            f"{_why_none(matches, table)}"
         )
     folder = _folder(cfg, path, split)
     case = Case(f"{_name(path)}, {split}", data, split, data.scheme, norm, cfg.threshold, cfg.faces)
@@ -100,6 +103,22 @@ def evaluate_predictions(cfg: DictConfig, command: str = "") -> Evaluation:
         result["notes"] += _notes(table, matches, truth, failures)
         write_result(case, result, pictures, part, command)
     return Evaluation(folder, result)
+
+
+def _list_of(cfg: DictConfig, split: str) -> Path | None:
+    """Return the list that the faces of a split are read from, if they are of one."""
+    listed = cfg.data.get(split)
+    if listed is None and split == "val":  # carved off the training faces
+        listed = cfg.data.get("train")
+    return Path(listed) if isinstance(listed, str) and Path(listed).is_file() else None
+
+
+def _why_none(matches: Matches, table: PredictionList) -> str:
+    """Return why no prediction is of a true face."""
+    for reason in (*matches.ambiguous, *matches.unknown):
+        return reason
+    name = shortened(table.predictions[0].photo, _MOST_SHOWN)
+    return f"in photos of both, such as {name}, no box or points of one are near the other's"
 
 
 def _check_points(path: Path, table: PredictionList, data: FaceDataModule) -> None:

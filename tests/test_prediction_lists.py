@@ -70,7 +70,7 @@ def test_dlibs_list_is_read_without_its_photos(tmp_path):
 def test_cocos_results_have_their_photos_from_the_truth(tmp_path):
     truth = coco(tmp_path / "truth.json")
     assert photos_by_id(truth) == {7: "/elsewhere/1.jpg"}
-    assert photos_by_id(own_csv(tmp_path / "list.csv")) == {}
+    assert photos_by_id(own_csv(tmp_path / "list.csv")) is None
     text = json.dumps([{"image_id": 7, "keypoints": [10, 20, 0.1, 30.5, 40.25, 0]}, {"image_id": 8}])
     path = written(tmp_path / "results.json", text)
     listed = read_predictions(path, photos_by_id(truth))
@@ -78,6 +78,42 @@ def test_cocos_results_have_their_photos_from_the_truth(tmp_path):
     assert len(listed.unusable) == 1
     with pytest.raises(DataError, match="by numbers alone; score it against the COCO list"):
         read_predictions(path)
+
+
+@pytest.mark.parametrize(("listed", "ours"), [(7, 7.0), (7.0, 7), ("a7", "a7")])
+def test_ids_that_became_floats_or_are_texts_are_those_of_the_coco_list(listed, ours, tmp_path):
+    images = [{"id": listed, "file_name": "x/1.jpg"}]
+    truth = written(tmp_path / "truth.json", json.dumps({"images": images, "annotations": []}))
+    result = {"image_id": ours, "keypoints": [10, 20, 1, 30.5, 40.25, 1]}
+    path = written(tmp_path / "results.json", json.dumps([result]))
+    (face,) = read_predictions(path, photos_by_id(truth)).predictions
+    assert face.photo == "x/1.jpg"
+
+
+@pytest.mark.parametrize(
+    ("ids", "says"),
+    [
+        ([8.0, 9], "none of its image ids, such as 8, is one of the COCO list's, such as 7"),
+        ([1.5, None], "has no image_id that is a whole number or a text"),
+    ],
+)
+def test_ids_of_another_coco_list_are_named(ids, says, tmp_path):
+    results = [{"image_id": key, "keypoints": [10, 20, 1]} for key in ids]
+    path = written(tmp_path / "results.json", json.dumps(results))
+    with pytest.raises(DataError, match=rf"results\.json: {says}"):
+        read_predictions(path, photos_by_id(coco(tmp_path / "truth.json")))
+
+
+def test_scores_are_kept_where_they_are_numbers(tmp_path):
+    text = "image,score,x0,y0\n1.jpg,0.5,1,2\n1.jpg,,1,2\n1.jpg,good,1,2\n"
+    listed = read_predictions(written(tmp_path / "list.csv", text))
+    assert [each.score for each in listed.predictions] == [0.5, None, None]
+    faces = [{"image_id": "1.jpg", "keypoints": [1, 2, 1], "score": score} for score in (1, 1e-7, None)]
+    listed = read_predictions(written(tmp_path / "results.json", json.dumps(faces)))
+    assert [each.score for each in listed.predictions] == [1, 1e-7, None]
+    whole = {"images": [{"id": "1.jpg", "file_name": "1.jpg"}], "annotations": faces}
+    listed = read_predictions(written(tmp_path / "list.json", json.dumps(whole)))
+    assert [each.score for each in listed.predictions] == [1, 1e-7, None]
 
 
 def test_rows_with_other_numbers_of_points_are_told(tmp_path):

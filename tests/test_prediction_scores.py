@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -166,6 +167,62 @@ def test_a_table_needs_a_truth_that_it_is_of(truth, shifted, tmp_path):
     with pytest.raises(ConfigError, match="say which faces they are measured against"):
         of(f"predictions={shifted}")
     other = table(tmp_path / "peer" / "other.csv", ["x.jpg"], np.ones((1, 58, 2)))
-    with pytest.raises(DataError, match=r"other\.csv: none of its 1 faces is one of the 6 of test"):
+    with pytest.raises(DataError, match=r"other\.csv: none of its 1 faces is one of the 6 of test: .*x\.jpg"):
         of(f"predictions={other}", f"data.test={truth}", f"output={tmp_path / 'out'}")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_photo_of_another_folder_with_the_same_name_is_not_scored(truth, tmp_path):
+    faces = read_labelled(truth).faces
+    names, points = [face.photo.path.name for face in faces], np.stack([face.points for face in faces])
+    other = table(tmp_path / truth.parent.name / "found.csv", names, points)
+    for name in names:
+        shutil.copy(truth.parent / names[0], other.parent / name)
+    result = of(f"predictions={other}", f"data.test={truth}", f"output={tmp_path / 'out'}")
+    assert (result["faces"], len(result["missing"]), result["without_truth"]) == (1, 5, 5)
+    (other.parent / names[0]).write_bytes(b"another")
+    why = rf"none of its 6 .*: {names[0]} exists, and is another photo than the true ones, such as .*"
+    with pytest.raises(DataError, match=why):
+        of(f"predictions={other}", f"data.test={truth}", f"output={tmp_path / 'none'}")
+
+
+def test_the_reason_why_no_face_fits_is_told(truth, tmp_path):
+    name = read_labelled(truth).faces[0].photo.path.name
+    for names, why in (
+        ([f"/a/{name}", f"/b/{name}"], f"{name} may be any of 2 photos of the table, such as /a/{name}"),
+        ([f"c/{name}"], f"no true photo's path ends as c/{name} does; one is .*{name}"),
+        ([name, name], f"in photos of both, such as {name}, no box or points of one are near the other's"),
+    ):
+        path = table(tmp_path / "peer" / "found.csv", names, np.full((len(names), 58, 2), 9000.0))
+        with pytest.raises(DataError, match=rf"none of its {len(names)} faces .*: .*{why}$") as raised:
+            of(f"predictions={path}", f"data.test={truth}", f"output={tmp_path / 'out'}")
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("split", ["test", "val", "train"])
+def test_float_ids_of_coco_are_matched_with_the_list_of_the_split(truth, tmp_path, split):
+    faces = [replace(face, group="") for face in read_labelled(truth).faces]
+    listed = tmp_path / "truth.json"
+    write_labelled(faces, listed, "coco", root=truth.parent)
+    results = [
+        {
+            "image_id": float(each["image_id"]),
+            "keypoints": [
+                value + 1 if place % 3 == 0 else value for place, value in enumerate(each["keypoints"])
+            ],
+            "score": 1.0,
+        }
+        for each in json.loads(listed.read_text())["annotations"]
+    ]
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    lists = {"train": f"data.train={listed}", "test": f"data.test={listed}", "val": f"data.train={listed}"}
+    result = of(
+        f"predictions={tmp_path / 'results.json'}",
+        "data=labelled",
+        lists[split],
+        f"data.root={truth.parent}",
+        f"split={split}",
+        f"output={tmp_path / 'out'}",
+    )
+    assert result["metrics"]["mae_px"] == pytest.approx(0.5, rel=1e-3)
+    assert result["missing"] == []
