@@ -4,6 +4,7 @@ Heavy libraries are imported only once a verb's work begins, so help and mistake
 """
 
 import argparse
+import errno
 import logging
 import os
 import re
@@ -27,12 +28,14 @@ from keypoints.configuration import (
     check_commas,
     check_complete,
     check_files,
+    check_swept_files,
     conf_dir,
     first_of_sweep,
     is_given,
     is_multirun,
     missing,
     need,
+    output_kind,
     own_folder,
     preview,
     quote_paths,
@@ -69,6 +72,12 @@ _MODES = ("-m", "--multirun", "-r", "--run")
 """Hydra's flags that say how jobs are run, and that it takes beside none that shows something."""
 
 _COMPLETION = ("-sc", "--shell-completion")
+
+_RERUN = "--experimental-rerun"
+"""Hydra's flag that reads a pickle, which no run of ours has; Hydra takes its beginnings for it too."""
+
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""Errors of a folder in which nothing can be made."""
 
 NO_READER = 128 + 13
 """The exit status where the output's reader has gone, as a shell has it of SIGPIPE."""
@@ -143,6 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         name = " ".join(filter(None, [chosen.verb, getattr(chosen, "action", None)]))
         verb, rest = VERBS[name], arguments[words:]
         with _reported_errors(), stoppable():
+            _check_flags(rest)
             if verb.work is None:
                 with _alone_in_sweep(rest):
                     _train(rest)
@@ -206,6 +216,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _check_flags(arguments: Iterable[str]) -> None:
+    """See that none of Hydra's flags is given that is not supported.
+
+    Raises:
+        ConfigError: if one is.
+    """
+    names = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+    if any(len(name) > len("--") and _RERUN.startswith(name) for name in names):
+        raise ConfigError(
+            f"{_RERUN}: is not supported; go on with a run or a sweep: keypoints train resume=<folder>"
+        )
+
+
 def _work(name: str, verb: Verb, work: Work, arguments: list[str]) -> None:
     """Do the work of a verb that makes no run."""
     flags, overrides = split_flags(arguments)
@@ -219,11 +242,31 @@ def _work(name: str, verb: Verb, work: Work, arguments: list[str]) -> None:
         try:
             work(cfg)
         except Exception as error:  # raised below, past Hydra's own report of it
+            if "output" in cfg and _is_of_output(error, cfg.output):
+                kind = output_kind(verb.config)
+                error.add_note(f"name another {kind}: output=<{kind}>")
             failures.append(error)
 
     _hydra(f"keypoints {name}", verb.config, job, [*flags, *overrides])
     if failures:
         raise failures[0]
+
+
+def _is_of_output(error: Exception, output: object) -> bool:
+    """Return whether an error says that the output of a verb cannot be made or written to.
+
+    Args:
+        error: what the verb raised, perhaps because of an OSError.
+        output: the configuration's; ``None`` where the verb chooses the place.
+    """
+    cause = error if isinstance(error, OSError) else error.__cause__
+    if not isinstance(cause, OSError) or not isinstance(cause.filename, str):
+        return False
+    place = Path(cause.filename).absolute()
+    if output is None:
+        return cause.errno in _NOT_WRITABLE and not os.path.lexists(place)
+    named = Path(str(output)).absolute()
+    return named in (place, *place.parents) or place in named.parents
 
 
 def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -278,10 +321,9 @@ def _train(arguments: list[str]) -> None:
     RememberSweep.forget()
     if not _shows(flags):
         extra = [f"hydra.job.config.override_dirname.exclude_keys={_constant_keys(arguments)}"]
-        sweep = is_given(arguments, "output") if resumed else _prepared(flags, overrides)
-        if sweep is not None:
-            extra.append(f"hydra.sweep.dir={sweep}")
-        arguments = [*arguments, *extra]
+        output = is_given(arguments, "output")
+        place = None if output is None else f"hydra.sweep.dir={output}"
+        arguments = [*arguments, *filter(None, [*extra, place if resumed else _prepared(flags, overrides)])]
     try:
         _hydra("keypoints train", "train", job, arguments)
     except KeyboardInterrupt as error:
@@ -360,11 +402,16 @@ def _to_show(config: str, flags: Sequence[str], overrides: Sequence[str]) -> tup
 def _prepared(flags: Sequence[str], overrides: Sequence[str]) -> str | None:
     """See that a training can begin: all values are given, and its folder can be written to.
 
+    Args:
+        flags: Hydra's, with their values.
+        overrides: of the command, as typed.
+
     Returns:
-        The sweep's folder, if it is one. It is the same for all runs then, whatever differs between them.
+        The override of Hydra's that names the folder of the run or the sweep. The folder is fixed here: its
+        name may hold the time, and values that differ between a sweep's runs.
 
     Raises:
-        ConfigError: if a value is missing, or the folder cannot be used.
+        ConfigError: if a value or a file of a sweep is missing, or the folder cannot be used.
     """
     from hydra.types import RunMode
 
@@ -373,18 +420,20 @@ def _prepared(flags: Sequence[str], overrides: Sequence[str]) -> str | None:
     check_commas([*flags, *overrides])
     typed = as_typed("train", [*flags, *overrides])[len(flags) :]
     output = is_given(overrides, "output")
-    place = [] if output is None else [f"hydra.sweep.dir={output}"]
-    cfg = preview("train", flags, quote_paths([*typed, *place]))
+    place = None if output is None else f"hydra.sweep.dir={output}"
+    cfg = preview("train", flags, quote_paths([*typed, *filter(None, [place])]))
     if cfg is None:
-        return output  # Hydra says what is wrong
+        return place  # Hydra says what is wrong
     sweeps = is_multirun([*flags, *overrides]) or cfg.hydra.mode == RunMode.MULTIRUN
     check_complete(cfg, own_folder(flags))
+    if sweeps:
+        check_swept_files(cfg, typed)
     try:
         folder = str(cfg.hydra.sweep.dir if sweeps else cfg.hydra.run.dir)
     except OmegaConfBaseException:
-        return output
+        return place
     _check_folder(Path(folder), sweep=sweeps)
-    return folder if sweeps else None
+    return f"hydra.{'sweep' if sweeps else 'run'}.dir={folder}"
 
 
 def _check_folder(folder: Path, *, sweep: bool) -> None:
@@ -538,7 +587,7 @@ def _is_missing(error: BaseException | None) -> bool:
 
 def _message(error: Exception) -> str:
     """The error on one line; of Hydra's, what is of use."""
-    text = str(error)
+    text = "; ".join([str(error), *getattr(error, "__notes__", ())])
     if isinstance(error, OmegaConfBaseException) and error.full_key and _is_missing(error):
         text = need(str(error.full_key))
     elif not isinstance(error, KeypointsError):

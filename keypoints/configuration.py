@@ -61,6 +61,17 @@ _NEVER_SWEPT = frozenset({"hydra.run.dir", "hydra.sweep.dir", "output", "paths.o
 _ELEMENT = re.compile(r"""\s*(?P<value>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,]*?)\s*(?:,|$)""", re.DOTALL)
 """A value of a sweep, with the comma behind it; commas in quotes are none."""
 
+_SWEPT_FILES = frozenset(
+    {"data.root", "data.test", "data.train", "data.val", "model.net.weights", "start_from"}
+)
+"""Keys whose values are files or folders that have to be there when a multirun begins."""
+
+_PLACES = frozenset({"hydra.run.dir", "hydra.sweep.dir", "output", "paths.outputs"})
+"""Keys that name where results go."""
+
+_OUTPUT_FILES = frozenset({"convert", "export", "submit", "verify"})
+"""Primary files of the verbs whose output is a file, not a folder."""
+
 _LONGEST_NAME = 200
 """Characters of a run's folder; file systems take 255 bytes."""
 
@@ -359,6 +370,57 @@ def check_commas(arguments: Iterable[str]) -> None:
             raise ConfigError(f"{argument}: there is no such path; for a run with each of them, add -m")
 
 
+def check_swept_files(cfg: DictConfig, overrides: Iterable[str]) -> None:
+    """See that the files and folders that a multirun names are there, before its first run trains.
+
+    A multirun whose runs are jobs of a cluster is not checked: its machines may have other disks.
+
+    Args:
+        cfg: the configuration of the first run, with Hydra's own node.
+        overrides: of the command, as :func:`as_typed` gives them.
+
+    Raises:
+        ConfigError: if one is missing.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    if "submitit" in str(OmegaConf.select(cfg, "hydra.launcher._target_")):
+        return
+    params = OmegaConf.select(cfg, "hydra.sweeper.params") or {}
+    parser = OverridesParser.create()
+    named: dict[str, list[Any]] = {}
+    for text in [*(f"{key}={value}" for key, value in params.items()), *overrides]:
+        try:
+            override = parser.parse_override(text)
+        except HydraException:
+            continue
+        if override.key_or_group in _SWEPT_FILES and not override.is_delete():
+            named[override.key_or_group] = override_values(override)  # as in Hydra, what is typed comes last
+    for key, values in named.items():
+        for value in values:
+            if isinstance(value, str) and _is_absent(key, value):
+                raise ConfigError(f"{key}={shortened(value, 120)}: no such file or folder")
+
+
+def _is_absent(key: str, value: str) -> bool:
+    """Return whether a value names a file or folder that is not there."""
+    if "${" in value or value in ("", "???"):
+        return False
+    if key == "model.net.weights" and re.fullmatch(r"\w+", value):
+        return False  # torchvision's own weights have such names
+    return not os.path.exists(value)  # noqa: PTH110 - Path.exists raises for a name that is too long
+
+
+def output_kind(config: str) -> str:
+    """Return what the output of a verb is: ``"file"`` or ``"folder"``.
+
+    Args:
+        config: the verb's primary file in ``conf/``.
+    """
+    return "file" if config in _OUTPUT_FILES else "folder"
+
+
 def is_given(arguments: Iterable[str], key: str) -> str | None:
     """The value that ``key`` is given on the command line, as it was typed."""
     values = [
@@ -644,7 +706,8 @@ def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
         arguments: overrides and flags, as typed.
 
     Raises:
-        ConfigError: if a value is not of its default's type, or a group that is needed is null.
+        ConfigError: if a value is not of its default's type, a group that is needed is null, an option of a
+            group is no name, or an output is empty.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -657,9 +720,70 @@ def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
             found.append((argument, None if argument.startswith("-") else parser.parse_override(argument)))
         except HydraException:
             found.append((argument, None))
+    for text, override in found:
+        _check_options(text, override, arguments)
     found = [(_without_null(config, text, override), override) for text, override in found]
     defaults = _defaults(config, arguments, found)
+    for _, override in found:
+        _check_place(config, override, defaults)
     return [_checked(text, override, defaults) for text, override in found if text]
+
+
+def _check_options(text: str, override: Any, arguments: Sequence[str]) -> None:
+    """See that what is chosen of a group are names of options, which is all that Hydra takes.
+
+    Args:
+        text: the override as typed.
+        override: the same, parsed; ``None`` for a flag and what cannot be parsed.
+        arguments: all of them, which may name a folder of the user's own options.
+
+    Raises:
+        ConfigError: if a number, a truth value or a mapping is chosen, by itself or in a list.
+    """
+    from hydra.core.override_parser.types import Glob, QuotedString
+
+    if override is None or override.is_delete():
+        return
+    group = override.key_or_group
+    own = own_folder(arguments)
+    folders = [
+        each for each in (conf_dir() / group, own and own / group) if each is not None and each.is_dir()
+    ]
+    if not folders and not group.startswith("hydra/"):
+        return
+    for value in override_values(override):
+        if value is None or isinstance(value, str | Glob):
+            continue
+        if isinstance(value, list) and all(isinstance(each, str | QuotedString) for each in value):
+            continue
+        options = ", ".join(sorted({path.stem for folder in folders for path in folder.glob("*.yaml")}))
+        way_out = f"; choose {group}=… of {options}" if options else ": it has to be a name"
+        raise ConfigError(f"{shortened(text, 120)}: there is no such option{way_out}")
+
+
+def _check_place(config: str, override: Any, defaults: DictConfig | None) -> None:
+    """See that a place for results is not empty: that would be the current folder.
+
+    Args:
+        config: the verb's primary file in ``conf/``.
+        override: parsed; ``None`` for a flag and what cannot be parsed.
+        defaults: of the verb; ``None`` where they cannot be composed.
+
+    Raises:
+        ConfigError: if it is, or it is null and the verb needs one.
+    """
+    if override is None or defaults is None or override.is_delete() or override.key_or_group not in _PLACES:
+        return
+    key = override.key_or_group
+    plain: Any = OmegaConf.to_container(defaults)
+    for part in key.split("."):
+        plain = plain.get(part) if isinstance(plain, Mapping) else None
+    if plain is None and key == "output" and "output" not in defaults:
+        return  # a verb without one, as Hydra says
+    for value in override_values(override):
+        if (value is None and plain is not None) or (isinstance(value, str) and not value.strip()):
+            kind = output_kind(config) if key == "output" else "folder"
+            raise ConfigError(f"{key}= is empty: name a {kind}")
 
 
 def _of_optional_group(config: str, arguments: Sequence[str]) -> list[str]:

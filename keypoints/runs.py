@@ -8,7 +8,7 @@ import shutil
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -93,6 +93,13 @@ _CONFIG = {
     "logger": _COMPONENTS,
 }
 """What the values of ``config.yaml`` are, as far as they are used before a component checks its own."""
+
+_BEFORE_TRAINING = (
+    *("config.yaml", "landmarks.json", "metrics.csv", "report.html"),
+    *("figures/batch.png", "figures/curves.png", "figures/faces.png", "figures/feature_maps.png"),
+    *("figures/filters.png", "tensorboard/hparams.yaml", "tensorboard/events.out.tfevents.*"),
+)
+"""What a run without a checkpoint may have written, and the report of it, but for its status and log."""
 
 _SAME_MOMENT = 2.0
 """Seconds that clocks may have been set by while a process runs."""
@@ -285,6 +292,36 @@ class RunFolder:
             )
         return bool(status["status"] == "finished")
 
+    def never_trained(self) -> bool:
+        """Return whether the run failed before its training began: it has no checkpoint and no metrics."""
+        try:
+            if self.status()["status"] != "failed":
+                return False
+            checkpoints = [self.best_checkpoint, self.last_checkpoint, *self.other_checkpoints()]
+            return not any(path.is_file() for path in checkpoints) and not self._has_metrics()
+        except (DataError, OSError):  # nobody knows what there was
+            return False
+
+    def _has_metrics(self) -> bool:
+        """Return whether anything was logged, in TensorBoard alone if the run keeps no table.
+
+        Raises:
+            DataError: if the configuration or a table cannot be read.
+        """
+        tables = self.path.rglob(self.metrics.name)
+        if any(len(read_text(path, MOST_TABLE_BYTES).splitlines()) > 1 for path in tables):
+            return True
+        return self.setting("logger.csv") is None and any(self.path.rglob("events.out.tfevents.*"))
+
+    def forget(self) -> None:
+        """Remove what a run left that never trained, but for its status and log; nothing else is touched."""
+        for pattern in _BEFORE_TRAINING:
+            for path in self.path.glob(pattern):
+                path.unlink()
+        for folder in (self.checkpoints, self.path / "figures", self.path / "tensorboard"):
+            with suppress(OSError):  # it is not there, or holds something else
+                folder.rmdir()
+
     def clear(self) -> None:
         """Remove what a run left that starts once more: all but its configuration, status and log."""
         kept = {self.config, self.status_file}
@@ -369,7 +406,8 @@ class RunFolder:
     ) -> Iterator[dict[str, float]]:
         """Keep ``status.json`` true while the block runs: running, then finished, failed or interrupted.
 
-        What the block puts into the dict that it is given is kept under ``metrics``.
+        What the block puts into the dict that it is given is kept under ``metrics``. A run by itself that
+        failed before its training began makes room for the new one; those of a sweep are resumed.
 
         Args:
             overrides: those of the command that began the run.
@@ -382,7 +420,9 @@ class RunFolder:
             ConfigError: if the folder holds a run already and that is not resumed.
         """
         if self.status_file.exists() and not resumed:
-            raise ConfigError(f"{self.path}: holds a run already; name another folder: output=<folder>")
+            if is_sweep(self.path.parent) or not self.never_trained():
+                raise ConfigError(f"{self.path}: holds a run already; name another folder: output=<folder>")
+            self.forget()
         self.path.mkdir(parents=True, exist_ok=True)
         if config is not None:
             write_whole(self.config, config)

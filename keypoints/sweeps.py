@@ -39,6 +39,9 @@ _EXCLUDED = "job.config.override_dirname.exclude_keys"
 _MOST_RUNS = 10_000
 """Of a sweep; its page has a row for each."""
 
+_SAME_BASELINE = 1e-4
+"""Relative difference of two mean-shape baselines that comes from rounding alone."""
+
 _RESOLVER = re.compile(r"\$\{[^}]*:")
 """An interpolation that calls something, such as for an environment variable."""
 
@@ -231,6 +234,18 @@ class SweepFolder:
             return _planned(self._manifest())
         except ValueError as error:
             raise DataError(f"{self.manifest}: {error}; start the sweep anew") from error
+
+
+def shared_baseline(table: "pd.DataFrame") -> float | None:
+    """Return the constant predictor's validation MSE; ``None`` if there is none, or the runs differ in it.
+
+    Args:
+        table: rows of :meth:`SweepFolder.table`. Runs on other validation faces have another baseline.
+    """
+    known = table["constant_mse"].dropna().astype(float)
+    if known.empty or not math.isclose(known.min(), known.max(), rel_tol=_SAME_BASELINE):
+        return None
+    return float(known.iloc[0])
 
 
 def recorded_overrides(overrides: Iterable[str]) -> Iterator[str]:

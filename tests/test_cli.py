@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from keypoints import __version__
-from keypoints.cli import _WITH_VALUE, NO_READER, main, split_flags
+from keypoints.cli import _WITH_VALUE, NO_READER, _is_of_output, main, split_flags
 from keypoints.runs import RunFolder
 from tests.conftest import SMALL, seconds_of_processes
 
@@ -263,6 +263,14 @@ def test_a_sweep_stops_at_no_failure_and_says_which_failed(finished_sweep):
         (["train", "--cfg", "job", "--info"], "--cfg --info: only one of them at a time"),
         (["train", "--config-dir", "nowhere", "data=mine"], "--config-dir nowhere: no such folder"),
         (["-sc"], "-sc install=<shell>"),
+        (["train", "--experimental-rerun", "x"], "--experimental-rerun: is not supported; .*resume=<folder>"),
+        (["train", "--experimental=x"], "--experimental-rerun: is not supported"),
+        (["evaluate", "run0", "data=3"], "data=3: there is no such option; choose data=… of ibug300w"),
+        (["train", "-m", "data=labelled", "data.train=no.csv,x.csv"], "data.train=no.csv: no such file or"),
+        (["train", "sweep=learning_rate", "data.root=nowhere"], "data.root=nowhere: no such file or folder"),
+        (["train", "output="], "output= is empty: name a folder"),
+        (["evaluate", "run0", "output="], "output= is empty: name a folder"),
+        (["export", "run0", "output="], "output= is empty: name a file"),
         (["train", "sweep=learning_rates"], "'sweep/learning_rates' .*kernel_size learning_rate"),
     ],
     ids=" ".join,
@@ -288,6 +296,75 @@ def test_a_file_in_the_way_is_one_line_that_names_it(given, several, tmp_path, m
     (line,) = capsys.readouterr().err.splitlines()
     assert re.match(r"error: taken\S*: cannot be made or written to .*; name another folder", line)
     assert list(tmp_path.iterdir()) == [tmp_path / "taken"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind"),
+    [
+        (["predict", "{untrained}", "input={photos}", "output=/proc/q"], "folder"),
+        (["data", "preview", "data.root={photos}", "output=/proc/q"], "folder"),
+        (["data", "shrink", "imm", "root={photos}", "side=60", "output=/proc/q"], "folder"),
+        (["submit", "{untrained}", "root={wild}", "output=/proc/q/x.csv"], "file"),
+        (["data", "verify", "imm", "root={photos}", "output=/proc/q/x.csv"], "file"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_an_output_that_cannot_be_made_says_how_another_is_named(
+    arguments, kind, untrained, made_up_imm, wild, capsys
+):
+    known = {"untrained": untrained, "photos": made_up_imm, "wild": wild}
+    with pytest.raises(SystemExit, match="1"):
+        main([argument.format(**known) for argument in arguments])
+    (*_, line) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        rf"error: /proc/q.*No such file or directory.*; name another {kind}: output=<{kind}>", line
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "output", "its_own"),
+    [
+        (OSError(errno.EACCES, "no", "/there/out"), "/there/out", True),
+        (OSError(errno.ENOENT, "no", "/there"), "/there/x/out", True),
+        (OSError(errno.ENOSPC, "no", "/there/out/a.png"), "/there/out", True),
+        (OSError(errno.EACCES, "no", "/photos/a.png"), "/there/out", False),
+        (OSError(errno.EROFS, "no", "/run/evaluations"), None, True),
+        (OSError(errno.EACCES, "no", "/dev/null"), None, False),
+        (OSError(errno.ENOSPC, "no"), "/there/out", False),
+        (ValueError("no"), "/there/out", False),
+    ],
+    ids=str,
+)
+def test_errors_of_the_output_are_told_from_others(error, output, its_own):
+    assert _is_of_output(error, output) == its_own
+
+
+def test_a_run_has_the_folder_that_was_prepared(made_up_imm, tmp_path, monkeypatch):
+    """The time in its name is taken once, however long Hydra takes."""
+    monkeypatch.chdir(tmp_path)
+    given = ["train", *SMALL, "trainer.max_epochs=1", f"data.root={made_up_imm}"]
+    main([*given, "output='runs, 1/${now:%f}'"])  # microseconds
+    (folder,) = (tmp_path / "runs, 1").iterdir()
+    run = RunFolder(folder)
+    assert run.status()["status"] == "finished"
+    assert run.setting("output") == str(folder)
+    assert not [each for each in run.status()["overrides"] if each.startswith("hydra")]
+
+
+def test_a_run_that_was_refused_does_not_block_its_folder(made_up_imm, tmp_path, capsys):
+    given = ["train", *SMALL, "trainer.max_epochs=1", f"output={tmp_path / 'run'}"]
+    with pytest.raises(SystemExit, match="1"):
+        main([*given, f"data.root={tmp_path / 'nowhere'}"])
+    run = RunFolder(tmp_path / "run")
+    assert run.status()["status"] == "failed"
+    (run.path / "mine.txt").touch()
+    main([*given, f"data.root={made_up_imm}"])
+    assert run.status()["status"] == "finished"
+    assert (run.path / "mine.txt").exists()
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="1"):
+        main([*given, f"data.root={made_up_imm}"])
+    assert "holds a run already" in capsys.readouterr().err
 
 
 def test_a_sweep_is_not_begun_where_another_lies(tmp_path, monkeypatch, capsys):

@@ -67,6 +67,53 @@ def test_a_folder_with_a_run_is_not_overwritten(run):
     assert run.status_file.read_text() == before
 
 
+def failed(run, config="logger: {csv: {}}\n"):
+    """A run that failed before its training began, beside a file of the user's."""
+    with pytest.raises(DataError), run.recorded(config=config):
+        raise DataError("no faces")
+    run.checkpoints.mkdir()
+    events, mine = (run.path / "tensorboard" / name for name in ("events.out.tfevents.1", "mine.txt"))
+    for path in (run.landmarks, run.figure("batch"), run.metrics, events, mine, run.path / "mine.txt"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("step\n")
+
+
+def test_a_run_that_never_trained_makes_room_for_the_next(run):
+    failed(run)
+    (run.path / "train.log").write_text("no faces\n")
+    with run.recorded(config="seed: 1\n"):
+        left = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
+        assert left == {"config.yaml", "mine.txt", "status.json", "tensorboard/mine.txt", "train.log"}
+        assert not run.checkpoints.exists()
+    assert run.status()["status"] == "finished"
+    assert run.config.read_text() == "seed: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("checkpoints/best.ckpt", ""),
+        ("checkpoints/last.ckpt", ""),
+        ("mine/epoch=3.ckpt", ""),
+        ("metrics.csv", "step\n0\n"),
+        ("lightning/version_0/metrics.csv", "step\n0\n"),
+        ("status.json", '{"status": "interrupted"}'),
+        ("status.json", "{"),
+        ("config.yaml", "[1, 2"),
+        ("config.yaml", "logger: {tensorboard: {}}"),
+        ("../sweep.yaml", ""),
+    ],
+)
+def test_a_run_that_may_have_trained_is_not_overwritten(run, path, text):
+    failed(run)
+    (run.path / path).parent.mkdir(parents=True, exist_ok=True)
+    (run.path / path).write_text(text)
+    before = {each: each.read_bytes() for each in run.path.rglob("*") if each.is_file()}
+    with pytest.raises(ConfigError, match="holds a run already"), run.recorded(config="seed: 1\n"):
+        pytest.fail("the block ran")
+    assert before == {each: each.read_bytes() for each in run.path.rglob("*") if each.is_file()}
+
+
 def test_a_folder_without_a_run_and_a_damaged_status_are_named(run):
     with pytest.raises(DataError, match="holds no run"):
         run.status()

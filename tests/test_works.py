@@ -83,12 +83,13 @@ def test_a_setting_that_is_asked_for_again_has_the_result_that_it_has(made_up_im
 
 
 def test_a_setting_that_failed_fails_once(made_up_imm, tmp_path, capsys):
-    folder = tmp_path / "sweep"
+    folder, empty = tmp_path / "sweep", tmp_path / "empty"
+    empty.mkdir()
     with pytest.raises(SystemExit, match="1"):
-        main(["train", "-m", *SMALL, "data.root=nowhere", "seed=0,0", f"output={folder}"])
+        main(["train", "-m", *SMALL, f"data.root={empty}", "seed=0,0", f"output={folder}"])
     assert "1 of the sweep's runs did not finish" in capsys.readouterr().err
     (error,) = pd.read_csv(folder / "summary.csv")["error"]
-    assert "nowhere" in error
+    assert "empty" in error
 
 
 def test_a_search_takes_the_result_of_a_point_that_it_draws_again(made_up_imm, tmp_path):
@@ -104,7 +105,7 @@ def test_a_search_takes_the_result_of_a_point_that_it_draws_again(made_up_imm, t
 
 def test_a_search_without_a_single_result_is_one_line(tmp_path, capsys):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="the extra search is not installed")
-    given = [*SMALL, "data.root=nowhere", f"output={tmp_path / 'sweep'}", "seed=0,1"]
+    given = [*SMALL, f"data.root={tmp_path}", f"output={tmp_path / 'sweep'}", "seed=0,1"]
     with pytest.raises(SystemExit, match="1"):
         main(["train", *given, "sweep=search", "hydra.sweeper.n_trials=1"])
     assert re.search(r"error: 1 of the sweep's runs did not finish \(.+\)\n$", capsys.readouterr().err)

@@ -12,7 +12,7 @@ from keypoints.files import filled, write_whole
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, fixed, shown, write_page
 from keypoints.runs import RunFolder, by_epoch, predicts_the_mean
-from keypoints.sweeps import SweepFolder
+from keypoints.sweeps import SweepFolder, shared_baseline
 from keypoints.tables import read_faces
 
 log = logging.getLogger(__name__)
@@ -100,6 +100,27 @@ def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
     return table
 
 
+def _against_baseline(finished: pd.DataFrame, best: float) -> list[str]:
+    """Return a sentence about the constant predictor, if there is one.
+
+    Args:
+        finished: rows of a sweep's table.
+        best: the validation MSE of the best setting.
+    """
+    constant = shared_baseline(finished)
+    if constant is not None:
+        text = f"The constant predictor scores {shown(constant)}"
+        if best > 0:
+            text += f"; the best setting is {fixed(constant / best, 1)} times better"
+        return [f"{text}."]
+    if finished["constant_mse"].isna().all():
+        return []
+    return [
+        "The constant predictor's score differs from run to run, as the faces or their crops do: compare "
+        "each run with its own."
+    ]
+
+
 def _in_numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Return a sweep's table with NaN for what a run lacks or could not compute, so that columns compare."""
     missing = {name: float for name in _NUMBERS if name in table and table[name].dtype == object}
@@ -142,12 +163,7 @@ def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> l
             f"Between seeds of one setting the best MSE ranges over {shown(spread.min(), 2)} to "
             f"{shown(spread.max(), 2)}."
         )
-    constant = finished["constant_mse"].dropna()
-    if not constant.empty:
-        text = f"The constant predictor scores {shown(constant.iloc[0])}"
-        if order.iloc[0] > 0:
-            text += f"; the best setting is {fixed(constant.iloc[0] / order.iloc[0], 1)} times better"
-        said.append(f"{text}.")
+    said += _against_baseline(finished, order.iloc[0])
     rows = _rows(finished)
     for row in rows:
         if warning := predicts_the_mean(row["variance_ratio"]):

@@ -11,6 +11,7 @@ from keypoints.errors import one_line
 from keypoints.reports.console import PlainConsole
 from keypoints.reports.figures import SPEEDS
 from keypoints.reports.page import shown
+from keypoints.sweeps import shared_baseline
 
 _COLUMNS = {
     "best_mse": "best MSE",
@@ -28,31 +29,35 @@ _MOST_VALUES = 6
 def print_sweep(summary: pd.DataFrame) -> None:
     """Print the summary of a sweep, the best run marked, with the constant predictor as its last row.
 
-    ``var.`` is the variance of the predictions over the truth's, from face to face.
+    Where the constant predictor's MSE is not the same for all runs, each row has its own. ``var.`` is the
+    variance of the predictions over the truth's, from face to face.
+
+    Args:
+        summary: of :func:`keypoints.reports.sweep.report_sweep`.
     """
+    constant = shared_baseline(summary)
+    differs = constant is None and summary["constant_mse"].notna().any()
+    columns = {**_COLUMNS, "constant_mse": "constant"} if differs else _COLUMNS
     table = Table(
         title="validation MSE of each run", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
     table.add_column("run", overflow="fold")
-    for title in _COLUMNS.values():
+    for title in columns.values():
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("status")
     best = pd.to_numeric(summary["best_mse"]).min()
     for row in summary.to_dict("records"):
         failed = row["status"] != "finished"
         style = "red" if failed else "bold green" if row["best_mse"] == best else None
-        values = [shown(None if row[name] is None else float(row[name])) for name in _COLUMNS]
+        values = [shown(None if row[name] is None else float(row[name])) for name in columns]
         table.add_row(
             str(row["run"]),
             *values,
             str(row["status"] if failed else row["note"] or row["status"]),
             style=style,
         )
-    constant = pd.to_numeric(summary["constant_mse"]).dropna()
-    if not constant.empty:
-        table.add_row(
-            "constant predictor", shown(constant.iloc[0]), *[""] * (len(_COLUMNS) - 1), "", style="dim"
-        )
+    if constant is not None:
+        table.add_row("constant predictor", shown(constant), *[""] * (len(columns) - 1), "", style="dim")
     PlainConsole().print(table)
     for row in summary.to_dict("records"):
         if row["status"] != "finished" and row["error"]:

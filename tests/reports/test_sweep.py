@@ -137,6 +137,13 @@ def test_runs_whose_scores_are_no_numbers_are_passed_over():
     assert exact == "The constant predictor scores 0.005."
 
 
+def test_baselines_of_other_faces_are_not_mixed_up():
+    rows = [{"run": name, "setting": name, "best_mse": 0.001} for name in ("a", "b")]
+    said = " ".join(findings(finished([{**rows[0], "constant_mse": 0.004}, rows[1]]), {}))
+    assert "score differs from run to run" in said
+    assert "times better" not in said
+
+
 def test_a_sweep_of_which_nothing_could_be_computed_has_its_report(finished_sweep, tmp_path, capsys):
     copy = SweepFolder(shutil.copytree(finished_sweep, tmp_path / "sweep"))
     for run in copy.runs():

@@ -1,4 +1,7 @@
+import re
+
 import pandas as pd
+import pytest
 
 from keypoints.reports.terminal import print_bench, print_sweep
 
@@ -41,6 +44,24 @@ def test_the_table_has_a_row_a_run_and_the_constant_predictor(capsys):
     assert "constant predictor" in out
     assert "finished" in out
     assert "lr-9: too fast [1]" in err
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [(0.00500001, "constant predictor +0.005 *$"), (0.008, "0.0077 .* 0.005 +finished"), (None, "predictor")],
+)
+def test_the_constant_predictor_is_one_row_only_if_it_is_the_same_for_all(capsys, second, says):
+    row = {"best_epoch": 1, "last_mse": 0.0077, "mae_px": 1.0, "variance_ratio": 0.8}
+    both = {**row, "best_mse": 0.001, "status": "finished", "note": "", "error": ""}
+    print_sweep(
+        pd.DataFrame(
+            [{"run": name, "constant_mse": mse, **both} for name, mse in (("a", 0.005), ("b", second))]
+        )
+    )
+    out = capsys.readouterr().out
+    assert re.search(says, out, re.MULTILINE)
+    assert ("0.008" in out) == (second == 0.008)
+    assert ("constant predictor" in out) == (second != 0.008)
 
 
 SPREAD = {"median": 20.0, "lowest": 19.0, "highest": 21.0}
