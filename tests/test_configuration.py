@@ -26,7 +26,7 @@ from keypoints.configuration import (
 from keypoints.errors import ConfigError
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$"), min_size=1).filter(
-    lambda name: name[0] not in "'\""
+    lambda name: name[0] not in "'\"" and name.strip() != "null"  # which is no path
 )
 
 
