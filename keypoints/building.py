@@ -39,6 +39,7 @@ from keypoints.components import build, find_trusted, package_names, target_of, 
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, KeypointsError, one_line
 from keypoints.loggers import MetricsTable
+from keypoints.older_names import current
 from keypoints.runs import describe
 from keypoints.tasks.base import Task
 
@@ -285,7 +286,7 @@ def _make(cfg: DictConfig, key: str, kind: type[T], recorded: bool, **extra: Any
     node = OmegaConf.select(cfg, key)
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise ConfigError(f"{key} names no class (_target_); choose an option of its group: {key}=…")
-    plain = OmegaConf.to_container(node, resolve=True)  # what is checked is what is made
+    plain: Any = current(OmegaConf.to_container(node, resolve=True))  # what is checked is what is made
     if recorded:
         _check_recorded(plain, key, Path(str(cfg.get("output") or ".")))
     try:

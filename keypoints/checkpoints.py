@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_STORED, ZipFile
 
-from keypoints import __version__
+from keypoints._version import __version__
 from keypoints.errors import CheckpointError
 from keypoints.file_kinds import ONNX, TORCH, mistaken
 from keypoints.reading import COUNT, TEXT, TEXTS, VALUES, Kind, check_kinds, is_pair, or_none

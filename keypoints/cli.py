@@ -21,7 +21,8 @@ from tempfile import TemporaryFile
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from keypoints import __version__, works
+from keypoints import works
+from keypoints._version import __version__
 from keypoints.configuration import (
     MissingValueError,
     as_typed,

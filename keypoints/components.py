@@ -10,6 +10,7 @@ code. Trust is given by the command line (``trust=mypackage``), by the environme
 """
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -18,6 +19,7 @@ from inspect import isroutine
 from typing import Any, TypeVar
 
 from keypoints.errors import ConfigError, one_line
+from keypoints.older_names import current, current_class
 
 T = TypeVar("T")
 
@@ -91,9 +93,27 @@ def configure(target: type, **settings: Any) -> dict[str, Any]:
 
     >>> from torch.nn import SmoothL1Loss
     >>> configure(SmoothL1Loss, beta=0.01)
-    {'_target_': 'torch.nn.modules.loss.SmoothL1Loss', 'beta': 0.01}
+    {'_target_': 'torch.nn.SmoothL1Loss', 'beta': 0.01}
     """
-    return {"_target_": f"{target.__module__}.{target.__qualname__}", **settings}
+    return {"_target_": public_name(target), **settings}
+
+
+def public_name(named: type) -> str:
+    """Return the shortest name that a class can be imported by; modules change, and files stay.
+
+    >>> from torch.nn import MSELoss
+    >>> public_name(MSELoss)
+    'torch.nn.MSELoss'
+
+    Args:
+        named: a class.
+    """
+    parts = named.__module__.split(".")
+    for length in range(1, len(parts)):
+        package = ".".join(parts[:length])
+        if getattr(sys.modules.get(package), named.__qualname__, None) is named:
+            return f"{package}.{named.__qualname__}"
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def build(component: Component, kind: type[T], *args: Any, **extra: Any) -> T:
@@ -109,9 +129,9 @@ def build(component: Component, kind: type[T], *args: Any, **extra: Any) -> T:
         ConfigError: if the target is missing, not trusted, of another kind, or does not take
             its settings.
     """
-    target = target_of(component)
+    target = current_class(target_of(component))
     made_by = find_class(target, (kind,))
-    settings = {name: value for name, value in component.items() if name != "_target_"}
+    settings = {name: value for name, value in current(component).items() if name != "_target_"}
     try:
         return made_by(*args, **{**settings, **extra})  # type: ignore[no-any-return]
     except (TypeError, ValueError) as error:
@@ -145,7 +165,7 @@ def find_class(target: str, kinds: tuple[type, ...], packages: frozenset[str] = 
         ConfigError: if there is no such class, or it is of another kind.
     """
     _check_trusted(target, packages)
-    found = _import(target)
+    found = _import(current_class(target))
     wanted = " or ".join(kind.__name__ for kind in kinds)
     if not isinstance(found, type) or not issubclass(found, kinds):
         raise ConfigError(f"{target} is no {wanted}")

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 import keypoints
 from keypoints.errors import ConfigError, DataError, printable, shortened
+from keypoints.older_names import current_key
 from keypoints.reading import Kind, check_kinds, read_json, read_text, read_yaml
 
 PATH_KEYS = frozenset(
@@ -721,12 +722,23 @@ def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
         except HydraException:
             found.append((argument, None))
     for text, override in found:
+        _check_name(override)
         _check_options(text, override, arguments)
     found = [(_without_null(config, text, override), override) for text, override in found]
     defaults = _defaults(config, arguments, found)
     for _, override in found:
         _check_place(config, override, defaults)
     return [_checked(text, override, defaults) for text, override in found if text]
+
+
+def _check_name(override: Any) -> None:
+    """See that a key has the name that it has now.
+
+    Raises:
+        ConfigError: if it is an older one; the message says its new name.
+    """
+    if override is not None and (new := current_key(override.key_or_group)) != override.key_or_group:
+        raise ConfigError(f"{override.key_or_group} is called {new} now")
 
 
 def _check_options(text: str, override: Any, arguments: Sequence[str]) -> None:

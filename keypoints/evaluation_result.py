@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
-from keypoints import __version__
+from keypoints._version import __version__
 from keypoints.building import make_data
 from keypoints.components import package_names, trusting
 from keypoints.configuration import conf_dir
@@ -172,7 +172,7 @@ def write_metrics(case: Case, measured: Measured, folder: Path) -> tuple[dict[st
     Returns:
         What ``metrics.json`` is to hold, and the figures for the page.
     """
-    faces, pair = measured.faces, case.scheme.pair
+    faces, pair = measured.faces, case.scheme.normalizing_points
     on_photos = face_table(faces, measured.predictions)
     originals = [case.data.original(face) for face in faces]
     predictions = in_originals(measured.predictions, originals)
@@ -239,7 +239,7 @@ def _result(
         "constant": None if constant is None else measured(constant),
         "by_part": {name: measured(predictions, points) for name, points in parts.items()},
         "by_tag": by_tag,
-        "by_confidence": by_confidence(predictions, case.norm, scheme.pair),
+        "by_confidence": by_confidence(predictions, case.norm, scheme.normalizing_points),
         "words": {tag: dict(meanings) for tag, meanings in words.items()},
         "worst_faces": in_common(table, words),
         "notes": [warning] if warning else [],

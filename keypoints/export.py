@@ -236,7 +236,7 @@ def _labelled(named: str, predictor: Predictor) -> Sequence[Face]:
             log.info("errors are not measured: %s", error)
         return []
     lacks_boxes = predictor.crop.source == "box" and any(face.box is None for face in faces)
-    return [] if lacks_boxes or predictor.scheme.pair is None else faces
+    return [] if lacks_boxes or predictor.scheme.normalizing_points is None else faces
 
 
 def _halved(model: "ModelProto") -> "ModelProto":
@@ -321,7 +321,7 @@ def _nme(task: Task, points: FloatArray, truth: FloatArray) -> float:
     """The normalised mean error of points, (N, K, 2) ratios of the input; crops stretch no face."""
     found, true = (torch.from_numpy(own * task.crop.size) for own in (points, truth))
     sizes = torch.tensor(task.crop.size).expand(len(found), 2)
-    return float(normalized_mean_error(found, true, sizes, "pair", task.scheme.pair).mean())
+    return float(normalized_mean_error(found, true, sizes, "pair", task.scheme.normalizing_points).mean())
 
 
 def _batches(images: Images) -> Iterator[Images]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from keypoints import __version__
+from keypoints._version import __version__
 from keypoints.checkpoints import about_ours
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.file_kinds import ONNX, TORCH, describe_file, mistaken

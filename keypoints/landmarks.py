@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, Self
 
 from keypoints.errors import ConfigError
+from keypoints.older_names import SCHEME
 
 
 @dataclass(frozen=True)
@@ -19,20 +20,20 @@ class LandmarkScheme:
     Args:
         name: what reports and checkpoints call it.
         parts: disjoint groups of indices that together are all the points.
-        flip: the mirror permutation: after a horizontal flip, point ``i`` is what was point
-            ``flip[i]``; its own inverse. ``None`` where the points are not closed under mirroring.
-        pair: the two points whose distance normalises NME, or ``None``.
+        flip_indices: the mirror permutation: after a horizontal flip, point ``i`` is what was point
+            ``flip_indices[i]``; its own inverse. ``None`` where the points are not closed under mirroring.
+        normalizing_points: the two points whose distance normalises NME, or ``None``.
         skeleton: pairs of indices joined by a line when the face is drawn.
         selections: further named subsets for :meth:`select`, which may overlap the parts.
 
     Raises:
-        ConfigError: if parts, permutation, pair or skeleton contradict each other.
+        ConfigError: if parts, permutation, normalizing points or skeleton contradict each other.
     """
 
     name: str
     parts: Mapping[str, tuple[int, ...]]
-    flip: tuple[int, ...] | None
-    pair: tuple[int, int] | None
+    flip_indices: tuple[int, ...] | None
+    normalizing_points: tuple[int, int] | None
     skeleton: tuple[tuple[int, int], ...]
     selections: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
@@ -40,12 +41,14 @@ class LandmarkScheme:
         indices = [index for part in self.parts.values() for index in part]
         if not indices or sorted(indices) != list(range(len(indices))):
             raise ConfigError(f"scheme {self.name}: the parts do not name each of 0…{len(indices) - 1} once")
-        if self.flip is not None and (
-            sorted(self.flip) != list(range(len(self)))
-            or any(self.flip[self.flip[index]] != index for index in range(len(self)))
+        if self.flip_indices is not None and (
+            sorted(self.flip_indices) != list(range(len(self)))
+            or any(self.flip_indices[self.flip_indices[index]] != index for index in range(len(self)))
         ):
-            raise ConfigError(f"scheme {self.name}: flip is no permutation of its points that undoes itself")
-        used = [*(self.pair or ()), *(i for line in self.skeleton for i in line)]
+            raise ConfigError(
+                f"scheme {self.name}: flip_indices are no permutation of its points that undoes itself"
+            )
+        used = [*(self.normalizing_points or ()), *(i for line in self.skeleton for i in line)]
         used += [i for selection in self.selections.values() for i in selection]
         if any(not 0 <= index < len(self) for index in used):
             raise ConfigError(f"scheme {self.name}: an index lies outside its {len(self)} points")
@@ -71,13 +74,15 @@ class LandmarkScheme:
 
         ``None`` where there is no pair, or the names of its parts do not tell left from right.
         """
-        if self.pair is None:
+        if self.normalizing_points is None:
             return None
-        first, second = (next(name for name, part in self.parts.items() if i in part) for i in self.pair)
+        first, second = (
+            next(name for name, part in self.parts.items() if i in part) for i in self.normalizing_points
+        )
         if first.startswith("left") and second.startswith("right"):
-            return self.pair
+            return self.normalizing_points
         if first.startswith("right") and second.startswith("left"):
-            return self.pair[::-1]
+            return self.normalizing_points[::-1]
         return None
 
     def select(self, name: str) -> "LandmarkScheme":
@@ -89,16 +94,16 @@ class LandmarkScheme:
         chosen = self.indices(name)
         new = {old: position for position, old in enumerate(chosen)}
         flip = None
-        if self.flip is not None and all(self.flip[old] in new for old in chosen):
-            flip = tuple(new[self.flip[old]] for old in chosen)
+        if self.flip_indices is not None and all(self.flip_indices[old] in new for old in chosen):
+            flip = tuple(new[self.flip_indices[old]] for old in chosen)
         pair = None
-        if self.pair is not None and all(old in new for old in self.pair):
-            pair = (new[self.pair[0]], new[self.pair[1]])
+        if self.normalizing_points is not None and all(old in new for old in self.normalizing_points):
+            pair = (new[self.normalizing_points[0]], new[self.normalizing_points[1]])
         return LandmarkScheme(
             name=f"{self.name}-{name}",
             parts={name: tuple(range(len(chosen)))},
-            flip=flip,
-            pair=pair,
+            flip_indices=flip,
+            normalizing_points=pair,
             skeleton=tuple((new[a], new[b]) for a, b in self.skeleton if a in new and b in new),
         )
 
@@ -107,8 +112,8 @@ class LandmarkScheme:
         return {
             "name": self.name,
             "parts": {name: list(part) for name, part in self.parts.items()},
-            "flip": None if self.flip is None else list(self.flip),
-            "pair": None if self.pair is None else list(self.pair),
+            "flip_indices": None if self.flip_indices is None else list(self.flip_indices),
+            "normalizing_points": None if self.normalizing_points is None else list(self.normalizing_points),
             "skeleton": [list(line) for line in self.skeleton],
             "selections": {name: list(part) for name, part in self.selections.items()},
         }
@@ -120,12 +125,14 @@ class LandmarkScheme:
         Raises:
             ConfigError: if values are missing, of the wrong type, or contradict each other.
         """
+        values = {SCHEME.get(key, key): value for key, value in values.items()}
         try:
+            flip, pair = values["flip_indices"], values["normalizing_points"]
             return cls(
                 name=str(values["name"]),
                 parts={str(name): tuple(map(int, part)) for name, part in values["parts"].items()},
-                flip=None if values["flip"] is None else tuple(map(int, values["flip"])),
-                pair=None if values["pair"] is None else (int(values["pair"][0]), int(values["pair"][1])),
+                flip_indices=None if flip is None else tuple(map(int, flip)),
+                normalizing_points=None if pair is None else (int(pair[0]), int(pair[1])),
                 skeleton=tuple((int(a), int(b)) for a, b in values["skeleton"]),
                 selections={
                     str(name): tuple(map(int, part)) for name, part in values.get("selections", {}).items()
@@ -151,13 +158,13 @@ def _scheme(
     parts: Mapping[str, tuple[int, ...]],
     *,
     closed: Sequence[str],
-    flip: tuple[int, ...],
-    pair: tuple[int, int],
+    flip_indices: tuple[int, ...],
+    normalizing_points: tuple[int, int],
     selections: Mapping[str, tuple[int, ...]],
 ) -> LandmarkScheme:
     """A scheme whose skeleton follows each part in order, and back to its start if ``closed``."""
     skeleton = tuple(line for part in parts for line in _lines(parts[part], closed=part in closed))
-    return LandmarkScheme(name, parts, flip, pair, skeleton, selections)
+    return LandmarkScheme(name, parts, flip_indices, normalizing_points, skeleton, selections)
 
 
 IMM58 = _scheme(
@@ -172,7 +179,7 @@ IMM58 = _scheme(
         "nose": _span(47, 57),
     },
     closed=("right_eye", "left_eye", "mouth"),
-    flip=(
+    flip_indices=(
         *_span(12, 0),
         *_span(21, 28),
         *_span(13, 20),
@@ -182,13 +189,13 @@ IMM58 = _scheme(
         *_span(46, 44),
         *_span(57, 47),
     ),
-    pair=(13, 21),
+    normalizing_points=(13, 21),
     selections={"nose_tip": (52,)},
 )
 """The IMM Face Database's 58 points (Nordstrøm et al., 2004).
 
 ``nose_tip`` is the point the course calls so, index -6; it lies at the base of the nose.
-``pair`` are the outer eye corners.
+``normalizing_points`` are the outer eye corners.
 """
 
 IBUG68 = _scheme(
@@ -205,7 +212,7 @@ IBUG68 = _scheme(
         "inner_lip": _span(60, 67),
     },
     closed=("left_eye", "right_eye", "outer_lip", "inner_lip"),
-    flip=(
+    flip_indices=(
         *_span(16, 0),
         *_span(26, 17),
         *_span(27, 30),
@@ -217,10 +224,10 @@ IBUG68 = _scheme(
         *_span(64, 60),
         *_span(67, 65),
     ),
-    pair=(36, 45),
+    normalizing_points=(36, 45),
     selections={"nose_tip": (30,)},
 )
-"""300-W's 68 points (Sagonas et al., 2013); ``pair`` are the outer eye corners."""
+"""300-W's 68 points (Sagonas et al., 2013); ``normalizing_points`` are the outer eye corners."""
 
 SCHEMES: Mapping[str, LandmarkScheme] = {scheme.name: scheme for scheme in (IMM58, IBUG68)}
 """The whole schemes there are, by name."""

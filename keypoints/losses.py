@@ -47,7 +47,7 @@ class WingLoss(nn.Module):
         return torch.where(errors < self.width, small, errors - self._offset).mean()
 
 
-class MapDivergence(nn.Module):
+class HeatmapKLLoss(nn.Module):
     """The Kullback-Leibler divergence of each map from the wanted one, both made to sum to 1.
 
     ``sum(q * ln(q / p))`` over the cells of a map, with p its softmax and q the wanted one's: each

@@ -30,7 +30,7 @@ _NO_SPREAD = 1e-12
 
 def default_norm(scheme: LandmarkScheme) -> str:
     """``"pair"`` where the scheme has one, as 300-W is scored; else the photo's diagonal."""
-    return "diagonal" if scheme.pair is None else "pair"
+    return "diagonal" if scheme.normalizing_points is None else "pair"
 
 
 def face_scale(truth: Tensor, photo_sizes: Tensor, norm: str, pair: tuple[int, int] | None) -> Tensor:
@@ -233,8 +233,8 @@ def _spread(parts: list[Tensor] | Tensor) -> Tensor:
 def validation_metrics(scheme: LandmarkScheme) -> MetricCollection:
     """What is watched while training."""
     metrics: dict[str, Metric] = {"mse": CourseMSE(), "mae_px": PixelMAE(), "variance_ratio": VarianceRatio()}
-    if scheme.pair is not None:
-        metrics["nme"] = NME("pair", scheme.pair)
+    if scheme.normalizing_points is not None:
+        metrics["nme"] = NME("pair", scheme.normalizing_points)
     return MetricCollection(metrics, prefix="val/", compute_groups=False)  # type: ignore[arg-type]
 
 
@@ -246,7 +246,7 @@ def evaluation_metrics(
     Raises:
         ConfigError: if the norm or the threshold cannot be used.
     """
-    scale: dict[str, Any] = {"norm": norm, "pair": scheme.pair, "points": points}
+    scale: dict[str, Any] = {"norm": norm, "pair": scheme.normalizing_points, "points": points}
     return MetricCollection(
         {
             "mse": CourseMSE(points),

@@ -31,6 +31,7 @@ from keypoints.errors import (
 )
 from keypoints.files import write_whole
 from keypoints.landmarks import LandmarkScheme
+from keypoints.older_names import current
 from keypoints.reading import (
     COUNT,
     MOST_TABLE_BYTES,
@@ -483,7 +484,8 @@ def _configuration(path: Path, needed: Sequence[str] = ()) -> DictConfig:
         raise DataError(f"{path}: {error}") from error
     if not loaded:
         raise DataError(f"{path}: is empty")
-    return loaded
+    renamed: DictConfig = OmegaConf.create(current(OmegaConf.to_container(loaded)))
+    return renamed
 
 
 @lru_cache(maxsize=32)

@@ -23,6 +23,7 @@ from keypoints.configuration import (
 )
 from keypoints.errors import DataError, one_line
 from keypoints.files import write_whole
+from keypoints.older_names import current, current_key
 from keypoints.reading import TEXT, TEXTS, VALUES, check_kinds, or_none, read_yaml
 from keypoints.runs import OWN_SWEEP_FILE, SWEEP_FILE, RunFolder, predicts_the_mean, summary
 
@@ -274,7 +275,7 @@ def recorded_overrides(overrides: Iterable[str]) -> Iterator[str]:
         elif ("/" in key or (conf_dir() / key).is_dir()) and not all(map(_is_choice, values)):
             raise ValueError(f"{text!r} is no choice of a group")
         if key not in ("output", "trust"):
-            yield text
+            yield text.replace(key, current_key(key), 1)
 
 
 def _unquoted(value: Any) -> Any:
@@ -354,7 +355,7 @@ def _values(run: RunFolder) -> dict[str, Any]:
     """Return a run's values under dotted names; none, where it lacks its configuration."""
     if not run.config.is_file():
         return {}
-    return flat(read_yaml(run.config, resolved=True))
+    return flat(current(OmegaConf.to_container(read_yaml(run.config, resolved=True))))
 
 
 def _chosen(run: RunFolder) -> dict[str, str]:

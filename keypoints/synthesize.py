@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 from rich.progress import track
 
-from keypoints import __version__
+from keypoints._version import __version__
 from keypoints.datasets.synthetic import write_ibug, write_imm
 from keypoints.errors import DataError
 from keypoints.files import alone, flush_below, part_folder, write_whole

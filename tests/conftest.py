@@ -108,7 +108,7 @@ def write_wild(folder: Path) -> Path:
         test.append(Entry(name, box, np.rint(points), (200, 160)))
         mirror = f"{name.rpartition('.')[0]}_mirror.jpg"
         Image.fromarray(np.ascontiguousarray(pixels[:, ::-1])).save(folder / mirror, quality=95)
-        flipped = np.rint(points)[list(IBUG68.flip)] * (-1, 1) + (199, 0)
+        flipped = np.rint(points)[list(IBUG68.flip_indices)] * (-1, 1) + (199, 0)
         mirrors.append(Entry(mirror, Box(60 - number, 40, 80, 70), flipped, (200, 160)))
     test += mirrors
     parsed = [entry._replace(points=None) for entry in test]

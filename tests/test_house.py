@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import ROOT
 
 FLOORS = [
-    {"errors", "files", "inputs", "logs", "reading", "stopping", "workers"},
+    {"_version", "errors", "files", "inputs", "logs", "older_names", "reading", "stopping", "workers"},
     {
         "landmarks",
         "geometry",
@@ -66,9 +66,7 @@ FLOORS = [
     {"cli"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-MODULES = [
-    path for path in (ROOT / "keypoints").rglob("*.py") if path.name not in ("__init__.py", "__main__.py")
-]
+MODULES = [path for path in (ROOT / "keypoints").rglob("*.py") if not path.name.startswith("_")]
 
 
 def imported_rooms(path):

@@ -12,28 +12,30 @@ def test_the_schemes_have_their_published_numbers_of_points():
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
 def test_mirroring_twice_changes_nothing(scheme):
-    assert [scheme.flip[scheme.flip[i]] for i in range(len(scheme))] == list(range(len(scheme)))
+    assert [scheme.flip_indices[scheme.flip_indices[i]] for i in range(len(scheme))] == list(
+        range(len(scheme))
+    )
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
 def test_a_mirrored_face_has_the_same_lines(scheme):
     lines = {frozenset(line) for line in scheme.skeleton}
-    assert {frozenset(scheme.flip[i] for i in line) for line in lines} == lines
+    assert {frozenset(scheme.flip_indices[i] for i in line) for line in lines} == lines
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=lambda scheme: scheme.name)
 def test_mirroring_swaps_the_sides_of_the_named_parts(scheme):
     for part, points in scheme.parts.items():
         other = part.replace("left", "L").replace("right", "left").replace("L", "right")
-        assert {scheme.flip[i] for i in points} == set(scheme.parts[other])
+        assert {scheme.flip_indices[i] for i in points} == set(scheme.parts[other])
 
 
 def test_the_flips_are_those_of_the_annotations():
     # Written out in the data sets' own descriptions.
-    assert IMM58.flip[39:47] == (43, 42, 41, 40, 39, 46, 45, 44)
-    assert IMM58.flip[13:29] == (*range(21, 29), *range(13, 21))
-    assert IBUG68.flip[36:48] == (45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40)
-    assert IBUG68.flip[48:] == (
+    assert IMM58.flip_indices[39:47] == (43, 42, 41, 40, 39, 46, 45, 44)
+    assert IMM58.flip_indices[13:29] == (*range(21, 29), *range(13, 21))
+    assert IBUG68.flip_indices[36:48] == (45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40)
+    assert IBUG68.flip_indices[48:] == (
         54,
         53,
         52,
@@ -66,20 +68,20 @@ def test_the_eye_line_runs_from_left_to_right_in_the_picture():
 
 
 def test_the_normalising_pair_is_the_outer_eye_corners():
-    assert (IMM58.pair, IBUG68.pair) == ((13, 21), (36, 45))
+    assert (IMM58.normalizing_points, IBUG68.normalizing_points) == ((13, 21), (36, 45))
 
 
 def test_the_nose_tip_is_one_point_that_is_its_own_mirror_image():
     nose = IMM58.select("nose_tip")
     assert IMM58.indices("nose_tip") == (58 - 6,)
-    assert (len(nose), nose.flip, nose.pair, nose.skeleton) == (1, (0,), None, ())
+    assert (len(nose), nose.flip_indices, nose.normalizing_points, nose.skeleton) == (1, (0,), None, ())
 
 
 def test_a_part_keeps_its_lines_and_loses_a_flip_that_leads_out_of_it():
     eye = IBUG68.select("left_eye")
     assert eye.skeleton == ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 0))
-    assert eye.flip is None
-    assert IBUG68.select("jaw").flip == tuple(range(16, -1, -1))
+    assert eye.flip_indices is None
+    assert IBUG68.select("jaw").flip_indices == tuple(range(16, -1, -1))
 
 
 def test_an_unknown_selection_lists_the_known_ones():
@@ -95,12 +97,12 @@ def test_a_scheme_survives_being_written_as_plain_values(scheme):
 @pytest.mark.parametrize(
     "change",
     [
-        {"flip": [0, 0, 1]},
-        {"flip": [1, 2, 0]},
+        {"flip_indices": [0, 0, 1]},
+        {"flip_indices": [1, 2, 0]},
         {"parts": {"a": [0, 1], "b": [1, 2]}},
         {"parts": {}},
-        {"pair": [0, 3]},
-        {"pair": "outer"},
+        {"normalizing_points": [0, 3]},
+        {"normalizing_points": "outer"},
         {"skeleton": [[0, -1]]},
         {"selections": {"tip": [7]}},
     ],

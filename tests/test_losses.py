@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from keypoints.losses import AdaptiveWingLoss, MapDivergence, WingLoss
+from keypoints.losses import AdaptiveWingLoss, HeatmapKLLoss, WingLoss
 from keypoints.models.heatmaps import gaussian_maps
 
 
@@ -37,8 +37,8 @@ def test_the_divergence_is_that_of_two_distributions():
     maps = torch.tensor([0.1, 0.3, 0.6]).log().view(1, 1, 1, 3) + 7  # a constant does not matter
     across, down = torch.tensor([[[0.5, 0.25, 0.25]]]).log() - 3, torch.zeros(1, 1, 1)
     expected = 0.5 * math.log(0.5 / 0.1) + 0.25 * math.log(0.25 / 0.3) + 0.25 * math.log(0.25 / 0.6)
-    assert MapDivergence()(maps, across, down).item() == pytest.approx(expected, abs=1e-5)
-    assert MapDivergence()(across[..., None, :], across, down).item() == pytest.approx(0, abs=1e-6)
+    assert HeatmapKLLoss()(maps, across, down).item() == pytest.approx(expected, abs=1e-5)
+    assert HeatmapKLLoss()(across[..., None, :], across, down).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_the_divergence_of_a_map_is_that_of_its_cells():
@@ -48,13 +48,13 @@ def test_the_divergence_of_a_map_is_that_of_its_cells():
     apart = torch.nn.functional.kl_div(
         maps.flatten(2).log_softmax(-1), wanted, log_target=True, reduction="none"
     ).sum(-1)
-    assert torch.allclose(MapDivergence()(maps, across, down), apart.mean())
+    assert torch.allclose(HeatmapKLLoss()(maps, across, down), apart.mean())
 
 
 def test_each_landmark_counts_alike_however_many_there_are():
     maps, across, down = torch.randn(2, 1, 5, 5), torch.randn(2, 1, 5), torch.randn(2, 1, 5)
-    one = MapDivergence()(maps, across, down)
-    many = MapDivergence()(maps.repeat(1, 9, 1, 1), across.repeat(1, 9, 1), down.repeat(1, 9, 1))
+    one = HeatmapKLLoss()(maps, across, down)
+    many = HeatmapKLLoss()(maps.repeat(1, 9, 1, 1), across.repeat(1, 9, 1), down.repeat(1, 9, 1))
     assert torch.allclose(many, one)
 
 

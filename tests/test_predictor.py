@@ -189,7 +189,7 @@ def test_the_flip_test_is_the_mean_of_a_picture_and_its_mirror_image(untrained, 
     width = photo.shape[1]
     mirrored = Box(width - BOX.left - BOX.width, BOX.top, BOX.width, BOX.height)
     here = predictor(photo, [BOX])[0].points
-    there = predictor(np.ascontiguousarray(photo[:, ::-1]), [mirrored])[0].points[list(IBUG68.flip)]
+    there = predictor(np.ascontiguousarray(photo[:, ::-1]), [mirrored])[0].points[list(IBUG68.flip_indices)]
     there = np.stack([width - 1 - there[:, 0], there[:, 1]], axis=1)
     assert np.abs(here - there).max() > 0.5
     np.testing.assert_allclose(tested(photo, [BOX])[0].points, (here + there) / 2, atol=0.01)

@@ -204,7 +204,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
                 self.indices,
                 self.crop,
                 augmentation=self._augmentation if split == "train" else None,
-                flip=self.scheme.flip,
+                flip=self.scheme.flip_indices,
                 seed=self._seed,
                 memory=self.memory - held,
                 strict=self._strict or split not in ("train", "val"),

@@ -198,5 +198,9 @@ def _digest(face: Face) -> str:
 def _nameless(count: int) -> LandmarkScheme:
     """``count`` points of which nothing is known."""
     return LandmarkScheme(
-        f"{count} points", {"points": tuple(range(count))}, flip=None, pair=None, skeleton=()
+        f"{count} points",
+        {"points": tuple(range(count))},
+        flip_indices=None,
+        normalizing_points=None,
+        skeleton=(),
     )

@@ -191,7 +191,7 @@ def check_twin(face: Face, twin: Face, size: tuple[int, int], twin_size: tuple[i
         if np.abs(np.subtract(expected, found)).max() > _ROUNDING:
             yield f"{_shown(twin.box)} does not mirror that of {face.photo.path.name}"
     if face.points is not None and twin.points is not None:
-        mirrored = face.points[list(IBUG68.flip or ())] * (-1, 1) + (width - 1, 0)
+        mirrored = face.points[list(IBUG68.flip_indices or ())] * (-1, 1) + (width - 1, 0)
         off = float(np.abs(mirrored - twin.points).max())
         if off > _ROUNDING:
             yield f"its points are up to {off:.0f} px off the mirrored points of {face.photo.path.name}"

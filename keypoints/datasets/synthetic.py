@@ -171,7 +171,7 @@ def _mirror_name(name: str) -> str:
 def _mirrored(box: Box, points: FloatArray) -> tuple[Box, FloatArray]:
     """Box and points of the mirror image: x becomes W - 1 - x, points are permuted."""
     left, top, width, height = box
-    flipped = points[list(IBUG68.flip or ())] * (-1, 1) + (SIZE[0] - 1, 0)
+    flipped = points[list(IBUG68.flip_indices or ())] * (-1, 1) + (SIZE[0] - 1, 0)
     return (SIZE[0] - width - left, top, width, height), flipped
 
 

@@ -28,7 +28,7 @@ class HeatmapNet(nn.Module):
         encoder: a component, an :class:`~keypoints.models.encoders.Encoder`; a small one if none.
         width: channels of the pyramid.
         level: the encoder's level whose size the maps have: 2 is a quarter of the input.
-        beyond: cells that the maps reach beyond each edge of the picture, so that points there can
+        heatmap_padding: cells that the maps reach beyond each edge of the picture, so that points there can
             be found and points near the edge are not drawn inwards.
 
     Raises:
@@ -44,11 +44,11 @@ class HeatmapNet(nn.Module):
         encoder: Component | None = None,
         width: int = 64,
         level: int = 2,
-        beyond: int = 1,
+        heatmap_padding: int = 1,
     ) -> None:
         super().__init__()
-        if width < 1 or beyond < 0:
-            raise ValueError("width is a whole number from 1 up, beyond from 0 up")
+        if width < 1 or heatmap_padding < 0:
+            raise ValueError("width is a whole number from 1 up, heatmap_padding from 0 up")
         self.encoder = build(
             encoder or configure(ConvEncoder), Encoder, input_size=input_size, in_channels=in_channels
         )
@@ -61,7 +61,7 @@ class HeatmapNet(nn.Module):
         )
         self.merge = nn.ModuleDict({str(number): convolution(width, width) for number in levels[:-1]})
         self.maps = CoordinateConvolution(width, landmarks, 1)
-        self.beyond = beyond
+        self.heatmap_padding = heatmap_padding
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images to (B, K, h, w) logits of the maps, in full precision."""
@@ -74,7 +74,7 @@ class HeatmapNet(nn.Module):
                 merged, size=beside.shape[-2:], mode="bilinear", align_corners=False
             )
             merged = self.merge[str(number)](merged + beside)
-        merged = functional.pad(merged, [self.beyond] * 4, mode="replicate")
+        merged = functional.pad(merged, [self.heatmap_padding] * 4, mode="replicate")
         maps: Tensor = self.maps(merged)
         return maps
 

@@ -24,9 +24,17 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from keypoints import __version__
+from keypoints._version import __version__
 from keypoints.checkpoints import CHECKPOINT_FORMAT, OURS, read_checkpoint
-from keypoints.components import Component, build, configure, package_names, trusted_by_user, trusting
+from keypoints.components import (
+    Component,
+    build,
+    configure,
+    package_names,
+    public_name,
+    trusted_by_user,
+    trusting,
+)
 from keypoints.datamodules.base import FaceDataModule, TrainedOn
 from keypoints.datamodules.dataset import Batch
 from keypoints.errors import CheckpointError, ConfigError, one_line
@@ -159,7 +167,7 @@ class Task(pl.LightningModule, ABC):
         Raises:
             ConfigError: if the landmarks have no mirror image.
         """
-        if self.scheme.flip is None:
+        if self.scheme.flip_indices is None:
             raise ConfigError(
                 f"flip_test: the landmarks of {self.scheme.name} have no mirror image of their own"
             )
@@ -340,7 +348,7 @@ class Task(pl.LightningModule, ABC):
         checkpoint[OURS] = {
             "format": CHECKPOINT_FORMAT,
             "version": __version__,
-            "task": f"{type(self).__module__}.{type(self).__qualname__}",
+            "task": public_name(type(self)),
             "trained_on": None if trained_on is None else trained_on._asdict(),
         }
 
@@ -352,7 +360,7 @@ class Task(pl.LightningModule, ABC):
 
 def _mirrored(found: Located, scheme: LandmarkScheme) -> Located:
     """What was found in mirrored images, in the images themselves."""
-    order = list(scheme.flip or ())
+    order = list(scheme.flip_indices or ())
     x, y = found.points[:, order].unbind(-1)
     confidence = None if found.confidence is None else found.confidence[:, order]
     return Located(torch.stack([1 - x, y], -1), confidence)

@@ -9,7 +9,7 @@ from keypoints.components import Component, build, configure
 from keypoints.datamodules.dataset import Batch
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
-from keypoints.losses import MapDivergence
+from keypoints.losses import HeatmapKLLoss
 from keypoints.models.heatmaps import HeatmapNet, gaussian_maps, share_near, soft_argmax
 from keypoints.tasks.base import Located, Task
 from keypoints.tasks.loss import build_loss, loss_name
@@ -32,7 +32,7 @@ class HeatmapTask(Task):
         coordinate_weight, heatmap_weight: of the two parts of the loss. Coordinates are in ratios, so their
             losses are about a hundredth of the maps'.
         heatmap_loss: a component called with maps and the factors of the wanted ones;
-            :class:`~keypoints.losses.MapDivergence` if none.
+            :class:`~keypoints.losses.HeatmapKLLoss` if none.
         sigma: of the Gaussians, in cells of the maps.
         scheme, crop, loss, optimizer, scheduler: as :class:`~keypoints.tasks.base.Task`.
 
@@ -63,7 +63,7 @@ class HeatmapTask(Task):
                 f"{coordinate_weight}, {heatmap_weight} and {sigma}"
             )
         net = net or configure(HeatmapNet)
-        heatmap_loss = heatmap_loss or configure(MapDivergence)
+        heatmap_loss = heatmap_loss or configure(HeatmapKLLoss)
         super().__init__(
             scheme,
             crop,
@@ -95,29 +95,29 @@ class HeatmapTask(Task):
             return super().loss_words
         if coordinates:
             return "loss of points and maps", "weighted sum"
-        if isinstance(self.heatmap_loss, MapDivergence):
+        if isinstance(self.heatmap_loss, HeatmapKLLoss):
             return "divergence of the maps", "nats"
         return loss_name(self.heatmap_loss), "mean of the maps"
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
-        return soft_argmax(self.net(images), self.net.beyond)
+        return soft_argmax(self.net(images), self.net.heatmap_padding)
 
     def _locate(self, images: Tensor) -> Located:
         maps = self.net(images)
-        points = soft_argmax(maps, self.net.beyond)
-        return Located(points, share_near(maps, points, 2 * self._sigma, self.net.beyond))
+        points = soft_argmax(maps, self.net.heatmap_padding)
+        return Located(points, share_near(maps, points, 2 * self._sigma, self.net.heatmap_padding))
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """As :meth:`Task.compute_loss`."""
         maps = self.net(batch.images)
-        points = soft_argmax(maps, self.net.beyond)
+        points = soft_argmax(maps, self.net.heatmap_padding)
         return self._weighted(maps, points, batch.targets), points
 
     def training_loss(self, batch: Batch) -> Tensor:
         """As :meth:`Task.training_loss`: without points, where nothing is learnt from them."""
         maps = self.net(batch.images)
-        points = soft_argmax(maps, self.net.beyond) if self._weights[0] else None
+        points = soft_argmax(maps, self.net.heatmap_padding) if self._weights[0] else None
         return self._weighted(maps, points, batch.targets)
 
     def _weighted(self, maps: Tensor, points: Tensor | None, targets: Tensor) -> Tensor:
@@ -126,6 +126,6 @@ class HeatmapTask(Task):
         if coordinates and points is not None:
             loss = loss + coordinates * self.loss(points, targets)
         if heatmaps:
-            wanted = gaussian_maps(targets, maps, self._sigma, self.net.beyond)
+            wanted = gaussian_maps(targets, maps, self._sigma, self.net.heatmap_padding)
             loss = loss + heatmaps * self.heatmap_loss(maps, *wanted)
         return loss

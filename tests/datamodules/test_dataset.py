@@ -23,7 +23,9 @@ def augmented(made_up_imm):
     cfg = compose("train", ["augmentation=wild"]).augmentation
     augmentation = instantiate(cfg, _convert_="all")
     faces = read_imm(made_up_imm)[:8]
-    return FaceDataset(faces, range(58), Crop(80, 60), augmentation=augmentation, flip=IMM58.flip, seed=5)
+    return FaceDataset(
+        faces, range(58), Crop(80, 60), augmentation=augmentation, flip=IMM58.flip_indices, seed=5
+    )
 
 
 def drawn(faces, epochs, *, rank=0, ranks=1, batch_size=4, **how):
@@ -70,7 +72,7 @@ def test_augmented_points_lead_back_to_the_photo(augmented):
             pixels = sample.targets.double() * torch.tensor([80, 60]) - 0.5
             photo = pixels @ sample.to_photo[:, :2].T.double() + sample.to_photo[:, 2]
             mirrored = torch.det(sample.to_photo[:, :2]) < 0
-            truth = face.landmarks()[list(IMM58.flip)] if mirrored else face.landmarks()
+            truth = face.landmarks()[list(IMM58.flip_indices)] if mirrored else face.landmarks()
             assert torch.allclose(photo, torch.from_numpy(truth), atol=2e-3)
 
 
@@ -109,7 +111,7 @@ def test_the_target_lies_on_the_picture_and_leads_back_to_the_photo(made_up_imm)
 @pytest.mark.parametrize("faces_held", [0, 3])
 def test_faces_that_memory_has_no_room_for_give_the_same_samples(made_up_imm, augmentation, faces_held):
     cfg = compose("train", [f"augmentation={augmentation}"]).augmentation
-    how = {"augmentation": instantiate(cfg, _convert_="all") if cfg else None, "flip": IMM58.flip}
+    how = {"augmentation": instantiate(cfg, _convert_="all") if cfg else None, "flip": IMM58.flip_indices}
     held = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60), **how)
     memory = held.nbytes * faces_held // 8
     read = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60), memory=memory, **how)

@@ -63,7 +63,7 @@ def test_points_a_little_outside_the_picture_are_right():
 
 def test_a_mirror_image_mirrors_box_and_points():
     points = wild_points(0)
-    mirrored = points[list(IBUG68.flip)] * (-1, 1) + (199, 0)
+    mirrored = points[list(IBUG68.flip_indices)] * (-1, 1) + (199, 0)
     twin = face_of(Box(60, 40, 80, 70), mirrored)
     assert not list(check_twin(face_of(points=points), twin, SIZE, SIZE))
     forgotten = face_of(Box(60, 40, 80, 70), points * (-1, 1) + (199, 0))  # not permuted

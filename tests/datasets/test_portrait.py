@@ -37,7 +37,7 @@ def test_the_points_make_a_face(points, pose):
 def test_a_frontal_face_is_its_own_mirror_image():
     for scheme, points in ((IMM58, "imm58"), (IBUG68, "ibug68")):
         found = getattr(head_of(0), points)()
-        mirrored = found[list(scheme.flip)] * (-1, 1) + (2 * 320, 0)
+        mirrored = found[list(scheme.flip_indices)] * (-1, 1) + (2 * 320, 0)
         np.testing.assert_allclose(mirrored, found, atol=3)  # the mouth's lower points are a little off
 
 

@@ -67,7 +67,7 @@ def test_a_mirror_image_is_the_mirror_image_of_its_twin(made):
         assert mirror == name.replace(".jpg", "_mirror.jpg")
         first, second = (np.asarray(Image.open(folder / file), float) for file in (name, mirror))
         assert np.abs(first[:, ::-1] - second).mean() < 3  # JPEG's blocks differ
-        for number, flipped in enumerate(IBUG68.flip):
+        for number, flipped in enumerate(IBUG68.flip_indices):
             x, y = parts[f"{flipped:02}"]
             assert others[f"{number:02}"] == (639 - x, y)
         assert other_box["left"] == 640 - box["width"] - box["left"]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from keypoints.components import configure
-from keypoints.losses import MapDivergence
+from keypoints.losses import HeatmapKLLoss
 from keypoints.models.encoders import ConvEncoder, TorchvisionEncoder
 from keypoints.models.heatmaps import HeatmapNet, gaussian_maps, share_near, soft_argmax
 
@@ -46,7 +46,7 @@ def test_a_point_far_outside_pulls_to_the_border_it_lies_behind():
     point, flat = torch.tensor([[[3.0, 0.5]]]), torch.zeros(1, 1, 9, 9)
     maps = gaussian(point, flat, sigma=1.0)
     assert torch.allclose(soft_argmax(maps), torch.tensor([[[8.5 / 9, 0.5]]]), atol=1e-3)
-    assert MapDivergence()(flat, *gaussian_maps(point, flat, 1.0)).isfinite()
+    assert HeatmapKLLoss()(flat, *gaussian_maps(point, flat, 1.0)).isfinite()
 
 
 def test_the_share_near_a_point_is_that_of_a_gaussian():
@@ -69,7 +69,7 @@ def test_mixed_precision_does_not_round_maps():
 @pytest.mark.parametrize("level", [1, 2, 3])
 def test_inputs_and_levels_go_together_by_themselves(size, level):
     encoder = configure(ConvEncoder, channels=[4, 4, 4, 4])
-    net = HeatmapNet(size, 3, 68, encoder, width=4, level=level, beyond=2)
+    net = HeatmapNet(size, 3, 68, encoder, width=4, level=level, heatmap_padding=2)
     width, height = (-(-side // 2**level) + 4 for side in size)
     assert net(torch.zeros(2, 3, size[1], size[0])).shape == (2, 68, height, width)
 
@@ -81,7 +81,7 @@ def test_any_encoder_will_do():
 
 def test_a_picture_moved_by_whole_cells_moves_the_points_with_it():
     torch.manual_seed(0)
-    net = HeatmapNet((128, 128), 1, 1, SMALL, width=4, level=2, beyond=0).eval()
+    net = HeatmapNet((128, 128), 1, 1, SMALL, width=4, level=2, heatmap_padding=0).eval()
     with torch.no_grad():
         for weights in net.parameters():
             weights.abs_()  # what is bright in the picture is bright in the maps
@@ -98,7 +98,7 @@ def test_a_picture_moved_by_whole_cells_moves_the_points_with_it():
         ({"level": 6}, "levels are 1, 2, 3, 4, 5, so level is one of them, not 6"),
         ({"level": 0}, "not 0"),
         ({"width": 0}, "from 1 up"),
-        ({"beyond": -1}, "from 0 up"),
+        ({"heatmap_padding": -1}, "from 0 up"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, says):

@@ -103,7 +103,7 @@ def test_the_flip_test_makes_a_picture_and_its_mirror_image_agree():
     with torch.no_grad():
         task.net.maps.weight.mul_(30)  # so that points lie apart
     images = torch.rand(2, 1, 64, 64) - 0.5
-    order = list(IBUG68.flip)
+    order = list(IBUG68.flip_indices)
 
     def disagreement():
         with torch.no_grad():
