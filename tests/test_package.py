@@ -46,5 +46,5 @@ def test_every_name_that_the_package_offers_is_there():
     assert set(keypoints.__all__) <= set(dir(keypoints))
     for name in keypoints.__all__:
         assert getattr(keypoints, name) is not None
-    with pytest.raises(AttributeError, match="attribute '?Predictr"):
+    with pytest.raises(AttributeError, match=r"attribute '?Predictr"):
         _ = keypoints.Predictr
