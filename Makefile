@@ -38,8 +38,9 @@ lint: $(READY) ## look for mistakes in the code
 types: $(READY) ## check the types
 	@$(BIN)/mypy
 
+# A process for each core, each with one thread of torch's; more than four would take too much memory.
 unit: $(READY) ## run the tests alone
-	@$(BIN)/pytest
+	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 test: format-check lint types unit ## check format, lint and types, and run the tests
 

@@ -266,7 +266,7 @@ def test_a_checkpoint_of_another_scheme_says_what_both_have(full_face, made_up_i
 def test_a_runs_configuration_builds_no_data_outside_the_trusted_packages(full_face, tmp_path):
     run = shutil.copytree(full_face, tmp_path / "run")
     config = run / "config.yaml"
-    config.write_text(config.read_text().replace("keypoints.datamodules.imm.IMMDataModule", "os.system"))
+    config.write_text(config.read_text().replace("keypoints.IMMDataModule", "os.system"))
     with pytest.raises(ConfigError, match=r"os\.system is outside the trusted packages"):
         of(f"checkpoint={run}")
 

@@ -228,7 +228,7 @@ def test_what_cannot_be_read_or_written_is_one_line(wild, tmp_path, monkeypatch,
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        assert error_of(tmp_path / "full").endswith(".jpg: cannot be written (No space left on device)")
+        assert ".jpg: cannot be written (No space left on device)" in error_of(tmp_path / "full")
     assert not list((tmp_path / "full").rglob("*.part"))
 
     jpg = wild / "afw" / "134212_2.jpg"

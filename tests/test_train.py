@@ -118,7 +118,7 @@ def test_a_loss_an_optimizer_and_a_schedule_are_one_override_each(configured):
     cfg = configured("loss=wing", "optimizer=adamw", "scheduler=one_cycle")
     train(cfg)
     settings = load_task(Path(cfg.output) / "checkpoints/best.ckpt").hparams
-    assert settings["loss"]["_target_"] == "keypoints.losses.WingLoss"
+    assert settings["loss"]["_target_"] == "keypoints.WingLoss"
     assert settings["optimizer"]["_target_"] == "torch.optim.AdamW"
     assert settings["scheduler"]["max_lr"] == 1e-3
 
