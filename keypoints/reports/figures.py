@@ -173,7 +173,7 @@ def _finish(axes: Axes, unit: str, **legend: Any) -> None:
     axes.grid(visible=True, which="both", alpha=0.25)
     if drawn:
         axes.legend(fontsize=9, **legend)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def filters(weight: FloatArray, title: str) -> Figure:
@@ -316,7 +316,8 @@ def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -
             axes.set_xlim(-0.5, width - 0.5)
             axes.set_ylim(height - 0.5, -0.5)
         line[0].set_ylabel(label)
-    figure.suptitle(f"{title} · green: truth, red: prediction")
+    between = "\n" if columns == 1 else " · "  # one photo is narrower than the title
+    figure.suptitle(f"{title}{between}green: truth, red: prediction")
     return figure
 
 

@@ -110,8 +110,9 @@ def _against_baseline(finished: pd.DataFrame, best: float) -> list[str]:
     constant = shared_baseline(finished)
     if constant is not None:
         text = f"The constant predictor scores {shown(constant)}"
-        if best > 0:
-            text += f"; the best setting is {fixed(constant / best, 1)} times better"
+        if best > 0 and constant > 0:
+            times, word = (constant / best, "better") if best <= constant else (best / constant, "worse")
+            text += f"; the best setting is {fixed(times, 1)} times {word}"
         return [f"{text}."]
     if finished["constant_mse"].isna().all():
         return []

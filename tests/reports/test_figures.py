@@ -54,6 +54,17 @@ def test_a_comparison_gives_seeds_of_a_setting_one_colour_and_one_label():
     assert curves[0].get_color() == curves[1].get_color() != curves[2].get_color()
 
 
+def test_a_single_epoch_is_no_fraction_and_a_single_photos_title_is_whole(tmp_path):
+    figure = figures.comparison({"a": HISTORY.iloc[:1]}, {"a": "a"}, "a title")
+    figures.save(figure, tmp_path / "comparison.png")
+    (axes,) = figure.axes
+    assert all(float(tick).is_integer() for tick in axes.get_xticks())
+    face = figures.DrawnFace(tmp_path / "gone.png", np.ones((1, 2)), np.ones((1, 2)), "")
+    for count, line_ends in ((1, 1), (2, 0)):
+        title = figures.faces({"a": [face] * count}, (), "the same good faces").get_suptitle()
+        assert title.count("\n") == line_ends
+
+
 def test_a_comparison_of_many_settings_tells_them_apart():
     names = [str(number) for number in range(24)]
     (axes,) = figures.comparison(dict.fromkeys(names, HISTORY), dict(zip(names, names, strict=True)), "").axes

@@ -133,6 +133,8 @@ def test_runs_whose_scores_are_no_numbers_are_passed_over():
     assert said.startswith("The constant predictor scores 0.005; the best setting is 2.5 times better.")
     assert "nan" not in said
     assert findings(finished(rows[1:]), {}) == []
+    worse = " ".join(findings(finished([{**rows[0], "best_mse": 0.02}]), {}))
+    assert worse.startswith("The constant predictor scores 0.005; the best setting is 4.0 times worse.")
     exact = " ".join(findings(finished([{**rows[0], "best_mse": 0.0}]), {}))
     assert exact == "The constant predictor scores 0.005."
 
