@@ -71,12 +71,12 @@ def predict(
     found, constant, truth, sizes, sure = [], [], [], [], []
     for batch in batches:
         points, confidence = _located(model, batch)
-        found.append(_in_photo(points, batch, size))
+        found.append(batch.in_photo(points, size))
         if confidence is not None:
             sure.append(confidence)
         if mean is not None:
-            constant.append(_in_photo(mean.expand(len(batch.targets), -1, -1), batch, size))
-        truth.append(_in_photo(batch.targets, batch, size))
+            constant.append(batch.in_photo(mean.expand(len(batch.targets), -1, -1), size))
+        truth.append(batch.in_photo(batch.targets, size))
         sizes.append(batch.photo_sizes)
     facts = torch.cat(truth), torch.cat(sizes)
     everyone = Predictions(torch.cat(constant), *facts) if constant else None
@@ -91,13 +91,6 @@ def _located(model: Model, batch: Batch) -> tuple[Tensor, Tensor | None]:
     sure = [part.confidence for part in parts if part.confidence is not None]
     confidence = torch.from_numpy(np.concatenate(sure)).float() if sure else None
     return torch.from_numpy(points).float(), confidence
-
-
-def _in_photo(ratios: Tensor, batch: Batch, size: tuple[int, int]) -> Tensor:
-    """Return (B, K, 2) ratios of an input of ``size`` in pixels of the photos."""
-    pixels = ratios.float() * ratios.new_tensor(size) - 0.5
-    # Not a matrix product: those lose digits under reduced precision.
-    return (pixels[:, :, None] * batch.to_photo[:, None, :, :2]).sum(-1) + batch.to_photo[:, None, :, 2]
 
 
 def score(metrics: MetricCollection, predictions: Predictions) -> dict[str, float]:

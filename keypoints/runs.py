@@ -408,7 +408,7 @@ class RunFolder:
         """Keep ``status.json`` true while the block runs: running, then finished, failed or interrupted.
 
         What the block puts into the dict that it is given is kept under ``metrics``. A run by itself that
-        failed before its training began makes room for the new one; those of a sweep are resumed.
+        failed before its training began is replaced by the new one; those of a sweep are resumed.
 
         Args:
             overrides: those of the command that began the run.

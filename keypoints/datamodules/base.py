@@ -213,6 +213,11 @@ class FaceDataModule(pl.LightningDataModule, ABC):
 
     def trained_on(self) -> TrainedOn:
         """What a checkpoint keeps of the training faces."""
+        return self._trained_on
+
+    @cached_property
+    def _trained_on(self) -> TrainedOn:
+        """The same for every checkpoint of a training: photos are read for it."""
         mean: list[list[float]] = self.dataset("train").targets.mean(dim=0).tolist()
         train, val = (self._ties(split) for split in ("train", "val"))
         return TrainedOn(train, mean, val, self._support)

@@ -53,6 +53,17 @@ class Batch(NamedTuple):
         """(B, C, H, W) float32 in [-0.5, 0.5], made anew where the pixels are: what a network takes."""
         return self.pixels.float().div_(255).sub_(0.5)
 
+    def in_photo(self, ratios: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return points in pixels of the photos.
+
+        Args:
+            ratios: (B, K, 2) ratios of the input.
+            size: width and height of the input.
+        """
+        pixels = ratios.float() * ratios.new_tensor(size) - 0.5
+        # Not a matrix product: those lose digits under reduced precision.
+        return (pixels[:, :, None] * self.to_photo[:, None, :, :2]).sum(-1) + self.to_photo[:, None, :, 2]
+
     def __reduce__(self) -> tuple[Any, ...]:
         """What a loader's process sends: one piece of shared memory, and not one for each field."""
         small = [field.cpu().numpy() for field in self[1:]]

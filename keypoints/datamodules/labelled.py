@@ -141,10 +141,11 @@ class LabelledDataModule(FaceDataModule):
         """
         known = set(groups)
         root = self._root or self._lists.get(split, self._lists.get("train", Path())).parent
+        folder = root.resolve().name
 
         def names(face: Face) -> set[str]:
             inside = face.photo.path.relative_to(root).as_posix()
-            return {*face.ties, f"{root.resolve().name}/{inside}", original_name(inside)}
+            return {*face.ties, f"{folder}/{inside}", original_name(inside)}
 
         return [face for face in self.splits[split] if not known.isdisjoint(names(face))]
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from keypoints.datasets.face import Face
 from keypoints.datasets.lists import ListedBox, OpenList, box_round, centre_of, scale_of
-from keypoints.datasets.photo_facts import is_of_photo
+from keypoints.datasets.photo_facts import named_group
 from keypoints.datasets.photos import Photo
 from keypoints.datasets.values import coordinate, given_box, number, quoted
 from keypoints.errors import DataError, one_line, shortened
@@ -246,7 +246,7 @@ def _annotation(face: Face) -> dict[str, Any]:
         "keypoints": [value for x, y in points.tolist() for value in (x, y, _LABELLED)],
         "num_keypoints": len(points),
         "iscrowd": 0,
-        "group": "" if is_of_photo(face.group) else face.group,
+        "group": named_group(face.group),
         "tags": dict(face.tags),
     }
 

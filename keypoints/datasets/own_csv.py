@@ -22,7 +22,7 @@ from keypoints.datasets.lists import (
     point,
     table,
 )
-from keypoints.datasets.photo_facts import is_of_photo
+from keypoints.datasets.photo_facts import named_group
 from keypoints.datasets.values import given_box, quoted
 from keypoints.errors import DataError, some_of
 from keypoints.geometry import Box
@@ -144,6 +144,6 @@ def _row(face: Face, name: str, tags: Sequence[str]) -> list[str]:
         name,
         *box,
         *numbers(face.landmarks()),
-        "" if is_of_photo(face.group) else face.group,
+        named_group(face.group),
         *(face.tags.get(tag, "") for tag in tags),
     ]

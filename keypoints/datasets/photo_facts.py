@@ -85,6 +85,15 @@ def count_groups(ties: Collection[str]) -> int:
     return sum(not is_of_photo(tie) for tie in ties) or len(ties)
 
 
+def named_group(group: str) -> str:
+    """Return a group as a list keeps it: one that is a photo goes without saying.
+
+    Args:
+        group: of a face.
+    """
+    return "" if is_of_photo(group) else group
+
+
 def is_of_photo(group: str) -> bool:
     """Whether :func:`look_at_photos` made the group of a photo's name and contents.
 

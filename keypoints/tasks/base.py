@@ -214,9 +214,7 @@ class Task(pl.LightningModule, ABC):
 
     def to_photo(self, ratios: Tensor, batch: Batch) -> Tensor:
         """(B, K, 2) ratios of the input to pixels of the photos."""
-        pixels = ratios.float() * ratios.new_tensor(self.crop.size) - 0.5
-        # Not a matrix product: those lose digits under reduced precision.
-        return (pixels[:, :, None] * batch.to_photo[:, None, :, :2]).sum(-1) + batch.to_photo[:, None, :, 2]
+        return batch.in_photo(ratios, self.crop.size)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """The loss of a batch; its mean over the epoch is logged at the epoch's end."""

@@ -206,6 +206,16 @@ def test_points_without_names_become_the_landmarks_of_a_checkpoint(photos):
     assert len(data.splits["test"]) == 1
 
 
+def test_photos_are_read_once_for_all_checkpoints_of_a_training(wild, monkeypatch):
+    from keypoints.datamodules import base
+
+    looked, look = [], base.look_at_photos
+    monkeypatch.setattr(base, "look_at_photos", lambda paths: looked.append(1) or look(paths))
+    data = IBUG300WDataModule(wild)
+    assert data.trained_on() == data.trained_on()
+    assert len(looked) == 2  # of the training and of the validation faces
+
+
 def test_copies_under_other_names_are_told_of(photos, caplog):
     shutil.copy(photos / "1.png", photos / "copy.png")
     val = listed(photos, "b.csv", ["copy", 9])
