@@ -683,11 +683,17 @@ def _compose(name: str, overrides: Sequence[str], *, with_hydra: bool = False) -
     """Return the configuration of the verb ``name`` with ``overrides``, as Hydra reads them."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
     register()
     check_files()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return hydra_compose(name, quote_paths(overrides), return_hydra_config=with_hydra)
+    running = GlobalHydra.instance().hydra  # that of a command which composes further settings
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            return hydra_compose(name, quote_paths(overrides), return_hydra_config=with_hydra)
+    finally:
+        GlobalHydra.instance().hydra = running
 
 
 _TRUE, _FALSE = ("true", "yes", "on", "y", "1"), ("false", "no", "off", "n", "0")
