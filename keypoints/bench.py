@@ -25,7 +25,6 @@ from torch.utils.data import DataLoader
 
 from keypoints.building import make_data, make_task, make_trainer
 from keypoints.callbacks.stopwatch import Shares, Stopwatch, now
-from keypoints.configuration import check_positive
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.course import CourseDataset
 from keypoints.datamodules.dataset import Batch
@@ -56,7 +55,6 @@ def bench(cfg: DictConfig) -> dict[str, Any]:
     Raises:
         KeypointsError: as :func:`keypoints.train.train`.
     """
-    check_positive(cfg, "rounds", "seconds")
     folder = Path(cfg.output)
     data = make_data(cfg)
     data.setup("fit")

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from omegaconf import DictConfig
 
-from keypoints.configuration import check_positive
 from keypoints.datasets.ibug import detector_box
 from keypoints.datasets.portrait import Head, Person, Pose, portrait
 from keypoints.files import alone, filled, write_whole
@@ -63,7 +62,6 @@ def bench_prediction(cfg: DictConfig) -> Speed:
         ConfigError: if a value cannot be used.
         DataError: if another command writes to the folder.
     """
-    check_positive(cfg, "rounds", "seconds")
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
     predictor = Predictor(path, flip_test=cfg.flip_test, trust=cfg.trust)
     cfg.name = run.name if run else path.stem  # output= names a folder by it, unless it is given

@@ -11,42 +11,39 @@ import re
 import select
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from keypoints import works
 from keypoints._version import __version__
+from keypoints.commands import VERBS, train
+from keypoints.commands.help import show_help
+from keypoints.commands.verb import Verb
 from keypoints.configuration import (
     MissingValueError,
     as_typed,
-    check_commas,
     check_complete,
     check_files,
     check_swept_files,
-    conf_dir,
+    check_values,
     first_of_sweep,
-    is_given,
-    is_multirun,
     missing,
     need,
-    output_kind,
-    own_folder,
     preview,
-    quote_paths,
     register,
     varied_by_hand,
 )
 from keypoints.errors import ConfigError, KeypointsError, one_line, printable, shortened
 from keypoints.files import OF_DISKS
 from keypoints.logs import PlainRecord
+from keypoints.quoting import check_commas, is_given, is_multirun, own_folder, quote_paths
 from keypoints.ranks import is_recorded, run_to_join
+from keypoints.registry import conf_dir, schema_of
 from keypoints.stopping import stop_of, stoppable
 from keypoints.workers import end_with
 
@@ -69,6 +66,11 @@ _SHOWING = re.compile(
 )
 """Hydra's flags that show something, and run nothing."""
 
+_HELP = ("-h", "--help")
+
+_OVERRIDE = re.compile(r"\+{0,2}[A-Za-z_][\w.@/$-]*=|~")
+"""The beginning of an override; whatever else stands for itself."""
+
 _MODES = ("-m", "--multirun", "-r", "--run")
 """Hydra's flags that say how jobs are run, and that it takes beside none that shows something."""
 
@@ -83,58 +85,8 @@ _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
 NO_READER = 128 + 13
 """The exit status where the output's reader has gone, as a shell has it of SIGPIPE."""
 
-Work = Callable[[DictConfig], None]
 Job = Callable[[DictConfig], float | None]
 """What Hydra calls for each job; it gives a search's objective."""
-
-
-@dataclass(frozen=True)
-class Verb:
-    """What a verb does.
-
-    Args:
-        what: in one line.
-        config: the primary file in ``conf/``.
-        work: the work of a verb that makes no run; training is :func:`_train`'s.
-        positional: the key that an argument without ``=`` stands for.
-    """
-
-    what: str
-    config: str
-    work: Work | None = None
-    positional: str | None = None
-
-
-VERBS: Mapping[str, Verb] = {
-    "train": Verb("train a model, or one for each value of a sweep", "train"),
-    "evaluate": Verb(
-        "measure a model, or predictions, on a split: metrics, figures, a page",
-        "evaluate",
-        works.evaluate,
-        "checkpoint",
-    ),
-    "predict": Verb("find the landmarks of your own photos", "predict", works.predict, "checkpoint"),
-    "demo": Verb("a page to try a model in the browser", "demo", works.demo, "checkpoint"),
-    "export": Verb("write a checkpoint as one ONNX file", "export", works.export, "checkpoint"),
-    "submit": Verb("write or check the course's 300-W submission", "submit", works.submit, "checkpoint"),
-    "report": Verb("make the report of a run or a sweep again", "report", works.report, "folder"),
-    "bench": Verb(
-        "measure how fast a training is and what its time goes to, or how fast a model predicts",
-        "bench",
-        works.bench,
-        "checkpoint",
-    ),
-    "data preview": Verb("draw what the network really gets", "preview", works.preview),
-    "data synthesize": Verb("make up faces to try things out with", "synthesize", works.synthesize),
-    "data download": Verb(
-        "download a data set from its official place", "download", works.download, "dataset"
-    ),
-    "data convert": Verb("write a list of labelled photos in another format", "convert", works.convert),
-    "data shrink": Verb("make a compact copy of a data set", "shrink", works.shrink, "dataset"),
-    "data verify": Verb(
-        "look at every file of a data set: is it all there and usable", "verify", works.verify, "dataset"
-    ),
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -154,11 +106,53 @@ def main(arguments: Sequence[str] | None = None) -> None:
         verb, rest = VERBS[name], arguments[words:]
         with _reported_errors(), stoppable():
             _check_flags(rest)
-            if verb.work is None:
+            rest = _with_key(verb, rest)
+            if any(argument in _HELP for argument in rest):
+                _help(verb, rest)
+            elif verb.run is None:
                 with _alone_in_sweep(rest):
                     _train(rest)
             else:
-                _work(name, verb, verb.work, rest)
+                _work(verb, verb.run, rest)
+
+
+def _with_key(verb: Verb, arguments: list[str]) -> list[str]:
+    """Return the arguments with the key of the first one, if it is a word without one.
+
+    Raises:
+        ConfigError: if another argument is neither a flag nor key=value.
+    """
+    flags, rest = split_flags(arguments)
+    if verb.positional and rest and not _OVERRIDE.match(rest[0]):
+        rest[0] = f"{verb.positional}={rest[0]}"
+    elif verb.positional and rest and os.path.lexists(rest[0]):
+        raise ConfigError(f"{rest[0]}: is a path; say {verb.positional}={rest[0]}")
+    for argument in rest:
+        if not _OVERRIDE.match(argument):
+            takes = (
+                f"takes one word, its {verb.positional}, right behind it" if verb.positional else "takes none"
+            )
+            raise ConfigError(
+                f"{shortened(argument, 120)}: has no key; keypoints {verb.name} {takes}, and all else is "
+                f"key=value: `keypoints {verb.name} --help` lists the keys"
+            )
+    return [*flags, *rest]
+
+
+def _help(verb: Verb, arguments: Sequence[str]) -> None:
+    """Show what a verb takes: with the options that the arguments choose, where it has groups.
+
+    Raises:
+        ConfigError: if the arguments cannot be composed.
+    """
+    flags, rest = split_flags(arguments)
+    overrides = as_typed(verb.config, [*flags, *rest])[len(flags) :]
+    own = own_folder(flags)
+    cfg = preview(verb.config, [flag for flag in flags if flag not in _HELP], quote_paths(overrides))
+    if cfg is None:  # Hydra says why
+        _hydra(f"keypoints {verb.name}", verb.config, lambda _: None, ["--cfg", "job", *rest])
+        return
+    show_help(verb, cfg, own)
 
 
 @contextmanager
@@ -230,27 +224,38 @@ def _check_flags(arguments: Iterable[str]) -> None:
         )
 
 
-def _work(name: str, verb: Verb, work: Work, arguments: list[str]) -> None:
+def _work(verb: Verb, work: Callable[[DictConfig], None], arguments: list[str]) -> None:
     """Do the work of a verb that makes no run."""
     flags, overrides = split_flags(arguments)
-    if verb.positional:
-        overrides = [f"{verb.positional}={each}" if _is_plain(each) else each for each in overrides]
     if _shows(flags):
         flags, overrides = _to_show(verb.config, flags, overrides)
     failures: list[Exception] = []
 
     def job(cfg: DictConfig) -> None:
         try:
+            check_values(verb.config, cfg)
+            _check_given(verb, cfg, own_folder(flags))
             work(cfg)
         except Exception as error:  # raised below, past Hydra's own report of it
-            if "output" in cfg and _is_of_output(error, cfg.output):
-                kind = output_kind(verb.config)
-                error.add_note(f"name another {kind}: output=<{kind}>")
+            place = schema_of(verb.config).settings.get("output")
+            if place is not None and place.place and _is_of_output(error, cfg.get("output")):
+                error.add_note(f"name another {place.place}: output=<{place.place}>")
             failures.append(error)
 
-    _hydra(f"keypoints {name}", verb.config, job, [*flags, *overrides])
+    _hydra(f"keypoints {verb.name}", verb.config, job, [*flags, *overrides])
     if failures:
         raise failures[0]
+
+
+def _check_given(verb: Verb, cfg: DictConfig, own: Path | None) -> None:
+    """See that no value is missing: of a verb that may need no training's, none of its own.
+
+    Raises:
+        ConfigError: if one is.
+    """
+    if verb.name == "bench":
+        return
+    check_complete(cfg, own, verb.config)
 
 
 def _is_of_output(error: Exception, output: object) -> bool:
@@ -289,11 +294,6 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return flags, rest
 
 
-def _is_plain(argument: str) -> bool:
-    """Whether it is neither a flag nor key=value; a path that exists is plain whatever its name."""
-    return not argument.startswith("-") and ("=" not in argument or Path(argument).exists())
-
-
 def _train(arguments: list[str]) -> None:
     """One run or a multirun. A failed job does not stop the others."""
     if (folder := run_to_join()) is not None:
@@ -314,7 +314,7 @@ def _train(arguments: list[str]) -> None:
         end_with(launcher)
         try:
             with _arguments(command):  # Lightning starts further processes with it
-                return works.train(cfg, resumed=resumed)
+                return train.train(cfg, resumed=resumed)
         except Exception as error:  # the others go on; its status.json says so too
             failures.append(error)
             return None
@@ -330,21 +330,21 @@ def _train(arguments: list[str]) -> None:
     except KeyboardInterrupt as error:
         if RememberSweep.started is None:
             raise
-        works.end_sweep(RememberSweep.started, stopped=True)
+        train.end_sweep(RememberSweep.started, stopped=True)
         stop = stop_of(error)
-        stop.__notes__ = [works.kept_of_sweep(RememberSweep.started)]
+        stop.__notes__ = [train.kept_of_sweep(RememberSweep.started)]
         raise stop from None
     except BrokenProcessPool as error:  # of launch=cores
-        raise works.killed_workers(RememberSweep.started) from error
+        raise train.killed_workers(RememberSweep.started) from error
     except BaseException as error:
         failed = 0
         if RememberSweep.started is not None:
-            failed = works.end_sweep(RememberSweep.started, stopped=False)
+            failed = train.end_sweep(RememberSweep.started, stopped=False)
         if failed and isinstance(error, ValueError):  # as Optuna's, where no run gave it a result
             raise ConfigError(f"{failed} of the sweep's runs did not finish ({one_line(error)})") from error
         raise
     if RememberSweep.started is not None and (
-        failed := works.end_sweep(RememberSweep.started, stopped=False)
+        failed := train.end_sweep(RememberSweep.started, stopped=False)
     ):
         raise ConfigError(f"{failed} of the sweep's runs did not finish")
     if failures:
@@ -426,6 +426,7 @@ def _prepared(flags: Sequence[str], overrides: Sequence[str]) -> str | None:
     if cfg is None:
         return place  # Hydra says what is wrong
     sweeps = is_multirun([*flags, *overrides]) or cfg.hydra.mode == RunMode.MULTIRUN
+    check_values("train", cfg)
     check_complete(cfg, own_folder(flags))
     if sweeps:
         check_swept_files(cfg, typed)

@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from keypoints.datasets.labelled import FORMATS, format_labelled, read_labelled, write_list
-from keypoints.errors import ConfigError, DataError
+from keypoints.errors import DataError
 from keypoints.files import alone
 from keypoints.landmarks import scheme_named
 from keypoints.logs import log_some
@@ -25,13 +25,6 @@ def convert(cfg: DictConfig) -> Path:
         ConfigError: if a value is missing or cannot be used.
         DataError: if the list cannot be read or written, or the new one is there already.
     """
-    if cfg.source is None or cfg.format is None or cfg.output is None:
-        known = "|".join(name for name, known in FORMATS.items() if known.write is not None)
-        raise ConfigError(
-            f"say what becomes what: keypoints data convert source=<list> format={known} output=<list>"
-        )
-    if not isinstance(cfg.strict, bool):
-        raise ConfigError(f"strict is true or false, not {cfg.strict!r}")
     source, output = Path(str(cfg.source)), Path(str(cfg.output))
     if not output.parent.is_dir():
         raise DataError(f"{output}: its folder is missing; make it first")

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, ListConfig
 from PIL import Image
 
-from keypoints.configuration import check_positive
 from keypoints.datasets.photo_facts import count_groups
 from keypoints.datasets.photos import Photo
 from keypoints.datasets.predictions import PredictedFace, PredictedPhoto, PredictionFiles
@@ -57,7 +56,6 @@ def demo(cfg: DictConfig) -> None:
         ConfigError: if a value cannot be used, the port is taken, or the web server or a library that the
             model needs is not installed.
     """
-    check_positive(cfg, "max_megabytes", "max_megapixels")
     _check_installed()
     allowed = allowed_hosts(cfg.allowed_hosts)
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)

@@ -14,7 +14,7 @@ from rich.progress import track
 
 from keypoints.archives import Limits, check_kind, unpack
 from keypoints.datasets.folders import HOMES
-from keypoints.errors import ConfigError, DataError
+from keypoints.errors import DataError
 from keypoints.fetch import check_sum, fetch, forget_note
 from keypoints.files import alone, flush_below, part_folder, tidy, write_whole
 
@@ -81,7 +81,7 @@ def download(cfg: DictConfig) -> Path:
         DataError: if the folder is there already, another command fills it, or the data set cannot be had,
             unpacked or recognised.
     """
-    chosen = _chosen(cfg)
+    chosen = SETS[cfg.dataset]
     root = Path(str(cfg.output))
     folder, archive = root / chosen.folder, root / chosen.archive
     note = root / f".{chosen.folder}.in-place"
@@ -129,18 +129,6 @@ def _clear(cfg: DictConfig, archive: Path, note: Path) -> None:
         archive.unlink(missing_ok=True)
     forget_note(archive)
     note.unlink()
-
-
-def _chosen(cfg: DictConfig) -> DataSet:
-    if cfg.dataset is None:
-        raise ConfigError(f"say which data set: keypoints data download {'|'.join(SETS)}")
-    if cfg.dataset not in SETS:
-        raise ConfigError(
-            f"there is no data set {str(cfg.dataset)!r} to download; there are {', '.join(SETS)}"
-        )
-    if not isinstance(cfg.keep, bool):
-        raise ConfigError(f"keep is true or false, not {cfg.keep!r}")
-    return SETS[cfg.dataset]
 
 
 def _unpack(archive: Path, chosen: DataSet, part: Path) -> Path:

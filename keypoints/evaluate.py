@@ -11,7 +11,6 @@ from omegaconf import DictConfig
 from rich.progress import track
 from torch import Tensor
 
-from keypoints.configuration import check_counts
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import FaceDataset, mean_targets, pixels_of
 from keypoints.datasets.face import Face
@@ -61,7 +60,6 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
             trained on the faces and ``cfg.force`` is not set.
         DataError: if the faces or the table cannot be read, or another command writes to the folder.
     """
-    check_counts(cfg, "faces", "stress_faces")
     if cfg.predictions is not None:
         return evaluate_predictions(cfg, command)
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
@@ -109,8 +107,6 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
 
 def _in_boxes(cfg: DictConfig, model: Model, faces: Sequence[Face], split: str) -> tuple[Sequence[Face], int]:
     """The faces in the boxes that are asked for, and how many have none."""
-    if cfg.boxes not in ("given", "detected"):
-        raise ConfigError(f"boxes is given or detected, not {cfg.boxes!r}")
     if cfg.boxes == "given":
         return faces, 0
     if model.crop.source != "box":

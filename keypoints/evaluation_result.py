@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from keypoints._version import __version__
 from keypoints.building import make_data
 from keypoints.components import package_names, trusting
-from keypoints.configuration import compose
+from keypoints.configuration import option
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datasets.face import Face
 from keypoints.errors import ConfigError, DataError
@@ -106,8 +106,7 @@ def chosen_data(
     settings = None if run is None else run.setting("data")
     own = isinstance(settings, DictConfig) and ("train" in settings or "test" not in changes)
     if changes.get("test") is not None and not own:
-        labelled = OmegaConf.to_container(compose("evaluate", ["data=labelled"]).data)
-        return make_data(_with_data(cfg, labelled, changes, source))
+        return make_data(_with_data(cfg, option("data", "labelled"), changes, source))
     if settings is None and run is not None:
         raise DataError(f"{run.config}: names no data; say on which: data=imm")
     if settings is None:

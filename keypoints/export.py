@@ -82,8 +82,6 @@ def export(cfg: DictConfig) -> Export:
     output = Path(str(cfg.output))
     if output.suffix != ".onnx":
         raise ConfigError(f"output={output}: an exported model is a .onnx")
-    if cfg.precision not in PRECISIONS:
-        raise ConfigError(f"precision is one of {', '.join(PRECISIONS)}, not {cfg.precision!r}")
     if cfg.precision == "int8" and cfg.calibration is None:
         raise ConfigError(
             "int8 needs photos like those it will see, to learn the range of numbers in the network: "

@@ -21,7 +21,7 @@ from keypoints.datasets.photo_inputs import PhotoInputs, find_photos
 from keypoints.datasets.photos import Photo
 from keypoints.datasets.predictions import TABLE, PredictedPhoto, prediction_files
 from keypoints.drawing import draw_predictions
-from keypoints.errors import ConfigError, DataError
+from keypoints.errors import DataError
 from keypoints.files import alone, filled, replaced, tidy
 from keypoints.geometry import ByteArray
 from keypoints.predictor import Predictor, PreparedFace
@@ -68,14 +68,6 @@ def predict(cfg: DictConfig) -> Predicted:
         DataError: if there is no photo, the list cannot be read, the folder holds predictions already, or
             another command writes to it.
     """
-    if cfg.input is None or cfg.output is None:
-        raise ConfigError(
-            "say which photos, and where the results go: "
-            "keypoints predict checkpoint=<file or run's folder> input=<photo, folder, pattern or list> "
-            "output=<folder>"
-        )
-    if not isinstance(cfg.report, bool):
-        raise ConfigError(f"report is true or false, not {cfg.report!r}")
     folder = Path(str(cfg.output))
     if (folder / TABLE).exists():
         tidy(folder)
@@ -84,7 +76,7 @@ def predict(cfg: DictConfig) -> Predicted:
         raise DataError(f"{folder}: is a file; name a folder: output=<folder>")
     root = None if cfg.root is None else Path(str(cfg.root))
     inputs = find_photos(str(cfg.input), root, without=folder)
-    predictor = Predictor(_given(cfg.checkpoint), cfg.which, flip_test=cfg.flip_test, trust=cfg.trust)
+    predictor = Predictor(str(cfg.checkpoint), cfg.which, flip_test=cfg.flip_test, trust=cfg.trust)
     if predictor.crop.source == "box" and not all(photo.boxes for photo in inputs.photos):
         _ = predictor.detector  # if there is none, it is said before anything is written
     if predictor.crop.source == "image" and any(photo.boxes for photo in inputs.photos):
@@ -120,12 +112,6 @@ def _write(
         if page is not None:
             page.write()
     return faces, problems, with_problems
-
-
-def _given(checkpoint: str | None) -> str:
-    if checkpoint is None:
-        raise ConfigError("say which model: checkpoint=<file, run's folder or .onnx>")
-    return str(checkpoint)
 
 
 class _Opened(NamedTuple):

@@ -10,7 +10,6 @@ from rich.progress import track
 from torch.utils.data import default_collate
 
 from keypoints.building import make_data
-from keypoints.configuration import check_counts
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.dataset import Batch, FaceDataset, pixels_of
 from keypoints.files import alone, filled, write_whole
@@ -35,7 +34,6 @@ def preview(cfg: DictConfig) -> Path:
     Raises:
         KeypointsError: if the data or the augmentation cannot be used.
     """
-    check_counts(cfg, "faces", "draws")
     data = make_data(cfg)
     data.setup("fit")
     folder = Path(cfg.output)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from keypoints.errors import ConfigError, DataError
+from keypoints.errors import DataError
 from keypoints.files import alone
 from keypoints.runs import RunFolder
 from keypoints.sweeps import SweepFolder
@@ -18,8 +18,6 @@ def report(cfg: DictConfig) -> Path:
             its report.
         CheckpointError: if the run's best checkpoint cannot be used; the old page stays.
     """
-    if cfg.folder is None:
-        raise ConfigError("say which run or sweep: keypoints report <folder>")
     folder = Path(cfg.folder)
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder")

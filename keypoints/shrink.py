@@ -93,23 +93,10 @@ def _settings(cfg: DictConfig) -> dict[str, Any]:
     """
     if (cfg.side is None) == (cfg.total_mb is None):
         raise ConfigError("say either side=<pixels of a box's longer side> or total_mb=<size of the copy>")
-    whole = isinstance(cfg.side, int) and not isinstance(cfg.side, bool)
-    if cfg.side is not None and not (whole and cfg.side >= 1):
-        raise ConfigError(f"side is a positive whole number of pixels, not {cfg.side!r}")
-    limits = {"total_mb": (0, 1e9), "context": (1, 100), "quality": (1, 100)}
-    for name, (low, high) in limits.items():
-        value = cfg[name]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value is not None and not (number and low <= value <= high and value > 0):
-            raise ConfigError(f"{name} is a number from {low:g} to {high:g}, not {value!r}")
-    if not isinstance(cfg.quality, int):
-        raise ConfigError(f"quality is a whole number from 1 to 100, not {cfg.quality!r}")
     return {name: cfg[name] for name in ("dataset", "side", "total_mb", "context", "quality")}
 
 
-def _output(output: str | None, root: Path) -> Path:
-    if output is None:
-        raise ConfigError("say where the copy goes: output=<folder>")
+def _output(output: str, root: Path) -> Path:
     path = Path(output)
     if path.resolve().is_relative_to(root.resolve()):
         raise ConfigError(f"{path}: lies in the data set itself; name another folder: output=<folder>")

@@ -12,19 +12,13 @@ from hydra.core.override_parser.types import Glob, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from keypoints.configuration import (
-    SEPARATOR,
-    chosen_groups,
-    conf_dir,
-    flat,
-    normal_override,
-    override_values,
-    run_name,
-)
+from keypoints.configuration import chosen_groups, flat, override_values
 from keypoints.errors import DataError, one_line
 from keypoints.files import write_whole
 from keypoints.older_names import current, current_key
 from keypoints.reading import TEXT, TEXTS, VALUES, check_kinds, or_none, read_yaml
+from keypoints.registry import is_group
+from keypoints.run_names import SEPARATOR, normal_override, run_name
 from keypoints.runs import OWN_SWEEP_FILE, SWEEP_FILE, RunFolder, predicts_the_mean, summary
 
 if TYPE_CHECKING:
@@ -272,7 +266,7 @@ def recorded_overrides(overrides: Iterable[str]) -> Iterator[str]:
         if key == "hydra" or key.startswith(("hydra.", "hydra/")):
             if not _is_plain_setting(key, values):
                 raise ValueError(f"{text!r} changes what Hydra itself runs; if it is yours, give it again")
-        elif ("/" in key or (conf_dir() / key).is_dir()) and not all(map(_is_choice, values)):
+        elif ("/" in key or is_group(key)) and not all(map(_is_choice, values)):
             raise ValueError(f"{text!r} is no choice of a group")
         if key not in ("output", "trust"):
             yield text.replace(key, current_key(key), 1)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from keypoints.configuration import compose, conf_dir
+from keypoints.commands import compose
 from keypoints.datasets.dlib_xml import Entry, format_dlib_xml
 from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, TRAIN_LIST
 from keypoints.datasets.imm import format_asf
@@ -18,6 +18,7 @@ from keypoints.datasets.portrait import Head, Person, Pose, portrait
 from keypoints.datasets.pts import format_pts
 from keypoints.geometry import Box, Crop
 from keypoints.landmarks import IBUG68, IMM58, LandmarkScheme
+from keypoints.registry import conf_dir
 
 if TYPE_CHECKING:
     from keypoints.tasks.base import Task

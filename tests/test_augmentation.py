@@ -13,11 +13,12 @@ from omegaconf import OmegaConf
 from keypoints.augmentation import Augmentation, Drawn
 from keypoints.building import make_data
 from keypoints.cli import main
-from keypoints.configuration import compose, conf_dir
+from keypoints.commands import compose
 from keypoints.datamodules.dataset import FaceDataset
 from keypoints.datasets.imm import read_imm
 from keypoints.errors import ConfigError
 from keypoints.geometry import Affine, Crop
+from keypoints.registry import conf_dir
 from tests.conftest import ROOT
 from tests.test_geometry import blob, centroid
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from keypoints.bench import bench
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.errors import ConfigError
 from tests.conftest import SMALL
 
@@ -31,6 +31,6 @@ def test_each_part_is_measured_and_written_and_nothing_else_is_left(made_up_imm,
 
 @pytest.mark.parametrize("override", ["rounds=0", "seconds=-1", "trainer.devices=2"])
 def test_what_cannot_be_measured_is_refused(made_up_imm, tmp_path, override):
-    with pytest.raises(ConfigError, match=r"number above 0|trainer\.devices=1"):
+    with pytest.raises(ConfigError, match=r"number above 0|from 1 up|trainer\.devices=1"):
         of(made_up_imm, tmp_path / "speed", override)
     assert not list(tmp_path.iterdir())

@@ -4,7 +4,7 @@ import pytest
 
 from keypoints.bench_prediction import bench_prediction
 from keypoints.cli import main
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.errors import CheckpointError, ConfigError
 
 SHORT = ("rounds=2", "seconds=0.02")

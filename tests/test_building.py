@@ -6,9 +6,10 @@ from omegaconf import open_dict
 from pytorch_lightning.callbacks import Checkpoint, LearningRateMonitor, ModelCheckpoint, ProgressBar
 
 from keypoints.building import make_data, make_task, make_trainer
-from keypoints.configuration import compose, conf_dir
+from keypoints.commands import compose
 from keypoints.errors import ConfigError
 from keypoints.loggers import MetricsTable
+from keypoints.registry import conf_dir
 from keypoints.tasks.regression import RegressionTask
 from tests.conftest import SMALL
 

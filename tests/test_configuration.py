@@ -1,153 +1,18 @@
-import json
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from keypoints.commands import compose
 from keypoints.configuration import (
     as_typed,
-    check_commas,
-    check_counts,
-    check_name,
-    check_positive,
     check_swept_files,
     chosen_groups,
-    compose,
     first_of_sweep,
     flat,
     missing,
     preview,
-    quote_paths,
-    run_name,
-    sweep_name,
     varied_by_hand,
 )
 from keypoints.errors import ConfigError
-
-names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$"), min_size=1).filter(
-    lambda name: name[0] not in "'\"" and name.strip() != "null"  # which is no path
-)
-
-
-@given(names)
-def test_any_path_reaches_the_configuration_as_it_was_typed(name):
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    (override,) = OverridesParser.create().parse_overrides(quote_paths([f"output={name}"]))
-    assert str(override.value()) == name
-    assert not override.is_sweep_override()
-
-
-@given(st.lists(names.map(str.strip).filter(bool).filter(lambda name: name[0] not in "'\""), min_size=2))
-def test_any_paths_can_be_swept_if_each_is_quoted(paths):
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    each = [quote_paths([f"data.train={path}"])[0].partition("=")[2] for path in paths]
-    _, quoted = quote_paths(["-m", f"data.train={','.join(each)}"])
-    (override,) = OverridesParser.create().parse_overrides([quoted])
-    assert [value.text for value in override.value().list] == paths
-
-
-@pytest.mark.parametrize(
-    "multirun", [["-m"], ["--multirun"], ["sweep=learning_rate"], ["hydra.mode=MULTIRUN"]]
-)
-def test_a_comma_separates_paths_in_a_multirun_alone(multirun):
-    typed = ["data.train=t.csv, é b.csv", "start_from=null,run", "output=a, b", "name=x: y,z"]
-    assert quote_paths([*multirun, *typed])[1:] == [
-        "data.train='t.csv','é b.csv'",
-        "start_from=null,'run'",
-        "output='a, b'",
-        "name='x: y','z'",
-    ]
-    assert quote_paths(typed)[:2] == ["data.train='t.csv, é b.csv'", "start_from='null,run'"]
-
-
-@pytest.mark.parametrize(
-    ("typed", "quoted"),
-    [
-        ("'a,b.csv',c.csv", "'a,b.csv','c.csv'"),
-        ("'a,b.csv'", "'a,b.csv'"),
-        ("it's.csv,b.csv", "'it\\'s.csv','b.csv'"),
-        ("there, as it stands.csv", "'there, as it stands.csv'"),
-        ("choice(a b.csv,é.csv)", "choice('a b.csv','é.csv')"),
-        ("glob(lists/*.csv)", "choice('lists/1.csv','lists/2.csv')"),
-        ("glob(lists/[12].csv)", "choice('lists/1.csv','lists/2.csv')"),
-        ("glob('lists/*',exclude='lists/1*')", "choice('lists/2.csv')"),
-        ("shuffle(a,b)", "shuffle(a,b)"),
-        ("a.csv,", "'a.csv,'"),
-    ],
-)
-def test_paths_of_a_sweep_are_quoted_one_by_one_and_once(tmp_path, monkeypatch, typed, quoted):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "lists").mkdir()
-    for name in ("lists/1.csv", "lists/2.csv", "there, as it stands.csv"):
-        (tmp_path / name).touch()
-    once = quote_paths(["-m", f"data.train={typed}"])
-    assert once == ["-m", f"data.train={quoted}"]
-    assert quote_paths(once) == once
-
-
-def test_a_pattern_that_fits_nothing_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"^data.val=glob\(\*.csv\): no file or folder fits it"):
-        quote_paths(["-m", "data.val=glob(*.csv)"])
-
-
-def test_paths_that_are_meant_to_be_swept_need_a_multirun(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("t.csv", "v.csv"):
-        (tmp_path / name).touch()
-    with pytest.raises(ConfigError, match=r"^data.train=t.csv,v.csv: .* add -m"):
-        check_commas(["data.train=t.csv,v.csv"])
-    check_commas(["-m", "data.train=t.csv,v.csv"])
-    (tmp_path / "t.csv,v.csv").touch()
-    check_commas(["data.train=t.csv,v.csv", "seed=0,1"])
-
-
-def test_what_is_quoted_already_and_what_is_no_path_stay_as_they_are():
-    untouched = ["output='a b'", "optimizer.lr=1e-2,1e-3", "-m", "~logger", "output="]
-    assert quote_paths(untouched) == untouched
-
-
-@pytest.mark.parametrize(
-    ("overrides", "name"),
-    [
-        ("optimizer.lr=0.01", "lr-0.01"),
-        ("optimizer.lr=1e-05;seed=3", "lr-1e-05--seed-3"),
-        ("model.net.kernel_sizes=[10,7,5]", "kernel-sizes-10-7-5"),
-        ("data.width=80;model.width=64", "data.width-80--model.width-64"),
-        ("paths.data='/a b, ø'", "data-a-b"),
-        ("", "7"),
-        ("data.train='/far/away/lists/é;x=1.csv';seed=1", "train-lists-e-x-1.csv--seed-1"),
-        ("start_from=null", "start-from-null"),
-    ],
-)
-def test_a_jobs_folder_is_named_by_what_varies(overrides, name):
-    assert run_name(overrides, 7) == name
-
-
-def test_a_jobs_folder_has_a_name_that_file_systems_take():
-    names = {run_name(f"data.scheme={'a' * 300}{last}", 0) for last in "bc"}
-    assert len(names) == 2
-    assert all(len(name) <= 200 for name in names)
-
-
-def test_another_setting_gets_another_folder_and_the_same_setting_the_same(tmp_path):
-    first, second = "optimizer.lr=0.0004430375245", "optimizer.lr=0.0004430475245"
-    for overrides, name in ((first, "lr-0.000443"), (second, "lr-0.000443--2")):
-        assert run_name(overrides, 0, str(tmp_path)) == name
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "status.json").write_text(json.dumps({"overrides": ["seed=0", overrides]}))
-        assert run_name(overrides, 5, str(tmp_path)) == name
-    (tmp_path / "train-a.csv").mkdir()
-    (tmp_path / "train-a.csv" / "status.json").write_text('{"overrides": ["data.train=\'a.csv\'"]}')
-    assert run_name('data.train="a.csv"', 0, str(tmp_path)) == "train-a.csv"
-
-
-def test_a_sweeps_folder_is_named_by_experiment_and_sweep():
-    assert sweep_name("nose_tip", "learning_rate") == "nose_tip-learning_rate"
-    assert sweep_name("nose_tip", None) == "nose_tip"
 
 
 def test_what_varies_is_told_from_what_does_not():
@@ -161,14 +26,6 @@ def test_what_varies_is_told_from_what_does_not():
         "x=[",
     ]
     assert varied_by_hand(typed) == (["seed", "model.net.kernel_sizes"], ["experiment", "output", "logger"])
-
-
-@pytest.mark.parametrize("value", ["0", "2.5", "null"])
-def test_what_is_no_count_is_refused_by_its_name(value):
-    cfg = compose("evaluate", [f"stress_faces={value}"])
-    check_counts(cfg, "faces")
-    with pytest.raises(ConfigError, match="stress_faces is a whole number from 1 up, not "):
-        check_counts(cfg, "faces", "stress_faces")
 
 
 def test_every_option_of_every_group_composes(conf):
@@ -289,10 +146,10 @@ def test_what_is_typed_becomes_what_is_meant(config, typed, meant):
 @pytest.mark.parametrize(
     ("config", "typed", "says"),
     [
-        ("synthesize", "persons=two", "persons is a number, like its default 40, not 'two'"),
-        ("train", "optimizer.lr=abc", "optimizer.lr is a number, like its default 0.001, not 'abc'"),
-        ("train", "optimizer.lr=1e-3,fast", "optimizer.lr is a number.*'fast'"),
-        ("train", "data.batch_size=true", "data.batch_size is a number.*True"),
+        ("synthesize", "persons=two", "persons is a whole number from 1 up, not 'two'"),
+        ("train", "optimizer.lr=abc", "optimizer.lr is a finite number, not 'abc'"),
+        ("train", "optimizer.lr=1e-3,fast", "optimizer.lr is a finite number, not 'fast'"),
+        ("train", "data.batch_size=true", "data.batch_size is a whole number, not True"),
         ("evaluate", "force=maybe", "force is true or false, not 'maybe'"),
         ("evaluate", "force=null", "force is true or false, not None"),
         ("train", "model=null", "model=null: there has to be one; choose model=… of .*convnet"),
@@ -304,7 +161,7 @@ def test_what_is_typed_becomes_what_is_meant(config, typed, meant):
             "experiment=null,nose_tip",
             "experiment=null is its default, which Hydra takes into no sweep",
         ),
-        ("train", "optimizer.lr=[1e-3]", "optimizer.lr is a number"),
+        ("train", "optimizer.lr=[1e-3]", "optimizer.lr is a finite number, not \\[0.001\\]"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_by_its_key(config, typed, says):
@@ -434,14 +291,8 @@ def test_options_of_ones_own_are_compared_with_their_defaults(tmp_path):
 )
 def test_a_number_that_is_not_finite_is_refused(verb, override):
     key = override.partition("=")[0]
-    with pytest.raises(ConfigError, match=f"^{key} is a finite number, like its default"):
+    with pytest.raises(ConfigError, match=f"^{key} is a (finite|whole) number.*, not (nan|-?inf)"):
         as_typed(verb, [override])
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0, True, "1"])
-def test_a_value_above_nought_is_a_finite_number(value):
-    with pytest.raises(ConfigError, match="seconds is a finite number above 0"):
-        check_positive(OmegaConf.create({"seconds": value}), "seconds")
 
 
 @pytest.fixture
@@ -457,7 +308,9 @@ def own(tmp_path):
 def test_a_missing_value_is_told_with_what_belongs_there(own):
     cfg = preview("train", ["--config-dir", str(own)], ["experiment=mine"])
     told = "count has no value (???): give count=<value>, how many"
-    assert missing(cfg, own) == f"optimizer.lr has no value (???): give optimizer.lr=<value>; {told}"
+    assert missing(cfg, own) == (
+        f"optimizer.lr has no value (???): give optimizer.lr=<value>, learning rate; {told}"
+    )
     cfg = preview("train", [f"--config-dir={own}"], ["experiment=mine", "count=1", "optimizer.lr=1e-2,1e-3"])
     assert missing(cfg, own) is None
 
@@ -493,21 +346,6 @@ def test_the_first_of_a_sweep_has_the_first_of_all_values():
         "loss=glob(*)",
     ]
     assert first_of_sweep(swept) == ["seed=0", "optimizer.lr=0.01", "data.seed=3", "data.width=40.0"]
-
-
-@pytest.mark.parametrize("name", ["my run: é", 'it\'s "q" #?%,<b>', "2024", "x" * 200])
-def test_a_name_is_any_text_that_can_be_a_folders(name):
-    check_name(name)
-    (quoted,) = quote_paths([f"name={name}"])
-    assert compose("train", [quoted]).name == name
-
-
-@pytest.mark.parametrize(
-    "name", ["a/b", "a\\b", "..", " ", "", "a\n", " a", "x" * 201, "é" * 101, 2024, None]
-)
-def test_a_name_that_no_folder_can_have_is_refused(name):
-    with pytest.raises(ConfigError, match=r"^name"):
-        check_name(name)
 
 
 def test_all_values_of_a_configuration_have_a_name_but_for_its_own_folder():

@@ -70,7 +70,7 @@ def test_rows_that_cannot_be_used_stop_it_or_are_told_of(source, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "error: say what becomes what: keypoints data convert source=<list> format=csv|hrnet|coco|dlib"),
+        ([], "; format has no value (???): give format=<csv|hrnet|coco|dlib>, format to write; output has"),
         (["format=xml", "output={}/list.xml"], "error: format is one of csv, hrnet, coco, dlib, not 'xml'"),
         (["format=coco", "output={}/list.csv"], "list.csv: is there already; name another file"),
         (["format=coco", "output=none/list.json"], "error: none/list.json: its folder is missing"),

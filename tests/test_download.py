@@ -199,8 +199,8 @@ def test_what_is_not_the_data_set_is_refused_and_leaves_the_archive_alone(web, d
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "say which data set: keypoints data download imm|ibug300w"),
-        (["wflw"], "there is no data set 'wflw' to download; there are imm, ibug300w"),
+        ([], "dataset has no value (???): give dataset=<imm|ibug300w>, data set"),
+        (["wflw"], "dataset is one of imm, ibug300w, not 'wflw'"),
         (["imm", "keep=perhaps"], "keep is true or false, not 'perhaps'"),
         (
             ["imm", "url=file:///etc/passwd"],

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from keypoints.cli import main
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.evaluate import evaluate
 from keypoints.runs import RunFolder, find_checkpoint
@@ -237,11 +237,11 @@ def test_a_checkpoint_that_cannot_be_used_is_one_line_and_a_failure(
         ([], ConfigError, "say which checkpoint"),
         (["split=test"], DataError, "no split 'test'; there is train, val"),
         (["norm=eyes"], ConfigError, "pair, box, diagonal"),
-        (["threshold=0"], ConfigError, "positive ratio"),
-        (["which=first"], ConfigError, "best or last"),
+        (["threshold=0"], ConfigError, "threshold is a finite number above 0, not 0"),
+        (["which=first"], ConfigError, "which is one of best, last, not 'first'"),
         (["stress=true", "stress_faces=0"], ConfigError, "whole number from 1 up"),
         (["faces=0"], ConfigError, "faces is a whole number from 1 up"),
-        (["faces=some"], ConfigError, "faces is a number, like its default 6, not 'some'"),
+        (["faces=some"], ConfigError, "faces is a whole number from 1 up, not 'some'"),
         (["device=abacus"], ConfigError, "device=abacus cannot be used"),
         (["norm=box", "threshold=inf"], ConfigError, "threshold is a finite number"),
         (["root=nowhere"], DataError, "nowhere: no such folder"),
@@ -340,7 +340,7 @@ def test_faces_are_measured_in_the_boxes_that_are_detected_too(untrained, full_f
     assert detected["metrics"]["nme"] != given["metrics"]["nme"]
     with pytest.raises(ConfigError, match="boxes=detected: this model was trained on whole pictures"):
         of(f"checkpoint={full_face}", "boxes=detected")
-    with pytest.raises(ConfigError, match="boxes is given or detected, not 'found'"):
+    with pytest.raises(ConfigError, match="boxes is one of given, detected, not 'found'"):
         of(f"checkpoint={full_face}", "boxes=found")
 
 

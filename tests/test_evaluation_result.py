@@ -1,7 +1,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.datamodules.labelled import LabelledDataModule
 from keypoints.errors import ConfigError, DataError

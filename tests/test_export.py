@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from keypoints.cli import main
+from keypoints.commands import compose
 from keypoints.components import configure
-from keypoints.configuration import compose
 from keypoints.datasets.face import Face
 from keypoints.datasets.labelled import write_labelled
 from keypoints.datasets.photos import Photo

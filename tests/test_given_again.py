@@ -13,7 +13,7 @@ from PIL import Image
 from keypoints import download as downloading
 from keypoints import synthesize as synthesizing
 from keypoints.cli import main
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.convert import convert
 from keypoints.download import download
 from keypoints.errors import DataError

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from keypoints.cli import main
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.runs import RunFolder
 from keypoints.train import resume, train
 from tests.conftest import SMALL

@@ -15,10 +15,10 @@ import yaml
 import keypoints
 from keypoints.cli import main
 from keypoints.components import build, configure, find_class, public_name, trusting
-from keypoints.configuration import conf_dir
 from keypoints.landmarks import IMM58, LandmarkScheme
 from keypoints.older_names import ARGUMENTS, CLASSES, KEYS, SCHEME, current, current_key
 from keypoints.predictor import Predictor
+from keypoints.registry import conf_dir
 from keypoints.runs import RunFolder
 from keypoints.tasks.base import load_task
 from keypoints.tasks.loss import RefusedLoss

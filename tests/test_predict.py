@@ -13,7 +13,7 @@ from PIL import Image
 
 from keypoints import predict as module
 from keypoints.cli import main
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
@@ -159,8 +159,8 @@ def test_what_cannot_begin_writes_nothing(untrained, photos, tmp_path, monkeypat
     bad_list = tmp_path / "list.csv"
     bad_list.write_text("image,left,top,width,height\nplain.jpg,a,b,c,d\n")
     for error, says, how in [
-        (ConfigError, "say which photos", {"photos": "null"}),
-        (ConfigError, "say which model: checkpoint=", {"checkpoint": "null"}),
+        (ConfigError, "input is a path, not None", {"photos": "null"}),
+        (ConfigError, "checkpoint is a path, not None", {"checkpoint": "null"}),
         (ConfigError, "report is true or false, not 'maybe'", {"report": "maybe"}),
         (CheckpointError, "nowhere.onnx: no such model", {"checkpoint": "nowhere.onnx"}),
         (DataError, "nowhere: no such file or folder", {"photos": "nowhere"}),

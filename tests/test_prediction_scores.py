@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from keypoints.cli import main
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.datasets.imm import read_imm
 from keypoints.datasets.labelled import read_labelled, write_labelled
 from keypoints.errors import ConfigError, DataError
@@ -147,7 +147,7 @@ def test_a_table_of_predict_has_a_folder_by_the_name_of_its_own(truth, shifted, 
         (["checkpoint=model.onnx"], ConfigError, r"checkpoint=model\.onnx: is a model's"),
         (["data.test=null"], ConfigError, "say which faces they are measured against"),
         (["split=val"], DataError, "no split 'val'; there is test"),
-        (["threshold=0"], ConfigError, "positive ratio"),
+        (["threshold=0"], ConfigError, "threshold is a finite number above 0, not 0"),
         (["data.landmarks=points", "data.scheme=imm58"], ConfigError, "no landmarks 'points'"),
         (
             ["data.landmarks=nose", "data.scheme=imm58"],

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
+from keypoints.commands import compose
 from keypoints.components import configure
-from keypoints.configuration import compose
 from keypoints.datasets.photos import Photo
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.export import export

@@ -3,7 +3,7 @@ import json
 import pytest
 from PIL import Image
 
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.datamodules.dataset import FaceDataset
 from keypoints.errors import ConfigError
 from keypoints.preview import preview

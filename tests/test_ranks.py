@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from lightning_fabric.utilities.rank_zero import rank_zero_only
 
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.errors import ConfigError
 from keypoints.ranks import is_first, others_join, run_to_join
 from keypoints.runs import RunFolder

@@ -3,7 +3,7 @@ import shlex
 
 import pytest
 
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from tests.conftest import ROOT
 
 

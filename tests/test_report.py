@@ -3,12 +3,12 @@ import shutil
 import pytest
 from omegaconf import OmegaConf
 
-from keypoints.errors import ConfigError, DataError
+from keypoints.errors import DataError
 from keypoints.report import report
 
 
 def of(folder):
-    return report(OmegaConf.create({"folder": folder if folder is None else str(folder), "trust": None}))
+    return report(OmegaConf.create({"folder": str(folder), "trust": None}))
 
 
 def test_a_run_and_a_sweep_are_told_apart(finished_run, finished_sweep, tmp_path):
@@ -22,5 +22,3 @@ def test_what_is_neither_is_refused(tmp_path):
         of(tmp_path)
     with pytest.raises(DataError, match="no such folder"):
         of(tmp_path / "nowhere")
-    with pytest.raises(ConfigError, match="say which"):
-        of(None)

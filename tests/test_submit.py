@@ -4,8 +4,8 @@ import torch
 from pytorch_lightning import Trainer
 
 from keypoints.cli import main
+from keypoints.commands import compose
 from keypoints.components import configure
-from keypoints.configuration import compose
 from keypoints.datamodules.ibug import IBUG300WDataModule
 from keypoints.datasets.dlib_xml import read_entries
 from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, TRAIN_LIST

@@ -18,7 +18,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.datasets.photo_facts import is_of_photo
 from keypoints.errors import CheckpointError, ConfigError, DataError, TrainingError
@@ -136,7 +136,6 @@ def test_a_loss_an_optimizer_and_a_schedule_are_one_override_each(configured):
         (["data.width=0"], ConfigError, "input's width"),
         (["optimizer.lr=-1"], ConfigError, "Adam"),
         (["data.batch_size=0"], ConfigError, "batch_size has to be 1 or more"),
-        (["seed=-1"], ConfigError, "seed is a whole number"),
         (["trainer.max_epochs=0"], ConfigError, "max_epochs=0 trains nothing"),
         (["+trainer.max_steps=2"], ConfigError, "ends before the first validation, .* after step 6"),
         (["+trainer.max_steps=1", "+trainer.accumulate_grad_batches=2"], ConfigError, "after step 3"),
@@ -164,7 +163,6 @@ def test_a_loss_an_optimizer_and_a_schedule_are_one_override_each(configured):
             TrainingError,
             "returned nan values.*smaller",
         ),
-        (["trainer.max_epochs=two"], ConfigError, "max_epochs is a whole number"),
         (["callbacks.checkpoint.monitor=val/nonsense"], ConfigError, "val/nonsense"),
         (["trainer.accelerator=abacus"], ConfigError, "trainer: .*abacus"),
         (["model._target_=os.getcwd"], ConfigError, "is no Task"),
@@ -406,7 +404,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped_to_the_last_digit(drop
 
 KILLED = """
 import os, signal, sys
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.tasks.base import Task
 from keypoints.train import train
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from keypoints.cli import main
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, TRAIN_LIST
 from keypoints.errors import ConfigError, DataError
 from keypoints.verify import verify

@@ -51,7 +51,7 @@ class TorchvisionNet(nn.Module):
         in_channels: int,
         out_features: int,
         name: str = "resnet18",
-        weights: str | None = None,
+        weights: str | Path | None = None,
         antialiased: bool = False,
         **settings: Any,
     ) -> None:
@@ -81,7 +81,9 @@ class TorchvisionNet(nn.Module):
         self.train()
 
 
-def torchvision_network(name: str, in_channels: int, weights: str | None, **settings: Any) -> nn.Module:
+def torchvision_network(
+    name: str, in_channels: int, weights: str | Path | None, **settings: Any
+) -> nn.Module:
     """A network of torchvision that takes images in [-0.5, 0.5] of 1 or 3 channels.
 
     Args:
@@ -95,6 +97,7 @@ def torchvision_network(name: str, in_channels: int, weights: str | None, **sett
         raise ConfigError(f"torchvision has no classification network {name!r}; it has {', '.join(known)}")
     if in_channels not in (1, 3):
         raise ConfigError(f"{name} takes images of 1 or 3 channels, not {in_channels}")
+    weights = None if weights is None else str(weights)
     net = _network(name, weights, settings)
     if weights is None:
         _see(net, in_channels)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -108,7 +109,7 @@ class TorchvisionEncoder(Encoder):
         input_size: tuple[int, int],
         in_channels: int,
         name: str = "resnet18",
-        weights: str | None = None,
+        weights: str | Path | None = None,
         antialiased: bool = False,
         **settings: Any,
     ) -> None:

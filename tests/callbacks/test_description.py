@@ -3,7 +3,7 @@ import json
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from keypoints.callbacks.description import Description, HyperParameters, architecture, hyper_parameters
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
 from keypoints.tasks.regression import RegressionTask

@@ -6,7 +6,7 @@ from torch import nn
 
 from keypoints.callbacks import finite
 from keypoints.callbacks.finite import FiniteLoss
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.errors import TrainingError
 from keypoints.runs import RunFolder
 from keypoints.tasks.base import load_task

@@ -1,6 +1,6 @@
 import pytest
 
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.runs import RunFolder
 from keypoints.train import train
 from tests.conftest import SMALL

@@ -6,7 +6,7 @@ from hydra.utils import instantiate
 from torch.utils.data import DataLoader
 
 from keypoints.augmentation import Augmentation
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.datamodules.dataset import Batch, FaceDataset, as_it_is, pixels_of, whole
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.datamodules.order import EpochSampler

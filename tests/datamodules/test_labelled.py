@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from keypoints.configuration import compose
+from keypoints.commands import compose
 from keypoints.datamodules.base import TrainedOn
 from keypoints.datamodules.ibug import IBUG300WDataModule
 from keypoints.datamodules.labelled import LabelledDataModule

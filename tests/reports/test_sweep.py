@@ -9,11 +9,11 @@ import warnings
 import pandas as pd
 import pytest
 
+from keypoints.commands.train import end_sweep
 from keypoints.errors import DataError
 from keypoints.reports.sweep import findings, report_sweep
 from keypoints.reports.terminal import print_sweep
 from keypoints.sweeps import SweepFolder
-from keypoints.works import end_sweep
 
 
 def finished(rows):

@@ -1,24 +1,22 @@
-"""What each verb does, and what it prints.
-
-To add a verb: a function here, a primary file in ``conf/``, and a line in ``VERBS`` of ``cli.py``. Heavy
-libraries are imported only within the functions, so that the command line answers at once.
-"""
+"""``keypoints train``: one run, or one for each value of a sweep."""
 
 import logging
 import math
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Literal
 
 from omegaconf import DictConfig, open_dict
 
+from keypoints.commands.verb import Paths, Trusting, Verb
 from keypoints.components import package_names, trusting
-from keypoints.configuration import check_complete
+from keypoints.configuration import check_complete, check_values
 from keypoints.errors import DataError, KeypointsError, TrainingError, one_line, printable, some_of
+from keypoints.settings import FilePath, OutputFolder, Text, setting
 
 if TYPE_CHECKING:
     from keypoints.runs import RunFolder
@@ -35,153 +33,31 @@ OBJECTIVE = "best/mse"
 """The metric that a search makes small."""
 
 
-def synthesize(cfg: DictConfig) -> None:
-    """Make up faces."""
-    from keypoints.synthesize import synthesize
+@dataclass
+class Train(Trusting):
+    """Settings of ``keypoints train``, besides those of the groups that it is made of."""
 
-    folder = synthesize(cfg)
-    log.info("the made-up faces are in %s: train on them with paths.data=%s", folder, folder)
-
-
-def verify(cfg: DictConfig) -> None:
-    """Look at every file of a data set.
-
-    Raises:
-        DataError: if one is wrong.
-    """
-    from keypoints.reports.findings import print_findings
-    from keypoints.verify import verify
-
-    found = verify(cfg)
-    print_findings(*found)
-    if found.wrong:
-        raise DataError(f"{found.root}: wrong entries: {found.wrong}, see above")
-
-
-def shrink(cfg: DictConfig) -> None:
-    """Make a compact copy of a data set."""
-    from keypoints.shrink import shrink
-
-    copy = shrink(cfg)
-    log.info("%s: %d pictures, side %d, %.1f MB", copy.root, copy.pictures, copy.side, copy.megabytes)
-
-
-def report(cfg: DictConfig) -> None:
-    """Make the report of a run or a sweep again."""
-    from keypoints.report import report
-
-    log.info("look at it: %s", report(cfg))
-
-
-def download(cfg: DictConfig) -> None:
-    """Download a data set, and look at every file of it."""
-    from keypoints.download import download
-    from keypoints.reports.findings import print_findings
-    from keypoints.verify import verify_folder
-
-    folder = download(cfg)
-    log.info("it is in %s", folder)
-    found = verify_folder(cfg.dataset, folder)
-    print_findings(*found)
-    if found.wrong:
-        log.warning("%s: wrong entries: %d, see above", folder, found.wrong)
-
-
-def convert(cfg: DictConfig) -> None:
-    """Write a list of labelled photos in another format."""
-    from keypoints.convert import convert
-
-    convert(cfg)
-
-
-def evaluate(cfg: DictConfig) -> None:
-    """Measure a checkpoint on a split."""
-    from keypoints.evaluate import evaluate
-    from keypoints.reports.terminal import print_evaluation
-
-    done = evaluate(cfg, shlex.join([*sys.argv[0].split(), *sys.argv[1:]]))
-    print_evaluation(done.result)
-    log.info("look at it: %s", done.folder / "report.html")
-
-
-def preview(cfg: DictConfig) -> None:
-    """Draw what the network gets."""
-    from keypoints.preview import preview
-
-    log.info("look at it: %s", preview(cfg))
-
-
-def bench(cfg: DictConfig) -> None:
-    """Measure how fast a training is, or a model's prediction."""
-    if cfg.checkpoint is not None:
-        from keypoints.bench_prediction import bench_prediction
-        from keypoints.reports.prediction_speed import print_speed
-
-        speed = bench_prediction(cfg)
-        print_speed(speed.result)
-        log.info("look at it: %s", speed.folder / "bench.png")
-        return
-    check_complete(cfg)
-    from keypoints.bench import bench
-    from keypoints.reports.terminal import print_bench
-
-    print_bench(bench(cfg))
-    log.info("look at it: %s", Path(cfg.output) / "bench.png")
-
-
-def submit(cfg: DictConfig) -> None:
-    """Write a submission, or check one."""
-    from keypoints.submit import check, submit
-
-    if cfg.check is not None:
-        log.info("%s: is valid, for %d images", cfg.check, check(cfg))
-    else:
-        log.info("%s: is valid, and can be submitted", submit(cfg))
-
-
-def predict(cfg: DictConfig) -> None:
-    """Find the landmarks of photos.
-
-    Raises:
-        DataError: if a photo has no face, or not all of its own could be predicted.
-    """
-    from keypoints.predict import predict
-
-    done = predict(cfg)
-    log.info("%d faces of %d photos are in %s", done.faces, done.photos, done.folder)
-    if done.page is not None:
-        log.info("look at it: %s", done.page)
-    if done.with_problems:
-        raise DataError(
-            f"{done.with_problems} of {done.photos} photos have no face, or not all of theirs; see above"
-        )
-
-
-def demo(cfg: DictConfig) -> None:
-    """Serve a page to try a model."""
-    from keypoints.demo import demo
-
-    demo(cfg)
-
-
-def export(cfg: DictConfig) -> None:
-    """Write a checkpoint as an ONNX file."""
-    from keypoints.export import export
-
-    done = export(cfg)
-    log.info("%s: %s, %.2f MB, checked against the checkpoint", done.path, done.precision, done.megabytes)
-    log.info(
-        "on %d crops its points lie %.2g px of the %d × %d input from the checkpoint's, %.2g at most",
-        done.crops,
-        done.mean_shift,
-        *done.input_size,
-        done.largest_shift,
+    name: Text = setting("imm", "Name in figures, logs and folders: any text without / and \\.")
+    start_from: FilePath | None = setting(
+        None,
+        "Checkpoint or run's folder whose weights initialise the network, where they fit (fine-tuning).",
     )
-    if done.nme is not None:
-        log.info(
-            "measured on their landmarks, NME is %.3g %% by the checkpoint and %.3g %% by this file",
-            *(100 * nme for nme in done.nme),
-        )
+    seed: int = setting(
+        0, "Seed of the initial weights, the order of the faces and the augmentation.", at_least=0
+    )
+    output: OutputFolder = setting(
+        "${paths.outputs}/${name}/${now:%Y-%m-%d_%H-%M-%S}", "Folder of the run, or of the sweep."
+    )
+    paths: Paths = field(default_factory=Paths)
+
+
+@dataclass
+class Resuming:
+    """What is typed instead of a configuration."""
+
+    resume: FilePath | None = setting(
+        None, "Folder of a run or a sweep to resume, with the configuration that it began with."
+    )
 
 
 def train(cfg: DictConfig, *, resumed: bool) -> float | None:
@@ -204,6 +80,8 @@ def train(cfg: DictConfig, *, resumed: bool) -> float | None:
         cfg.output = hydra.runtime.output_dir  # a multirun gives each job a folder of its own
     overrides = list(hydra.overrides.task)
     try:
+        if not resumed:
+            check_values("train", cfg)
         check_complete(cfg)
         with trusting(*package_names(cfg.trust)):
             if not in_sweep:
@@ -357,3 +235,19 @@ def end_sweep(folder: Path, *, stopped: bool) -> int:
     if failed and not stopped:
         print(printable(f"Once what is wrong is mended, go on with: keypoints train resume={folder}"))
     return failed
+
+
+VERB = Verb(
+    name="train",
+    what="train a model, or with -m one for each value of a sweep",
+    schema=Train,
+    run=None,
+    typed=Resuming,
+    examples=(
+        "train experiment=nose_tip",
+        "train -m experiment=nose_tip optimizer.lr=1e-2,1e-3 seed=0,1,2",
+        "train resume=outputs/nose_tip/2026-01-31_12-00-00",
+    ),
+    writes="config.yaml, checkpoints/, metrics.csv, faces.csv, figures/ and report.html in output; of a "
+    "sweep a folder for each run, summary.csv, comparison.png and report.html",
+)

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from keypoints.cli import main
+from keypoints.commands.train import _alone_in_run, _left
 from keypoints.runs import OWN_SWEEP_FILE, RunFolder
-from keypoints.works import _alone_in_run, _left
 from tests.conftest import SMALL
 
 

@@ -1,0 +1,78 @@
+"""Verbs of the command line, a module each: schema, work, help. Imports no torch.
+
+To add a verb: a module with a ``VERB`` here, and its line in :data:`VERBS`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from omegaconf import DictConfig
+
+from keypoints import configuration
+from keypoints.commands import (
+    bench,
+    data_convert,
+    data_download,
+    data_preview,
+    data_shrink,
+    data_synthesize,
+    data_verify,
+    demo,
+    evaluate,
+    export,
+    predict,
+    report,
+    submit,
+    train,
+)
+from keypoints.commands.verb import Paths, Verb
+from keypoints.registry import Schema, register_schemas
+
+VERBS: Mapping[str, Verb] = {
+    module.VERB.name: module.VERB
+    for module in (
+        train,
+        evaluate,
+        predict,
+        demo,
+        export,
+        submit,
+        report,
+        bench,
+        data_preview,
+        data_synthesize,
+        data_download,
+        data_convert,
+        data_shrink,
+        data_verify,
+    )
+}
+"""All verbs, in the order of the help."""
+
+register_schemas(
+    {
+        verb.config: Schema(
+            verb.schema,
+            typed=verb.typed,
+            optional_group=verb.optional_group,
+            base=train.Train if train.Train in verb.schema.__mro__[1:] else None,
+        )
+        for verb in VERBS.values()
+    },
+    {("paths", "default"): Paths},
+)
+
+
+def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """Return the configuration of a verb with overrides, as the command line makes it.
+
+    >>> compose("train", ["experiment=nose_tip", "optimizer.lr=1e-4"]).optimizer.lr
+    0.0001
+
+    Args:
+        name: of the verb's primary configuration, ``train``.
+        overrides: as they are typed.
+
+    Raises:
+        ConfigError: if one cannot be used.
+    """
+    return configuration.compose(name, overrides)

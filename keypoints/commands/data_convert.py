@@ -1,0 +1,48 @@
+"""``keypoints data convert``: a list of labelled photos in another format."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import MISSING, DictConfig
+
+from keypoints.commands.verb import PLAIN, Verb
+from keypoints.settings import FilePath, OutputFile, defaults_list, setting
+
+
+@dataclass
+class Convert:
+    """Settings of ``keypoints data convert``."""
+
+    defaults: list[Any] = defaults_list(*PLAIN)
+    source: FilePath = setting(MISSING, "List to read; its format is recognised by what it holds.")
+    format: str = setting(MISSING, "Format to write.", choices=("csv", "hrnet", "coco", "dlib"))
+    output: OutputFile = setting(MISSING, "List to write.")
+    root: FilePath | None = setting(
+        None, "Folder that the photos' names start from, in both lists; null: each list's own folder."
+    )
+    scheme: str | None = setting(
+        None, "Check that faces have the points of a scheme, imm58 or ibug68; name them where possible."
+    )
+    strict: bool = setting(True, "Refuse a list with unusable rows; false leaves them out and names them.")
+
+
+def run(cfg: DictConfig) -> None:
+    """Write a list of labelled photos in another format."""
+    from keypoints.convert import convert
+
+    convert(cfg)
+
+
+VERB = Verb(
+    name="data convert",
+    what="write a list of labelled photos in another format",
+    schema=Convert,
+    run=run,
+    positional="source",
+    examples=(
+        "data convert faces.csv format=coco output=faces.json",
+        "data convert labels.xml format=csv output=faces.csv scheme=ibug68",
+        "data convert faces.csv format=dlib output=faces.xml root=photos",
+    ),
+    writes="output; the photos stay where they are",
+)

@@ -1,0 +1,56 @@
+"""``keypoints data download``: a data set from its official place."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING, DictConfig
+
+from keypoints.commands.verb import WITH_PATHS, Paths, Verb
+from keypoints.settings import OutputFolder, Text, defaults_list, setting
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Download:
+    """Settings of ``keypoints data download``."""
+
+    defaults: list[Any] = defaults_list(*WITH_PATHS)
+    dataset: str = setting(MISSING, "Data set.", choices=("imm", "ibug300w"))
+    output: OutputFolder = setting("${paths.data}", "Folder that holds the data sets' folders.")
+    url: Text | None = setting(
+        None, "Address of the archive; null: the official one, and a mirror if there is one."
+    )
+    sha256: str | None = setting(None, "SHA-256 sum that the archive has to have, if you know it.")
+    keep: bool = setting(False, "Keep the archive once it is unpacked.")
+    paths: Paths = field(default_factory=Paths)
+
+
+def run(cfg: DictConfig) -> None:
+    """Download a data set, and check every file of it."""
+    from keypoints.download import download
+    from keypoints.reports.findings import print_findings
+    from keypoints.verify import verify_folder
+
+    folder = download(cfg)
+    log.info("it is in %s", folder)
+    found = verify_folder(cfg.dataset, folder)
+    print_findings(*found)
+    if found.wrong:
+        log.warning("%s: wrong entries: %d, see above", folder, found.wrong)
+
+
+VERB = Verb(
+    name="data download",
+    what="download a data set from its official place",
+    schema=Download,
+    run=run,
+    positional="dataset",
+    examples=(
+        "data download imm",
+        "data download ibug300w output=/data/faces",
+        "data download imm url=https://example.org/imm_face_db.tar.gz",
+    ),
+    writes="the data set's folder in output",
+)

@@ -1,0 +1,44 @@
+"""``keypoints data preview``: training inputs as the network gets them, plotted."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig
+
+from keypoints.commands.train import Train
+from keypoints.commands.verb import Verb
+from keypoints.settings import OutputFolder, defaults_list, setting
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Preview(Train):
+    """Settings of ``keypoints data preview``: those of a training, and what is plotted."""
+
+    defaults: list[Any] = defaults_list("train", {"override hydra": "plain"}, "_self_")
+    output: OutputFolder = setting("${paths.outputs}/previews/${name}", "Folder for the pictures.")
+    faces: int = setting(4, "Number of training faces, spread over all.", at_least=1)
+    draws: int = setting(4, "Number of augmented samples of each, beside the face itself.", at_least=1)
+
+
+def run(cfg: DictConfig) -> None:
+    """Plot what the network gets."""
+    from keypoints.preview import preview
+
+    log.info("look at it: %s", preview(cfg))
+
+
+VERB = Verb(
+    name="data preview",
+    what="plot training inputs as the network gets them",
+    schema=Preview,
+    run=run,
+    examples=(
+        "data preview experiment=full_face",
+        "data preview experiment=full_face augmentation=wild draws=8",
+        "data preview data=labelled data.train=list.csv",
+    ),
+    writes="samples.png and input.png in output",
+)

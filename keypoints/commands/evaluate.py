@@ -1,0 +1,77 @@
+"""``keypoints evaluate``: how good a model is, on which faces, and why."""
+
+import logging
+import shlex
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig
+
+from keypoints.commands.verb import CHECKPOINT, Choosing, Flipping, Paths, Verb
+from keypoints.settings import FilePath, OutputFolder, defaults_list, setting
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Evaluate(Flipping, Choosing):
+    """Settings of ``keypoints evaluate``."""
+
+    defaults: list[Any] = defaults_list("_self_", {"paths": "default"}, {"data": None}, {"hydra": "plain"})
+    checkpoint: FilePath | None = setting(None, CHECKPOINT)
+    predictions: FilePath | None = setting(
+        None, "Instead of a checkpoint: predictions.csv, its folder, or any list of labelled photos."
+    )
+    split: str | None = setting(
+        None, "Split to measure on; null: val, or test where only data.test=<list> is given."
+    )
+    boxes: str = setting(
+        "given",
+        "Boxes of the faces: as the data have them, or as dlib detects them.",
+        choices=("given", "detected"),
+    )
+    root: FilePath | None = setting(None, "Where the data lie, if not where they lay in training.")
+    output: OutputFolder | None = setting(None, "Folder; null: evaluations/<split> in the run's folder.")
+    norm: str | None = setting(
+        None,
+        "What errors are divided by; null: the distance of the normalising points (pair) where there is one.",
+        choices=("pair", "box", "diagonal"),
+    )
+    threshold: float = setting(0.08, "Largest NME that is no failure; AUC is taken up to it.", above=0)
+    force: bool = setting(False, "Measure on faces that the model was trained on too.")
+    faces: int = setting(6, "Number of best and of worst faces that are plotted.", at_least=1)
+    stress: bool = setting(
+        False, "Measure again with worse boxes, lower resolution, blur, rotation and darkening."
+    )
+    stress_faces: int = setting(200, "Number of faces for stress, spread over the split.", at_least=1)
+    device: str = setting("auto", "auto, cpu or cuda; an ONNX file runs on the CPU.")
+    seed: int = setting(0, "Seed of the data module.", at_least=0)
+    paths: Paths = field(default_factory=Paths)
+
+
+def run(cfg: DictConfig) -> None:
+    """Measure a model, or a table of predictions, on a split."""
+    from keypoints.evaluate import evaluate
+    from keypoints.reports.terminal import print_evaluation
+
+    done = evaluate(cfg, shlex.join([*sys.argv[0].split(), *sys.argv[1:]]))
+    print_evaluation(done.result)
+    log.info("look at it: %s", done.folder / "report.html")
+
+
+VERB = Verb(
+    name="evaluate",
+    what="measure a model, or predictions, on a split: metrics, figures, a page",
+    schema=Evaluate,
+    run=run,
+    positional="checkpoint",
+    optional_group="data",
+    examples=(
+        "evaluate outputs/nose_tip/2026-01-31_12-00-00 stress=true",
+        "evaluate model.onnx data=ibug300w split=common",
+        "evaluate predictions=predicted data=labelled data.test=truth.csv",
+    ),
+    writes="metrics.json, faces.csv (a row a face), report.html and its figures, in evaluations/<split> of "
+    "the run's folder, or in output",
+)

@@ -1,0 +1,161 @@
+"""What ``keypoints VERB --help`` prints: all from the verb's schema and the files of the groups."""
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from keypoints import options
+from keypoints.commands.verb import Verb
+from keypoints.errors import printable
+from keypoints.registry import conf_dir, schema_of
+from keypoints.settings import Setting
+
+_MOST_COLUMNS = 100
+_LEFT = 30
+"""Columns of the keys, at most; a longer one has its sentence on the next line."""
+
+_LAST = ("trust", "paths.data", "paths.outputs")
+"""Settings that come last, as few need them."""
+
+_FLAGS = (
+    ("-m", "Run the verb for each of several values, separated by commas: seed=0,1,2."),
+    ("--cfg job", "Print the configuration that the command would use, and stop."),
+    ("--config-dir FOLDER", "Folder of your own options, such as FOLDER/model/mine.yaml: model=mine."),
+    ("--hydra-help", "List Hydra's other flags."),
+)
+
+
+def show_help(verb: Verb, cfg: DictConfig, own: Path | None = None) -> None:
+    """Print what a verb takes, does and writes.
+
+    Args:
+        verb: of the command line.
+        cfg: its configuration with Hydra's own node; its groups are those that are shown.
+        own: folder of the user's own options.
+    """
+    columns = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
+    print(printable("\n".join(_lines(verb, cfg, own, columns)), lines=True))
+
+
+def _lines(verb: Verb, cfg: DictConfig, own: Path | None, columns: int) -> Iterator[str]:
+    settings = schema_of(verb.config).all
+    required = [each for each in settings.values() if each.required]
+    others = [each for each in settings.values() if not each.required]
+    yield from _usage(verb, required, columns)
+    yield ""
+    yield from textwrap.wrap(f"{verb.what[0].upper()}{verb.what[1:]}.", columns)
+    if required:
+        yield from ("", "Required:")
+        yield from _table([_row(each) for each in required], columns)
+    yield from ("", "Settings:")
+    others.sort(key=lambda each: (each.key in _LAST, each.key != verb.positional))
+    yield from _table([_row(each, _now(cfg, each)) for each in others], columns)
+    if groups := _groups(cfg):
+        yield from _about_groups(groups, cfg, own, columns)
+    yield from ("", "Flags:")
+    yield from _table([(name, said) for name, said in _FLAGS], columns)
+    yield from ("", "Examples:", *(f"  keypoints {example}" for example in verb.examples))
+    yield from ("", *textwrap.wrap(f"Writes: {verb.writes}.", columns, subsequent_indent="  "))
+
+
+def _usage(verb: Verb, required: Sequence[Setting], columns: int) -> Iterator[str]:
+    words = [each for each in required if each.key != verb.positional]
+    given = [f"{each.key}={_placeholder(each)}" for each in words]
+    first = verb.positional.upper() if verb.positional else None
+    if first is not None and all(each.key != verb.positional for each in required):
+        first = f"[{first}]"
+    usage = " ".join(filter(None, ["usage: keypoints", verb.name, first, *given, "[key=value …]"]))
+    yield from textwrap.wrap(usage, columns, subsequent_indent="       ", break_on_hyphens=False)
+
+
+def _placeholder(setting: Setting) -> str:
+    return f"{{{setting.kind.replace('|', ',')}}}" if setting.choices else setting.kind.upper()
+
+
+def _now(cfg: DictConfig, setting: Setting) -> Any:
+    """Return the value that a setting has now, which the groups that are chosen may have set."""
+    plain: Any = OmegaConf.to_container(cfg)
+    for part in setting.key.split("."):
+        plain = plain.get(part, setting.default) if isinstance(plain, Mapping) else setting.default
+    return plain
+
+
+def _row(setting: Setting, value: Any = None) -> tuple[str, str]:
+    notes = [f"default {_written(value)}"] if value is not None and not setting.required else []
+    notes += [str(setting.bounds)] if str(setting.bounds) else []
+    sentence = setting.sentence if setting.sentence.endswith((".", "…", "*")) else f"{setting.sentence}."
+    behind = f" ({', '.join(notes)})" if notes else ""
+    return (
+        f"{setting.key}={setting.kind}",
+        f"{sentence.rstrip('.')}.{behind}" if setting.sentence else behind[1:],
+    )
+
+
+def _written(value: Any) -> str:
+    """Return a value as it is typed."""
+    text: str = yaml.safe_dump(
+        value, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False
+    )
+    return text.removesuffix("...\n").strip()
+
+
+def _table(rows: Sequence[tuple[str, str]], columns: int) -> Iterator[str]:
+    fitting = [len(left) for left, _ in rows if len(left) <= _LEFT]
+    width = max(fitting, default=_LEFT) + 4
+    for left, right in rows:
+        lines = textwrap.wrap(right, columns - width, break_on_hyphens=False) or [""]
+        first = f"  {left}"
+        if len(left) > _LEFT:
+            yield first
+        else:
+            yield f"{first:{width}}{lines.pop(0)}".rstrip()
+        yield from (f"{'':{width}}{line}" for line in lines)
+
+
+def _groups(cfg: DictConfig) -> Mapping[str, Any]:
+    """Return the option that is chosen of each group, by group."""
+    choices = OmegaConf.to_container(cfg.hydra.runtime.choices)
+    assert isinstance(choices, dict)
+    return {
+        str(group): option
+        for group, option in reversed(choices.items())
+        if not str(group).startswith("hydra") and "@" not in str(group) and group != "paths"
+    }
+
+
+def _about_groups(
+    groups: Mapping[str, Any], cfg: DictConfig, own: Path | None, columns: int
+) -> Iterator[str]:
+    """Yield the options of each group, and the values in the options that are chosen."""
+    folders = (conf_dir(),) if own is None else (own, conf_dir())
+    yield from ("", *textwrap.wrap("Groups, each chosen by group=option; * is chosen here:", columns))
+    for group, chosen in groups.items():
+        yield f"  {group}"
+        rows = []
+        for option in options.options(folders, group):
+            beyond = options.reach(folders, group, option) if group not in ("experiment", "sweep") else []
+            also = f" Also sets {', '.join(beyond)}." if beyond else ""
+            mark = "*" if option == chosen else " "
+            rows.append((f"{mark} {option}", options.about(folders, group, option) + also))
+        yield from _table(rows, columns)
+    plain: Any = OmegaConf.to_container(cfg)
+    chosen_values = {group: plain[group] for group in groups if isinstance(plain.get(group), dict)}
+    if any(chosen_values.values()):
+        yield from ("", *textwrap.wrap("Values in the chosen groups, each set by key=value:", columns))
+    for group, values in chosen_values.items():
+        chosen = groups[group]
+        yield f"  {group}={chosen}"
+        for key, value in options.leaves(values, f"{group}."):
+            if key.endswith("._target_"):
+                continue
+            known = options.setting_of(cfg, key)
+            said = options.sentence(folders, key, str(chosen), known)
+            yield f"    {key}={_written(value)}" + (f"  ({known.kind})" if known.kind != "value" else "")
+            yield from textwrap.wrap(
+                said, columns, initial_indent=f"{'':8}", subsequent_indent=f"{'':8}", break_on_hyphens=False
+            )

@@ -1,0 +1,42 @@
+"""``keypoints report``: the figures and the page of a run or a sweep, made again."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import MISSING, DictConfig
+
+from keypoints.commands.verb import PLAIN, Trusting, Verb
+from keypoints.settings import FilePath, defaults_list, setting
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Report(Trusting):
+    """Settings of ``keypoints report``."""
+
+    defaults: list[Any] = defaults_list(*PLAIN)
+    folder: FilePath = setting(MISSING, "Folder of a run or of a sweep.")
+
+
+def run(cfg: DictConfig) -> None:
+    """Make the report of a run or a sweep again."""
+    from keypoints.report import report
+
+    log.info("look at it: %s", report(cfg))
+
+
+VERB = Verb(
+    name="report",
+    what="make the report of a run or a sweep again",
+    schema=Report,
+    run=run,
+    positional="folder",
+    examples=(
+        "report outputs/nose_tip/2026-01-31_12-00-00",
+        "report outputs/sweeps/nose_tip-learning_rate/2026-01-31_12-00-00",
+        "report outputs/mine/2026-01-31_12-00-00 trust=mypackage",
+    ),
+    writes="report.html and figures/ in that folder; of a sweep summary.csv and comparison.png too",
+)

@@ -1,0 +1,50 @@
+"""``keypoints submit``: the course's 300-W submission, written or checked."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig
+
+from keypoints.commands.verb import CHECKPOINT, WITH_PATHS, Choosing, Flipping, Paths, Verb
+from keypoints.settings import FilePath, OutputFile, defaults_list, setting
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Submit(Flipping, Choosing):
+    """Settings of ``keypoints submit``."""
+
+    defaults: list[Any] = defaults_list(*WITH_PATHS)
+    checkpoint: FilePath | None = setting(None, CHECKPOINT)
+    root: FilePath | None = setting(None, "Folder of 300-W; null: its own below paths.data.")
+    list: FilePath | None = setting(None, "List of the images, as dlib has it; null: the course's test list.")
+    output: OutputFile = setting("submission.csv", "File to write, .csv or .csv.gz.")
+    check: FilePath | None = setting(None, "Submission to check, instead of writing one.")
+    paths: Paths = field(default_factory=Paths)
+
+
+def run(cfg: DictConfig) -> None:
+    """Write a submission, or check one."""
+    from keypoints.submit import check, submit
+
+    if cfg.check is not None:
+        log.info("%s: is valid, for %d images", cfg.check, check(cfg))
+    else:
+        log.info("%s: is valid, and can be submitted", submit(cfg))
+
+
+VERB = Verb(
+    name="submit",
+    what="write or check the course's 300-W submission",
+    schema=Submit,
+    run=run,
+    positional="checkpoint",
+    examples=(
+        "submit outputs/ibug300w/2026-01-31_12-00-00 output=submission.csv.gz",
+        "submit model.onnx root=300w flip_test=true",
+        "submit check=submission.csv.gz",
+    ),
+    writes="output: a row for each coordinate of each image, in pixels of the image",
+)

@@ -1,0 +1,165 @@
+import re
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from keypoints import configuration
+from keypoints.cli import main
+from keypoints.commands import VERBS, compose
+from keypoints.errors import ConfigError
+from keypoints.registry import schema_of
+from tests.conftest import ROOT
+
+WITH_CHOICES = {
+    "norm": "keypoints.metrics:NORMS",
+    "precision": "keypoints.export:PRECISIONS",
+    "dataset": "keypoints.datasets.folders:HOMES",
+}
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+def test_every_setting_has_a_sentence_and_a_default_that_fits(verb):
+    settings = schema_of(verb.config).all
+    assert settings
+    for each in settings.values():
+        assert each.sentence.endswith((".", "*'")), each.key
+        assert each.sentence[0].isupper() or each.sentence.startswith("auto"), each.key
+        each.checked(each.default)
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+def test_every_configuration_has_just_the_settings_of_its_schema(verb):
+    plain = OmegaConf.to_container(compose(verb.config))
+    settings = schema_of(verb.config).settings
+    assert {key.partition(".")[0] for key in settings} <= set(plain)
+    if "train" not in (verb.config, *(base.__name__.lower() for base in verb.schema.__mro__)):
+        assert {key.partition(".")[0] for key in settings} == set(plain)
+
+
+@pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
+def test_every_example_can_be_composed(verb, monkeypatch):
+    assert len(verb.examples) == 3
+    for example in verb.examples:
+        assert example.startswith(verb.name)
+        words = [word.strip("'") for word in example.removeprefix(verb.name).split()]
+        given = [word for word in words if word != "-m" and not word.startswith("resume=")]
+        if given and "=" not in given[0]:
+            assert verb.positional
+            given[0] = f"{verb.positional}={given[0]}"
+        flags = ["-m"] if "-m" in words else []
+        overrides = configuration.as_typed(verb.config, [*flags, *given])[len(flags) :]
+        cfg = configuration.preview(verb.config, flags, overrides)
+        assert cfg is not None, example
+        configuration.check_values(verb.config, cfg)
+
+
+def test_choices_are_those_that_the_work_knows():
+    from importlib import import_module
+
+    for key, place in WITH_CHOICES.items():
+        module, _, name = place.partition(":")
+        known = tuple(getattr(import_module(module), name))
+        found = [schema_of(verb.config).settings.get(key) for verb in VERBS.values()]
+        for setting in filter(None, found):
+            assert set(setting.choices) == set(known), key
+
+
+def test_formats_to_convert_to_are_those_that_can_be_written():
+    from keypoints.datasets.labelled import FORMATS
+
+    written = {name for name, known in FORMATS.items() if known.write is not None}
+    assert set(schema_of("convert").settings["format"].choices) == written
+
+
+@pytest.mark.parametrize(
+    ("verb", "typed", "says"),
+    [
+        ("predict", "which=first", "which is one of best, last, not 'first'"),
+        ("evaluate", "faces=0", "faces is a whole number from 1 up, not 0"),
+        ("evaluate", "stress_faces=2.5", "stress_faces is a whole number from 1 up, not 2.5"),
+        ("evaluate", "stress_faces=null", "stress_faces is a whole number from 1 up, not None"),
+        ("evaluate", "boxes=found", "boxes is one of given, detected, not 'found'"),
+        ("evaluate", "norm=eyes", "norm is one of pair, box, diagonal, or null, not 'eyes'"),
+        ("export", "precision=int4", "precision is one of float32, fp16, int8, not 'int4'"),
+        ("bench", "seconds=0", "seconds is a finite number above 0, not 0"),
+        ("bench", "rounds=2.5", "rounds is a whole number from 1 up, not 2.5"),
+        ("shrink", "quality=101", "quality is a whole number from 1 to 100, not 101"),
+        ("shrink", "side=0", "side is a whole number from 1 up, or null, not 0"),
+        ("download", "dataset=wflw", "dataset is one of imm, ibug300w, not 'wflw'"),
+        ("convert", "format=xlsx", "format is one of csv, hrnet, coco, dlib, not 'xlsx'"),
+        ("demo", "port=70000", "port is a whole number from 0 to 65535, not 70000"),
+        ("train", "seed=-1", "seed is a whole number from 0 up, not -1"),
+        ("predict", "report=1.5", "report is true or false, not 1.5"),
+        ("predict", "start_from=x", None),
+    ],
+)
+def test_a_value_is_checked_before_anything_is_done(verb, typed, says):
+    if says is None:
+        assert configuration.as_typed(verb, [typed]) == [
+            "start_from='x'"
+        ]  # Hydra says that there is no such key
+        return
+    with pytest.raises(ConfigError, match=f"^{re.escape(says)}$"):
+        configuration.as_typed(verb, [typed])
+
+
+def test_values_of_a_file_are_checked_as_those_that_are_typed(tmp_path, capsys):
+    (tmp_path / "experiment").mkdir()
+    mine = tmp_path / "experiment" / "mine.yaml"
+    for text, says in (
+        ("seed: -3", "seed is a whole number from 0 up, not -3"),
+        ("data: {batch_size: two}", "data.batch_size is a whole number, not 'two'"),
+        ("seed: many", "Value 'many' of type 'str' could not be converted to Integer"),
+        ("seeds: [1]\ndata: {fold: 1}", None),
+    ):
+        mine.write_text(f"# @package _global_\n{text}\n")
+        given = ["train", "--config-dir", str(tmp_path), "experiment=mine", f"output={tmp_path / 'run'}"]
+        if says is None:
+            main([*given, "--cfg", "job"])
+            assert "seeds:" in capsys.readouterr().out
+            continue
+        with pytest.raises(SystemExit, match="1"):
+            main(given)
+        (line,) = capsys.readouterr().err.splitlines()
+        assert says in line
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (["predict"], "checkpoint has no value .* give checkpoint=<path>, .*; input has .*; output has "),
+        (["report"], "folder has no value .* give folder=<path>, folder of a run or of a sweep"),
+        (["data", "convert", "a.csv"], "format has no value .*; output has no value"),
+        (
+            ["predict", "a.onnx", "b.jpg"],
+            "b.jpg: has no key; keypoints predict takes one word, its checkpoint",
+        ),
+        (["predict", "input=a", "a.onnx"], "a.onnx: has no key"),
+        (["report", "/no=where"], "/no=where: no such folder"),
+        (["train", "nose_tip"], "nose_tip: has no key; keypoints train takes none"),
+        (["data", "synthesize", "40"], "40: has no key"),
+        (["evaluate", "a=b/run"], "a=b/run: is a path; say checkpoint=a=b/run"),
+    ],
+    ids=" ".join,
+)
+def test_only_the_first_word_stands_without_its_key(typed, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("a=b/run").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="1"):
+        main(typed)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(f"error: {says}", line), line
+
+
+def test_flags_may_stand_before_the_first_word(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="1"):
+        main(["report", "--config-dir", ".", "nowhere"])
+    assert "nowhere: no such folder" in capsys.readouterr().err
+
+
+def test_the_readme_names_every_verb():
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in VERBS if f"keypoints {name}" not in readme] == []
