@@ -1,7 +1,8 @@
 """Objects from the configuration: the datamodule, the task, the trainer.
 
-A configuration that the user gives may name any code. One that is *recorded*, read from the folder of a run
-or a sweep, may be anybody's: of it only trusted classes are built, see :mod:`keypoints.components`.
+A configuration that the user gives counts as his word for the packages that it names. One that is
+*recorded*, read from the folder of a run or a sweep, may be anybody's: it grants no trust, see
+:mod:`keypoints.components`, names classes of a training's kinds alone, and writes in its own folder alone.
 """
 
 import multiprocessing
@@ -16,8 +17,6 @@ from typing import Any, TypeVar
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from lightning_fabric.plugins import ClusterEnvironment
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.accelerators import Accelerator, CPUAccelerator
@@ -35,12 +34,10 @@ from keypoints.callbacks.finite import FiniteLoss
 from keypoints.callbacks.history import History
 from keypoints.callbacks.reproducible import SeedEachEpoch
 from keypoints.callbacks.settings_check import SettingsCheck, check_length
-from keypoints.components import build, find_trusted, package_names, target_of, trusting
+from keypoints.components import build, package_names, trusting, walk
 from keypoints.datamodules.base import FaceDataModule
-from keypoints.errors import ConfigError, KeypointsError, one_line
+from keypoints.errors import ConfigError, one_line
 from keypoints.loggers import MetricsTable
-from keypoints.older_names import current
-from keypoints.runs import describe
 from keypoints.tasks.base import Task
 
 T = TypeVar("T")
@@ -61,9 +58,6 @@ _EACH_STEP = (
 
 _PRECISIONS = frozenset({"32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16"})
 """Lightning's precisions that keep the weights in 32 bits; the last three are its older names."""
-
-_TRAINING = frozenset({"albumentations", "lightning_fabric", "pytorch_lightning", "torchvision.ops"})
-"""Packages that a training needs besides those that a checkpoint does."""
 
 
 def make_data(cfg: DictConfig, *, recorded: bool = False) -> FaceDataModule:
@@ -105,7 +99,7 @@ def make_task(cfg: DictConfig, data: FaceDataModule, *, recorded: bool = False) 
     Raises:
         ConfigError: if a part of it cannot be built, or is not trusted.
     """
-    parts = {name: _plain(cfg, name) for name in _OF_TASK}
+    parts: dict[str, Any] = {name: _plain(cfg, name) for name in _OF_TASK}
     model = parts.pop("model")
     if model is None:
         raise ConfigError("there is no model; choose one: model=convnet")
@@ -282,61 +276,17 @@ def _logger(cfg: DictConfig, key: str, purge_step: int | None, recorded: bool) -
 
 
 def _make(cfg: DictConfig, key: str, kind: type[T], recorded: bool, **extra: Any) -> T:
-    """Make the object of kind ``kind`` that ``cfg`` describes under ``key``."""
+    """Make the object of kind ``kind`` that ``cfg`` describes under ``key``, and its parts."""
     node = OmegaConf.select(cfg, key)
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise ConfigError(f"{key} names no class (_target_); choose an option of its group: {key}=…")
-    plain: Any = current(OmegaConf.to_container(node, resolve=True))  # what is checked is what is made
-    if recorded:
-        _check_recorded(plain, key, Path(str(cfg.get("output") or ".")))
-    try:
-        made = instantiate(plain, _convert_="all", **extra)
-    except InstantiationException as error:
-        cause = error.__cause__ or error
-        if isinstance(cause, KeypointsError):
-            raise cause from error
-        raise ConfigError(f"{key}: {describe(cause)}{_other_name(plain)}") from error
-    if not isinstance(made, kind):
-        raise ConfigError(f"{key}: {node._target_} is no {kind.__name__}")
-    return made
-
-
-def _other_name(plain: Any) -> str:
-    """Return a hint where a class of Lightning is named as Lightning's other package calls it."""
-    target = str(plain.get("_target_"))
-    if not target.startswith("lightning.pytorch."):
-        return ""
-    return f"; here it is called pytorch_lightning.{target.removeprefix('lightning.pytorch.')}"
-
-
-def _check_recorded(plain: Any, key: str, folder: Path) -> None:
-    """See that a recorded configuration names trusted classes alone, and writes in its own folder alone.
-
-    Args:
-        plain: the part under ``key``, resolved. Text that could be resolved once more is refused.
-        key: where it stands.
-        folder: the run's.
-
-    Raises:
-        ConfigError: if a part is not so.
-    """
-    if isinstance(plain, str):
-        if "${" in plain:
-            raise ConfigError(f"{key}: {one_line(plain)[:80]!r} refers to other values")
-        if key.partition(".")[0] != "data":  # which is read and never written
-            _check_place(plain, key, folder)
-    elif isinstance(plain, list):
-        for number, each in enumerate(plain):
-            _check_recorded(each, f"{key}.{number}", folder)
-    elif isinstance(plain, Mapping):
-        if "_target_" in plain:
-            try:
-                find_trusted(target_of(plain), _kinds(), _TRAINING)
-            except ConfigError as error:
-                raise type(error)(f"{key}: {error}") from error
-        for name, each in plain.items():
-            _check_recorded(str(name), key, folder)
-            _check_recorded(each, f"{key}.{name}", folder)
+    plain: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    if recorded and key != "data":  # which is read and never written
+        for where, value in walk(plain, key):
+            if isinstance(value, str):
+                _check_place(value, where, Path(str(cfg.get("output") or ".")))
+    with trusting(*(() if recorded else _packages(plain))):
+        return build(plain, kind, _key=key, _nested=_kinds() if recorded else (object,), **extra)
 
 
 def _check_place(text: str, key: str, folder: Path) -> None:
@@ -374,7 +324,7 @@ def _plain(cfg: DictConfig, key: str) -> dict[str, Any] | None:
 
 def _packages(config: Any) -> set[str]:
     """The top-level packages of all targets in ``config``."""
-    if isinstance(config, Mapping):
-        own = {str(config["_target_"]).split(".")[0]} if "_target_" in config else set()
-        return own.union(*map(_packages, config.values()))
-    return set().union(*map(_packages, config)) if isinstance(config, list | tuple) else set()
+    targets = (
+        each["_target_"] for _, each in walk(config) if isinstance(each, Mapping) and "_target_" in each
+    )
+    return {name for target in targets if (name := str(target).partition(".")[0]).isidentifier()}

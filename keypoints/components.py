@@ -3,10 +3,10 @@
 A task keeps its network, loss, optimizer and scheduler in this form, so that a checkpoint holds
 plain values only, loads with ``weights_only=True``, and is whole.
 
-One rule of trust holds for all that is read from a file, a checkpoint or a run's folder: only classes of
-trusted packages are built, and only of the kind that is asked for, so that a file from elsewhere runs no
-code. Trust is given by the command line (``trust=mypackage``), by the environment variable
-``KEYPOINTS_TRUST`` or in Python (:func:`trust`, :func:`trusting`), never by the file.
+:func:`build` makes all objects that a configuration or a checkpoint names, under one rule of trust: only
+classes of trusted packages are built, and only of the kind that is asked for, so that a file from elsewhere
+runs no code. Trust is given by the command line (``trust=mypackage``), by the environment variable
+``KEYPOINTS_TRUST`` or in Python (:func:`trust`, :func:`trusting`), never by a checkpoint or a run's folder.
 """
 
 import os
@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module
 from inspect import isroutine
+from types import ModuleType
 from typing import Any, TypeVar
 
-from keypoints.errors import ConfigError, one_line
+from keypoints.errors import ConfigError, KeypointsError, one_line
 from keypoints.older_names import current, current_class
 
 T = TypeVar("T")
@@ -30,6 +31,8 @@ TRUST = "KEYPOINTS_TRUST"
 """The environment variable that names trusted packages, separated by commas."""
 
 _OURS = frozenset({"keypoints", "torch.nn", "torch.optim", "torchvision.models"})
+_TRAINING = frozenset({"albumentations", "lightning_fabric", "pytorch_lightning", "torchvision.ops"})
+"""Packages that a training needs besides those that a checkpoint does."""
 _by_user: set[str] = set()
 _in_block: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
 
@@ -116,26 +119,83 @@ def public_name(named: type) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def build(component: Component, kind: type[T], *args: Any, **extra: Any) -> T:
+def build(
+    component: Component,
+    kind: type[T],
+    *args: Any,
+    _key: str = "",
+    _nested: tuple[type, ...] = (),
+    **extra: Any,
+) -> T:
     """Make the object that ``component`` describes.
 
     Args:
         component: the class and its settings.
-        kind: the class that the object has to be of; any other is refused before it is called.
+        kind: the class that the object has to be of.
         args: positional arguments, besides the component's own settings.
-        extra: keyword arguments, besides the component's own settings.
+        _key: where the component stands in a configuration, for messages.
+        _nested: build the components among the settings too; each is of one of these kinds, or of a package
+            that the user trusts. If empty, they stay plain values.
+        extra: keyword arguments, besides the component's own settings or instead of them.
 
     Raises:
-        ConfigError: if the target is missing, not trusted, of another kind, or does not take
-            its settings.
+        UntrustedError: if a target is not trusted.
+        ConfigError: if a target is missing, of another kind, or does not take its settings.
     """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
     target = current_class(target_of(component))
-    made_by = find_class(target, (kind,))
-    settings = {name: value for name, value in current(component).items() if name != "_target_"}
+    settings = {name: value for name, value in current(component).items() if name not in {"_target_", *extra}}
+    if not _nested:  # Hydra copies and resolves the settings, but not the arguments of the later call
+        settings, extra = {}, {**settings, **extra}
+    known = Exception if _nested else (TypeError, ValueError, InstantiationException)
+    settings["_target_"] = target
     try:
-        return made_by(*args, **{**settings, **extra})  # type: ignore[no-any-return]
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{target}: {one_line(error)}") from error
+        if _nested:
+            _check_nested(settings, _key, _nested)
+        else:
+            find_class(target, (kind,))
+        made = instantiate(settings, _partial_=True, _convert_="all")(*args, **extra)
+    except KeypointsError:
+        raise
+    except known as error:
+        cause = (isinstance(error, InstantiationException) and error.__cause__) or error
+        if isinstance(cause, KeypointsError):
+            raise cause from error
+        name = "" if isinstance(cause, TypeError | ValueError) else f"{type(cause).__name__}: "
+        raise ConfigError(f"{_key or target}: {name}{one_line(cause)}") from error
+    if not isinstance(made, kind):
+        raise ConfigError(f"{_key or target}: {target} is no {kind.__name__}")
+    return made
+
+
+def _check_nested(settings: Mapping[str, Any], key: str, kinds: tuple[type, ...]) -> None:
+    """See that all targets are trusted and of these kinds, and that no text could become one later.
+
+    Raises:
+        ConfigError: if a part is not so; the message names its key.
+    """
+    for where, value in walk(settings, key):
+        if isinstance(value, str) and "${" in value:
+            raise ConfigError(f"{where}: {one_line(value)[:80]!r} refers to other values")
+        if isinstance(value, Mapping) and "_target_" in value:
+            try:
+                find_class(target_of(value), kinds, nested=True)
+            except ConfigError as error:
+                raise type(error)(f"{where}: {error}") from error
+
+
+def walk(plain: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each of some plain values and each name of a setting, with the dotted key where it stands."""
+    yield key, plain
+    if isinstance(plain, Mapping):
+        for name, each in plain.items():
+            yield key, str(name)
+            yield from walk(each, f"{key}.{name}")
+    elif isinstance(plain, list | tuple):
+        for number, each in enumerate(plain):
+            yield from walk(each, f"{key}.{number}")
 
 
 def target_of(component: object) -> str:
@@ -152,44 +212,34 @@ def target_of(component: object) -> str:
     return target
 
 
-def find_class(target: str, kinds: tuple[type, ...], packages: frozenset[str] = frozenset()) -> Any:
+def find_class(target: str, kinds: tuple[type, ...], *, nested: bool = False) -> Any:
     """Return the class that ``target`` names, if it is trusted and of one of these kinds.
 
     Args:
         target: ``package.module.Class``.
         kinds: classes that it has to derive from, one of them.
-        packages: packages that need no word of the user here, besides those that never do.
+        nested: also take classes of the packages that a training needs, and any class or function of a
+            package that the user trusts.
 
     Raises:
         UntrustedError: if its package is not trusted; the message names the switch.
         ConfigError: if there is no such class, or it is of another kind.
     """
-    _check_trusted(target, packages)
+    _check_trusted(target, nested)
     found = _import(current_class(target))
-    wanted = " or ".join(kind.__name__ for kind in kinds)
-    if not isinstance(found, type) or not issubclass(found, kinds):
+    if nested and _within(target, trusted_by_user()):
+        wanted, fits = "class or function", isinstance(found, type) or isroutine(found)
+    else:
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        fits = isinstance(found, type) and issubclass(found, kinds)
+    if not fits:
         raise ConfigError(f"{target} is no {wanted}")
-    _check_trusted(f"{found.__module__}.{found.__qualname__}", packages)
+    _check_trusted(f"{found.__module__}.{found.__qualname__}", nested)
     return found
 
 
-def find_trusted(target: str, kinds: tuple[type, ...], packages: frozenset[str]) -> Any:
-    """Return what ``target`` names: anything of a package that the user trusts, else as :func:`find_class`.
-
-    Raises:
-        ConfigError: as :func:`find_class`.
-    """
-    if not _within(target, trusted_by_user()):
-        return find_class(target, kinds, packages)
-    found = _import(target)
-    if not isinstance(found, type) and not isroutine(found):
-        raise ConfigError(f"{target} is neither a class nor a function")
-    _check_trusted(f"{found.__module__}.{found.__qualname__}", packages)
-    return found
-
-
-def _check_trusted(target: str, packages: frozenset[str]) -> None:
-    if not _within(target, _OURS | packages | trusted_by_user()):
+def _check_trusted(target: str, nested: bool) -> None:
+    if not _within(target, (*_OURS, *(_TRAINING if nested else ()), *trusted_by_user())):
         package = target.partition(".")[0]
         raise UntrustedError(
             f"{target} is outside the trusted packages; if you trust the code of {package!r}, say "
@@ -202,12 +252,23 @@ def _within(name: str, packages: Iterable[str]) -> bool:
 
 
 def _import(target: str) -> Any:
-    module, _, name = target.rpartition(".")
+    """Return what Hydra finds under this name, so that what is checked is what is made.
+
+    Raises:
+        ConfigError: if there is nothing, or the name leads through a module that another only imports.
+    """
+    package, *between = target.rpartition(".")[0].split(".")
     try:
-        return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        away = str(error.name).partition(".")[0] == module.partition(".")[0]
-        hint = "; install the package, or put its folder on PYTHONPATH" if away else ""
-        raise ConfigError(f"there is no {target}: {one_line(error)}{hint}") from error
+        found: Any = import_module(package)
+        for number, part in enumerate(between, 1):
+            if isinstance(getattr(found, part, found), ModuleType):
+                import_module(".".join([package, *between[:number]]))
+            found = getattr(found, part)
+        return getattr(found, target.rpartition(".")[2])
     except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(f"there is no {target}: {one_line(error)}") from error
+        hint, lightning = "", target.removeprefix("lightning.pytorch.")
+        if lightning != target:
+            hint = f"; here it is called pytorch_lightning.{lightning}"
+        elif isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == package:
+            hint = "; install the package, or put its folder on PYTHONPATH"
+        raise ConfigError(f"there is no {target}: {one_line(error)}{hint}") from error

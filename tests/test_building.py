@@ -7,6 +7,7 @@ from pytorch_lightning.callbacks import Checkpoint, LearningRateMonitor, ModelCh
 
 from keypoints.building import make_data, make_task, make_trainer
 from keypoints.commands import compose
+from keypoints.components import trusted_by_user
 from keypoints.errors import ConfigError
 from keypoints.loggers import MetricsTable
 from keypoints.registry import conf_dir
@@ -71,6 +72,17 @@ def test_lightnings_own_callbacks_are_passed_over_where_their_settings_leave_the
     for trained, wanted in ((trainer, False), (make_trainer(cfg), True)):
         (rates,) = (each for each in trained.callbacks if isinstance(each, LearningRateMonitor))
         assert callable(rates.on_train_batch_start) == wanted
+
+
+def test_a_configuration_of_the_users_counts_as_his_word_for_what_it_names_while_it_is_built(cfg):
+    before = trusted_by_user()
+    cfg.callbacks = {"own": {"_target_": f"{__name__}.Own", "filename": "own"}}
+    assert "own" in [each.filename for each in make_trainer(cfg).checkpoint_callbacks]
+    assert trusted_by_user() == before
+    with pytest.raises(
+        ConfigError, match=r"^callbacks\.own: tests\.test_building\.Own is outside .* trust=tests"
+    ):
+        make_trainer(cfg, recorded=True)
 
 
 class Counting(RegressionTask):

@@ -1,10 +1,14 @@
+import collections
+import subprocess
+import sys
+
 import pytest
 from torch import nn
 from torch.optim import SGD, Optimizer
 
 from keypoints import components
-from keypoints.components import build, configure, trust, trusting
-from keypoints.errors import ConfigError
+from keypoints.components import build, configure, find_class, trust, trusting
+from keypoints.errors import ConfigError, DataError
 from keypoints.losses import WingLoss
 
 
@@ -70,3 +74,80 @@ def test_trust_is_kept_no_longer_than_its_block():
         pass
     with pytest.raises(ConfigError, match="outside the trusted packages"):
         build({"_target_": "os.system"}, nn.Module)
+
+
+class Keeping:
+    """Keeps what it is given."""
+
+    made = 0
+
+    def __init__(self, **given):
+        Keeping.made += 1
+        self.given = given
+        if isinstance(given.get("error"), Exception):
+            raise given["error"]
+
+    @classmethod
+    def empty(cls):
+        return cls()
+
+
+INNER = configure(Keeping, size=3)
+
+
+def test_settings_stay_plain_values_or_become_objects_as_is_asked():
+    given = {"inner": INNER, "pair": (1, 2), "text": "${oc.env:HOME}"}
+    with trusting("tests"):
+        assert build(configure(Keeping, **given), Keeping).given == given
+        made = build(configure(Keeping, list=[INNER]), Keeping, _nested=(Keeping,)).given["list"][0]
+    assert (type(made), made.given) == (Keeping, {"size": 3})
+
+
+def test_a_nested_component_is_refused_by_its_key_before_anything_is_built():
+    outer = {"_target_": "torch.nn.Sequential", "parts": [configure(nn.ReLU), INNER]}
+    before = Keeping.made
+    with pytest.raises(ConfigError, match=r"^model\.parts\.1: tests.*Keeping is outside .* trust=tests"):
+        build(outer, nn.Module, _key="model", _nested=(nn.Module,))
+    outer["parts"][1] = configure(WingLoss)
+    with pytest.raises(ConfigError, match=r"^model\.parts\.1: keypoints\.WingLoss is no ReLU or Sequential"):
+        build(outer, nn.Module, _key="model", _nested=(nn.ReLU, nn.Sequential))
+    assert Keeping.made == before
+
+
+def test_what_the_caller_gives_takes_the_place_of_a_setting_and_is_not_copied():
+    given, before = [nn.ReLU(), (1, 2)], Keeping.made
+    with trusting("tests"):
+        made = build(configure(Keeping, given=INNER), Keeping, _nested=(object,), given=given)
+    assert made.given["given"] is given
+    assert Keeping.made == before + 1
+
+
+def test_an_object_of_another_kind_is_refused_by_its_key():
+    with trusting("tests"), pytest.raises(ConfigError, match=r"^data: tests.*Keeping is no Module"):
+        build(configure(Keeping), nn.Module, _key="data", _nested=(object,))
+
+
+def test_errors_of_a_constructor_name_the_key_unless_they_were_made_for_users():
+    for error, says in (
+        (KeyError("x"), "^data: KeyError: 'x'$"),
+        (ValueError("a\nb"), "^data: a b$"),
+        (DataError("no face"), "^no face$"),
+    ):
+        with trusting("tests"), pytest.raises((ConfigError, DataError), match=says):
+            build(configure(Keeping), Keeping, _key="data", _nested=(object,), error=error)
+    with trusting("tests"), pytest.raises(KeyError):  # a fault of a network keeps its traceback
+        build(configure(Keeping), Keeping, error=KeyError("x"))
+
+
+def test_a_name_leads_through_classes_but_not_through_modules_that_others_import():
+    with trusting("tests", "collections"):
+        assert find_class("tests.test_components.Keeping.empty", (object,), nested=True) == Keeping.empty
+        assert find_class("collections.OrderedDict", (object,), nested=True) is collections.OrderedDict
+        with pytest.raises(ConfigError, match="there is no tests"):
+            find_class("tests.test_components.collections.OrderedDict", (object,), nested=True)
+
+
+def test_importing_components_loads_neither_torch_nor_hydra():
+    code = "import sys, keypoints.components; print({'torch', 'hydra', 'omegaconf'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
