@@ -1,21 +1,24 @@
 """Facial-keypoint experiments: PyTorch Lightning for training, Hydra for configuration.
 
-The map, from the ground up; imports run downwards only:
+Packages and modules, lowest layer first; imports run downwards only:
 
-=================== ==============================================================
-``landmarks``       what a point is called, how a face mirrors, how NME is normed
-``geometry``        the one affine between a photo and a network's input
-``datasets``        readers: files in, :class:`Face` out
-``augmentation``    albumentations, keypoint-aware, the same whatever the workers
-``datamodules``     faces in, splits and batches out
+=================== ====================================================================
+``landmarks``       landmark schemes: names of points, mirroring, distance for NME
+``geometry``        the one affine map between a photo and a network's input
+``data``            readers and formats: files in, :class:`Face` out; splits, augmentation
 ``models``          plain networks
+``config``          schemas of the verbs, options of the groups, composition, checks
+``datamodules``     faces in, splits and batches out
 ``tasks``           networks with a loss, metrics and an optimizer
-``predictor``       a model at work: photos in, faces with their points out
-``callbacks``       what is looked at while training
-``train`` …         one workflow a file: configuration in, result out
-``works``           what each verb does and prints
+``callbacks``       what is logged and kept during a training
+``runs``            folders of runs and sweeps
+``training``        configuration in, a run's folder out
+``evaluation``      predictions against true landmarks
+``inference``       a model at work: photos in, faces with their points out
+``reports``         figures and pages
+``commands``        one verb a module: its settings, what it does and prints
 ``cli``             ``keypoints VERB [overrides]``
-=================== ==============================================================
+=================== ====================================================================
 
 Public names stand in ``__init__.pyi`` and are imported on first use, so that ``import keypoints`` is fast and
 what needs no torch never loads it. Configuration files and checkpoints name these, and no module.

@@ -24,7 +24,7 @@ from keypoints._version import __version__
 from keypoints.commands import VERBS, train
 from keypoints.commands.help import show_help
 from keypoints.commands.verb import Verb
-from keypoints.configuration import (
+from keypoints.config.compose import (
     MissingValueError,
     as_typed,
     check_complete,
@@ -38,12 +38,12 @@ from keypoints.configuration import (
     register,
     varied_by_hand,
 )
+from keypoints.config.quoting import check_commas, is_given, is_multirun, own_folder, quote_paths
+from keypoints.config.registry import conf_dir, schema_of
+from keypoints.distributed import is_recorded, run_to_join
 from keypoints.errors import ConfigError, KeypointsError, one_line, printable, shortened
 from keypoints.files import OF_DISKS
 from keypoints.logs import PlainRecord
-from keypoints.quoting import check_commas, is_given, is_multirun, own_folder, quote_paths
-from keypoints.ranks import is_recorded, run_to_join
-from keypoints.registry import conf_dir, schema_of
 from keypoints.stopping import stop_of, stoppable
 from keypoints.workers import end_with
 
@@ -297,11 +297,11 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def _train(arguments: list[str]) -> None:
     """One run or a multirun. A failed job does not stop the others."""
     if (folder := run_to_join()) is not None:
-        from keypoints.train import take_part
+        from keypoints.training.train import take_part
 
         take_part(folder, recorded=is_recorded())
         return
-    from keypoints.sweeps import RememberSweep
+    from keypoints.runs.sweep_folder import RememberSweep
 
     resumed = any(argument.startswith("resume=") for argument in arguments)
     flags, overrides = split_flags(_resumed(arguments) if resumed else arguments)
@@ -361,7 +361,7 @@ def _alone_in_sweep(arguments: Sequence[str]) -> Iterator[None]:
         yield
         return
     from keypoints.files import alone
-    from keypoints.runs import is_sweep
+    from keypoints.runs.run_folder import is_sweep
 
     with ExitStack() as stack:
         if is_sweep(Path(folder)) if resumed else sweeps:
@@ -444,7 +444,7 @@ def _check_folder(folder: Path, *, sweep: bool) -> None:
     Raises:
         ConfigError: if it cannot, or holds a sweep already.
     """
-    from keypoints.sweeps import SweepFolder
+    from keypoints.runs.sweep_folder import SweepFolder
 
     absent = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
     with _one_line_of(folder):
@@ -488,8 +488,8 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
     Raises:
         ConfigError: if something is given that would change what the run or the sweep is.
     """
-    from keypoints.runs import RunFolder
-    from keypoints.sweeps import SweepFolder
+    from keypoints.runs.run_folder import RunFolder
+    from keypoints.runs.sweep_folder import SweepFolder
 
     flags, given = split_flags([each for each in arguments if each not in ("-m", "--multirun")])
     (first, *_) = (argument for argument in given if argument.startswith("resume="))

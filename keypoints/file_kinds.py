@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from keypoints.inputs import MISSING, why_not_regular
+from keypoints.input_files import MISSING, why_not_regular
 
 ONNX = "an ONNX file"
 TORCH = "a checkpoint or weights of torch"

@@ -11,14 +11,14 @@ import pytest
 from PIL import Image, ImageDraw
 
 from keypoints.commands import compose
-from keypoints.datasets.dlib_xml import Entry, format_dlib_xml
-from keypoints.datasets.ibug import PARSED_LIST, TEST_LIST, TRAIN_LIST
-from keypoints.datasets.imm import format_asf
-from keypoints.datasets.portrait import Head, Person, Pose, portrait
-from keypoints.datasets.pts import format_pts
+from keypoints.config.registry import conf_dir
+from keypoints.data.formats.dlib_xml import Entry, format_dlib_xml
+from keypoints.data.formats.pts import format_pts
+from keypoints.data.readers.ibug300w import PARSED_LIST, TEST_LIST, TRAIN_LIST
+from keypoints.data.readers.imm import format_asf
 from keypoints.geometry import Box, Crop
 from keypoints.landmarks import IBUG68, IMM58, LandmarkScheme
-from keypoints.registry import conf_dir
+from keypoints.synthetic.portrait import Head, Person, Pose, portrait
 
 if TYPE_CHECKING:
     from keypoints.tasks.base import Task
@@ -188,7 +188,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(untrained: Path) -> Path:
     """The same as ONNX."""
     pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra export)")
-    from keypoints.export import export
+    from keypoints.inference.onnx_export import export
 
     output = untrained.with_name("model.onnx")
     export(compose("export", [f"checkpoint={untrained}", f"output={output}"]))
@@ -209,7 +209,7 @@ SMALL = (
 @pytest.fixture(scope="session")
 def finished_run(made_up_imm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small run; to be read, not changed."""
-    from keypoints.train import train
+    from keypoints.training.train import train
 
     folder = tmp_path_factory.mktemp("outputs") / "run"
     train(compose("train", [*SMALL, f"data.root={made_up_imm}", f"output={folder}"]), overrides=SMALL)

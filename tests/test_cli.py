@@ -11,7 +11,7 @@ import pytest
 
 from keypoints import __version__
 from keypoints.cli import _WITH_VALUE, NO_READER, _is_of_output, main, split_flags
-from keypoints.runs import RunFolder
+from keypoints.runs.run_folder import RunFolder
 from tests.conftest import SMALL, seconds_of_processes
 
 
@@ -217,7 +217,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("keypoints.synthesize.write_imm", full)
+    monkeypatch.setattr("keypoints.synthetic.synthesize.write_imm", full)
     with pytest.raises(SystemExit, match="1"):
         main(["data", "synthesize", "persons=1", "faces=6"])
     assert capsys.readouterr().err == "error: No space left on device; make room\n"

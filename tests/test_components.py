@@ -9,7 +9,7 @@ from torch.optim import SGD, Optimizer
 from keypoints import components
 from keypoints.components import build, configure, find_class, trust, trusting
 from keypoints.errors import ConfigError, DataError
-from keypoints.losses import WingLoss
+from keypoints.tasks.losses import WingLoss
 
 
 def test_a_component_builds_the_class_it_names():

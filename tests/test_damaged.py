@@ -11,13 +11,13 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from keypoints.checkpoints import read_checkpoint
 from keypoints.cli import main
 from keypoints.errors import CheckpointError, DataError
-from keypoints.exported import ExportedModel
-from keypoints.runs import RunFolder
-from keypoints.sweeps import SweepFolder, recorded_overrides
-from keypoints.tables import read_faces
+from keypoints.evaluation.face_tables import read_faces
+from keypoints.inference.onnx_model import ExportedModel
+from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.sweep_folder import SweepFolder, recorded_overrides
+from keypoints.tasks.checkpoint import read_checkpoint
 
 VERBS = {
     "report": lambda run: ["report", str(run)],
@@ -310,7 +310,7 @@ def test_a_flipped_bit_anywhere_in_a_network_is_seen(exported, tmp_path):
 
 
 def test_an_older_file_without_a_digest_of_its_network_is_read(exported, tmp_path):
-    from keypoints.exported import metadata
+    from keypoints.inference.onnx_model import metadata
 
     onnx = pytest.importorskip("onnx")
     model, now = onnx.load(exported), ExportedModel(exported)

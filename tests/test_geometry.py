@@ -173,7 +173,7 @@ def test_a_crop_convention_survives_being_written_as_plain_values():
 
 def test_geometry_and_the_readers_need_neither_torch_nor_albumentations():
     code = (
-        "import sys, keypoints, keypoints.geometry, keypoints.datasets.imm, keypoints.drawing\n"
+        "import sys, keypoints, keypoints.geometry, keypoints.data.readers.imm, keypoints.drawing\n"
         "print(sorted({'torch', 'albumentations', 'pytorch_lightning'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

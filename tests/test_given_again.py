@@ -10,17 +10,17 @@ from itertools import count
 import pytest
 from PIL import Image
 
-from keypoints import download as downloading
-from keypoints import synthesize as synthesizing
 from keypoints.cli import main
 from keypoints.commands import compose
-from keypoints.convert import convert
-from keypoints.download import download
+from keypoints.datatools import download as downloading
+from keypoints.datatools.convert import convert
+from keypoints.datatools.download import download
+from keypoints.datatools.shrink import shrink
 from keypoints.errors import DataError
 from keypoints.files import alone
-from keypoints.predict import predict
-from keypoints.shrink import shrink
-from keypoints.synthesize import synthesize
+from keypoints.inference.predict import predict
+from keypoints.synthetic import synthesize as synthesizing
+from keypoints.synthetic.synthesize import synthesize
 from tests.conftest import SMALL
 from tests.web import Answer, serve
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from keypoints.cli import EXTRAS, _message, main
-from keypoints.runs import RunFolder
+from keypoints.runs.run_folder import RunFolder
 from tests.conftest import SMALL
 
 PLUGINS = {

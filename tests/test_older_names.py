@@ -15,13 +15,13 @@ import yaml
 import keypoints
 from keypoints.cli import main
 from keypoints.components import build, configure, find_class, public_name, trusting
+from keypoints.config.registry import conf_dir
+from keypoints.inference.predictor import Predictor
 from keypoints.landmarks import IMM58, LandmarkScheme
 from keypoints.older_names import ARGUMENTS, CLASSES, KEYS, SCHEME, current, current_key
-from keypoints.predictor import Predictor
-from keypoints.registry import conf_dir
-from keypoints.runs import RunFolder
+from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.base import load_task
-from keypoints.tasks.loss import RefusedLoss
+from keypoints.tasks.trusted_loss import RefusedLoss
 from tests.conftest import change_checkpoint, save_untrained
 
 FILES = Path(__file__).parent / "older_files"
@@ -154,7 +154,7 @@ def test_an_older_key_on_the_command_line_says_its_new_name(old, new, capsys):
 
 
 def test_a_class_outside_of_public_packages_keeps_its_module():
-    assert configure(RunFolder)["_target_"] == "keypoints.runs.RunFolder"
+    assert configure(RunFolder)["_target_"] == "keypoints.runs.run_folder.RunFolder"
     assert public_name(torch.optim.Adam) == "torch.optim.Adam"
     module, _, name = public_name(torch.optim.lr_scheduler.OneCycleLR).rpartition(".")
     assert getattr(importlib.import_module(module), name) is torch.optim.lr_scheduler.OneCycleLR

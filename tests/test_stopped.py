@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from keypoints.cli import main
-from keypoints.runs import RunFolder
+from keypoints.runs.run_folder import RunFolder
 from tests.conftest import ROOT, SMALL
 
 STOPPED = """

@@ -12,14 +12,14 @@ import yaml
 from omegaconf import OmegaConf
 from torch import nn
 
-from keypoints.building import make_data, make_task, make_trainer
 from keypoints.cli import main
 from keypoints.commands import compose
 from keypoints.components import configure, package_names, trusted_by_user, trusting
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import CheckpointError, ConfigError, DataError
-from keypoints.runs import RunFolder
-from keypoints.sweeps import SweepFolder
+from keypoints.instantiate import make_data, make_task, make_trainer
+from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.sweep_folder import SweepFolder
 from keypoints.tasks.base import load_task
 from keypoints.tasks.regression import RegressionTask
 from tests.conftest import SMALL, change_checkpoint, write_wild

@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, LambdaCallback, LearningRateMonitor
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from keypoints.callbacks.baseline import ConstantPredictor
+from keypoints.callbacks.mean_shape_baseline import ConstantPredictor
 from keypoints.errors import ConfigError
 from keypoints.tasks.base import Task
 

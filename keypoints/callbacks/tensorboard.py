@@ -9,7 +9,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
-from keypoints.datamodules.dataset import Batch, pixels_of
+from keypoints.data.dataset import Batch, pixels_of
 from keypoints.drawing import contact_sheet, draw_face
 from keypoints.geometry import ByteArray
 from keypoints.landmarks import LandmarkScheme

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from omegaconf import DictConfig
 
-from keypoints import configuration
 from keypoints.commands import (
     bench,
     data_convert,
@@ -25,7 +24,8 @@ from keypoints.commands import (
     train,
 )
 from keypoints.commands.verb import Paths, Verb
-from keypoints.registry import Schema, register_schemas
+from keypoints.config import compose as configuration
+from keypoints.config.registry import Schema, register_schemas
 
 VERBS: Mapping[str, Verb] = {
     module.VERB.name: module.VERB

@@ -9,8 +9,8 @@ from omegaconf import DictConfig
 
 from keypoints.commands.train import Train
 from keypoints.commands.verb import Choosing, Flipping, Verb
-from keypoints.configuration import check_complete
-from keypoints.settings import FilePath, OutputFolder, defaults_list, setting
+from keypoints.config.compose import check_complete
+from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Bench(Flipping, Choosing, Train):
 def run(cfg: DictConfig) -> None:
     """Measure how fast a training is, or a model's prediction."""
     if cfg.checkpoint is not None:
-        from keypoints.bench_prediction import bench_prediction
+        from keypoints.benchmark.prediction_speed import bench_prediction
         from keypoints.reports.prediction_speed import print_speed
 
         speed = bench_prediction(cfg)
@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> None:
         log.info("look at it: %s", speed.folder / "bench.png")
         return
     check_complete(cfg)
-    from keypoints.bench import bench
+    from keypoints.benchmark.training_speed import bench
     from keypoints.reports.terminal import print_bench
 
     print_bench(bench(cfg))

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig
 
 from keypoints.commands.verb import PLAIN, Verb
-from keypoints.settings import FilePath, OutputFile, defaults_list, setting
+from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Convert:
 
 def run(cfg: DictConfig) -> None:
     """Write a list of labelled photos in another format."""
-    from keypoints.convert import convert
+    from keypoints.datatools.convert import convert
 
     convert(cfg)
 

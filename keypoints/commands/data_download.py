@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig
 
 from keypoints.commands.verb import WITH_PATHS, Paths, Verb
-from keypoints.settings import OutputFolder, Text, defaults_list, setting
+from keypoints.config.settings import OutputFolder, Text, defaults_list, setting
 
 log = logging.getLogger(__name__)
 
@@ -29,9 +29,9 @@ class Download:
 
 def run(cfg: DictConfig) -> None:
     """Download a data set, and check every file of it."""
-    from keypoints.download import download
+    from keypoints.datatools.download import download
+    from keypoints.datatools.verify import verify_folder
     from keypoints.reports.findings import print_findings
-    from keypoints.verify import verify_folder
 
     folder = download(cfg)
     log.info("it is in %s", folder)

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from keypoints.commands.train import Train
 from keypoints.commands.verb import Verb
-from keypoints.settings import OutputFolder, defaults_list, setting
+from keypoints.config.settings import OutputFolder, defaults_list, setting
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Preview(Train):
 
 def run(cfg: DictConfig) -> None:
     """Plot what the network gets."""
-    from keypoints.preview import preview
+    from keypoints.reports.preview import preview
 
     log.info("look at it: %s", preview(cfg))
 

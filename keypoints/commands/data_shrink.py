@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig
 
 from keypoints.commands.verb import WITH_PATHS, Paths, Verb
-from keypoints.settings import FilePath, OutputFolder, defaults_list, setting
+from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Shrink:
 
 def run(cfg: DictConfig) -> None:
     """Make a compact copy of a data set."""
-    from keypoints.shrink import shrink
+    from keypoints.datatools.shrink import shrink
 
     copy = shrink(cfg)
     log.info("%s: %d pictures, side %d, %.1f MB", copy.root, copy.pictures, copy.side, copy.megabytes)

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from keypoints.commands.verb import PLAIN, Verb
-from keypoints.settings import defaults_list, setting
+from keypoints.config.settings import defaults_list, setting
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Synthesize:
 
 def run(cfg: DictConfig) -> None:
     """Make up faces."""
-    from keypoints.synthesize import synthesize
+    from keypoints.synthetic.synthesize import synthesize
 
     folder = synthesize(cfg)
     log.info("the made-up faces are in %s: train on them with paths.data=%s", folder, folder)

@@ -6,8 +6,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from keypoints.commands.verb import WITH_PATHS, Paths, Verb
+from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting
 from keypoints.errors import DataError
-from keypoints.settings import FilePath, OutputFile, defaults_list, setting
 
 
 @dataclass
@@ -35,8 +35,8 @@ def run(cfg: DictConfig) -> None:
     Raises:
         DataError: if one is wrong.
     """
+    from keypoints.datatools.verify import verify
     from keypoints.reports.findings import print_findings
-    from keypoints.verify import verify
 
     found = verify(cfg)
     print_findings(*found)

@@ -6,7 +6,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from keypoints.commands.verb import PLAIN, OfModel, Verb
-from keypoints.settings import Hosts, defaults_list, setting
+from keypoints.config.settings import Hosts, defaults_list, setting
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Demo(OfModel):
 
 def run(cfg: DictConfig) -> None:
     """Serve a page to try a model."""
-    from keypoints.demo import demo
+    from keypoints.demo.page import demo
 
     demo(cfg)
 

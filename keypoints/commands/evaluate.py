@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from keypoints.commands.verb import CHECKPOINT, Choosing, Flipping, Paths, Verb
-from keypoints.settings import FilePath, OutputFolder, defaults_list, setting
+from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Evaluate(Flipping, Choosing):
 
 def run(cfg: DictConfig) -> None:
     """Measure a model, or a table of predictions, on a split."""
-    from keypoints.evaluate import evaluate
+    from keypoints.evaluation.evaluate import evaluate
     from keypoints.reports.terminal import print_evaluation
 
     done = evaluate(cfg, shlex.join([*sys.argv[0].split(), *sys.argv[1:]]))

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from keypoints.commands.verb import PLAIN, Flipping, OfModel, Verb
-from keypoints.settings import FilePath, OutputFile, defaults_list, setting
+from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Export(Flipping, OfModel):
 
 def run(cfg: DictConfig) -> None:
     """Write a checkpoint as an ONNX file, and say how far its predictions lie from the checkpoint's."""
-    from keypoints.export import export
+    from keypoints.inference.onnx_export import export
 
     done = export(cfg)
     log.info("%s: %s, %.2f MB, checked against the checkpoint", done.path, done.precision, done.megabytes)

@@ -9,11 +9,11 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from keypoints import options
 from keypoints.commands.verb import Verb
+from keypoints.config import options
+from keypoints.config.registry import conf_dir, schema_of
+from keypoints.config.settings import Setting
 from keypoints.errors import printable
-from keypoints.registry import conf_dir, schema_of
-from keypoints.settings import Setting
 
 _MOST_COLUMNS = 100
 _LEFT = 30

@@ -7,8 +7,8 @@ from typing import Any
 from omegaconf import MISSING, DictConfig
 
 from keypoints.commands.verb import PLAIN, Flipping, OfModel, Verb
+from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
 from keypoints.errors import DataError
-from keypoints.settings import FilePath, OutputFolder, defaults_list, setting
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def run(cfg: DictConfig) -> None:
     Raises:
         DataError: if a photo has no face, or not all of its own could be predicted.
     """
-    from keypoints.predict import predict
+    from keypoints.inference.predict import predict
 
     done = predict(cfg)
     log.info("%d faces of %d photos are in %s", done.faces, done.photos, done.folder)

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig
 
 from keypoints.commands.verb import PLAIN, Trusting, Verb
-from keypoints.settings import FilePath, defaults_list, setting
+from keypoints.config.settings import FilePath, defaults_list, setting
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class Report(Trusting):
 
 def run(cfg: DictConfig) -> None:
     """Make the report of a run or a sweep again."""
-    from keypoints.report import report
+    from keypoints.reports.regenerate import report
 
     log.info("look at it: %s", report(cfg))
 

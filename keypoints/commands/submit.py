@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from keypoints.commands.verb import CHECKPOINT, WITH_PATHS, Choosing, Flipping, Paths, Verb
-from keypoints.settings import FilePath, OutputFile, defaults_list, setting
+from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Submit(Flipping, Choosing):
 
 def run(cfg: DictConfig) -> None:
     """Write a submission, or check one."""
-    from keypoints.submit import check, submit
+    from keypoints.inference.submission import check, submit
 
     if cfg.check is not None:
         log.info("%s: is valid, for %d images", cfg.check, check(cfg))

@@ -14,12 +14,12 @@ from omegaconf import DictConfig, open_dict
 
 from keypoints.commands.verb import Paths, Trusting, Verb
 from keypoints.components import package_names, trusting
-from keypoints.configuration import check_complete, check_values
+from keypoints.config.compose import check_complete, check_values
+from keypoints.config.settings import FilePath, OutputFolder, Text, setting
 from keypoints.errors import DataError, KeypointsError, TrainingError, one_line, printable, some_of
-from keypoints.settings import FilePath, OutputFolder, Text, setting
 
 if TYPE_CHECKING:
-    from keypoints.runs import RunFolder
+    from keypoints.runs.run_folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def train(cfg: DictConfig, *, resumed: bool) -> float | None:
     Args:
         cfg: the configuration of ``conf/train.yaml``.
         resumed: do what is left of the run in that folder; ``cfg`` may be anybody's then, see
-            :mod:`keypoints.building`.
+            :mod:`keypoints.instantiate`.
 
     Raises:
         KeypointsError: for what the user can mend.
@@ -119,8 +119,8 @@ def _same_before(folder: Path, overrides: list[str]) -> float | None:
     Raises:
         TrainingError: if that run did not end.
     """
-    from keypoints.runs import RunFolder
-    from keypoints.sweeps import same_overrides
+    from keypoints.runs.run_folder import RunFolder
+    from keypoints.runs.sweep_folder import same_overrides
 
     run = RunFolder(folder)
     if not run.status_file.exists() or not same_overrides(run.status().get("overrides", []), overrides):
@@ -135,12 +135,12 @@ def _same_before(folder: Path, overrides: list[str]) -> float | None:
 
 
 def _train(cfg: DictConfig, overrides: list[str], job: int, resumed: bool) -> float | None:
-    from keypoints.runs import RunFolder
+    from keypoints.runs.run_folder import RunFolder
 
     left = _left(Path(cfg.output)) if resumed else "all"
     if left == "nothing":
         return _objective(RunFolder(Path(cfg.output)))
-    from keypoints.train import resume, train
+    from keypoints.training.train import resume, train
 
     if left == "some":
         return resume(Path(cfg.output)).get(OBJECTIVE)
@@ -167,7 +167,7 @@ def _left(folder: Path) -> Literal["all", "some", "nothing"]:
     Raises:
         ConfigError: if it is running at this moment.
     """
-    from keypoints.runs import RunFolder, is_sweep
+    from keypoints.runs.run_folder import RunFolder, is_sweep
 
     run = RunFolder(folder)
     if not run.status_file.exists():
@@ -186,7 +186,7 @@ def _left(folder: Path) -> Literal["all", "some", "nothing"]:
 
 def kept_of_sweep(folder: Path) -> str:
     """Return what a sweep that was stopped has kept, and how it is resumed."""
-    from keypoints.sweeps import SweepFolder
+    from keypoints.runs.sweep_folder import SweepFolder
 
     sweep, kept = SweepFolder(folder), "no run had begun"
     if sweep.begun():
@@ -201,7 +201,7 @@ def killed_workers(folder: Path | None) -> TrainingError:
     Args:
         folder: the sweep's, if it has begun.
     """
-    from keypoints.sweeps import SweepFolder
+    from keypoints.runs.sweep_folder import SweepFolder
 
     why = "a process of launch=cores was killed, perhaps for lack of memory (try hydra.launcher.n_jobs=1)"
     if folder is None or not SweepFolder(folder).begun():
@@ -221,7 +221,7 @@ def end_sweep(folder: Path, *, stopped: bool) -> int:
     """
     from keypoints.reports.sweep import report_sweep
     from keypoints.reports.terminal import print_sweep
-    from keypoints.sweeps import SweepFolder
+    from keypoints.runs.sweep_folder import SweepFolder
     from keypoints.workers import end_workers
 
     end_workers()

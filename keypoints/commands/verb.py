@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig
 
-from keypoints.settings import FilePath, Names, OutputFolder, setting
+from keypoints.config.settings import FilePath, Names, OutputFolder, setting
 
 PLAIN: tuple[Any, ...] = ("_self_", {"hydra": "plain"})
 """Defaults list of a verb that makes no run."""

@@ -9,18 +9,18 @@ from typing import NamedTuple
 import pytorch_lightning as pl
 import torch
 
-from keypoints.augmentation import Augmentation
-from keypoints.datamodules.dataset import Batch, FaceDataset, as_it_is, pixels_of
-from keypoints.datamodules.loader import BatchLoader
-from keypoints.datamodules.order import EpochSampler, even_batch_size
-from keypoints.datasets.face import Face
-from keypoints.datasets.photo_facts import is_of_photo, look_at_photos
-from keypoints.datasets.shrunken import Original
+from keypoints.data.augmentation import Augmentation
+from keypoints.data.compact_copy import Original
+from keypoints.data.dataset import Batch, FaceDataset, as_it_is, pixels_of
+from keypoints.data.face import Face
+from keypoints.data.loader import BatchLoader
+from keypoints.data.photo_facts import is_of_photo, look_at_photos
+from keypoints.data.sampler import EpochSampler, even_batch_size
+from keypoints.data.statistics import measure, support_of
 from keypoints.errors import ConfigError, DataError
-from keypoints.exported import TrainingFaces
 from keypoints.geometry import Affine, Crop, ratio_to_pixels
+from keypoints.inference.onnx_model import TrainingFaces
 from keypoints.landmarks import LandmarkScheme
-from keypoints.support import measure, support_of
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class TrainedOn(NamedTuple):
     validated: Sequence[str] = ()
     """The groups of the faces by which the best epoch was chosen."""
     support: dict[str, tuple[float, float]] | None = None
-    """The range of each measure of :mod:`keypoints.support`, over the faces as the network saw them,
+    """The range of each measure of :mod:`keypoints.data.statistics`, over the faces as the network saw them,
     augmented; ``None`` in checkpoints of before."""
 
     def after(self, before: "TrainedOn | None") -> "TrainedOn":

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from keypoints.augmentation import Augmentation
+from keypoints.data.augmentation import Augmentation
+from keypoints.data.face import Face
+from keypoints.data.readers.imm import VIEWS, read_imm
 from keypoints.datamodules.base import FaceDataModule
-from keypoints.datasets.face import Face
-from keypoints.datasets.imm import VIEWS, read_imm
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58

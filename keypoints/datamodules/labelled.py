@@ -1,16 +1,16 @@
-"""Your own labelled photos, in any of the formats of ``datasets/labelled.py``."""
+"""Your own labelled photos, in any of the formats of ``data/readers/labelled.py``."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from keypoints.augmentation import Augmentation
+from keypoints.data.augmentation import Augmentation
+from keypoints.data.face import Face
+from keypoints.data.readers.ibug300w import original_name
+from keypoints.data.readers.labelled import read_labelled
+from keypoints.data.splits import split_by_group, united_groups
 from keypoints.datamodules.base import FaceDataModule
-from keypoints.datasets.face import Face
-from keypoints.datasets.ibug import original_name
-from keypoints.datasets.labelled import read_labelled
-from keypoints.datasets.splits import split_by_group, united_groups
 from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme, scheme_named

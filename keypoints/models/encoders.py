@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from keypoints.errors import ConfigError, one_line
-from keypoints.models.classifier import torchvision_network
 from keypoints.models.layers import convolution, low_passed
 from keypoints.models.pretrained import is_blank
+from keypoints.models.torchvision import torchvision_network
 
 
 class Encoder(nn.Module, ABC):
@@ -97,7 +97,7 @@ class TorchvisionEncoder(Encoder):
     Args:
         input_size: width and height of the images.
         in_channels: of the images, 1 or 3.
-        name, weights, antialiased, settings: as of :class:`~keypoints.models.classifier.TorchvisionNet`.
+        name, weights, antialiased, settings: as of :class:`~keypoints.models.torchvision.TorchvisionNet`.
 
     Raises:
         ConfigError: if there is no such network or weights, it does not take such images, lacks levels

@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from keypoints.evaluation.robustness import STRESSES
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.reports.figures import Lines, new_figure
 from keypoints.reports.page import fixed
-from keypoints.stress import STRESSES
 
 _MODEL, _CONSTANT = "tab:blue", "0.45"
 
@@ -137,7 +137,7 @@ def by_confidence(groups: Sequence[Mapping[str, float]], unit: str, title: str) 
     """The mean error of points against how sure the model is of them.
 
     Args:
-        groups: as :func:`keypoints.measure.by_confidence` gives.
+        groups: as :func:`keypoints.evaluation.per_face.by_confidence` gives.
         unit: what errors are divided by.
     """
     figure = new_figure(7.5, 5.2)
@@ -156,7 +156,7 @@ def under_stress(table: pd.DataFrame, unit: str, title: str) -> Figure:
     """Errors against the level of each stress.
 
     Args:
-        table: as :func:`keypoints.stress.stress` gives.
+        table: as :func:`keypoints.evaluation.robustness.stress` gives.
         unit: what errors are divided by.
     """
     rows_of_axes = -(-len(STRESSES) // 3)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from keypoints.evaluation.face_tables import points_of, tags_of
 from keypoints.geometry import FloatArray
-from keypoints.metrics import NORMS
 from keypoints.reports import error_figures, figures
 from keypoints.reports.page import Picture, shown, write_page
-from keypoints.tables import points_of, tags_of
+from keypoints.tasks.metrics import NORMS
 
 COLUMNS = {
     "mse": ("MSE", 1.0),
@@ -64,7 +64,7 @@ def draw(
 
     Args:
         name: of model and split, for titles.
-        faces: as :func:`keypoints.measure.face_table` gives, with ``nme``.
+        faces: as :func:`keypoints.evaluation.per_face.face_table` gives, with ``nme``.
         result: what ``metrics.json`` holds.
         lines: the skeleton.
         constant: the constant predictor's normalised errors of the faces.

@@ -13,12 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
-from keypoints.datasets.photos import Photo
+from keypoints.data.photos import Photo
 from keypoints.errors import printable
+from keypoints.evaluation.face_tables import points_of
 from keypoints.files import replaced
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.reports.page import fixed, shown
-from keypoints.tables import points_of
 
 MSE_UNIT = "MSE (ratio² of the photo)"
 _TRUTH, _PREDICTION = "#2bdc46", "#f52d2d"
@@ -36,7 +36,7 @@ SPEEDS = {
     "trainer_to_slower_part": "the Trainer over its slower part",
     "loader_to_course_loader": "the loader over the course's",
 }
-"""What :func:`keypoints.bench.bench` measures, in words."""
+"""What :func:`keypoints.benchmark.training_speed.bench` measures, in words."""
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -75,7 +75,7 @@ def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figu
     """Training and validation over epochs, on a log axis, with the constant predictor as a line.
 
     Args:
-        history: a row an epoch, as :meth:`keypoints.runs.RunFolder.history` gives.
+        history: a row an epoch, as :meth:`keypoints.runs.run_folder.RunFolder.history` gives.
         title: says which run it is.
         loss, unit: its name and unit, for the axis. Where the loss is not the MSE, that has its own axes.
     """
@@ -322,7 +322,7 @@ def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -
 
 
 def speed(result: Mapping[str, Any]) -> Figure:
-    """Images a second of each part, and what an epoch's time goes to, as :mod:`keypoints.bench` found."""
+    """Images a second of each part, and what an epoch's time goes to, as a benchmark found."""
     figure = new_figure(12, 4.2)
     left, right = figure.subplots(1, 2)
     rates = result["images_per_second"]
@@ -392,7 +392,7 @@ def _points(axes: Axes, points: FloatArray, lines: Lines, colour: str, label: st
 
 
 def drawn_faces(table: pd.DataFrame, label: str = "") -> list[DrawnFace]:
-    """The faces of a table of :func:`keypoints.measure.measure_faces`, with their errors."""
+    """The faces of a table of :func:`keypoints.evaluation.per_face.measure_faces`, with their errors."""
     truth, predicted = points_of(table, "truth"), points_of(table, "predicted")
     return [
         DrawnFace(Path(photo), true, found, f"{label}{Path(photo).stem}: {fixed(error, 1)} px")

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from keypoints.datasets.checks import Count, Finding
+from keypoints.data.checks import Count, Finding
 from keypoints.errors import one_line
 from keypoints.reports.console import PlainConsole
 

@@ -10,13 +10,13 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from keypoints.datasets.predictions import PredictedFace, PredictedPhoto
+from keypoints.data.statistics import MEASURES, measure, remarks
 from keypoints.drawing import draw_face
 from keypoints.files import replaced
 from keypoints.geometry import Affine, Box, ByteArray, cut, pixels_to_ratio
-from keypoints.predictor import Predictor
+from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto
+from keypoints.inference.predictor import Predictor
 from keypoints.reports.page import shown, write_page
-from keypoints.support import MEASURES, measure, remarks
 
 PAGE = "report.html"
 PICTURES = "report"

@@ -1,4 +1,4 @@
-"""How fast a model predicts, as :mod:`keypoints.bench_prediction` found: a figure and a table."""
+"""How fast a model predicts, as :mod:`keypoints.benchmark.prediction_speed` found: a figure and a table."""
 
 from collections.abc import Mapping
 from typing import Any

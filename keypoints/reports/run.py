@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
-from keypoints.datamodules.dataset import Batch, pixels_of
+from keypoints.data.dataset import Batch, pixels_of
+from keypoints.evaluation.face_tables import read_faces
 from keypoints.files import filled
 from keypoints.landmarks import LandmarkScheme
 from keypoints.models.inspection import feature_maps, first_convolution
-from keypoints.reading import read_text
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, shown, write_page
-from keypoints.runs import RunFolder, by_epoch, predicts_the_mean
-from keypoints.tables import read_faces
+from keypoints.runs.run_folder import RunFolder, by_epoch, predicts_the_mean
+from keypoints.structured_files import read_text
 from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)

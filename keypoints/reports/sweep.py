@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from keypoints.errors import some_of
+from keypoints.evaluation.face_tables import read_faces
 from keypoints.files import filled, write_whole
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, fixed, shown, write_page
-from keypoints.runs import RunFolder, by_epoch, predicts_the_mean
-from keypoints.sweeps import SweepFolder, shared_baseline
-from keypoints.tables import read_faces
+from keypoints.runs.run_folder import RunFolder, by_epoch, predicts_the_mean
+from keypoints.runs.sweep_folder import SweepFolder, shared_baseline
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from keypoints.errors import one_line
 from keypoints.reports.console import PlainConsole
 from keypoints.reports.figures import SPEEDS
 from keypoints.reports.page import shown
-from keypoints.sweeps import shared_baseline
+from keypoints.runs.sweep_folder import shared_baseline
 
 _COLUMNS = {
     "best_mse": "best MSE",

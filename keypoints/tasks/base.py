@@ -25,7 +25,6 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from keypoints._version import __version__
-from keypoints.checkpoints import CHECKPOINT_FORMAT, OURS, read_checkpoint
 from keypoints.components import (
     Component,
     build,
@@ -35,15 +34,16 @@ from keypoints.components import (
     trusted_by_user,
     trusting,
 )
+from keypoints.data.dataset import Batch
 from keypoints.datamodules.base import FaceDataModule, TrainedOn
-from keypoints.datamodules.dataset import Batch
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
-from keypoints.metrics import validation_metrics
 from keypoints.models.budget import TooLargeError, bounded
 from keypoints.models.pretrained import blank
-from keypoints.tasks.loss import RefusedLoss, build_loss, loss_name, losses_spared
+from keypoints.tasks.checkpoint import CHECKPOINT_FORMAT, OURS, read_checkpoint
+from keypoints.tasks.metrics import validation_metrics
+from keypoints.tasks.trusted_loss import RefusedLoss, build_loss, loss_name, losses_spared
 
 
 class Located(NamedTuple):

@@ -6,13 +6,13 @@ from typing import Any
 from torch import Tensor
 
 from keypoints.components import Component, build, configure
-from keypoints.datamodules.dataset import Batch
+from keypoints.data.dataset import Batch
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
-from keypoints.losses import HeatmapKLLoss
-from keypoints.models.heatmaps import HeatmapNet, gaussian_maps, share_near, soft_argmax
+from keypoints.models.heatmap import HeatmapNet, gaussian_maps, share_near, soft_argmax
 from keypoints.tasks.base import Located, Task
-from keypoints.tasks.loss import build_loss, loss_name
+from keypoints.tasks.losses import HeatmapKLLoss
+from keypoints.tasks.trusted_loss import build_loss, loss_name
 
 
 class HeatmapTask(Task):
@@ -27,12 +27,12 @@ class HeatmapTask(Task):
     A landmark's confidence is the share of its map within two ``sigma`` of the point.
 
     Args:
-        net: a component, a :class:`~keypoints.models.heatmaps.HeatmapNet`; that with a small encoder if
+        net: a component, a :class:`~keypoints.models.heatmap.HeatmapNet`; that with a small encoder if
             none.
         coordinate_weight, heatmap_weight: of the two parts of the loss. Coordinates are in ratios, so their
             losses are about a hundredth of the maps'.
         heatmap_loss: a component called with maps and the factors of the wanted ones;
-            :class:`~keypoints.losses.HeatmapKLLoss` if none.
+            :class:`~keypoints.tasks.losses.HeatmapKLLoss` if none.
         sigma: of the Gaussians, in cells of the maps.
         scheme, crop, loss, optimizer, scheduler: as :class:`~keypoints.tasks.base.Task`.
 

@@ -2,7 +2,7 @@ import pytest
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 
-from keypoints.callbacks.baseline import ConstantPredictor
+from keypoints.callbacks.mean_shape_baseline import ConstantPredictor
 from keypoints.callbacks.settings_check import SettingsCheck
 from keypoints.errors import ConfigError
 

@@ -4,7 +4,7 @@ import pytest
 
 from keypoints.cli import main
 from keypoints.commands import VERBS
-from keypoints.registry import schema_of
+from keypoints.config.registry import schema_of
 
 
 @pytest.fixture

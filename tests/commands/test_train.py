@@ -10,7 +10,7 @@ import yaml
 
 from keypoints.cli import main
 from keypoints.commands.train import _alone_in_run, _left
-from keypoints.runs import OWN_SWEEP_FILE, RunFolder
+from keypoints.runs.run_folder import OWN_SWEEP_FILE, RunFolder
 from tests.conftest import SMALL
 
 

@@ -4,17 +4,17 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from keypoints import configuration
 from keypoints.cli import main
 from keypoints.commands import VERBS, compose
+from keypoints.config import compose as configuration
+from keypoints.config.registry import schema_of
 from keypoints.errors import ConfigError
-from keypoints.registry import schema_of
 from tests.conftest import ROOT
 
 WITH_CHOICES = {
-    "norm": "keypoints.metrics:NORMS",
-    "precision": "keypoints.export:PRECISIONS",
-    "dataset": "keypoints.datasets.folders:HOMES",
+    "norm": "keypoints.tasks.metrics:NORMS",
+    "precision": "keypoints.inference.onnx_export:PRECISIONS",
+    "dataset": "keypoints.data.dataset_folders:HOMES",
 }
 
 
@@ -66,7 +66,7 @@ def test_choices_are_those_that_the_work_knows():
 
 
 def test_formats_to_convert_to_are_those_that_can_be_written():
-    from keypoints.datasets.labelled import FORMATS
+    from keypoints.data.readers.labelled import FORMATS
 
     written = {name for name, known in FORMATS.items() if known.write is not None}
     assert set(schema_of("convert").settings["format"].choices) == written

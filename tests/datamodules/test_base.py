@@ -2,12 +2,12 @@ import albumentations
 import pytest
 import torch
 
-from keypoints.augmentation import Augmentation
+from keypoints.data.augmentation import Augmentation
+from keypoints.data.statistics import MEASURES
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import ConfigError, DataError
-from keypoints.inputs import read_bytes
-from keypoints.support import MEASURES
-from tests.datamodules.test_dataset import assert_same
+from keypoints.input_files import read_bytes
+from tests.data.test_dataset import assert_same
 
 
 @pytest.mark.parametrize(("batch_size", "sizes"), [(23, [23]), (24, [24]), (7, [7, 7, 7, 3]), (1, [1] * 24)])
@@ -52,7 +52,7 @@ def test_a_batch_has_the_shapes_and_ranges_it_promises(made_up_imm):
 def test_no_file_is_read_twice_in_a_run(own_imm, monkeypatch):
     reads = []
     monkeypatch.setattr(
-        "keypoints.datasets.photos.read_bytes",
+        "keypoints.data.photos.read_bytes",
         lambda path, most: (reads.append(path), read_bytes(path, most))[1],
     )
     data = IMMDataModule(own_imm)

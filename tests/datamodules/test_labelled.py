@@ -5,11 +5,11 @@ import pytest
 from PIL import Image
 
 from keypoints.commands import compose
+from keypoints.data.photos import Photo
+from keypoints.data.readers.labelled import FORMATS, read_labelled, write_labelled
 from keypoints.datamodules.base import TrainedOn
-from keypoints.datamodules.ibug import IBUG300WDataModule
+from keypoints.datamodules.ibug300w import IBUG300WDataModule
 from keypoints.datamodules.labelled import LabelledDataModule
-from keypoints.datasets.labelled import FORMATS, read_labelled, write_labelled
-from keypoints.datasets.photos import Photo
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
@@ -119,7 +119,7 @@ def test_rows_that_cannot_be_used_are_left_out_and_named_if_one_asks_for_that(ph
 
 
 def test_a_run_trains_on_them(photos, tmp_path):
-    from keypoints.train import train
+    from keypoints.training.train import train
 
     path = listed(photos, "a, [1].csv", range(10))
     overrides = ["data=labelled", f"data.train={path}", f"output={tmp_path / 'run'}", "trainer=cpu"]

@@ -3,9 +3,9 @@ import torch
 from torch import nn
 
 from keypoints.errors import ConfigError
-from keypoints.models.classifier import torchvision_network
 from keypoints.models.encoders import ConvEncoder, TorchvisionEncoder
 from keypoints.models.pretrained import blank
+from keypoints.models.torchvision import torchvision_network
 
 
 def sides(maps):

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from keypoints.evaluation.robustness import STRESSES
 from keypoints.reports import error_figures
 from keypoints.reports.figures import save
-from keypoints.stress import STRESSES
 
 ERRORS = np.array([0.02, 0.03, 0.05, 0.2])
 

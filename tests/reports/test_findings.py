@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from keypoints.datasets.checks import Count, Finding
+from keypoints.data.checks import Count, Finding
 from keypoints.reports.findings import print_findings
 
 

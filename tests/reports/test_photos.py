@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keypoints.datasets.predictions import PredictedFace, PredictedPhoto
 from keypoints.drawing import BOX as BLUE
 from keypoints.drawing import PREDICTION
 from keypoints.geometry import Box, Crop
+from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto
+from keypoints.inference.predictor import Predictor
 from keypoints.landmarks import IMM58
-from keypoints.predictor import Predictor
 from keypoints.reports.photos import PhotoReport
 from tests.conftest import draw_portrait, save_untrained
 

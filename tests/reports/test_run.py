@@ -8,7 +8,7 @@ import pytest
 
 from keypoints.errors import CheckpointError, DataError
 from keypoints.reports.run import report_run
-from keypoints.runs import RunFolder, predicts_the_mean
+from keypoints.runs.run_folder import RunFolder, predicts_the_mean
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from keypoints.commands.train import end_sweep
 from keypoints.errors import DataError
 from keypoints.reports.sweep import findings, report_sweep
 from keypoints.reports.terminal import print_sweep
-from keypoints.sweeps import SweepFolder
+from keypoints.runs.sweep_folder import SweepFolder
 
 
 def finished(rows):
@@ -116,7 +116,7 @@ def test_it_is_made_without_what_takes_seconds_to_import(finished_sweep):
         "import sys; from pathlib import Path\n"
         "from keypoints.reports.sweep import report_sweep\n"
         "from keypoints.reports.terminal import print_sweep\n"
-        "from keypoints.sweeps import SweepFolder\n"
+        "from keypoints.runs.sweep_folder import SweepFolder\n"
         f"print_sweep(report_sweep(SweepFolder(Path({str(finished_sweep)!r}))))\n"
         "print(sorted({'albumentations', 'pytorch_lightning', 'torch', 'torchmetrics'} & set(sys.modules)))"
     )

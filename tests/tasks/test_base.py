@@ -8,9 +8,9 @@ from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import CheckpointError, ConfigError
 from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
-from keypoints.losses import WingLoss
 from keypoints.models.convnet import ConvNet
 from keypoints.tasks.base import load_task, usable_device
+from keypoints.tasks.losses import WingLoss
 from keypoints.tasks.regression import RegressionTask
 from tests.conftest import change_checkpoint
 

@@ -4,15 +4,15 @@ import pytorch_lightning as pl
 import torch
 
 from keypoints.components import configure
-from keypoints.datamodules.dataset import Batch
+from keypoints.data.dataset import Batch
 from keypoints.errors import ConfigError
 from keypoints.geometry import Crop
 from keypoints.landmarks import IBUG68, IMM58
-from keypoints.losses import AdaptiveWingLoss
 from keypoints.models.encoders import ConvEncoder
-from keypoints.models.heatmaps import HeatmapNet, gaussian_maps
+from keypoints.models.heatmap import HeatmapNet, gaussian_maps
 from keypoints.tasks.base import load_task
 from keypoints.tasks.heatmap import HeatmapTask
+from keypoints.tasks.losses import AdaptiveWingLoss
 
 NET = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), width=8)
 

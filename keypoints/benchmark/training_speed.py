@@ -1,0 +1,301 @@
+"""How fast a training is: its loader alone, its step alone, the whole Trainer, and the course's own way.
+
+All parts are measured in turn, round by round, after a warm-up of each; a result is the median of the
+rounds, with the lowest and the highest. The whole is the real Trainer with its callbacks and loggers. Where
+an epoch is long, some of its steps are timed and the epoch is put together: its steps, and what comes once
+an epoch. The validation's own forward passes are left out.
+"""
+
+import json
+import logging
+import math
+import os
+import platform
+import statistics
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any, TypeVar
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, open_dict
+from torch.utils.data import DataLoader
+
+from keypoints.benchmark.course_dataset import CourseDataset
+from keypoints.callbacks.stopwatch import Shares, Stopwatch, now
+from keypoints.data.dataset import Batch
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.errors import ConfigError
+from keypoints.files import alone, filled, part_folder, write_whole
+from keypoints.instantiate import make_data, make_task, make_trainer
+from keypoints.reports import figures
+from keypoints.tasks.base import Task
+from keypoints.training.train import garbage_set_aside, without_idle_warnings
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_EPOCHS = 5
+"""Epochs that are timed in each round, between the first and the last: some callbacks work at every fifth."""
+_FEWEST = 4
+"""Steps of an epoch that are timed, if it has them."""
+
+
+def bench(cfg: DictConfig) -> dict[str, Any]:
+    """Measure the training of ``cfg``; writes ``bench.json`` and ``bench.png`` into ``cfg.output``.
+
+    Returns:
+        ``images_per_second`` and ``ratio`` (the whole Trainer over the slower of its parts, and the loader
+        over the course's), each with median, lowest and highest; ``one_core``, faces that a core prepares a
+        second; ``step_ms`` and ``epoch_ms``, what the time goes to; ``memory_mb``; the settings.
+
+    Raises:
+        KeypointsError: as :func:`keypoints.training.train.train`.
+    """
+    folder = Path(cfg.output)
+    data = make_data(cfg)
+    data.setup("fit")
+    with (
+        alone(folder),
+        filled(folder, last="bench.json") as part,
+        part_folder(folder / "scratch") as scratch,
+        without_idle_warnings(),
+        garbage_set_aside(),
+    ):
+        measured = _Measurement(cfg, data, scratch)
+        rounds = [measured.round() for _ in measured.numbered(int(cfg.rounds))]
+        result = {
+            **_settings(cfg, data),
+            "images_per_second": {part: _spread([each[part] for each in rounds]) for part in rounds[0]},
+            "ratio": {
+                "trainer_to_slower_part": _spread(
+                    [each["trainer"] / min(each["loader"], each["step"]) for each in rounds]
+                ),
+                "loader_to_course_loader": _spread(
+                    [each["loader"] / each["course_loader"] for each in rounds]
+                ),
+            },
+            "one_core": measured.one_core(),
+            **measured.shares(),
+            "memory_mb": measured.memory(),
+        }
+        write_whole(part / "bench.json", json.dumps(result, indent=2) + "\n")
+        figures.save(figures.speed(result), part / "bench.png")
+    return result
+
+
+class _Measurement:
+    """What is measured of one configuration, round by round."""
+
+    def __init__(self, cfg: DictConfig, data: FaceDataModule, scratch: Path) -> None:
+        self._cfg = cfg
+        self._data = data
+        self._scratch = scratch
+        self._made = 0
+        self._resident = 0
+        loader = data.train_dataloader()
+        self._batch: Batch = next(iter(loader))
+        self._epoch_steps = len(loader)
+        whole = Stopwatch()
+        warm = _ResidentStep(self._batch, cfg.seconds, whole)
+        self._device = self._trainer(2).strategy.root_device
+        self._fit(2, whole, warm)  # builds what torch builds once, and says how many steps to time
+        unit = max(loader.at_once, _FEWEST)
+        wanted = math.ceil(cfg.seconds * warm.rate / data.batch_size / unit) * unit
+        self._steps = min(self._epoch_steps, wanted)
+
+    def numbered(self, rounds: int) -> Iterator[int]:
+        """The numbers of the rounds, told as they begin."""
+        for number in range(rounds):
+            log.info("round %d of %d", number + 1, rounds)
+            yield number
+
+    def round(self) -> dict[str, float]:
+        """Images a second of each part, measured once."""
+        whole = Stopwatch()
+        step = _ResidentStep(self._batch, self._cfg.seconds, whole)
+        loader = self._loader(self._data.train_dataloader())
+        self._fit(self._steps, whole, step)
+        seconds = statistics.mean(epoch.seconds(self._epoch_steps) for epoch in whole.epochs)
+        self._resident = max(self._resident, whole.memory)
+        faces = self._epoch_steps * self._data.batch_size
+        return {
+            "loader": loader,
+            "step": step.rate,
+            "trainer": min(faces, len(self._data.dataset("train"))) / seconds,
+            "course_loader": self._loader(self._course()),
+            "course_loop": self._course_loop(),
+        }
+
+    def one_core(self) -> dict[str, float]:
+        """Faces a second that one core prepares, by the processor's time: as they are, and augmented."""
+        dataset, indices = self._data.dataset("train"), self._batch.indices.tolist()
+        ways: dict[str, Callable[[], Batch]] = {"plain": lambda: dataset.batch(indices)}
+        if self._cfg.get("augmentation"):
+            ways["augmented"] = lambda: dataset.__getitems__([(0, index) for index in indices])
+        return {name: _rate_of_a_core(make, self._cfg.seconds) for name, make in ways.items()}
+
+    def shares(self) -> dict[str, dict[str, float]]:
+        """Milliseconds of each step, and of what comes once an epoch, by what they go to."""
+        trainer = self._trainer(self._steps)
+        shares = Shares(trainer)
+        trainer.profiler = shares  # type: ignore[attr-defined]
+        trainer.callbacks.insert(0, Stopwatch(shares))  # type: ignore[attr-defined]
+        trainer.fit(make_task(self._cfg, self._data), datamodule=self._data)
+        counts = {
+            "step_ms": (shares.of_steps, _EPOCHS * self._steps),
+            "epoch_ms": (shares.of_epochs, _EPOCHS),
+        }
+        return {
+            name: {
+                kind: 1000 * seconds / count
+                for kind, seconds in sorted(found.items(), key=lambda item: -item[1])
+            }
+            for name, (found, count) in counts.items()
+        }
+
+    def memory(self) -> dict[str, float]:
+        """The most that the whole Trainer took, in megabytes: in memory, and of the GPU's."""
+        found = {"resident": self._resident / 1e6}
+        if torch.cuda.is_available():
+            found["gpu"] = torch.cuda.max_memory_allocated() / 1e6
+        return found
+
+    def _fit(self, steps: int, *first: pl.Callback) -> None:
+        trainer = self._trainer(steps)
+        trainer.callbacks[:0] = first  # type: ignore[attr-defined]
+        trainer.fit(make_task(self._cfg, self._data), datamodule=self._data)
+
+    def _trainer(self, steps: int) -> pl.Trainer:
+        """The Trainer of the configuration, for few and short epochs."""
+        self._made += 1
+        short = deepcopy(self._cfg)
+        with open_dict(short):
+            short.output = str(self._scratch / str(self._made))
+            short.trainer.max_epochs = 2 + _EPOCHS
+            short.trainer.limit_train_batches = min(steps, self._epoch_steps)
+            short.trainer.limit_val_batches = 1
+        trainer = make_trainer(short)
+        if trainer.world_size > 1:
+            raise ConfigError("bench measures one process: trainer.devices=1")
+        return trainer
+
+    def _loader(self, loader: Iterable[Any]) -> float:
+        batches = _endless(loader)
+        return _rate(lambda: len(next(batches)[0]), self._cfg.seconds)
+
+    def _course(self) -> DataLoader[Any]:
+        """The course's way with as many processes."""
+        ours, augmented = self._data.train_dataloader(), bool(self._cfg.get("augmentation"))
+        faces = self._data.dataset("train").faces
+        return DataLoader(
+            CourseDataset(faces, self._data.indices, self._data.crop, augmented=augmented),
+            batch_size=self._data.batch_size,
+            shuffle=True,
+            num_workers=ours.num_workers,
+            persistent_workers=ours.persistent_workers,
+        )
+
+    def _course_loop(self) -> float:
+        task = make_task(self._cfg, self._data).to(self._device)
+        optimizer = torch.optim.Adam(task.parameters())
+        batches = _endless(self._course())
+
+        def step() -> int:
+            images, targets = (tensor.to(task.device) for tensor in next(batches))
+            optimizer.zero_grad()
+            torch.autograd.backward(task.loss(task(images), targets))
+            optimizer.step()
+            return len(images)
+
+        return _rate(step, self._cfg.seconds)
+
+
+class _ResidentStep(pl.Callback):
+    """Measures the training step alone, on one batch that is on the device already.
+
+    It does so as each epoch begins, so that the step and the training are measured within the same second:
+    a machine is seldom as fast as it was some seconds ago.
+
+    Args:
+        seconds: of all epochs together.
+        stopwatch: of the same training, which leaves that time out.
+    """
+
+    def __init__(self, batch: Batch, seconds: float, stopwatch: Stopwatch) -> None:
+        self._batch = batch
+        self._seconds = seconds
+        self._stopwatch = stopwatch
+        self._rates: list[float] = []
+
+    @property
+    def rate(self) -> float:
+        """Images a second."""
+        return statistics.harmonic_mean(self._rates)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Measure, with the Trainer's optimizer and precision, in the epochs that are timed."""
+        if 0 < trainer.current_epoch <= _EPOCHS:
+            with self._stopwatch.stopped():
+                self._measure(trainer, pl_module)
+
+    def _measure(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Task)
+        task, batch, optimizer = pl_module.train(), self._batch.to(pl_module.device), trainer.optimizers[0]
+
+        def step() -> int:
+            optimizer.zero_grad()
+            with trainer.precision_plugin.train_step_context():
+                loss = task.training_loss(batch)
+            torch.autograd.backward(loss)
+            optimizer.step()
+            return len(batch.targets)
+
+        self._rates.append(_rate(step, self._seconds / _EPOCHS))
+
+
+def _rate(work: Callable[[], int], seconds: float) -> float:
+    """Images a second of ``work``, which says how many it did, after a warm-up."""
+    for _ in range(3):
+        work()
+    images, began = 0, now()
+    while not images or perf_counter() - began < seconds:  # a GPU is waited for at both ends alone
+        images += work()
+    return images / (now() - began)
+
+
+def _rate_of_a_core(make: Callable[[], Batch], seconds: float) -> float:
+    images, began = 0, process_time()
+    while (passed := process_time() - began) < seconds:
+        images += len(make().targets)
+    return images / passed
+
+
+def _endless(batches: Iterable[T]) -> Iterator[T]:
+    """The batches of epoch after epoch."""
+    while True:
+        yield from batches
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": statistics.median(values), "lowest": min(values), "highest": max(values)}
+
+
+def _settings(cfg: DictConfig, data: FaceDataModule) -> Mapping[str, Any]:
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "name": cfg.name,
+        "input": [data.crop.channels, data.crop.height, data.crop.width],
+        "batch_size": data.batch_size,
+        "num_workers": cfg.data.num_workers,
+        "precision": str(cfg.trainer.precision),
+        "steps_an_epoch": len(data.train_dataloader()),
+        "gpu": gpu,
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,79 @@
+"""The learned filters of the first layer, and what they find in a face."""
+
+import numpy as np
+import pytorch_lightning as pl
+from torch import Tensor
+
+from keypoints.callbacks.tensorboard import add_picture, is_due
+from keypoints.data.dataset import whole
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.drawing import contact_sheet
+from keypoints.errors import ConfigError
+from keypoints.geometry import ByteArray
+from keypoints.models.inspection import feature_maps, first_convolution
+
+_SIDE = 64
+"""A filter is drawn at about this many pixels."""
+
+
+class FirstLayerFilters(pl.Callback):
+    """Logs the filters of the convolution that the task's network begins with, if it does.
+
+    All filters share one grey scale, symmetric about zero: mid-grey is 0, white the largest
+    absolute weight of the layer. Filters over three channels are shown in colour. Beside them the
+    maps that they make of the first validation face, on a scale of their own.
+
+    Args:
+        every_n_epochs: how often; the untrained filters are logged too, as step 0, and the last ones.
+
+    Raises:
+        ConfigError: if it is below 1.
+    """
+
+    def __init__(self, every_n_epochs: int = 1) -> None:
+        if every_n_epochs < 1:
+            raise ConfigError(f"every_n_epochs is 1 or more, not {every_n_epochs}")
+        self._every = every_n_epochs
+        self._face: Tensor | None = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the untrained filters."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if isinstance(data, FaceDataModule):
+            self._face = whole(data.dataset("val"), [0]).images
+        if trainer.global_step == 0:
+            self._log(trainer, pl_module)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the filters as they are."""
+        if is_due(trainer, self._every):
+            self._log(trainer, pl_module)
+
+    def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        convolution = first_convolution(pl_module)
+        if convolution is None:
+            return
+        step = trainer.global_step
+        add_picture(trainer, "first-layer filters", picture_of_filters(convolution.weight), step)
+        if self._face is not None:
+            maps = feature_maps(pl_module, self._face.to(pl_module.device))
+            assert maps is not None
+            add_picture(trainer, "first-layer feature maps", picture_of_maps(maps[0]), step)
+
+
+def picture_of_filters(weight: Tensor) -> ByteArray:
+    """The filters of a (filters, channels, height, width) weight, side by side, (H, W, 3) RGB."""
+    filters = weight.detach().float().cpu().numpy()
+    if filters.shape[1] != 3:
+        filters = filters.mean(axis=1, keepdims=True).repeat(3, axis=1)
+    scaled = np.rint(127.5 + 127.5 * filters / max(float(np.abs(filters).max()), 1e-12)).astype(np.uint8)
+    zoom = max(1, _SIDE // filters.shape[-1])
+    tiles = [tile.transpose(1, 2, 0).repeat(zoom, axis=0).repeat(zoom, axis=1) for tile in scaled]
+    return contact_sheet(tiles, columns=8)
+
+
+def picture_of_maps(maps: Tensor) -> ByteArray:
+    """Feature maps (filters, h, w) side by side, (H, W, 3) RGB, on one grey scale: mid-grey is 0."""
+    values = maps.detach().float().cpu().numpy()
+    scaled = np.rint(127.5 + 127.5 * values / max(float(np.abs(values).max()), 1e-12)).astype(np.uint8)
+    return contact_sheet([tile[:, :, None].repeat(3, axis=2) for tile in scaled], columns=4)

@@ -1,0 +1,98 @@
+"""What a run is, in TensorBoard: its architecture, its first batch, its charts, its hyper-parameters."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
+
+from keypoints.callbacks.tensorboard import add_picture, picture_of, writers
+from keypoints.config.compose import chosen_groups, flat
+from keypoints.data.dataset import Batch
+from keypoints.runs.run_folder import RunFolder
+from keypoints.tasks.base import Task
+
+_CHARTS = {
+    "loss": {
+        "loss: training, validation, constant predictor": [
+            "Multiline",
+            ["loss/train", "loss/val", "loss/constant"],
+        ]
+    },
+    "validation": {
+        "MSE in the course's units, and the constant predictor's": [
+            "Multiline",
+            ["val/mse$", "val/mse_constant"],
+        ]
+    },
+}
+"""The Custom Scalars tab: which curves share a chart."""
+
+
+class Description(pl.Callback):
+    """Logs the architecture as text, the first training batch with its points, and shared charts."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log what is known before the first step."""
+        for writer in writers(trainer):
+            writer.add_custom_scalars(_CHARTS)
+            writer.add_text("architecture", _preformatted(architecture(pl_module)))
+
+    def on_train_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        batch: Batch,
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Log the first batch, as the network gets it."""
+        if trainer.global_step == 0 and isinstance(pl_module, Task):
+            add_picture(trainer, "training batch", picture_of(batch, pl_module.scheme), 0, photos=True)
+
+
+class HyperParameters(pl.Callback):
+    """Puts the run into the HPARAMS tab, with its final metrics, once it has ended.
+
+    Args:
+        values: name to number, text or truth value.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = dict(values)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Log them with the best and the last validation MSE."""
+        metrics = {"last/mse": trainer.callback_metrics.get("val/mse")}
+        if isinstance(trainer.checkpoint_callback, ModelCheckpoint):
+            metrics["best/mse"] = trainer.checkpoint_callback.best_model_score
+        known = {name: float(value) for name, value in metrics.items() if value is not None}
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(self._values, known)
+
+
+def hyper_parameters(cfg: DictConfig) -> dict[str, int | float | str]:
+    """Return what HPARAMS compares: all values of a run's configuration, and the options chosen for it.
+
+    Runs of a sweep may differ in any of them, and none knows the others.
+
+    Args:
+        cfg: the configuration of ``conf/train.yaml``, whose run has begun.
+    """
+    run = RunFolder(Path(str(cfg.output)))
+    overrides = run.status().get("overrides", []) if run.status_file.is_file() else []
+    return {**flat(cfg), **chosen_groups(overrides)}
+
+
+def architecture(module: pl.LightningModule) -> str:
+    """The module tree, and a table of layers with their parameters and shapes."""
+    return f"{module}\n\n{ModelSummary(module, max_depth=-1)}"
+
+
+def _preformatted(text: str) -> str:
+    """Markdown that shows ``text`` as it is."""
+    return "\n".join(f"    {line}" for line in text.splitlines())

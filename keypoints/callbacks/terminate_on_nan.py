@@ -1,0 +1,115 @@
+"""Stopping a training whose loss is no longer a number."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from torch import Tensor
+
+from keypoints.data.dataset import Batch
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.errors import TrainingError, some_of
+
+_EVERY = 50
+"""Steps between two looks where looking costs time."""
+_NAMED = 8
+"""Faces that the message names."""
+
+
+class _Step(NamedTuple):
+    number: int
+    loss: float
+    indices: list[int]
+
+
+class FiniteLoss(pl.Callback):
+    """Stops a training at the first loss that is NaN or infinite, before its weights reach a checkpoint.
+
+    One process on a CPU looks at every step. On a GPU, looking means to wait until it has caught up, and
+    of several processes each waits for all: there the losses are kept and looked at every 50 steps, and
+    before anything is validated or saved. What is named is the step where it began, either way.
+
+    Raises:
+        TrainingError: the step, the faces of its batch, the checkpoints that are left, what to try.
+    """
+
+    def __init__(self) -> None:
+        self._unread: list[tuple[int, Tensor, Tensor]] = []
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Keep the step's loss, and look at it if that costs nothing or is due."""
+        self._unread.append((trainer.global_step - 1, outputs["loss"], batch.indices))
+        if _looks_at_each_step(trainer, pl_module) or len(self._unread) >= _EVERY:
+            self._read(trainer)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Look at the steps that are left."""
+        self._read(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """The last step's loss was a number, but the weights that it left may be none."""
+        loss = float(trainer.callback_metrics.get("loss/val", 0.0))
+        if not math.isfinite(loss):
+            step = max(0, trainer.global_step - 1)
+            raise TrainingError(_message(trainer, step, "validation loss", loss))
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Look at the steps that are left, where the epoch was not validated."""
+        self._read(trainer)
+
+    def _read(self, trainer: pl.Trainer) -> None:
+        unread, self._unread = self._unread, []
+        losses = ((step, loss.item(), indices) for step, loss, indices in unread)
+        bad = next(
+            (
+                _Step(step, loss, indices.tolist())
+                for step, loss, indices in losses
+                if not math.isfinite(loss)
+            ),
+            None,
+        )
+        if (first := _first_of_all(bad, trainer.world_size)) is not None:
+            raise TrainingError(_message(trainer, first.number, "loss", first.loss, first.indices))
+
+
+def _looks_at_each_step(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
+    return trainer.world_size == 1 and pl_module.device.type == "cpu"
+
+
+def _first_of_all(bad: _Step | None, processes: int) -> _Step | None:
+    """The earliest bad step of all processes, in each of them: they stop together."""
+    if processes == 1:
+        return bad
+    found: list[_Step | None] = [None] * processes
+    torch.distributed.all_gather_object(found, bad)
+    return min((step for step in found if step is not None), key=lambda step: step.number, default=None)
+
+
+def _message(trainer: pl.Trainer, step: int, what: str, loss: float, indices: Sequence[int] = ()) -> str:
+    checkpoints = [each for each in trainer.checkpoint_callbacks if isinstance(each, ModelCheckpoint)]
+    good = ", ".join(each.best_model_path for each in checkpoints if each.best_model_path)
+    rate = trainer.optimizers[0].param_groups[0]["lr"]
+    return (
+        f"step {step} of epoch {trainer.current_epoch}: the {what} is {loss}{_faces(trainer, indices)}; "
+        f"train anew with a smaller optimizer.lr (here it was {rate:.3g}) or +trainer.gradient_clip_val=1; "
+        + (f"what was good is kept: {good}" if good else "no epoch had ended, so no checkpoint is kept")
+    )
+
+
+def _faces(trainer: pl.Trainer, indices: Sequence[int]) -> str:
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    if not indices or not isinstance(data, FaceDataModule):
+        return ""
+    faces = data.dataset("train").faces
+    names = [faces[index].photo.path.name for index in indices]
+    return f" with {some_of(names, _NAMED)}"

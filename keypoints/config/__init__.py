@@ -1,0 +1,1 @@
+"""Configuration: schemas, options, composition and checks. Imports no torch."""

@@ -1,0 +1,214 @@
+"""What a class takes, read from its source without running it, so that help and mistakes answer at once.
+
+``torch`` and Lightning take seconds to import; their files are read in milliseconds.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import MappingProxyType
+
+from docstring_parser import DocstringStyle, ParseError, parse
+
+from keypoints.config.settings import ANY, LIST, MAPPING, NUMBER, PATH, SWITCH, WHOLE, WORD
+
+_LONGEST_CHAIN = 8
+"""Imports that are followed from a public name to its class."""
+
+_TYPES: Mapping[str, str] = {
+    **{"int": WHOLE, "float": NUMBER, "bool": SWITCH, "str": WORD, "Path": PATH},
+    **dict.fromkeys(("list", "List", "Sequence", "tuple", "Tuple", "Iterable"), LIST),
+    **dict.fromkeys(("dict", "Dict", "Mapping"), MAPPING),
+}
+
+_SEE = ":class:`"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument of a class.
+
+    Args:
+        types: constants of :mod:`keypoints.config.settings`; ``ANY`` among them where one is not known.
+        optional: ``None`` is allowed.
+        choices: words of a ``Literal``.
+        sentence: of the docstring's ``Args``.
+    """
+
+    types: frozenset[str]
+    optional: bool
+    choices: tuple[str, ...] = ()
+    sentence: str = ""
+
+
+@lru_cache(maxsize=256)
+def parameters(target: str) -> Mapping[str, Parameter]:
+    """Return the arguments of a class or function by name; none where its source is not found.
+
+    Args:
+        target: as in a configuration, ``keypoints.ConvNet``.
+    """
+    found = _find(target)
+    if found is None:
+        return MappingProxyType({})
+    module, node = found
+    function = node
+    if isinstance(node, ast.ClassDef):
+        own = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
+        if not own:
+            return _inherited(module, node)
+        function = own[0]
+    assert isinstance(function, ast.FunctionDef)
+    told = {**_sentences(module, node), **_sentences(module, function)}
+    given = function.args
+    defaults = dict(_defaults(given))
+    taken = [each for each in (*given.posonlyargs, *given.args, *given.kwonlyargs) if each.arg != "self"]
+    described = {each.arg: _parameter(each.annotation, defaults.get(each.arg)) for each in taken}
+    return MappingProxyType(
+        {name: replace(each, sentence=told.get(name, "")) for name, each in described.items()}
+    )
+
+
+def _inherited(module: str, node: ast.ClassDef) -> Mapping[str, Parameter]:
+    for base in node.bases:
+        if isinstance(base, ast.Name) and (taken := parameters(f"{module}.{base.id}")):
+            return taken
+    return MappingProxyType({})
+
+
+def _defaults(given: ast.arguments) -> Iterator[tuple[str, ast.expr]]:
+    positional = (*given.posonlyargs, *given.args)
+    with_default = positional[len(positional) - len(given.defaults) :]
+    yield from zip((each.arg for each in with_default), given.defaults, strict=True)
+    for each, default in zip(given.kwonlyargs, given.kw_defaults, strict=True):
+        if default is not None:
+            yield each.arg, default
+
+
+def _find(target: str, steps: int = _LONGEST_CHAIN) -> tuple[str, ast.ClassDef | ast.FunctionDef] | None:
+    """Return the module of a class or function, and its definition there."""
+    module, _, name = target.rpartition(".")
+    path = _file_of(module)
+    if path is None or steps == 0:
+        return None
+    for node in _tree(path).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return module, node
+        if isinstance(node, ast.ImportFrom):
+            source = _source(node, module, path)
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return _find(f"{source}.{alias.name}", steps - 1)
+                if alias.name == "*" and (found := _find(f"{source}.{name}", steps - 1)) is not None:
+                    return found
+    return None
+
+
+def _source(node: ast.ImportFrom, module: str, path: Path) -> str:
+    """Return the module that an import names, which may be relative."""
+    if not node.level:
+        return node.module or ""
+    up = node.level - 1 if path.stem == "__init__" else node.level
+    parts = module.split(".")
+    return ".".join([*parts[: len(parts) - up], *filter(None, [node.module])])
+
+
+@lru_cache(maxsize=256)
+def _file_of(module: str) -> Path | None:
+    """Return the file of a module, its stub before its code; nothing is imported."""
+    first, *rest = module.split(".")
+    try:
+        spec = PathFinder.find_spec(first)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None:
+        return None
+    path = Path(spec.origin)
+    for part in rest:
+        folder = path.parent
+        path = folder / part / "__init__.py"
+        if not path.is_file():
+            path = folder / f"{part}.py"
+    stub = path.with_suffix(".pyi") if path.stem == "__init__" else path
+    return next((each for each in (stub, path) if each.is_file() and each.suffix != ".so"), None)
+
+
+@lru_cache(maxsize=64)
+def _tree(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ast.Module([], [])
+
+
+def _parameter(annotation: ast.expr | None, default: ast.expr | None) -> Parameter:
+    types, choices = _types(annotation)
+    by_default = isinstance(default, ast.Constant) and default.value is None
+    return Parameter(types - {"null"} or frozenset({ANY}), "null" in types or by_default, choices)
+
+
+def _types(node: ast.expr | None) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the types that an annotation names, ``"null"`` for ``None``, and the words of a ``Literal``."""
+    if isinstance(node, ast.Constant):
+        if isinstance(node.value, str):
+            return _types(ast.parse(node.value, mode="eval").body)
+        return frozenset({"null"} if node.value is None else {ANY}), ()
+    if isinstance(node, ast.BinOp):
+        return _joined([node.left, node.right])
+    if isinstance(node, ast.Subscript):
+        return _types_of_generic(node)
+    return frozenset({_TYPES.get(_last_name(node), ANY)}), ()
+
+
+def _types_of_generic(node: ast.Subscript) -> tuple[frozenset[str], tuple[str, ...]]:
+    outer = _last_name(node.value)
+    inside = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if outer == "Literal":
+        words = [each.value for each in inside if isinstance(each, ast.Constant)]
+        if len(words) < len(inside) or not all(isinstance(word, str) for word in words):
+            return frozenset({ANY}), ()
+        return frozenset({WORD}), tuple(map(str, words))
+    if outer in ("Union", "Optional"):
+        types, choices = _joined(inside)
+        return (types | {"null"} if outer == "Optional" else types), choices
+    return frozenset({_TYPES.get(outer, ANY)}), ()
+
+
+def _joined(nodes: list[ast.expr]) -> tuple[frozenset[str], tuple[str, ...]]:
+    parts = [_types(each) for each in nodes]
+    choices = tuple(word for _, words in parts for word in words)
+    types = frozenset().union(*(types for types, _ in parts))
+    types -= {WORD} if PATH in types else set()
+    return types, choices if not types - {WORD, "null"} else ()
+
+
+def _last_name(node: ast.expr | None) -> str:
+    if isinstance(node, ast.Attribute):
+        return node.attr
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _sentences(module: str, node: ast.ClassDef | ast.FunctionDef) -> dict[str, str]:
+    """Return the first sentence of each argument in a docstring; where it names another class, of that."""
+    try:
+        documented = parse(ast.get_docstring(node) or "", DocstringStyle.GOOGLE).params
+    except ParseError:
+        return {}
+    told: dict[str, str] = {}
+    for each in documented:
+        said = (each.description or "").partition("\n\n")[0]
+        for name in (name.strip() for name in each.arg_name.split(",")):
+            told[name] = _of_other(module, node, name, said) if said.startswith("as ") else said
+    return {name: " ".join(said.replace("``", "").split()) for name, said in told.items()}
+
+
+def _of_other(module: str, node: ast.ClassDef | ast.FunctionDef, name: str, said: str) -> str:
+    """Return what another class says of an argument, where the docstring only names that class."""
+    other = said.partition(_SEE)[2].partition("`")[0].removeprefix("~")
+    if not other or other == node.name:
+        return said
+    target = other if "." in other else f"{module}.{other}"
+    return parameters(target)[name].sentence if name in parameters(target) else said

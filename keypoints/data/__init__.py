@@ -1,0 +1,1 @@
+"""Faces: reading, checking, splitting, cropping, augmenting and batching them."""

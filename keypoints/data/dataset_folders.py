@@ -1,0 +1,39 @@
+"""Where each data set lies unless told otherwise, and where it comes from."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from keypoints.data.readers import ibug300w, imm
+from keypoints.errors import ConfigError, DataError
+
+IMM_FOLDER = "imm_face_db"
+IBUG_FOLDER = "ibug_300W_large_face_landmark_dataset"
+
+
+class Home(NamedTuple):
+    """The folder of a data set below the data folder, and its archive."""
+
+    folder: str
+    source: str
+
+
+HOMES = {"imm": Home(IMM_FOLDER, imm.SOURCE), "ibug300w": Home(IBUG_FOLDER, ibug300w.SOURCE)}
+
+
+def find_root(dataset: str | None, data: str | Path, root: str | Path | None) -> Path:
+    """The folder of ``dataset``: ``root`` where it is given, else its own below the folder ``data``.
+
+    Raises:
+        ConfigError: if there is no such data set; the message lists those there are.
+        DataError: if the folder is not there.
+    """
+    if dataset not in HOMES:
+        raise ConfigError(f"dataset is {' or '.join(HOMES)}, not {dataset!r}")
+    home = HOMES[dataset]
+    found = Path(data) / home.folder if root is None else Path(root)
+    if not found.is_dir():
+        raise DataError(
+            f"{found}: no such folder; get it ({home.source}): keypoints data download {dataset}, "
+            f"or say where it lies: KEYPOINTS_DATA=<folder that holds {home.folder}> or root=<folder>"
+        )
+    return found

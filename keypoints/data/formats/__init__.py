@@ -1,0 +1,1 @@
+"""Formats of lists and annotations, one file a format, read and written; they need no torch."""

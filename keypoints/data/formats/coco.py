@@ -1,0 +1,275 @@
+"""COCO's keypoints in JSON, with MMPose's ``center`` and ``scale``: an annotation a face.
+
+Points are pixels, and pixel (0, 0) has its centre at (0, 0). ``bbox`` is [left, top, width, height]
+from the outer edge of the first pixel, which is what :class:`Box` says as well. Where there is no
+``bbox``, the box is that of ``center`` and ``scale``, as in HRNet's list. A point with v = 0 is not
+labelled, and no face is taken without all of its points; v = 1 (hidden) and v = 2 are taken alike.
+A ``bbox`` that is empty or of 0 × 0 is none: label tools write it where nobody drew one.
+``group`` and ``tags`` of an annotation are ours, and other programs pass over them.
+"""
+
+import json
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from keypoints.data.face import Face
+from keypoints.data.formats.lists import ListedBox, OpenList, box_round, centre_of, scale_of
+from keypoints.data.formats.values import coordinate, given_box, number, quoted
+from keypoints.data.photo_facts import named_group
+from keypoints.data.photos import Photo
+from keypoints.errors import DataError, one_line, shortened
+from keypoints.geometry import Box
+from keypoints.landmarks import LandmarkScheme
+
+log = logging.getLogger(__name__)
+
+_LABELLED = 2
+"""COCO's v of a point that is labelled and can be seen."""
+_CATEGORY = 1
+_WHOLE = re.compile("0|[1-9][0-9]{0,17}")
+_FACES = ("face", "head", "person")
+"""Categories that a list of boxes to predict has, besides others."""
+
+
+def recognises(beginning: str) -> bool:
+    """Whether it is a JSON object; :func:`read` looks closer."""
+    return beginning.lstrip().startswith("{")
+
+
+class _Image(NamedTuple):
+    """A photo of the list."""
+
+    name: str | None
+    size: tuple[int, int] | None
+
+
+def read(reading: OpenList) -> None:
+    """Read the list.
+
+    Raises:
+        DataError: if it is not in the format, or an annotation cannot be used.
+    """
+    images, annotations, categories = _parts(reading)
+    kinds = Counter(kind for _, each in annotations if (kind := _key(each.get("category_id"))) in categories)
+    most = kinds.most_common(1)[0][0] if kinds else None
+    for place, annotation in annotations:
+        with reading.row(_where(annotation, place)):
+            kind = _key(annotation.get("category_id"))
+            if kind in categories and kind != most:
+                raise ValueError(
+                    f"is of the category {categories[kind]}, and {kinds[most]} of {kinds.total()} are of "
+                    f"{categories[most]}; a list is of one"
+                )
+            name, size = _image_of(annotation, images)
+            group = annotation.get("group", "")
+            tags = annotation.get("tags")
+            kept = tags if isinstance(tags, dict) else {}
+            reading.add(
+                name,
+                _box(annotation),
+                _points(annotation),
+                str(group) if isinstance(group, str | int) else "",
+                {str(tag): str(value) for tag, value in kept.items() if value != ""},
+                size,
+            )
+
+
+def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
+    """Yield the boxes of the annotations, and then the photos without one.
+
+    Raises:
+        DataError: if it is not in the format, or a box cannot be used.
+    """
+    images, annotations, categories = _parts(reading)
+    faces = {key for key, name in categories.items() if name.lower() in _FACES}
+    boxed = set()
+    for place, annotation in annotations:
+        if faces and _key(annotation.get("category_id")) not in faces:
+            continue
+        with reading.row(_where(annotation, place)):
+            name, size = _image_of(annotation, images)
+            boxed.add(name)
+            yield reading.listed(name, _box(annotation), size)
+    for key, image in images.items():
+        if image.name is not None and image.name not in boxed:
+            with reading.row(f"image {shortened(str(key), 60)}"):
+                yield reading.listed(image.name, None, image.size)
+
+
+def _parts(
+    reading: OpenList,
+) -> tuple[dict[object, _Image], list[tuple[int, dict[str, Any]]], dict[object, str]]:
+    """Photos by their ids, annotations of faces with their places, the categories' names by their ids.
+
+    A crowd is no face, nor is what is of a category without keypoints where others have some.
+    """
+    try:
+        whole = json.loads(reading.text())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{reading.path}: is no JSON ({one_line(error)})") from error
+    records = _records(reading, whole, "images")
+    annotations = _records(reading, whole, "annotations")
+    images: dict[object, _Image] = {}
+    for image in records:
+        key = _key(image.get("id"))
+        if key in images:
+            raise DataError(f"{reading.path}: two images have the id {quoted(key)}")
+        name = image.get("file_name")
+        images[key] = _Image(name if isinstance(name, str) else None, _size(image))
+    given = whole.get("categories")
+    listed = [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
+    posed = {_key(each.get("id")) for each in listed if each.get("keypoints")}
+    others = {_key(each.get("id")) for each in listed} - posed if posed else set()
+    faces = [
+        (place, each)
+        for place, each in enumerate(annotations)
+        if each.get("iscrowd") != 1 and _key(each.get("category_id")) not in others
+    ]
+    if left_out := len(annotations) - len(faces):
+        log.info("%s: %d annotations are of crowds or of other categories", reading.path, left_out)
+    names = {_key(each.get("id")): str(each.get("name", each.get("id"))) for each in listed}
+    return images, faces, {key: name for key, name in names.items() if key not in others}
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Width and height, if they are two whole numbers, however they are written."""
+    try:
+        width, height = number(image.get("width")), number(image.get("height"))
+    except ValueError:
+        return None
+    return (int(width), int(height)) if width.is_integer() and height.is_integer() else None
+
+
+def _where(annotation: Mapping[str, Any], place: int) -> str:
+    return f"annotation {shortened(str(annotation.get('id', f'in place {place}')), 60)}"
+
+
+def _image_of(
+    annotation: Mapping[str, Any], images: Mapping[object, _Image]
+) -> tuple[str, tuple[int, int] | None]:
+    key = _key(annotation.get("image_id"))
+    image = images.get(key)
+    if image is None or image.name is None:
+        raise ValueError(f"there is no image with the id {quoted(key)} and a file_name")
+    return image.name, image.size
+
+
+def _records(reading: OpenList, whole: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    records = whole.get(key)
+    if not (isinstance(records, list) and all(isinstance(record, dict) for record in records)):
+        raise DataError(f"{reading.path}: has no list of {key}; COCO's keypoints have images and annotations")
+    return records
+
+
+def _key(value: object) -> object:
+    """An id, if it is one that can be looked up; 1.0 and "1" are 1."""
+    if (isinstance(value, float) and value.is_integer()) or (
+        isinstance(value, str) and _WHOLE.fullmatch(value)
+    ):
+        return int(value)
+    return value if isinstance(value, str | int) else None
+
+
+def _points(annotation: Mapping[str, Any]) -> list[tuple[float, float]]:
+    given = annotation.get("keypoints")
+    if not isinstance(given, list) or not given or len(given) % 3:
+        raise ValueError("keypoints is no list of x, y, v for each point")
+    triples = (given[start : start + 3] for start in range(0, len(given), 3))
+    rows = [(coordinate(x), coordinate(y), number(v)) for x, y, v in triples]
+    unlabelled = [index for index, (_, _, v) in enumerate(rows) if v <= 0]
+    if unlabelled:
+        raise ValueError(
+            f"{len(unlabelled)} of its {len(rows)} points are not labelled (v = 0), "
+            f"point {unlabelled[0]} is the first; every point of a face has to be"
+        )
+    return [(x, y) for x, y, _ in rows]
+
+
+def _box(annotation: Mapping[str, Any]) -> Box | None:
+    if annotation.get("bbox"):
+        left, top, width, height = _numbers(annotation, "bbox", 4)
+        return given_box(left, top, width, height)
+    if annotation.get("center") is None or annotation.get("scale") is None:
+        return None
+    x, y = _numbers(annotation, "center", 2)
+    if isinstance(annotation["scale"], list):
+        across, down = _numbers(annotation, "scale", 2)
+    else:
+        across = down = number(annotation["scale"])
+    return box_round((x, y), (across, down))
+
+
+def _numbers(annotation: Mapping[str, Any], key: str, count: int) -> list[float]:
+    values = annotation[key]
+    if not isinstance(values, list) or len(values) != count:
+        raise ValueError(f"{key} is a list of {count} numbers, not {quoted(values)}")
+    return [number(value) for value in values]
+
+
+def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:
+    """The list's text, a line a record; ``names`` are what it calls the photos.
+
+    A face with a box has MMPose's ``center`` and ``scale`` besides its ``bbox``, one without has
+    none of them.
+
+    Raises:
+        DataError: if a photo's size cannot be read.
+    """
+    photos = {name: face.photo.path for face, name in zip(faces, names, strict=True)}
+    ids = {name: number for number, name in enumerate(photos, start=1)}
+    images = []
+    for name, path in photos.items():
+        width, height = Photo(path).size  # a Photo of its own, so that no picture stays in memory
+        images.append({"id": ids[name], "file_name": name, "width": width, "height": height})
+    annotations = [
+        {"id": number, "image_id": ids[name], "category_id": _CATEGORY, **_annotation(face)}
+        for number, (face, name) in enumerate(zip(faces, names, strict=True), start=1)
+    ]
+    categories = [_category(len(faces[0].landmarks()), scheme)]
+    lists = {"images": images, "annotations": annotations, "categories": categories}
+    return "{\n" + ",\n".join(f'"{key}": {_format(records)}' for key, records in lists.items()) + "\n}\n"
+
+
+def _format(records: Sequence[Mapping[str, Any]]) -> str:
+    return "[\n" + ",\n".join(json.dumps(record, ensure_ascii=False) for record in records) + "\n]"
+
+
+def _annotation(face: Face) -> dict[str, Any]:
+    """What an annotation says of the face itself."""
+    points = face.landmarks()
+    box = {} if face.box is None else _format_box(face.box)
+    return {
+        **box,
+        "keypoints": [value for x, y in points.tolist() for value in (x, y, _LABELLED)],
+        "num_keypoints": len(points),
+        "iscrowd": 0,
+        "group": named_group(face.group),
+        "tags": dict(face.tags),
+    }
+
+
+def _format_box(box: Box) -> dict[str, Any]:
+    return {
+        "bbox": [float(side) for side in (box.left, box.top, box.width, box.height)],
+        "area": float(box.width * box.height),
+        "center": [float(middle) for middle in centre_of(box)],
+        "scale": float(scale_of(box)),
+    }
+
+
+def _category(count: int, scheme: LandmarkScheme | None) -> dict[str, Any]:
+    """COCO's description of the points; its skeleton counts from 1."""
+    names = [str(index) for index in range(count)]
+    for part, indices in () if scheme is None else scheme.parts.items():
+        for place, index in enumerate(indices):
+            names[index] = f"{part}_{place}"
+    lines = () if scheme is None else scheme.skeleton
+    return {
+        "id": _CATEGORY,
+        "name": "face",
+        "keypoints": names,
+        "skeleton": [[start + 1, end + 1] for start, end in lines],
+    }

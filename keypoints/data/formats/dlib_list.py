@@ -1,0 +1,82 @@
+"""Dlib's lists as a format of labelled photos: any number of points, the pictures in any folder."""
+
+import logging
+from collections.abc import Iterator, Sequence
+
+from keypoints.data.face import Face
+from keypoints.data.formats.dlib_xml import FLAGS, Entry, ListedImage, format_dlib_xml, read_images
+from keypoints.data.formats.lists import ListedBox, OpenList
+from keypoints.data.photos import Photo
+from keypoints.errors import DataError
+from keypoints.geometry import Box
+from keypoints.landmarks import LandmarkScheme
+
+log = logging.getLogger(__name__)
+
+
+def recognises(beginning: str) -> bool:
+    """Whether it is XML with dlib's outermost element."""
+    return beginning.lstrip().startswith("<") and "<dataset" in beginning
+
+
+def read(reading: OpenList) -> None:
+    """Read the list. A picture without a box, or with ignored ones alone, shows no face.
+
+    What imglab says of a box besides is the face's tags; what it can mark of some is told of all.
+
+    Raises:
+        DataError: if it cannot be read, or a face cannot be used.
+    """
+    images = list(read_images(reading.path, None, reading.root))
+    entries = [
+        each for image in images for each in ([image] if isinstance(image, DataError) else image.faces)
+    ]
+    if empty := sum(isinstance(image, ListedImage) and not image.faces for image in images):
+        log.info("%s: %d of %d pictures have no box: they show no face", reading.path, empty, len(images))
+    marked = {tag for entry in entries if isinstance(entry, Entry) for tag in entry.tags if tag in FLAGS}
+    for number, entry in enumerate(entries, start=1):
+        if isinstance(entry, DataError):
+            reading.refuse(entry)
+            continue
+        with reading.row(f"face {number} ({entry.file})"):
+            if entry.points is None:
+                raise ValueError("has no points")
+            points = [(x, y) for x, y in entry.points.tolist()]
+            tags = {**dict.fromkeys(marked, "0"), **entry.tags}
+            reading.add(entry.file, entry.box, points, tags=tags, size=entry.size)
+
+
+def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
+    """Yield the boxes of each picture; one without is yielded too.
+
+    Raises:
+        DataError: if the list cannot be read, or a box cannot be used.
+    """
+    for image in read_images(reading.path, None, reading.root, missing_ok=True, boxes_alone=True):
+        if isinstance(image, DataError):
+            raise image
+        if not image.faces:
+            yield ListedBox(image.file, None, image.size)
+        for entry in image.faces:
+            if isinstance(entry, DataError):
+                raise entry
+            yield ListedBox(image.file, entry.box, image.size)
+
+
+def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:
+    """The list's text; a face without a box gets that of the whole photo.
+
+    Raises:
+        DataError: if a name cannot stand in it, or a photo cannot be read.
+    """
+    entries = [
+        Entry(
+            name,
+            Box.whole(size) if face.box is None else face.box,
+            face.landmarks(),
+            size,
+        )
+        for face, name in zip(faces, names, strict=True)
+        for size in [Photo(face.photo.path).size]  # the face's own photo would keep its bytes
+    ]
+    return format_dlib_xml(entries, "labelled photos" if scheme is None else scheme.name)

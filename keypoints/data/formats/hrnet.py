@@ -1,0 +1,112 @@
+"""HRNet's CSV: ``image_name,scale,center_w,center_h,original_0_x,original_0_y,…``, a row a face.
+
+Coordinates are taken as they stand for 0-based pixels, pixel (0, 0) with its centre at (0, 0): so does
+HRNet's own code (``lib/datasets`` of HRNet-Facial-Landmark-Detection), whatever its lists were made
+from. The centre is such a point too. The box is the square of side ``scale`` × 200 round it, which
+HRNet enlarges by 1.25 when it crops; here that is the crop's margin.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from keypoints.data.face import Face
+from keypoints.data.formats.lists import (
+    ListedBox,
+    OpenList,
+    box_round,
+    cells_by_name,
+    centre_of,
+    columns,
+    exact,
+    format_table,
+    header,
+    numbers,
+    point,
+    scale_of,
+    table,
+)
+from keypoints.data.formats.values import number
+from keypoints.errors import DataError
+from keypoints.geometry import Box
+from keypoints.landmarks import LandmarkScheme
+
+_FIRST = ["image_name", "scale", "center_w", "center_h"]
+_BESIDES = "box_size"
+"""A column of HRNet's list of AFLW: what errors are divided by there. It is passed over."""
+_NAMES = ("image_name", "image_path")
+
+
+def recognises(beginning: str) -> bool:
+    """Whether the first line is of this format."""
+    names = header(beginning)
+    return names[:1] != [] and names[0] in _NAMES and set(_FIRST[1:]) <= set(names)
+
+
+def _columns(count: int) -> list[str]:
+    return [*_FIRST, *(f"original_{index}_{axis}" for index in range(count) for axis in "xy")]
+
+
+def read(reading: OpenList) -> None:
+    """Read the list.
+
+    Raises:
+        DataError: if its columns are not those of the format, or a row cannot be used.
+    """
+    text = reading.text()
+    names, count = _checked(reading, text)
+    reading.check_count(count)
+    for line, cells in table(reading.path, text):
+        with reading.row(f"line {line}"):
+            row = cells_by_name(names, cells)
+            points = [point(row, f"original_{index}_x", f"original_{index}_y") for index in range(count)]
+            reading.add(row[_FIRST[0]], _box(row), points)
+
+
+def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
+    """Yield the photo and the box of each row.
+
+    Raises:
+        DataError: if its columns are not those of the format, or a row cannot be used.
+    """
+    text = reading.text()
+    names, _ = _checked(reading, text)
+    for line, cells in table(reading.path, text):
+        with reading.row(f"line {line}"):
+            row = cells_by_name(names, cells)
+            yield reading.listed(row[_FIRST[0]], _box(row))
+
+
+def _checked(reading: OpenList, text: str) -> tuple[list[str], int]:
+    """The names of the columns, and the number of points that they hold."""
+    names = columns(reading.path, text)
+    if names[0] in _NAMES:
+        names = [_FIRST[0], *names[1:]]
+    count = sum(re.fullmatch(r"original_[0-9]+_x", name) is not None for name in names)
+    own = [name for name in names if name != _BESIDES]
+    if count == 0 or own != _columns(count) or len(names) > len(own) + 1:
+        raise DataError(
+            f"{reading.path}: HRNet's columns are {','.join(_columns(1))},… and no others, in that order"
+        )
+    return names, count
+
+
+def _box(row: Mapping[str, str]) -> Box:
+    scale = number(row["scale"])
+    return box_round((number(row["center_w"]), number(row["center_h"])), (scale, scale))
+
+
+def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:  # noqa: ARG001
+    """The list's text; ``names`` are what it calls the photos.
+
+    A box that is not square becomes the square of its longer side. Groups and tags have no place in it.
+
+    Raises:
+        DataError: if a face has no box.
+    """
+    rows = [_columns(len(faces[0].landmarks()))]
+    for face, name in zip(faces, names, strict=True):
+        if face.box is None:
+            raise DataError(f"{name}: has no box, and HRNet's list needs one; give it one, or use format=csv")
+        place = map(exact, (scale_of(face.box), *centre_of(face.box)))
+        rows.append([name, *place, *numbers(face.landmarks())])
+    return format_table(rows)

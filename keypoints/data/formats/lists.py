@@ -1,0 +1,417 @@
+"""What the formats of lists of labelled photos share; ``data/readers/labelled.py`` puts them together."""
+
+import csv
+import io
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from keypoints.data.checks import check_pixels, check_size, far_points
+from keypoints.data.face import Face, Reading
+from keypoints.data.formats.values import box, coordinate
+from keypoints.data.photo_facts import look_at_photos
+from keypoints.data.photo_names import PhotoNames
+from keypoints.data.photos import Photo
+from keypoints.errors import DataError, one_line
+from keypoints.geometry import Box, FloatArray
+from keypoints.input_files import MOST_LIST, read_beginning, read_unpacked_text
+from keypoints.landmarks import LandmarkScheme
+from keypoints.logs import log_some
+
+log = logging.getLogger(__name__)
+
+SIDE = 200.0
+"""HRNet's and MMPose's unit of ``scale``, in pixels of the photo."""
+
+_MOST_ROW = 1 << 20
+"""Characters of a CSV's row: 10,000 points take 400,000."""
+
+
+class ListedBox(NamedTuple):
+    """A row of a list of photos: one box, or a photo in which faces are to be looked for."""
+
+    name: str
+    """The photo's path from the root."""
+    box: Box | None
+    size: tuple[int, int] | None = None
+    """Width and height of the photo, where the list tells them."""
+
+
+class OpenList:
+    """A list that is being read: where its photos are, and what became of its rows so far.
+
+    Args:
+        path: the list.
+        root: the folder that the names in it start from; none leads out of it.
+        scheme: what each face has to have a point for; ``None`` takes the number that most faces have.
+        strict: whether a row that cannot be used is an error, or is left out.
+    """
+
+    def __init__(self, path: Path, root: Path, scheme: LandmarkScheme | None, *, strict: bool) -> None:
+        self.path = path
+        self.root = root
+        self.strict = strict
+        self.skipped: list[str] = []
+        self._photos = PhotoNames(root)
+        self._faces: list[tuple[Face, tuple[int, int] | None]] = []
+        self._row = ""
+        self._scheme = scheme
+
+    def text(self) -> str:
+        """Return the whole file, its line ends as they are.
+
+        Raises:
+            DataError: as :func:`keypoints.input_files.read_unpacked_text`.
+        """
+        return read_unpacked_text(self.path, MOST_LIST)
+
+    @contextmanager
+    def row(self, where: str) -> Iterator[None]:
+        """Read one row in the block; a ``ValueError`` in it is what is wrong with the row.
+
+        Raises:
+            DataError: if the reading is strict; the message names the file and ``where``.
+        """
+        with self._checking(f"{self.path}: {where}"):
+            yield
+
+    @contextmanager
+    def _checking(self, row: str) -> Iterator[None]:
+        self._row = row
+        try:
+            yield
+        except ValueError as error:
+            problem = DataError(f"{row}: {one_line(error)}")
+            if self.strict:
+                raise problem from error
+            self.skipped.append(str(problem))
+
+    def refuse(self, problem: DataError) -> None:
+        """Leave out what cannot be read at all.
+
+        Args:
+            problem: what is wrong with it.
+
+        Raises:
+            DataError: that, if the reading is strict.
+        """
+        if self.strict:
+            raise problem
+        self.skipped.append(str(problem))
+
+    def check_count(self, points: int) -> None:
+        """See that faces have this number of points, which all of the list's have.
+
+        Raises:
+            DataError: if it is another than the scheme's.
+        """
+        if self._scheme is not None and points != len(self._scheme):
+            raise DataError(
+                f"{self.path}: has {points} points, not the {len(self._scheme)} of {self._scheme.name}"
+            )
+
+    def add(
+        self,
+        name: str,
+        box: Box | None,
+        points: Sequence[tuple[float, float]],
+        group: str = "",
+        tags: Mapping[str, str] | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Keep a face of a photo.
+
+        Args:
+            name: of the photo.
+            box: of the face.
+            points: (N, 2) pixels of the upright photo.
+            group: what the list says that the face goes with; else it is the photo.
+            tags: what results are told apart by.
+            size: width and height of the photo, as the list has them.
+
+        Raises:
+            ValueError: if the photo is missing, is no regular file, or is not below the root.
+        """
+        photo = Photo(self.root / self.find(name))
+        self._faces.append((Face(photo, box, np.array(points), group, tags or {}, self._row), size))
+
+    def listed(self, name: str, box: Box | None, size: tuple[int, int] | None = None) -> ListedBox:
+        """Return a row of a list of photos, which may be missing.
+
+        Args:
+            name: of the photo, as the list has it.
+            box: of a face, if it has one.
+            size: of the photo, as the list has it.
+
+        Raises:
+            ValueError: if the photo is no regular file, or is not below the root.
+        """
+        return ListedBox(self.find(name, missing_ok=True), box, size)
+
+    def find(self, name: str, *, missing_ok: bool = False) -> str:
+        """Return a photo's path from the root, as :meth:`PhotoNames.find`.
+
+        Args:
+            name: that the list has for it.
+            missing_ok: whether it need not be there.
+
+        Raises:
+            ValueError: as there.
+        """
+        return self._photos.find(name, missing_ok=missing_ok)
+
+    def finish(self) -> Reading:
+        """Return the faces whose rows agree with each other and with their photos; warn of single far points.
+
+        Raises:
+            DataError: if one does not and the reading is strict, or no face is left.
+        """
+        rows = len(self._faces) + len(self.skipped)
+        counts = Counter(len(face.landmarks()) for face, _ in self._faces)
+        facts = look_at_photos(face.photo.path for face, _ in self._faces)
+        faces, remarks = [], []
+        for face, told in self._faces:
+            with self._checking(face.source):
+                self._agree(len(face.landmarks()), counts)
+                found = facts[face.photo.path]
+                if isinstance(found, DataError):
+                    raise ValueError(str(found))  # noqa: TRY004 - what is wrong with the row
+                if found.size is not None:
+                    check_size(told, found.size)
+                    check_pixels(face, found.size)
+                    if (far := far_points(face, found.size)) is not None:
+                        remarks.append(f"{face.source}: {far}")
+                faces.append(replace(face, group=face.group or found.group, photo_id=found.photo_id))
+        if not faces:
+            reason = f"none of its {rows} rows can be used; {self.skipped[0]}" if rows else "holds no face"
+            raise DataError(f"{self.path}: {reason}")
+        log_some(log, "look at it", remarks)
+        return Reading(faces, self.skipped)
+
+    def _agree(self, points: int, counts: Counter[int]) -> None:
+        """See that a face has as many points as it should, or as most have."""
+        if self._scheme is not None:
+            if points != len(self._scheme):
+                raise ValueError(f"has {points} points, not the {len(self._scheme)} of {self._scheme.name}")
+            return
+        ((most, faces),) = counts.most_common(1)
+        if points != most:
+            raise ValueError(
+                f"has {points} points, but {faces} of the list's {counts.total()} faces have {most}"
+            )
+
+
+def beginning(path: Path) -> str:
+    """Return what tells a list's format: its first line, of thousands of points even.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    return read_beginning(path, 1 << 16).decode("utf-8-sig", errors="replace")
+
+
+def box_round(centre: tuple[float, float], scale: tuple[float, float]) -> Box:
+    """HRNet's and MMPose's box: ``scale`` × 200 pixels wide and high, round a point of the photo.
+
+    Raises:
+        ValueError: if no photo has such a box.
+    """
+    width, height = scale[0] * SIDE, scale[1] * SIDE
+    return box(centre[0] + 0.5 - width / 2, centre[1] + 0.5 - height / 2, width, height)
+
+
+def centre_of(box: Box) -> tuple[float, float]:
+    """The point of the photo in the middle of ``box``."""
+    return box.left - 0.5 + box.width / 2, box.top - 0.5 + box.height / 2
+
+
+def scale_of(box: Box) -> float:
+    """HRNet's scale: the longer side of ``box``, in units of 200 pixels."""
+    return max(box.width, box.height) / SIDE
+
+
+_LINE_END = re.compile("\r\n|\r|\n")
+_QUOTED = re.compile('"[^"]*"')
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+(?:e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
+
+
+class _Dialect(NamedTuple):
+    """How the cells of a CSV are told apart."""
+
+    delimiter: str
+    """A comma, or what programs write where the comma stands in numbers."""
+    blanks: bool
+    """Whether blanks stand behind each, which belong to no cell."""
+
+    @classmethod
+    def of(cls, text: str) -> "_Dialect":
+        """The one of a text, by its first line."""
+        first = _QUOTED.sub("", _LINE_END.split(text, maxsplit=1)[0])
+        found = re.search("[,;\t]", first)
+        delimiter = found[0] if found else ","
+        return cls(delimiter, 0 < first.count(delimiter) == first.count(f"{delimiter} "))
+
+    def cells(self, row: list[str]) -> list[str]:
+        """The cells of a row, as they are meant."""
+        if self.blanks:
+            row = [cell.strip() for cell in row]
+        if self.delimiter != ",":
+            row = [cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell for cell in row]
+        return row
+
+
+def _named(cells: Sequence[str]) -> int:
+    """How many cells there are up to the last one that is not empty."""
+    return max((place for place, cell in enumerate(cells, start=1) if cell), default=0)
+
+
+def header(begins: str) -> list[str]:
+    """Return the cells of the first line, none if it is no CSV: what tells a list's format."""
+    dialect = _Dialect.of(begins)
+    try:
+        first = next(
+            csv.reader(
+                [_LINE_END.split(begins, maxsplit=1)[0]],
+                delimiter=dialect.delimiter,
+                skipinitialspace=dialect.blanks,
+            ),
+            [],
+        )
+    except csv.Error:
+        return []
+    cells = dialect.cells(first)
+    return cells[: _named(cells)]
+
+
+def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield all rows of a CSV, the first and empty ones too, with the number of the line on which each ends.
+
+    Lines may end as on Windows or on an old Mac. Cells are told apart by commas, semicolons or tabs,
+    whichever comes first; where it is none, numbers may have a decimal comma. Empty
+    cells behind the last column are none.
+
+    Args:
+        path: the file, for messages.
+        text: what it holds.
+
+    Raises:
+        DataError: if it is no CSV, or a row is too long.
+    """
+    dialect, lines = _Dialect.of(text), _Lines(text)
+    read = csv.reader(lines, delimiter=dialect.delimiter, skipinitialspace=dialect.blanks, strict=True)
+    try:
+        width = None
+        for row in read:
+            lines.begin_row()
+            cells = dialect.cells(row)
+            if width is None:  # some programs end all lines with as many separators as the longest has
+                width = _named(cells)
+            yield lines.number, cells if any(cells[width:]) else cells[:width]
+    except (csv.Error, _TooLongError) as error:
+        raise DataError(f"{path}: line {lines.number}: is no CSV ({one_line(error)})") from error
+
+
+class _TooLongError(Exception):
+    """A row that is too long to be one."""
+
+
+class _Lines:
+    """The lines of a text, one by one, as long as a row does not get too long."""
+
+    def __init__(self, text: str) -> None:
+        self.number = 0
+        self._text = text
+        self._end = self._row = 0
+
+    def begin_row(self) -> None:
+        """Measure the row from here on."""
+        self._row = self._end
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if self._end >= len(self._text):
+            raise StopIteration
+        end = _LINE_END.search(self._text, self._end)
+        start, self._end = self._end, len(self._text) if end is None else end.end()
+        self.number += 1
+        if self._end - self._row > _MOST_ROW:
+            raise _TooLongError(f"the row is longer than {_MOST_ROW:,} characters")
+        return self._text[start : self._end]
+
+
+def columns(path: Path, text: str) -> list[str]:
+    """Return the names in the first row of a CSV.
+
+    Args:
+        path: the file, for messages.
+        text: what it holds.
+
+    Raises:
+        DataError: as :func:`rows`.
+    """
+    _, names = next(rows(path, text), (1, []))
+    return names
+
+
+def table(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
+    """Return the rows of a CSV below its first, with the number of the line on which each ends.
+
+    Args:
+        path: the file, for messages.
+        text: what it holds.
+
+    Raises:
+        DataError: as :func:`rows`.
+    """
+    below = rows(path, text)
+    next(below, None)
+    return ((line, cells) for line, cells in below if any(cell.strip() for cell in cells))
+
+
+def cells_by_name(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """A row's cells by their columns.
+
+    Raises:
+        ValueError: if there are more or fewer than columns.
+    """
+    if len(cells) != len(names):
+        raise ValueError(f"has {len(cells)} cells; the first line names {len(names)}")
+    return dict(zip(names, cells, strict=True))
+
+
+def point(cells: dict[str, str], x: str, y: str) -> tuple[float, float]:
+    """A row's point in the columns ``x`` and ``y``.
+
+    Raises:
+        ValueError: if it is not labelled, or no coordinate.
+    """
+    if not (cells[x] and cells[y]):
+        raise ValueError(f"{x}, {y} is empty; every point of a face has to be labelled")
+    return coordinate(cells[x]), coordinate(cells[y])
+
+
+def format_table(cells: Sequence[Sequence[str]]) -> str:
+    """The text of a CSV."""
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(cells)
+    return text.getvalue()
+
+
+def exact(value: npt.ArrayLike) -> str:
+    """The shortest text that reads back as the same number."""
+    return repr(float(np.asarray(value)))
+
+
+def numbers(points: FloatArray) -> list[str]:
+    """x0, y0, x1, y1, … of (N, 2) points, as text."""
+    return [exact(value) for value in points.ravel()]

@@ -1,0 +1,149 @@
+"""Our own CSV: ``image,left,top,width,height,x0,y0,x1,y1,…``, a row a face.
+
+Coordinates are pixels, and pixel (0, 0) has its centre at (0, 0). The four columns of the box may be
+empty or left out. ``group`` is what must not stand on both sides of a split; any further column is a tag.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from keypoints.data.face import Face
+from keypoints.data.formats.lists import (
+    ListedBox,
+    OpenList,
+    cells_by_name,
+    columns,
+    exact,
+    format_table,
+    header,
+    numbers,
+    point,
+    table,
+)
+from keypoints.data.formats.values import given_box, quoted
+from keypoints.data.photo_facts import named_group
+from keypoints.errors import DataError, some_of
+from keypoints.geometry import Box
+from keypoints.landmarks import LandmarkScheme
+
+BOX = ("left", "top", "width", "height")
+_POINT = re.compile(r"[xy][0-9]+")
+
+
+def recognises(beginning: str) -> bool:
+    """Whether the first line names a picture and a first point."""
+    return {"image", "x0"} <= set(header(beginning))
+
+
+def read(reading: OpenList) -> None:
+    """Read the list.
+
+    Raises:
+        DataError: if its columns contradict each other, or a row cannot be used.
+    """
+    text = reading.text()
+    names = columns(reading.path, text)
+    count = _check(reading, names)
+    tags = [name for name in names if not _is_ours(name)]
+    for line, cells in table(reading.path, text):
+        with reading.row(f"line {line}"):
+            row = cells_by_name(names, cells)
+            points = [point(row, f"x{index}", f"y{index}") for index in range(count)]
+            kept = {name: row[name] for name in tags if row[name]}
+            reading.add(row["image"], box_of(row), points, row.get("group", ""), kept)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a column of this name has a meaning of its own, and is no tag."""
+    return name in ("image", "group", *BOX) or _POINT.fullmatch(name) is not None
+
+
+def _check(reading: OpenList, names: Sequence[str]) -> int:
+    """The number of points that these columns hold."""
+    check_columns(reading.path, names)
+    found = [name for name in names if _POINT.fullmatch(name)]
+    count = (len(found) + 1) // 2
+    wanted = [f"{axis}{index}" for index in range(count) for axis in "xy"]
+    if missing := sorted(set(wanted) - set(found)):
+        raise DataError(
+            f"{reading.path}: has {len(found)} columns of points, but no {missing[0]}; "
+            f"they are x0,y0 … x{count - 1},y{count - 1}"
+        )
+    reading.check_count(count)
+    return count
+
+
+def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
+    """Yield the photo and the box of each row; the box may be left out, and other columns are passed over.
+
+    Raises:
+        DataError: if it is no such list, or a row cannot be used.
+    """
+    text = reading.text()
+    names = columns(reading.path, text)
+    if "image" not in names:
+        raise DataError(
+            f"{reading.path}: is no list of photos: neither a CSV with a column 'image' "
+            "(image,left,top,width,height; the box may be left out) nor in another of the formats"
+        )
+    check_columns(reading.path, names)
+    for line, cells in table(reading.path, text):
+        with reading.row(f"line {line}"):
+            row = cells_by_name(names, cells)
+            yield reading.listed(row["image"], box_of(row))
+
+
+def check_columns(path: Path, names: Sequence[str]) -> None:
+    """See that each column has a name of its own, and that those of the box are all there or none.
+
+    Raises:
+        DataError: if not.
+    """
+    wrong = [quoted(name) for name, times in Counter(names).items() if times > 1 or not name]
+    if wrong:
+        raise DataError(f"{path}: a column has no name, or one that stands twice: {some_of(wrong, 3)}")
+    if 0 < len(given := set(names) & set(BOX)) < len(BOX):
+        raise DataError(f"{path}: of the box it has {', '.join(sorted(given))} alone; it is {', '.join(BOX)}")
+
+
+def box_of(row: dict[str, str]) -> Box | None:
+    """The box of a row, given by column; ``None`` where it is empty or left out.
+
+    Raises:
+        ValueError: if it is no box of a photo.
+    """
+    given = [row.get(name, "") for name in BOX]
+    if not any(given):
+        return None
+    return given_box(*given)
+
+
+def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:  # noqa: ARG001
+    """The list's text; ``names`` are what it calls the photos.
+
+    Raises:
+        DataError: if a tag has the name of a column that means something else.
+    """
+    tags = sorted({tag for face in faces for tag in face.tags})
+    for tag in tags:
+        if not tag or _is_ours(tag):
+            raise DataError(
+                f"{names[0]}: a tag cannot be called {tag!r} in this format: a column of that name is no "
+                "tag; take format=coco, which has a place for tags"
+            )
+    count = len(faces[0].landmarks())
+    columns = ["image", *BOX, *(f"{axis}{index}" for index in range(count) for axis in "xy"), "group", *tags]
+    return format_table([columns, *(_row(face, name, tags) for face, name in zip(faces, names, strict=True))])
+
+
+def _row(face: Face, name: str, tags: Sequence[str]) -> list[str]:
+    box = [""] * len(BOX) if face.box is None else [exact(getattr(face.box, side)) for side in BOX]
+    return [
+        name,
+        *box,
+        *numbers(face.landmarks()),
+        named_group(face.group),
+        *(face.tags.get(tag, "") for tag in tags),
+    ]

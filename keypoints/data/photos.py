@@ -1,0 +1,154 @@
+"""Reading picture files, as they come from cameras, phones and the web.
+
+Pictures are turned upright first, as their EXIF orientation says: sizes, boxes and points are all of the
+upright picture. Colours of 16 bits are scaled to 8. What is transparent stands on white, as on a page.
+"""
+
+import io
+import math
+import struct
+import warnings
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from keypoints.errors import DataError, one_line
+from keypoints.geometry import ByteArray, FloatArray
+from keypoints.input_files import MOST_PHOTO, read_bytes
+
+_MOST_MEGAPIXELS = 300
+"""Phones take photos of 200 million pixels. Pillow's own limit, for all that is read by it, is 179."""
+
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # from half of the limit on
+if Image.MAX_IMAGE_PIXELS is not None:
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, _MOST_MEGAPIXELS * 1_000_000 // 2)
+
+_MODES = {1: "L", 3: "RGB"}
+_BROKEN = (OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+"""What Pillow raises for files that are cut off, damaged, or not what they claim to be."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by its EXIF orientation."""
+
+_ON_THEIR_SIDE = (5, 6, 7, 8)
+
+
+class Photo:
+    """One picture file, read from disk at most once until it is decoded.
+
+    The compressed bytes are held between the first look at :attr:`size` and :meth:`decode`.
+
+    Args:
+        path: the file.
+        megapixels: a picture of more is an error, and is not decoded; ``None``: of more than 300.
+        contents: the file's bytes, where they are in memory; ``path`` then only names it in errors, and
+            is never opened.
+    """
+
+    def __init__(self, path: Path, megapixels: float | None = None, *, contents: bytes | None = None) -> None:
+        self.path = path
+        self._megapixels = math.inf if megapixels is None else megapixels
+        self._contents = contents
+
+    def __repr__(self) -> str:
+        return f"Photo({str(self.path)!r})"
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        if self._contents is not None:
+            return self._contents
+        return read_bytes(self.path, MOST_PHOTO)
+
+    @cached_property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the upright picture, from the file's header.
+
+        Raises:
+            DataError: if the file cannot be read or is no picture.
+        """
+        with self._open() as image:
+            width, height = image.size
+            return (height, width) if _orientation(image) in _ON_THEIR_SIDE else (width, height)
+
+    def decode(self, channels: int) -> ByteArray:
+        """The pixels of the upright picture: (H, W) grey for one channel, (H, W, 3) RGB for three.
+
+        Raises:
+            DataError: if the file cannot be read, is no picture, or is truncated.
+        """
+        with self._open() as image:
+            orientation = _orientation(image)
+            try:
+                decoded = _in_bytes(image)
+                if orientation in _TURNS:
+                    decoded = decoded.transpose(_TURNS[orientation])
+                pixels = np.asarray(decoded.convert(_MODES[channels]))
+            except _BROKEN as error:
+                raise DataError(f"{self.path}: truncated or damaged ({one_line(error)})") from error
+        self.size = (pixels.shape[1], pixels.shape[0])
+        del self._bytes
+        return pixels
+
+    def _open(self) -> Image.Image:
+        if not self._bytes:
+            raise DataError(f"{self.path}: is no picture: the file is empty")
+        try:
+            image = Image.open(io.BytesIO(self._bytes))
+            if image.format == "EPS":  # Pillow runs Ghostscript on it: a file must start no program
+                raise DataError(f"{self.path}: is an EPS file, which is not read; save it as PNG or JPEG")
+            if image.width * image.height > 1e6 * self._megapixels:
+                raise DataError(
+                    f"{self.path}: has {image.width} × {image.height} pixels, more than the "
+                    f"{self._megapixels:g} million that are taken"
+                )
+            if image.format == "TIFF":  # Pillow turns these by itself, and only once they are decoded
+                image.load()
+        except UnidentifiedImageError as error:
+            raise DataError(f"{self.path}: is no picture, or of a kind that cannot be read") from error
+        except _BROKEN as error:
+            raise DataError(f"{self.path}: cannot be opened ({one_line(error)})") from error
+        return image
+
+
+def grey(pixels: ByteArray) -> ByteArray:
+    """(H, W) of (H, W, 3) RGB pixels: what decoding to one channel gives."""
+    return np.asarray(Image.fromarray(pixels).convert("L"))
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, as the header has it; 1, upright, where it has none."""
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1  # Pillow would decode the whole picture to look behind it
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except (*_BROKEN, TypeError, KeyError):  # damaged metadata spoil no picture
+        return 1
+
+
+def _in_bytes(image: Image.Image) -> Image.Image:
+    """The picture in grey or RGB, 8 bits each, before it is turned."""
+    if image.mode in _MODES.values() and not image.has_transparency_data:
+        return image
+    if image.mode.startswith("I"):  # I;16 and the like, and I, which holds 16 bits in 32
+        return Image.fromarray(_eight_bits(np.asarray(image, np.float64)))
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers of no known range; save it with 8 or 16 bits")
+    if image.has_transparency_data:
+        shown = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown).convert("RGB")
+    return image.convert("RGB")
+
+
+def _eight_bits(values: FloatArray) -> ByteArray:
+    """Numbers from 0 to 65535 as bytes."""
+    return np.rint(values.clip(0, 65535) / 257).astype(np.uint8)

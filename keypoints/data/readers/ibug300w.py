@@ -1,0 +1,317 @@
+"""300-W: faces in the wild with 68 points, as dlib's lists and as the official ``.pts`` folders.
+
+C. Sagonas, G. Tzimiropoulos, S. Zafeiriou, M. Pantic: 300 Faces in-the-Wild Challenge, ICCV-W 2013;
+C. Sagonas, E. Antonakos, G. Tzimiropoulos, S. Zafeiriou, M. Pantic: 300 Faces In-The-Wild Challenge:
+database and results, Image and Vision Computing 47, 2016. For research only.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+from keypoints.data.face import Face, Reading
+from keypoints.data.formats.dlib_xml import Entry, read_entries
+from keypoints.data.formats.pts import read_pts
+from keypoints.data.formats.values import box
+from keypoints.data.photos import Photo
+from keypoints.errors import DataError
+from keypoints.geometry import Box, FloatArray
+from keypoints.landmarks import IBUG68
+
+SOURCE = "http://dlib.net/files/data/ibug_300W_large_face_landmark_dataset.tar.gz"
+
+TRAIN_LIST = "labels_ibug_300W_train.xml"
+TEST_LIST = "labels_ibug_300W_test.xml"
+PARSED_LIST = "labels_ibug_300W_test_parsed.xml"
+"""The course's: dlib's test list without points."""
+
+PROTOCOL = {
+    "train": ("afw", "helen/trainset", "lfpw/trainset"),
+    "common": ("helen/testset", "lfpw/testset"),
+    "challenge": ("ibug",),
+}
+"""The folders of 300-W's own split; ``full`` is common and challenge together."""
+
+PICTURES = (".jpg", ".jpeg", ".png")
+
+_MIRROR = "_mirror"
+_ROUNDED = 1.0
+"""Pixels by which rounding moves a coordinate at most; .5 may go either way, and has been cut off too."""
+_FACE_OF_PHOTO = re.compile(r"(?P<photo>.*?\d)(_\d+)+")
+_NAME_IN_300W = re.compile(r"(\d{2,}_\d+|image_\d{3,}(_\d+)*)(_\d+)?(_mirror)?")
+"""AFW and Helen have numbers, LFPW and iBUG ``image_0001``."""
+_OFFSET = (-0.045, -0.142)
+_SIZE = (1.048, 1.070)
+
+
+def read_dlib_xml(path: str | Path, *, strict: bool = True, exactly: bool = False) -> Reading:
+    """The faces of a list in dlib's layout, in its order; see :func:`as_face` for groups and tags.
+
+    Boxes may stick out of the picture. A face without parts has no points.
+
+    Args:
+        path: the list; its pictures lie below its folder.
+        strict: ``False`` passes over faces that are not what they should be, and says why.
+        exactly: take the points of :func:`exact`.
+
+    Raises:
+        DataError: if the list is damaged, or, if ``strict``, a face in it; the message names the
+            list and the image.
+    """
+    path = Path(path)
+    return _gathered(
+        (
+            entry if isinstance(entry, DataError) else _listed(path.parent, entry, exactly=exactly)
+            for entry in read_entries(path, len(IBUG68))
+        ),
+        strict,
+    )
+
+
+def _listed(root: Path, entry: Entry, *, exactly: bool) -> Face | DataError:
+    face = as_face(root, entry)
+    try:
+        return exact(face) if exactly else face
+    except DataError as error:
+        return error
+
+
+def read_test_list(path: str | Path, root: str | Path) -> list[Face]:
+    """The faces of a list that is to be predicted, none left out: their pictures may be missing.
+
+    Args:
+        path: the list in dlib's layout.
+        root: the folder of its pictures.
+
+    Raises:
+        DataError: if the list is damaged, or a face in it has no box or a damaged one.
+    """
+    path, root = Path(path), Path(root)
+    faces = []
+    for entry in read_entries(path, len(IBUG68), root, missing_ok=True):
+        if isinstance(entry, DataError):
+            raise entry
+        faces.append(as_face(root, entry))
+    return faces
+
+
+def read_ibug_folder(root: str | Path, *, strict: bool = True) -> Reading:
+    """The faces of all ``.pts`` files below ``root``, sorted by path, each with the picture beside it.
+
+    There is no detector's box in these folders, so each face gets the one of :func:`detector_box`.
+
+    Args:
+        root: the folder that holds ``afw``, ``helen/trainset`` and so on.
+        strict: ``False`` passes over files that are not what they should be, and says why.
+
+    Raises:
+        DataError: if there is no ``.pts`` file, or, if ``strict``, one is damaged or without picture.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; unpack 300-W there ({SOURCE})")
+    annotations = sorted(path for path in root.rglob("*.pts") if not path.name.startswith("."))
+    if not annotations:
+        raise DataError(f"{root}: holds no .pts file, in no folder below it; is it 300-W ({SOURCE})?")
+    return _gathered(_annotated(root, annotations), strict)
+
+
+def as_face(root: Path, entry: Entry) -> Face:
+    """The face of an entry of a list in ``root``.
+
+    Its group is the photo, which it shares with its mirror image and with the photo's other faces;
+    its tags are ``subset``, the folder (``helen/trainset``), and ``mirror``, ``yes`` or ``no``.
+    """
+    path = PurePosixPath(entry.file)
+    mirror = "yes" if path.stem.endswith(_MIRROR) else "no"
+    tags = {"subset": str(path.parent), "mirror": mirror}
+    return Face(Photo(root / entry.file), entry.box, entry.points, group=photo_of(entry.file), tags=tags)
+
+
+def photo_of(file: str) -> str:
+    """The photo that a picture comes from, as the folder and a name: what must not be split.
+
+    AFW and Helen have a picture for each face of a photo, told apart by a last number. In LFPW the
+    only number is the photo's own. A mirror image is of the same photo.
+
+    >>> photo_of("afw/134212_2.jpg"), photo_of("helen/trainset/2005566839_1_mirror.jpg")
+    ('afw/134212', 'helen/trainset/2005566839')
+    >>> photo_of("lfpw/trainset/image_0457_mirror.jpg"), photo_of("ibug/image_033_2.jpg")
+    ('lfpw/trainset/image_0457', 'ibug/image_033')
+    """
+    path = PurePosixPath(original_name(file))
+    numbered = _FACE_OF_PHOTO.fullmatch(path.name)
+    return str(path.parent / numbered["photo"]) if numbered else str(path)
+
+
+def photo_in_300w(path: Path) -> str | None:
+    """The photo, as :func:`photo_of` names it, of a picture in one of 300-W's folders; ``None`` elsewhere.
+
+    >>> photo_in_300w(Path("/data/300w/images/helen/trainset/100032540_1.jpg"))
+    'helen/trainset/100032540'
+    """
+    for folder in chain.from_iterable(PROTOCOL.values()):
+        parts = Path(folder).parts
+        if path.parent.parts[-len(parts) :] == parts and _NAME_IN_300W.fullmatch(path.stem):
+            return photo_of(f"{folder}/{path.name}")
+    return None
+
+
+def original_name(file: str) -> str:
+    """The picture without its suffix, and of a mirror image its original.
+
+    >>> original_name("afw/134212_2_mirror.jpg")
+    'afw/134212_2'
+    """
+    path = PurePosixPath(file)
+    return str(path.parent / path.stem.removesuffix(_MIRROR))
+
+
+def detector_box(points: FloatArray) -> Box:
+    """Where dlib's face detector would see a face with these points, (68, 2).
+
+    The points' own tight box, moved by (-0.045, -0.142) and enlarged by (1.048, 1.070) of its width
+    and height: the medians of the boxes of dlib's 300-W lists.
+
+    Raises:
+        ValueError: if all points have nearly the same x or the same y.
+    """
+    low, extent = points.min(axis=0), np.ptp(points, axis=0)
+    left, top = low + extent * _OFFSET
+    width, height = extent * _SIZE
+    return box(float(left), float(top), float(width), float(height))
+
+
+def exact(face: Face) -> Face:
+    """The face with the points of the ``.pts`` file beside its picture, if its own are those rounded.
+
+    Lists have whole pixels; a face is annotated more finely than that.
+
+    Raises:
+        DataError: if the file is damaged.
+    """
+    path = face.photo.path.with_suffix(".pts")
+    if face.points is None or not path.is_file():
+        return face
+    points = read_pts(path)
+    same = points.shape == face.points.shape and np.abs(points - face.points).max() <= _ROUNDED
+    return replace(face, points=points) if same else face
+
+
+def read_annotated(root: str | Path, *, strict: bool = True) -> Reading:
+    """Every face below ``root`` that has points: of dlib's lists, and of ``.pts`` files in no list.
+
+    A list has the box that the detector saw; a face in none gets the one of :func:`detector_box`.
+
+    Args:
+        root: the folder of the lists, of ``afw``, ``helen`` and so on.
+        strict: ``False`` passes over what is not as it should be, and says why.
+
+    Raises:
+        DataError: if there is no such face, or, if ``strict``, one is not what it should be.
+    """
+    root = Path(root)
+    lists = [root / name for name in (TRAIN_LIST, TEST_LIST) if (root / name).is_file()]
+    readings = [read_dlib_xml(path, strict=strict, exactly=True) for path in lists]
+    known = {face.photo.path for reading in readings for face in reading.faces}
+    if not lists or any(root.rglob("*.pts")):
+        unlisted = read_ibug_folder(root, strict=strict)
+        faces = [face for face in unlisted.faces if face.photo.path not in known]
+        readings.append(Reading(faces, unlisted.skipped))
+    return Reading(
+        [face for reading in readings for face in reading.faces if face.points is not None],
+        [line for reading in readings for line in reading.skipped],
+    )
+
+
+class OfficialSplit(NamedTuple):
+    """300-W's own split, by folder."""
+
+    train: list[Face]
+    common: list[Face]
+    challenge: list[Face]
+    absent: tuple[str, ...]
+    """The folders of the protocol of which there is no face: say so beside any figure."""
+
+    @property
+    def full(self) -> list[Face]:
+        """The common and the challenging test faces."""
+        return self.common + self.challenge
+
+
+def split_official(faces: Iterable[Face]) -> OfficialSplit:
+    """Faces by 300-W's protocol, see :data:`PROTOCOL`; their order is kept.
+
+    Mirror images may train; the published test sets have none, so they are left out of those.
+
+    Raises:
+        DataError: if a face's folder is none of the protocol's.
+    """
+    home = {folder: split for split, folders in PROTOCOL.items() for folder in folders}
+    splits: dict[str, list[Face]] = {split: [] for split in PROTOCOL}
+    seen = set()
+    for face in faces:
+        folder = face.tags.get("subset", "")
+        if folder not in home:
+            raise DataError(
+                f"{face.photo.path}: the folder {folder!r} has no place in 300-W's protocol; "
+                f"it knows {', '.join(home)}"
+            )
+        seen.add(folder)
+        if home[folder] == "train" or face.tags["mirror"] == "no":
+            splits[home[folder]].append(face)
+    absent = tuple(folder for folder in home if folder not in seen)
+    return OfficialSplit(splits["train"], splits["common"], splits["challenge"], absent)
+
+
+def _gathered(found: Iterable[Face | DataError], strict: bool) -> Reading:
+    faces, skipped = [], []
+    for face in found:
+        if isinstance(face, Face):
+            faces.append(face)
+        elif strict:
+            raise face
+        else:
+            skipped.append(str(face))
+    return Reading(faces, skipped)
+
+
+def _annotated(root: Path, annotations: Sequence[Path]) -> Iterator[Face | DataError]:
+    folder, pictures = None, dict[str, list[Path]]()
+    for path in annotations:
+        if path.parent != folder:
+            folder, pictures = path.parent, _pictures(path.parent)
+        try:
+            yield _read_face(root, path, pictures.get(path.stem, []))
+        except DataError as error:
+            yield error
+
+
+def _pictures(folder: Path) -> dict[str, list[Path]]:
+    """The pictures in a folder by their names without suffix."""
+    pictures: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in PICTURES:
+            pictures.setdefault(path.stem, []).append(path)
+    return pictures
+
+
+def _read_face(root: Path, path: Path, pictures: Sequence[Path]) -> Face:
+    points = read_pts(path)
+    if len(points) != len(IBUG68):
+        raise DataError(f"{path}: has {len(points)} points instead of {len(IBUG68)}")
+    if not pictures:
+        raise DataError(f"{path}: its picture is missing: no {path.stem}{{{','.join(PICTURES)}}} beside it")
+    if len(pictures) > 1:
+        names = " and ".join(picture.name for picture in pictures)
+        raise DataError(f"{path}: has two pictures beside it, {names}; keep the one that it belongs to")
+    try:
+        found = detector_box(points)
+    except ValueError as error:
+        raise DataError(f"{path}: its points make no face ({error})") from error
+    return as_face(root, Entry(pictures[0].relative_to(root).as_posix(), found, points))

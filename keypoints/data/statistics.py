@@ -1,0 +1,174 @@
+"""Is a face like those of the training? A few measures of it as the network sees it, and their range there.
+
+A checkpoint keeps the range, an ONNX file too. Places and angles are those of the predicted points: where
+these are far off, so are the measures. Imports no torch.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from keypoints.data.photos import grey
+from keypoints.geometry import Affine, ByteArray, Crop, FloatArray
+from keypoints.landmarks import LandmarkScheme
+
+Support = Mapping[str, tuple[float, float]]
+"""The range of each measure in training: between these lie 98 of 100 faces."""
+
+_SHARES = (1, 99)
+
+_FRAMING = {
+    "box": "The box is unlike those of the training",
+    "image": "The photo is framed unlike those of the training",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How a measure is said.
+
+    Args:
+        title: in a table.
+        number: the format of its value.
+        sentence: what a remark says of a value; ``{side}`` is the input's width.
+        low, high: what it means to lie below or above the range; no remark where there is none.
+    """
+
+    title: str
+    number: str
+    sentence: str
+    low: str = ""
+    high: str = ""
+
+    def shown(self, value: float) -> str:
+        """The value in words."""
+        return self.number.format(value).replace("%", " %")
+
+    def between(self, low: float, high: float) -> str:
+        """The range in words; only the sides that matter."""
+        if not self.high:
+            return f"{self.shown(low)} and more"
+        if not self.low:
+            return f"up to {self.shown(high)}"
+        return f"{self.shown(low)} to {self.shown(high)}"
+
+
+MEASURES = {
+    "width": Measure(
+        "pixels across",
+        "{:.0f}",
+        "the {side} pixels across the input are made of {value}",
+        low="Very low resolution",
+    ),
+    "sharpness": Measure("sharpness", "{:.0f}", "its sharpness is {value}", low="Blurred"),
+    "tilt": Measure("tilt", "{:.0f}°", "the eyes are tilted by {value}", high="Strongly tilted"),
+    "turn": Measure(
+        "turn",
+        "{:.0%}",
+        "the tip of the nose is {value} of the way from between the eyes to an outer corner",
+        high="Strongly turned",
+    ),
+    "size": Measure(
+        "size in the input", "{:.0%}", "the points span {value} of the input", "{framing}", "{framing}"
+    ),
+    "across": Measure(
+        "middle, across",
+        "{:.0%}",
+        "the points' middle is at {value} of the input's width",
+        "{framing}",
+        "{framing}",
+    ),
+    "down": Measure(
+        "middle, down",
+        "{:.0%}",
+        "the points' middle is at {value} of the input's height",
+        "{framing}",
+        "{framing}",
+    ),
+}
+"""By their names in checkpoints, in the order of tables."""
+
+
+def measure(
+    image: ByteArray, points: FloatArray, to_photo: Affine, scheme: LandmarkScheme, crop: Crop
+) -> dict[str, float]:
+    """The measures of a face, by name; those that its landmarks do not give are left out.
+
+    ``width``: of what the network sees, in pixels of the photo. ``sharpness``: see :func:`sharpness`.
+    ``tilt``: of the line between the outer eye corners, in degrees from level,
+    either way. ``turn``: how far the tip of the nose lies off the middle of that line, along it: 0 in
+    the middle, 1 at a corner; it grows with the head's yaw. ``size``: the square root of the area of the
+    box round the points; ``across`` and ``down``: its middle. These three are ratios of the input.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) RGB, the network's input.
+        points: (K, 2) pixels of the input.
+        to_photo: from pixels of the input to pixels of the photo.
+        scheme, crop: the model's.
+    """
+    scale = math.sqrt(abs(np.linalg.det(to_photo.matrix[:, :2])))
+    found = {"width": scale * crop.width, "sharpness": sharpness(image)}
+    if scheme.eye_line is not None:
+        left, right = points[list(scheme.eye_line)]
+        across = right - left
+        found["tilt"] = abs(math.degrees(math.atan2(across[1], across[0])))
+        if "nose_tip" in scheme.selections:
+            tip = points[scheme.indices("nose_tip")[0]] - (left + right) / 2
+            found["turn"] = 2 * abs(float(tip @ across)) / max(float(across @ across), 1e-9)
+    low, high = ((points[each(points, axis=0), [0, 1]] + 0.5) / crop.size for each in (np.argmin, np.argmax))
+    if len(points) > 1:
+        found["size"] = math.sqrt(np.prod(high - low))
+    found["across"], found["down"] = map(float, (low + high) / 2)
+    return found
+
+
+def sharpness(image: ByteArray) -> float:
+    """The variance of the Laplacian, in grey levels²: small for blurred pictures.
+
+    J. L. Pech-Pacheco, G. Cristóbal, J. Chamorro-Martínez, J. Fernández-Valdivia: Diatom autofocusing in
+    brightfield microscopy: a comparative study, ICPR 2000. It depends on the picture's size, so it
+    is taken of networks' inputs and compared with those of the same network.
+
+    Args:
+        image: (H, W) grey or (H, W, 3) RGB; of less than 3 × 3 pixels it is 0.
+    """
+    levels = (grey(image) if image.ndim == 3 else image).astype(np.float64)
+    if min(levels.shape) < 3:
+        return 0.0
+    around = levels[:-2, 1:-1] + levels[2:, 1:-1] + levels[1:-1, :-2] + levels[1:-1, 2:]
+    return float((around - 4 * levels[1:-1, 1:-1]).var())
+
+
+def support_of(faces: Iterable[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
+    """The range of each measure over the faces of the training, as :func:`measure` gives them.
+
+    What cannot be measured of a face, NaN, does not count.
+    """
+    values: dict[str, list[float]] = {}
+    for face in faces:
+        for name, value in face.items():
+            if math.isfinite(value):
+                values.setdefault(name, []).append(value)
+    ranges = {name: np.percentile(own, _SHARES) for name, own in values.items()}
+    return {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
+
+
+def remarks(measures: Mapping[str, float], support: Support, crop: Crop) -> list[str]:
+    """Where the training gives a face no support: plain sentences.
+
+    A photo that has a pixel for each of the input's is never too small, whatever the training had.
+    """
+    found = []
+    for name, value in measures.items():
+        if name not in support:
+            continue
+        how, (low, high) = MEASURES[name], support[name]
+        enough = name == "width" and value >= crop.width
+        says = how.high if value > high else how.low if value < low and not enough else ""
+        if says:
+            heading = says.format(framing=_FRAMING[crop.source])
+            sentence = how.sentence.format(side=crop.width, value=how.shown(value))
+            found.append(f"{heading}: {sentence}, in training {how.between(low, high)}.")
+    return found

@@ -1,0 +1,159 @@
+"""300-W, by the course's lists or by its own protocol."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, get_args
+
+from keypoints.data.augmentation import Augmentation
+from keypoints.data.checks import shared_groups
+from keypoints.data.compact_copy import Original, original_of, read_map
+from keypoints.data.dataset_folders import find_root
+from keypoints.data.face import Face, Reading
+from keypoints.data.readers.ibug300w import (
+    PARSED_LIST,
+    PROTOCOL,
+    TEST_LIST,
+    TRAIN_LIST,
+    read_annotated,
+    read_dlib_xml,
+    read_test_list,
+    split_official,
+)
+from keypoints.data.splits import split_by_group
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.errors import ConfigError, DataError
+from keypoints.geometry import Crop
+from keypoints.landmarks import IBUG68
+
+log = logging.getLogger(__name__)
+
+Split = Literal["course", "official"]
+
+
+class IBUG300WDataModule(FaceDataModule):
+    """300-W's 68 points, or some of them, on the box that is given for each face.
+
+    Either way ``val``, by which the best epoch is chosen, is carved off the training faces by whole
+    photos, and what results are reported on is in neither.
+
+    - ``course``: ``train`` and ``val`` from the course's training list; ``test`` is its test list, which
+      has no points: it is there to be submitted.
+    - ``official``: ``train`` and ``val`` from AFW and the training sets of Helen and LFPW; to be judged
+      by: ``common``, the test sets of Helen and LFPW; ``challenge``, iBUG; ``full``, both. The course's
+      training list has the common faces too, so what it trained must not be measured on them.
+
+    Points come from the ``.pts`` file beside a picture, with decimals, if the list's are those rounded.
+
+    Args:
+        root: the folder of the lists.
+        split: ``"course"`` or ``"official"``.
+        landmarks: a part of the scheme; ``None`` for all 68.
+        width, height: of the network's input.
+        channels: 1 for grey, 3 for RGB.
+        margin: the factor by which boxes are enlarged; dlib's cut off part of the jaw.
+        batch_size, num_workers, seed, augmentation, memory_mb: as :class:`FaceDataModule`.
+        val_fraction: of the training faces, about.
+        val_seed: decides which they are. Not ``seed``: runs that differ by it are compared.
+        strict: ``False`` leaves out training faces that are not what they should be, and says which;
+            never faces of ``test``, ``common`` or ``challenge``.
+
+    Raises:
+        ConfigError: if a value cannot be used.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        split: Split = "course",
+        landmarks: str | None = None,
+        width: int = 224,
+        height: int = 224,
+        channels: int = 1,
+        margin: float = 1.3,
+        batch_size: int = 64,
+        num_workers: int = 0,
+        seed: int = 0,
+        augmentation: Augmentation | None = None,
+        val_fraction: float = 0.1,
+        val_seed: int = 0,
+        strict: bool = True,
+        memory_mb: float = 2000,
+    ) -> None:
+        super().__init__(
+            scheme=IBUG68,
+            landmarks=landmarks,
+            crop=Crop(width, height, channels, source="box", margin=margin),
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            augmentation=augmentation,
+            memory_mb=memory_mb,
+            strict=strict,
+        )
+        if split not in get_args(Split):
+            raise ConfigError(f"data.split is {' or '.join(get_args(Split))}, not {split!r}")
+        self._root = Path(root)
+        self._split = split
+        self._val_fraction = val_fraction
+        self._val_seed = val_seed
+
+    def read(self) -> Mapping[str, Sequence[Face]]:
+        """The splits of the chosen kind; those without a face are left out, and named in the log."""
+        find_root("ibug300w", "", self._root)
+        splits = self._course() if self._split == "course" else self._official()
+        train, val = split_by_group(splits.pop("train"), self._val_fraction, self._val_seed)
+        return {"train": train, "val": _originals(val), **{name: own for name, own in splits.items() if own}}
+
+    @cached_property
+    def _originals(self) -> Mapping[str, Original]:
+        return read_map(self._root)
+
+    def original(self, face: Face) -> Original | None:
+        """What the face's picture was cut from, where the map of a shrunken copy lies beside the lists."""
+        return original_of(face, self._root, self._originals) if self._originals else None
+
+    def _course(self) -> dict[str, list[Face]]:
+        train = self._told(read_dlib_xml(self._root / TRAIN_LIST, strict=self._strict, exactly=True))
+        if bare := [face for face in train if face.points is None]:
+            raise DataError(f"{self._root / TRAIN_LIST}: {bare[0].photo.path.name} has no points")
+        names = [name for name in (PARSED_LIST, TEST_LIST) if (self._root / name).is_file()]
+        test = read_test_list(self._root / names[0], self._root) if names else []
+        if not test:
+            log.info("%s: no %s, so there is nothing to submit", self._root, PARSED_LIST)
+        if shared := shared_groups(train, test):
+            log.info("%d photos have faces in the training list and in the test list", len(shared))
+        return {"train": train, "test": [_without_points(face) for face in test]}
+
+    def _official(self) -> dict[str, list[Face]]:
+        reading = read_annotated(self._root, strict=self._strict)
+        for problem in reading.skipped:
+            if any(f"{folder}/" in problem for name in ("common", "challenge") for folder in PROTOCOL[name]):
+                raise DataError(f"{problem}; faces that results are reported on are never left out")
+        splits = split_official(self._told(reading))
+        for name, folders in PROTOCOL.items():
+            if absent := [folder for folder in folders if folder in splits.absent]:
+                log.warning("%s: %s is absent: a subset of 300-W's %s", self._root, ", ".join(absent), name)
+        if not splits.train:
+            raise DataError(f"{self._root}: no face of {', '.join(PROTOCOL['train'])}, which train")
+        full = splits.full if splits.common and splits.challenge else []
+        return {"train": splits.train, "common": splits.common, "challenge": splits.challenge, "full": full}
+
+    def _told(self, reading: Reading) -> list[Face]:
+        """The faces; what was passed over goes to the log."""
+        for problem in reading.skipped:
+            log.warning("left out: %s", problem)
+        return reading.faces
+
+
+def _originals(faces: Sequence[Face]) -> list[Face]:
+    """Without mirror images: they would count the same faces twice."""
+    return [face for face in faces if face.tags["mirror"] == "no"]
+
+
+def _without_points(face: Face) -> Face:
+    """A test face as the course gives it, also where dlib's list has its points."""
+    return replace(face, points=None)

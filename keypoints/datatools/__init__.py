@@ -1,0 +1,1 @@
+"""Downloading, verifying, converting and shrinking data sets."""

@@ -1,0 +1,174 @@
+"""What a compact copy of a data set consists of: a piece for each face, and its name."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+from keypoints.data.compact_copy import surroundings
+from keypoints.data.formats.dlib_xml import Entry, read_entries
+from keypoints.data.formats.pts import format_pts
+from keypoints.data.readers import ibug300w
+from keypoints.data.readers.imm import format_asf, read_imm
+from keypoints.errors import DataError
+from keypoints.geometry import Affine, Box, FloatArray
+from keypoints.landmarks import IBUG68
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """One picture of the copy.
+
+    Args:
+        file: the picture that it is cut from; a path from the root.
+        name: what it is called; a path from the copy's root.
+        box: the face's, or ``None`` to keep the whole picture.
+        points: (N, 2) all landmarks that have to be on it, in pixels of ``file``; none is fine.
+        exact: the landmarks of its annotation file, with decimals, or ``None`` if it has none.
+    """
+
+    file: str
+    name: str
+    box: Box | None
+    points: FloatArray | None
+    exact: FloatArray | None
+
+
+class Cut(NamedTuple):
+    """How a piece was cut out."""
+
+    region: Box
+    size: tuple[int, int]
+    whole: tuple[int, int]
+    """The size of the picture that it was cut from."""
+
+    @property
+    def affine(self) -> Affine:
+        """From pixels of the picture to those of the piece."""
+        return Affine.between(self.region, Box.whole(self.size))
+
+    @property
+    def back(self) -> Affine:
+        """From pixels of the piece to those of the picture."""
+        return Affine.between(Box.whole(self.size), self.region)
+
+
+class Plan(NamedTuple):
+    """What a copy consists of."""
+
+    pieces: list[Piece]
+    lists: Mapping[str, Sequence[tuple[Entry, Piece]]]
+    """The entries of each list, and the piece that each is on."""
+    annotate: Callable[[Piece, Cut], tuple[str, str]]
+    """The name and the text of a piece's annotation file."""
+
+
+def kept_part(piece: Piece, whole: tuple[int, int], context: float, root: Path) -> tuple[Box, float]:
+    """What is kept of a picture of size ``whole``, and the length that counts: the box's longer side.
+
+    Where the whole picture is kept, its own longer side counts.
+
+    Raises:
+        DataError: if the face is not on the picture.
+    """
+    if piece.box is None:
+        return Box.whole(whole), max(whole)
+    try:
+        part = surroundings(whole, piece.box, piece.points, context)
+    except ValueError as error:
+        raise DataError(f"{root / piece.file}: {error}") from error
+    return part, max(piece.box.width, piece.box.height)
+
+
+def plan_imm(root: Path) -> Plan:
+    """Every picture of the IMM Face Database, whole.
+
+    Raises:
+        DataError: as :func:`read_imm`.
+    """
+    pieces = [
+        Piece(face.photo.path.name, face.photo.path.name, None, None, face.landmarks())
+        for face in read_imm(root)
+    ]
+
+    def annotate(piece: Piece, found: Cut) -> tuple[str, str]:
+        assert piece.exact is not None
+        name = PurePosixPath(piece.name)
+        return str(name.with_suffix(".asf")), format_asf(found.affine(piece.exact), found.size, name.name)
+
+    return Plan(pieces, {}, annotate)
+
+
+def plan_ibug(root: Path) -> Plan:
+    """Every face of 300-W that is in a list or has a ``.pts`` file, each on a picture of its own.
+
+    Raises:
+        DataError: if a list or a ``.pts`` file is not what it should be, or there is none.
+    """
+    exact: dict[str, FloatArray] = {}
+    if any(root.rglob("*.pts")):
+        for face in ibug300w.read_ibug_folder(root).faces:
+            exact[face.photo.path.relative_to(root).as_posix()] = face.landmarks()
+    lists = {
+        path.name: list(_strictly(read_entries(path, len(IBUG68)))) for path in sorted(root.glob("*.xml"))
+    }
+    known: dict[tuple[str, Box], list[FloatArray]] = {}
+    for entry in (entry for entries in lists.values() for entry in entries):
+        known.setdefault((entry.file, entry.box), []).extend([] if entry.points is None else [entry.points])
+    listed = {file for file, _ in known}
+    for file, own in exact.items():
+        if file not in listed:
+            known[file, ibug300w.detector_box(own)] = [own]
+    if not known:
+        raise DataError(f"{root}: holds neither a list (*.xml) nor .pts files; is it 300-W?")
+    times = Counter(file for file, _ in known)
+    pieces = {}
+    for name, (file, box) in zip(_names([file for file, _ in known]), known, strict=True):
+        told = known[file, box]
+        own_points = _own_points(exact.get(file), told, alone=times[file] == 1)
+        points = [*told, *([] if own_points is None else [own_points])]
+        pieces[file, box] = Piece(file, name, box, np.concatenate(points) if points else None, own_points)
+
+    def annotate(piece: Piece, cut_out: Cut) -> tuple[str, str]:
+        assert piece.exact is not None
+        return str(PurePosixPath(piece.name).with_suffix(".pts")), format_pts(cut_out.affine(piece.exact))
+
+    with_pieces = {
+        name: [(entry, pieces[entry.file, entry.box]) for entry in entries] for name, entries in lists.items()
+    }
+    return Plan(list(pieces.values()), with_pieces, annotate)
+
+
+def _strictly(entries: Iterable[Entry | DataError]) -> Iterator[Entry]:
+    for entry in entries:
+        if isinstance(entry, DataError):
+            raise entry
+        yield entry
+
+
+def _own_points(exact: FloatArray | None, known: Sequence[FloatArray], *, alone: bool) -> FloatArray | None:
+    """The points of the ``.pts`` file beside a picture, if they are of this face of it."""
+    if exact is None or alone:
+        return exact
+    return exact if any(np.abs(points - exact).max() <= 1 for points in known) else None
+
+
+def _names(files: Sequence[str]) -> list[str]:
+    """A safe name, all different, for a JPEG of each face: of a picture's second face ``NAME_2.jpg``."""
+    taken: set[str] = set()
+    names = []
+    for file in files:
+        path = PurePosixPath(re.sub(r"[^A-Za-z0-9._/-]+", "-", file))
+        mirror = "_mirror" if path.stem.endswith("_mirror") else ""
+        stem, number = path.stem.removesuffix("_mirror"), 1
+        name = path.with_name(f"{stem}{mirror}.jpg")
+        while str(name).lower() in taken:
+            number += 1
+            name = path.with_name(f"{stem}_{number}{mirror}.jpg")
+        taken.add(str(name).lower())
+        names.append(str(name))
+    return names

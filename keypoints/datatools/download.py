@@ -1,0 +1,146 @@
+"""Downloading the data sets from their official places, into the folders that the readers expect.
+
+To add one: a line in :data:`SETS`.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.progress import track
+
+from keypoints.data.dataset_folders import HOMES
+from keypoints.datatools.archives import Limits, check_kind, unpack
+from keypoints.datatools.fetch import check_sum, fetch, forget_note
+from keypoints.errors import DataError
+from keypoints.files import alone, flush_below, part_folder, tidy, write_whole
+
+log = logging.getLogger(__name__)
+
+_GIGABYTE = 10**9
+_KEPT = "it is kept: try again, or delete it to download it again"
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that can be downloaded.
+
+    Args:
+        folder: what the readers call its folder.
+        archive: what its archive is called.
+        urls: where that is, the official place first.
+        has: a pattern of files that stand at its top, to know it by.
+        most_bytes: a longer archive is not it.
+        limits: what it may unpack to.
+        terms: under which it may be used.
+    """
+
+    folder: str
+    archive: str
+    urls: tuple[str, ...]
+    has: str
+    most_bytes: int
+    limits: Limits
+    terms: str
+
+
+SETS: Mapping[str, DataSet] = {
+    "imm": DataSet(
+        folder=HOMES["imm"].folder,
+        archive="imm_face_db.zip",
+        urls=(HOMES["imm"].source, "http://datasets.openimaj.org/imm_face_db.zip"),
+        has="*.asf",
+        most_bytes=_GIGABYTE,
+        limits=Limits(total_bytes=_GIGABYTE, files=5_000),
+        terms="the IMM Face Database is free for education and research, with citation",
+    ),
+    "ibug300w": DataSet(
+        folder=HOMES["ibug300w"].folder,
+        archive="ibug_300W_large_face_landmark_dataset.tar.gz",
+        urls=(HOMES["ibug300w"].source,),
+        has="labels_ibug_300W_train.xml",
+        most_bytes=4 * _GIGABYTE,
+        limits=Limits(total_bytes=8 * _GIGABYTE, files=100_000),
+        terms="300-W is for research only: commercial use is excluded",
+    ),
+}
+"""The data sets that can be downloaded, by the names that the command uses."""
+
+
+def download(cfg: DictConfig) -> Path:
+    """Download the data set ``cfg.dataset`` to its folder in ``cfg.output``; gives that folder.
+
+    An archive that lies there already is used as it is, unless ``cfg.url`` names another place. A command
+    that was killed can be given again: it does what is left.
+
+    Raises:
+        ConfigError: if a value is missing or cannot be used.
+        DataError: if the folder is there already, another command fills it, or the data set cannot be had,
+            unpacked or recognised.
+    """
+    chosen = SETS[cfg.dataset]
+    root = Path(str(cfg.output))
+    folder, archive = root / chosen.folder, root / chosen.archive
+    note = root / f".{chosen.folder}.in-place"
+    if not os.path.lexists(folder) or note.exists():
+        with alone(folder, beside=True):
+            return _downloaded(cfg, chosen, folder, archive, note)
+    tidy(folder, beside=True)
+    raise DataError(
+        f"{folder}: is there already, and is not overwritten; move it away first, or say where else to: "
+        "output=<folder>"
+    )
+
+
+def _downloaded(cfg: DictConfig, chosen: DataSet, folder: Path, archive: Path, note: Path) -> Path:
+    """Download and unpack; ``note`` is written before the folder is there, and removed at the end."""
+    if os.path.lexists(folder) and note.exists():
+        log.info("%s was complete when the command was stopped", folder)
+        _clear(cfg, archive, note)
+        return folder
+    if os.path.lexists(folder):
+        raise DataError(f"{folder}: is there already; another command has just put it there")
+    note.unlink(missing_ok=True)
+    sha256 = None if cfg.sha256 is None else str(cfg.sha256)
+    log.info("mind the terms: %s", chosen.terms)
+    if archive.exists():
+        if cfg.url is not None:
+            raise DataError(f"{archive}: is there already; leave url out to use it, or delete it to download")
+        log.info("%s is there already, and is used", archive)
+        check_sum(archive, sha256)
+    else:
+        urls = chosen.urls if cfg.url is None else (str(cfg.url),)
+        fetch(urls, archive, most_bytes=chosen.most_bytes, sha256=sha256, check=check_kind)
+    forget_note(archive)
+    with part_folder(folder) as part:
+        found = _unpack(archive, chosen, part / chosen.folder)
+        flush_below(found)
+        write_whole(note, f"{folder.name} is complete; what is left is to remove the archive\n")
+        found.rename(folder)
+    _clear(cfg, archive, note)
+    return folder
+
+
+def _clear(cfg: DictConfig, archive: Path, note: Path) -> None:
+    if not cfg.keep:
+        archive.unlink(missing_ok=True)
+    forget_note(archive)
+    note.unlink()
+
+
+def _unpack(archive: Path, chosen: DataSet, part: Path) -> Path:
+    """Unpack into ``part``; gives the folder in it that is the data set's, or ``part`` itself."""
+    try:
+        for _ in track(unpack(archive, part, chosen.limits), f"unpacking {archive.name}", total=None):
+            pass
+    except DataError as error:
+        raise DataError(f"{error}; {_KEPT}") from error
+    found = [place for place in (part, *part.iterdir()) if any(place.glob(chosen.has))]
+    if len(found) != 1:
+        raise DataError(
+            f"{archive}: is another archive: {len(found)} folders in it have {chosen.has}; {_KEPT}"
+        )
+    return found[0]

@@ -1,0 +1,231 @@
+"""A compact copy of a data set, in its own layout: faces with context, no larger than needed."""
+
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from omegaconf import DictConfig
+from PIL import Image
+from rich.progress import track
+
+from keypoints.data.compact_copy import MAP_FILE, Original, format_map, read_map, scaled_down
+from keypoints.data.dataset_folders import find_root
+from keypoints.data.formats.dlib_xml import Entry, format_dlib_xml
+from keypoints.data.photos import Photo
+from keypoints.datatools.compact_pieces import Cut, Piece, Plan, kept_part, plan_ibug, plan_imm
+from keypoints.errors import ConfigError, DataError, one_line
+from keypoints.files import alone, holds_others, replaced, write_whole
+from keypoints.geometry import Box, ByteArray, cut
+
+_SETTINGS = "shrink.json"
+"""Says that a folder is such a copy, and how it was made."""
+_LEAST_SIDE = 16
+_SAMPLE = 64
+"""Faces from which the size of all is estimated."""
+_SAFETY = 0.97
+_MAP_LINE = 200
+"""Bytes of a line of the map, about."""
+
+
+class Copy(NamedTuple):
+    """What was written."""
+
+    root: Path
+    pictures: int
+    side: int
+    megabytes: float
+
+
+def shrink(cfg: DictConfig) -> Copy:
+    """Write the copy of ``cfg.dataset`` into ``cfg.output``. What is there and whole is left as it is.
+
+    Raises:
+        ConfigError: if a value cannot be used.
+        DataError: if the data set cannot be read, the copy cannot be written, or another command writes it.
+    """
+    settings = _settings(cfg)
+    root = find_root(cfg.dataset, cfg.paths.data, cfg.root)
+    output = _output(cfg.output, root)
+    plan = plan_imm(root) if cfg.dataset == "imm" else plan_ibug(root)
+    with ExitStack() as stack:
+        with _written(output):
+            stack.enter_context(alone(output))
+        return _shrunken(cfg, root, output, plan, settings)
+
+
+def _shrunken(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings: Mapping[str, Any]) -> Copy:
+    made = _made_before(output, settings)
+    side = made if made is not None else cfg.side or _fitting_side(root, plan, cfg)
+    with _written(output / _SETTINGS):  # first: it says that what follows may be gone over
+        write_whole(output / _SETTINGS, json.dumps({**settings, "chosen_side": side}, indent=2) + "\n")
+        for folder in {(output / piece.name).parent for piece in plan.pieces}:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def make(piece: Piece) -> Cut:
+        return _make(root, output, plan, piece, side=side, context=cfg.context, quality=cfg.quality)
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow works outside the interpreter's lock
+        done = track(threads.map(make, plan.pieces), "shrinking", total=len(plan.pieces))
+        cuts = {piece.name: found for piece, found in zip(plan.pieces, done, strict=True)}
+    texts = {
+        name: format_dlib_xml((_moved(entry, piece, cuts[piece.name]) for entry, piece in entries), name)
+        for name, entries in plan.lists.items()
+    }
+    texts[MAP_FILE] = format_map(_originals(root, plan.pieces, cuts))
+    for name, text in texts.items():
+        with _written(output / name):
+            write_whole(output / name, text)
+    total = sum(path.stat().st_size for path in output.rglob("[!.]*") if path.is_file())
+    return Copy(output, len(plan.pieces), side, total / 1e6)
+
+
+def _settings(cfg: DictConfig) -> dict[str, Any]:
+    """What decides how the copy looks.
+
+    Raises:
+        ConfigError: if a value cannot be used.
+    """
+    if (cfg.side is None) == (cfg.total_mb is None):
+        raise ConfigError("say either side=<pixels of a box's longer side> or total_mb=<size of the copy>")
+    return {name: cfg[name] for name in ("dataset", "side", "total_mb", "context", "quality")}
+
+
+def _output(output: str, root: Path) -> Path:
+    path = Path(output)
+    if path.resolve().is_relative_to(root.resolve()):
+        raise ConfigError(f"{path}: lies in the data set itself; name another folder: output=<folder>")
+    return path
+
+
+def _made_before(output: Path, settings: Mapping[str, Any]) -> int | None:
+    """The side that an earlier call for the same copy took, or ``None`` if the folder is new or empty.
+
+    Raises:
+        DataError: if the folder holds something else.
+    """
+    try:
+        kept = json.loads((output / _SETTINGS).read_text(encoding="utf-8"))
+        side = int(kept.pop("chosen_side"))
+    except FileNotFoundError:
+        if output.is_dir() and holds_others(output):
+            raise DataError(
+                f"{output}: holds something already; name another folder: output=<folder>"
+            ) from None
+        return None
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise DataError(f"{output / _SETTINGS}: cannot be read ({one_line(error)})") from error
+    if kept != settings:
+        was = ", ".join(f"{name}={value}" for name, value in kept.items() if value is not None)
+        raise DataError(f"{output}: holds a copy made with {was}; name another folder: output=<folder>")
+    return side
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[None]:
+    """Turn what keeps a file from being written into one line about it."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror or one_line(error)})") from error
+
+
+def _make(
+    root: Path, output: Path, plan: Plan, piece: Piece, *, side: int, context: float, quality: int
+) -> Cut:
+    """Write the picture and the annotation of a piece, unless they are there."""
+    photo = Photo(root / piece.file)
+    part, longer = kept_part(piece, photo.size, context, root)
+    found = Cut(*scaled_down(part, longer, side), photo.size)
+    target = output / piece.name
+    if piece.exact is not None:
+        name, text = plan.annotate(piece, found)
+        if not (output / name).is_file():
+            with _written(output / name):
+                write_whole(output / name, text)
+    if not target.is_file():
+        data = _jpeg(cut(photo.decode(3), found.region, found.size), quality)
+        with _written(target), replaced(target) as temporary:
+            temporary.write_bytes(data)
+    return found
+
+
+def _jpeg(pixels: ByteArray, quality: int) -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "jpeg", quality=quality)
+    return data.getvalue()
+
+
+def _moved(entry: Entry, piece: Piece, found: Cut) -> Entry:
+    """An entry of a list in pixels of the copy; its points from the ``.pts`` file where they agree."""
+    points = entry.points
+    if points is not None and piece.exact is not None and np.abs(points - piece.exact).max() <= 1:
+        points = piece.exact
+    left, top = found.affine((entry.box.left - 0.5, entry.box.top - 0.5)) + 0.5
+    scale = found.size[0] / found.region.width
+    box = Box(float(left), float(top), entry.box.width * scale, entry.box.height * scale)
+    return Entry(piece.name, box, None if points is None else found.affine(points), found.size)
+
+
+def _originals(root: Path, pieces: Iterable[Piece], cuts: Mapping[str, Cut]) -> dict[str, Original]:
+    """The map back; that of a copy of a copy leads to the first originals."""
+    before = read_map(root)
+    originals = {}
+    for piece in pieces:
+        found = cuts[piece.name]
+        first = before.get(piece.file)
+        originals[piece.name] = (
+            Original(piece.file, found.whole, found.back)
+            if first is None
+            else Original(first.file, first.size, found.back.then(first.to_original))
+        )
+    return originals
+
+
+def _fitting_side(root: Path, plan: Plan, cfg: DictConfig) -> int:
+    """The largest side with which the copy takes ``total_mb`` at most, as a sample of faces tells.
+
+    Raises:
+        ConfigError: if not even the least side does.
+    """
+    sample = plan.pieces[:: -(-len(plan.pieces) // _SAMPLE)]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+
+        def part_of(piece: Piece) -> tuple[ByteArray, float]:
+            pixels = Photo(root / piece.file).decode(3)
+            part, longer = kept_part(piece, (pixels.shape[1], pixels.shape[0]), cfg.context, root)
+            return cut(pixels, part, (int(part.width), int(part.height))), longer
+
+        parts = list(threads.map(part_of, sample))
+
+        def megabytes(side: int) -> float:
+            def size(item: tuple[ByteArray, float]) -> int:
+                pixels, longer = item
+                part = Box.whole((pixels.shape[1], pixels.shape[0]))
+                return len(_jpeg(cut(pixels, *scaled_down(part, longer, side)), cfg.quality))
+
+            pictures = sum(threads.map(size, parts)) / len(parts) * len(plan.pieces)
+            return (pictures + _annotations(root, plan)) / 1e6
+
+        low, high = _LEAST_SIDE, max(_LEAST_SIDE, int(max(longer for _, longer in parts)) + 1)
+        if megabytes(low) > _SAFETY * cfg.total_mb:
+            raise ConfigError(
+                f"total_mb={cfg.total_mb:g} is too little: {len(plan.pieces)} pictures take "
+                f"{megabytes(low):.1f} MB even with side={low}"
+            )
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if megabytes(middle) <= _SAFETY * cfg.total_mb else (low, middle - 1)
+    return low
+
+
+def _annotations(root: Path, plan: Plan) -> int:
+    """Bytes that lists, annotation files and the map take, about."""
+    lists = sum((root / name).stat().st_size for name in plan.lists)
+    files = sum(30 * len(piece.exact) for piece in plan.pieces if piece.exact is not None)
+    return lists + files + _MAP_LINE * len(plan.pieces)

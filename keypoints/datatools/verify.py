@@ -1,0 +1,305 @@
+"""Looking at a data set file by file: is it all there, and can it be used?"""
+
+import csv
+import io
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from omegaconf import DictConfig
+from rich.progress import track
+
+from keypoints.data.checks import (
+    Count,
+    Finding,
+    Seen,
+    check_face,
+    check_rounded,
+    check_twin,
+    far_points,
+    finding,
+    look,
+    repeated,
+    shared_groups,
+)
+from keypoints.data.dataset_folders import find_root
+from keypoints.data.face import Face
+from keypoints.data.formats.dlib_xml import read_entries
+from keypoints.data.readers import ibug300w
+from keypoints.data.readers.imm import VIEWS, read_imm_face
+from keypoints.data.readers.labelled import read_labelled
+from keypoints.errors import ConfigError, DataError
+from keypoints.files import write_whole
+from keypoints.landmarks import IBUG68, scheme_named
+
+IMM_PERSONS = 40
+LISTED = {ibug300w.TRAIN_LIST: 6666, ibug300w.TEST_LIST: 1008, ibug300w.PARSED_LIST: 1008}
+ANNOTATED = {"train": 3148, "common": 554, "challenge": 135}
+"""How many 300-W has in dlib's lists, and in its own protocol."""
+
+
+class Verification(NamedTuple):
+    """What was found."""
+
+    root: Path
+    counts: list[Count]
+    findings: list[Finding]
+
+    @property
+    def wrong(self) -> int:
+        """How many things are wrong; remarks do not count."""
+        return sum(finding.wrong for finding in self.findings)
+
+
+def verify(cfg: DictConfig) -> Verification:
+    """Look at every file of ``cfg.dataset`` or ``cfg.list``; writes what is found to ``cfg.output``, if any.
+
+    Pictures are decoded whole, in parallel.
+
+    Raises:
+        ConfigError: if there is no such data set, or both are given.
+        DataError: if its folder is missing, or holds nothing of it, or no row of the list can be used.
+    """
+    if cfg.list is None:
+        found = verify_folder(cfg.dataset, find_root(cfg.dataset, cfg.paths.data, cfg.root))
+    elif cfg.dataset is None:
+        root = None if cfg.root is None else Path(str(cfg.root))
+        found = verify_list(Path(str(cfg.list)), root, None if cfg.scheme is None else str(cfg.scheme))
+    else:
+        raise ConfigError(f"say one of both: the data set {cfg.dataset}, or list={cfg.list}")
+    if cfg.output is not None:
+        _write(Path(cfg.output), found.findings)
+    return found
+
+
+def verify_folder(dataset: str, root: Path) -> Verification:
+    """Look at every file of ``dataset``, ``imm`` or ``ibug300w``, which lies in ``root``.
+
+    Raises:
+        DataError: if the folder holds nothing of it.
+    """
+    return _verification(root, *(_verify_imm(root) if dataset == "imm" else _verify_ibug(root)))
+
+
+def verify_list(path: Path, root: Path | None = None, scheme: str | None = None) -> Verification:
+    """Look at every photo of a list of labelled photos, and at what the list says of it.
+
+    Args:
+        path: the list, in any format that is read.
+        root: the folder that its names start from; ``None`` is the list's own.
+        scheme: the landmarks that its faces should have; ``None`` asks only that all have as many.
+
+    Raises:
+        ConfigError: if there is no such scheme.
+        DataError: if it is no list, or none of its rows can be used.
+    """
+    folder = path.parent if root is None else root
+    known = None if scheme is None else scheme_named(scheme)
+    faces, skipped = read_labelled(path, root=root, scheme=known, strict=False)
+    findings = [finding(DataError(line)) for line in skipped]
+    seen = _look(face.photo.path for face in faces)
+    far = {far_points(face, what.size) for face in faces if isinstance(what := seen[face.photo.path], Seen)}
+    findings += [each._replace(wrong=each.what not in far) for each in _findings_of(faces, seen)]
+    findings += _repeated(folder, faces, seen)
+    listed = {found.resolve() for found in seen}
+    if others := sum(picture.resolve() not in listed for picture in _pictures(folder)):
+        findings.append(Finding(str(folder), f"{others} pictures below it are not in the list", wrong=False))
+    counts = [
+        Count("faces", len(faces), None),
+        Count("photos", len(seen), None),
+        Count("points a face", len(faces[0].landmarks()), None),
+    ]
+    return _verification(folder, counts, findings)
+
+
+def _verification(root: Path, counts: list[Count], findings: Iterable[Finding]) -> Verification:
+    """What was found, each thing once, what is wrong first."""
+    found = [each._replace(file=each.file.removeprefix(f"{root}/")) for each in dict.fromkeys(findings)]
+    found += [
+        Finding(count.what, f"{count.found} instead of the {count.published} published", wrong=False)
+        for count in counts
+        if count.published not in (None, count.found)
+    ]
+    found.sort(key=lambda each: not each.wrong)
+    return Verification(root, counts, found)
+
+
+def _write(path: Path, findings: Iterable[Finding]) -> None:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["file", "kind", "what"])
+    rows.writerows((file, "wrong" if wrong else "remark", what) for file, what, wrong in findings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, text.getvalue())
+
+
+def _look(paths: Iterable[Path]) -> dict[Path, Seen | DataError]:
+    """Every picture, decoded."""
+    distinct = list(dict.fromkeys(paths))
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow decodes outside the interpreter's lock
+        return dict(
+            zip(
+                distinct,
+                track(threads.map(look, distinct), "looking at the pictures", total=len(distinct)),
+                strict=True,
+            )
+        )
+
+
+def _pictures(root: Path) -> list[Path]:
+    """Every picture below ``root``."""
+    paths = (path for path in root.rglob("*") if not path.name.startswith("."))
+    return sorted(path for path in paths if path.suffix.lower() in ibug300w.PICTURES)
+
+
+def _findings_of(faces: Iterable[Face], seen: dict[Path, Seen | DataError]) -> Iterator[Finding]:
+    """What is wrong with pictures, boxes and points."""
+    for face in faces:
+        path, what = face.photo.path, seen[face.photo.path]
+        if isinstance(what, DataError):
+            yield finding(what)
+        else:
+            yield from (Finding(str(path), text) for text in check_face(face, what.size))
+
+
+def _verify_imm(root: Path) -> tuple[list[Count], list[Finding]]:
+    findings, faces = [], []
+    for path in sorted(root.glob("*.asf")):
+        try:
+            faces.append(read_imm_face(path))
+        except DataError as error:
+            findings.append(finding(error))
+    if not faces and not findings:
+        raise DataError(f"{root}: holds no .asf file; is it the IMM Face Database?")
+    seen = _look(face.photo.path for face in faces)
+    findings += _findings_of(faces, seen)
+    annotated = {path.stem for path in root.glob("*.asf")}
+    alone = [path for path in _pictures(root) if path.stem not in annotated]
+    findings += [Finding(str(path), "has no annotation") for path in alone]
+    counts = [
+        Count("persons", len({face.group for face in faces}), IMM_PERSONS),
+        Count("faces", len(faces), IMM_PERSONS * len(VIEWS)),
+    ]
+    return counts, findings
+
+
+def _verify_ibug(root: Path) -> tuple[list[Count], list[Finding]]:
+    lists, sizes, findings = _read_lists(root)
+    exact: list[Face] = []
+    if any(root.rglob("*.pts")):
+        exact, skipped = ibug300w.read_ibug_folder(root, strict=False)
+        findings += [finding(DataError(line)) for line in skipped]
+    if not lists and not exact and not findings:
+        raise DataError(f"{root}: holds neither a list (*.xml) nor .pts files; is it 300-W?")
+    faces = [*exact, *(face for listed in lists.values() for face in listed)]
+    seen = _look(face.photo.path for face in faces)
+    findings += _findings_of(faces, seen)
+    for path, size in sizes.items():
+        what = seen[path]
+        if isinstance(what, Seen) and what.size != size:
+            told, found = (f"{width} × {height}" for width, height in (size, what.size))
+            findings.append(Finding(str(path), f"is {found}, and a list says {told}"))
+    by_path = {face.photo.path: face for face in exact}
+    for listed in lists.values():
+        findings += _check_lists(listed, by_path, seen)
+    findings += _alone(root, faces, findings)
+    findings += _check_groups(root, lists, faces, seen)
+    annotated = {face.photo.path: face for face in faces if face.points is not None}
+    folders = [face.tags["subset"] for face in annotated.values() if face.tags["mirror"] == "no"]
+    counts = [
+        *(Count(name, len(lists[name]), number) for name, number in LISTED.items() if name in lists),
+        *(
+            Count(
+                f"annotated, {split}",
+                sum(folders.count(folder) for folder in ibug300w.PROTOCOL[split]),
+                number,
+            )
+            for split, number in ANNOTATED.items()
+        ),
+    ]
+    return counts, findings
+
+
+def _read_lists(root: Path) -> tuple[dict[str, list[Face]], dict[Path, tuple[int, int]], list[Finding]]:
+    """The faces of each list, the pictures' sizes as told there, and what is wrong with the lists."""
+    lists: dict[str, list[Face]] = {}
+    sizes, findings = {}, []
+    for path in sorted(root.glob("*.xml")):
+        try:
+            entries = list(read_entries(path, len(IBUG68)))
+        except DataError as error:
+            findings.append(finding(error))
+            continue
+        lists[path.name] = []
+        for entry in entries:
+            if isinstance(entry, DataError):
+                findings.append(finding(entry))
+                continue
+            face = ibug300w.as_face(root, entry)
+            lists[path.name].append(face)
+            if entry.size is not None:
+                sizes[face.photo.path] = entry.size
+    return lists, sizes, findings
+
+
+def _check_lists(
+    listed: list[Face], exact: dict[Path, Face], seen: dict[Path, Seen | DataError]
+) -> Iterator[Finding]:
+    """What is wrong with points and mirror images of one list."""
+    times = Counter(face.photo.path for face in listed)
+    single = {face.photo.path: face for face in listed if times[face.photo.path] == 1}
+    originals = {path.with_suffix(""): face for path, face in single.items() if face.tags["mirror"] == "no"}
+    for path, face in single.items():
+        texts: list[str] = []
+        if face.points is not None and path in exact:
+            texts += check_rounded(face, exact[path].landmarks())
+        if face.tags["mirror"] == "yes":
+            original = originals.get(path.with_name(path.stem.removesuffix("_mirror")))
+            if original is None:
+                yield Finding(
+                    str(path), "is the mirror image of a picture that is not in its list", wrong=False
+                )
+                continue
+            own, other = seen[path], seen[original.photo.path]
+            if isinstance(own, Seen) and isinstance(other, Seen):
+                texts += check_twin(original, face, other.size, own.size)
+        yield from (Finding(str(path), text) for text in texts)
+
+
+def _repeated(root: Path, faces: Iterable[Face], seen: dict[Path, Seen | DataError]) -> Iterator[Finding]:
+    """Pictures that are there twice, in groups that a split may tear apart."""
+    known = {face.photo.path: face.group for face in faces}
+    for paths in repeated(known, seen):
+        others = ", ".join(os.path.relpath(path, root) for path in paths[1:])
+        yield Finding(str(paths[0]), f"is the same picture as {others}: keep them in one group", wrong=False)
+
+
+def _alone(root: Path, faces: list[Face], findings: list[Finding]) -> list[Finding]:
+    """Pictures that neither a list nor a ``.pts`` file tells anything about."""
+    # dlib's package has mirror images that no list needs.
+    known = {face.photo.path.with_suffix("") for face in faces}
+    told = "".join(found.what for found in findings)  # what a list has, though not as it should be
+    alone = []
+    for path in _pictures(root):
+        original = path.with_name(path.stem.removesuffix("_mirror"))
+        annotated = {path.with_suffix(""), original} & known or path.with_suffix(".pts").is_file()
+        if not annotated and f"({path.relative_to(root).as_posix()})" not in told:
+            alone.append(Finding(str(path), "has no annotation and is in no list"))
+    return alone
+
+
+def _check_groups(
+    root: Path, lists: dict[str, list[Face]], faces: list[Face], seen: dict[Path, Seen | DataError]
+) -> Iterator[Finding]:
+    """Pictures that are there twice, and photos on both sides of a split."""
+    yield from _repeated(root, faces, seen)
+    if ibug300w.TRAIN_LIST in lists:
+        for name in (ibug300w.TEST_LIST, ibug300w.PARSED_LIST):
+            shared = shared_groups(lists[ibug300w.TRAIN_LIST], lists.get(name, []))
+            if shared:
+                yield Finding(
+                    name, f"{len(shared)} photos have other faces in {ibug300w.TRAIN_LIST}", wrong=False
+                )

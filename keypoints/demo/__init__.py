@@ -1,0 +1,1 @@
+"""The page to try a model, and its web server."""

@@ -1,0 +1,258 @@
+"""The page to try a model: a photo in, its faces out, plotted and as a table.
+
+No photo and no answer is written to disk: a photo is the body of a request, and its answer is the response.
+The page loads nothing from any other host and sends nothing to one. The web server is imported late.
+"""
+
+import base64
+import io
+import logging
+import os
+import signal
+import socket
+import webbrowser
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, ListConfig
+from PIL import Image
+
+from keypoints.data.photo_facts import count_groups
+from keypoints.data.photos import Photo
+from keypoints.drawing import draw_predictions
+from keypoints.errors import ConfigError, KeypointsError, one_line
+from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto, PredictionFiles
+from keypoints.inference.predictor import Predictor
+from keypoints.reports.page import render, shown
+from keypoints.runs.run_folder import RunFolder, find_checkpoint
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+log = logging.getLogger(__name__)
+
+_STATIC = Path(__file__).with_name("static")
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
+
+_NOTES = {
+    "box": "Faces are detected by dlib's frontal detector: from about 40 pixels, not those turned far away.",
+    "image": "This model was trained on uncropped pictures: it takes each photo as one face, and fits photos "
+    "framed like its training data.",
+}
+_NOTE = (
+    "Every face gets all its points, hidden ones too, and so does a detection that is no face. A photo is "
+    "never written to disk: the server holds it in memory until it is answered, and sends it nowhere else."
+)
+_ORIGINS = {"given": "given", "detected": "detector", "image": "full image"}
+
+
+def demo(cfg: DictConfig) -> None:
+    """Serve the page for ``cfg.checkpoint`` on ``cfg.host``, ``cfg.port`` until it is interrupted.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be used.
+        ConfigError: if a value cannot be used, the port is taken, or the web server or a library that the
+            model needs is not installed.
+    """
+    _check_installed()
+    allowed = allowed_hosts(cfg.allowed_hosts)
+    path, run = find_checkpoint(cfg.checkpoint, cfg.which)
+    predictor = Predictor(path, trust=cfg.trust)
+    if predictor.crop.source == "box":
+        _ = predictor.detector  # if there is none, it is said now
+    with _listen(cfg.host, cfg.port) as listening:
+        app = _app(predictor, run, cfg, listening, allowed)
+        place = f"http://{_written(cfg.host)}:{listening.getsockname()[1]}"
+        log.info("the page is at %s; Ctrl-C ends it", place)
+        if cfg.open:
+            webbrowser.open(place)
+        _serve(app, listening)
+
+
+def _check_installed() -> None:
+    """Import the web server.
+
+    Raises:
+        ConfigError: if it is not installed.
+    """
+    try:
+        import uvicorn  # noqa: F401
+
+        import keypoints.demo.server  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"the page needs {error.name}, which is not installed: in the checkout, "
+            "pip install -c constraints.txt -e '.[demo]'"
+        ) from error
+
+
+def allowed_hosts(given: Any) -> list[str]:
+    """Return the names of ``allowed_hosts``: a list, or one text with commas. ``*`` stays as it is.
+
+    Raises:
+        ConfigError: if one is no name of a host.
+    """
+    from keypoints.demo.server import parse_host
+
+    names: list[str] = []
+    listed = given if isinstance(given, ListConfig | list) else [] if given is None else [given]
+    for name in (part.strip() for text in listed for part in str(text).split(",")):
+        host = parse_host(name) or parse_host(f"[{name}]")
+        if host is None and name != "*":
+            raise ConfigError(
+                f"allowed_hosts: {name!r} is no host's name; give names such as box.example.org, or * for any"
+            )
+        names.append(host.name if host else name)
+    return names
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens there.
+
+    Raises:
+        ConfigError: if it cannot.
+    """
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in str(host) else socket.AF_INET
+        )
+    except (OSError, OverflowError, TypeError) as error:
+        why = os.strerror(number) if (number := getattr(error, "errno", 0) or 0) > 0 else one_line(error)
+        raise ConfigError(
+            f"cannot listen at {host}:{port} ({why}); name another host=… or port=…, 0 for any that is free"
+        ) from error
+
+
+def _written(host: str) -> str:
+    """Return a host as it is written in an address."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _app(
+    predictor: Predictor,
+    run: RunFolder | None,
+    cfg: DictConfig,
+    listening: socket.socket,
+    allowed: Sequence[str],
+) -> "ASGIApp":
+    """Return the web application."""
+    from keypoints.demo.server import Hosts, application
+
+    def answered(name: str, photo: bytes) -> str:
+        return answer(predictor, name, photo, cfg.max_megapixels)
+
+    return application(
+        answered,
+        files=page(predictor, described(predictor, run), round(cfg.max_megabytes * 1e6)),
+        hosts=Hosts(cfg.host, listening.getsockname()[0], allowed),
+        max_bytes=round(cfg.max_megabytes * 1e6),
+    )
+
+
+def _serve(app: "ASGIApp", listening: socket.socket) -> None:
+    """Serve until SIGINT, SIGTERM or SIGHUP."""
+    import uvicorn
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            loop="asyncio",  # these three: the same server, whatever else is installed
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_level="error",  # what a client does wrong is said to the client
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+    def end(_number: int, _frame: object) -> None:
+        server.should_exit = True
+
+    hangup = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has no such signal
+    if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:  # nohup ignores it
+        signal.signal(hangup, end)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has ended in order
+        server.run(sockets=[listening])
+    log.info("the page is closed")
+
+
+def described(predictor: Predictor, run: RunFolder | None) -> str:
+    """A model's name, its landmarks, and what it was trained on, on one line."""
+    name = predictor.path.name if run is None else f"{run.name} ({predictor.path.name})"
+    scheme = predictor.scheme
+    known = predictor.trained_on
+    groups = [] if known is None else [f"{count_groups(known.groups)} persons or photos"]
+    faces = [*groups, *([known.data] if known is not None and known.data else [])]
+    trained = f"trained on {' of '.join(faces)}" if faces else "the file does not say what it was trained on"
+    return f"{name} · {len(scheme)} landmark{'s' * (len(scheme) > 1)}, {scheme.name} · {trained}"
+
+
+def page(predictor: Predictor, about: str, max_bytes: int) -> dict[str, tuple[str, bytes]]:
+    """Return the page's files: media type and contents by path.
+
+    Args:
+        predictor: the model.
+        about: the model, in a line.
+        max_bytes: the page itself refuses larger files.
+    """
+    notes = [_NOTES[predictor.crop.source], _NOTE]
+    html = render("demo.html", about=about, notes=notes, max_bytes=max_bytes)
+    files = {
+        f"/{path.name}": (_TYPES[path.suffix], path.read_bytes())
+        for path in _STATIC.iterdir()
+        if path.suffix in _TYPES
+    }
+    return {"/": ("text/html", html.encode()), **files}
+
+
+def answer(predictor: Predictor, name: str, photo: bytes, megapixels: float) -> str:
+    """Return the answer to a photo, in HTML.
+
+    Args:
+        predictor: the model.
+        name: the photo's, as the client gives it: text to show.
+        photo: its file's contents.
+        megapixels: a photo of more is refused before it is decoded.
+    """
+    path = Path(name)  # names the photo in errors; it is not opened
+    try:
+        pixels = Photo(path, megapixels, contents=photo).decode(3)
+        faces = predictor.finish(predictor.prepare(pixels))
+    except (KeypointsError, ValueError) as error:
+        return render("demo_answer.html", said=f"{name}: {str(error).removeprefix(f'{path}: ')}", bad=True)
+    drawn = draw_predictions(pixels, [(face.box, face.points) for face in faces], predictor.scheme.skeleton)
+    picture, table = io.BytesIO(), io.StringIO()
+    Image.fromarray(drawn).save(picture, "JPEG", quality=92, subsampling=0)  # thin lines keep their colour
+    result = PredictedPhoto(name, (pixels.shape[1], pixels.shape[0]), faces, [])
+    PredictionFiles(table, io.StringIO(), predictor.scheme).add(result)
+    count = f"{len(faces)} face{'s' * (len(faces) > 1)}" if faces else "no face was found"
+    return render(
+        "demo_answer.html",
+        said=f"{name}: {count}",
+        bad=False,
+        name=path.stem,
+        picture=base64.b64encode(picture.getvalue()).decode(),
+        table=base64.b64encode(table.getvalue().encode("utf-8", "surrogateescape")).decode(),
+        rows=[_row(number, face) for number, face in enumerate(faces)],
+    )
+
+
+def _row(number: int, face: PredictedFace) -> dict[str, str | int]:
+    """Return a row of the table: all of a face but its points."""
+    box = face.box
+    row: dict[str, str | int] = {
+        "face": number,
+        "box": f"{box.width:.0f} × {box.height:.0f} at {box.left:.0f}, {box.top:.0f}",
+        "from": _ORIGINS[face.origin],
+    }
+    if face.score is not None:
+        row["score"] = shown(face.score)
+    if face.confidence is not None:
+        row["confidence"] = f"{face.confidence.mean():.0%}"
+    return row

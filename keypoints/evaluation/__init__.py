@@ -1,0 +1,1 @@
+"""Evaluation: predictions against true landmarks, face by face and as a result."""

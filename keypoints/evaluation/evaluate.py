@@ -1,0 +1,201 @@
+"""Evaluation: a model or a table of predictions, and a split, in; metrics, tables, figures and a page out."""
+
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from rich.progress import track
+from torch import Tensor
+
+from keypoints.data.dataset import FaceDataset, mean_targets, pixels_of
+from keypoints.data.face import Face
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.drawing import draw_face
+from keypoints.errors import ConfigError, DataError
+from keypoints.evaluation.per_face import BATCH, plain_batches, predict
+from keypoints.evaluation.prediction_scores import evaluate_predictions
+from keypoints.evaluation.result import (
+    PAGE,
+    Case,
+    Evaluation,
+    Measured,
+    chosen_data,
+    chosen_split,
+    faces_to_measure,
+    write_metrics,
+    write_result,
+)
+from keypoints.evaluation.robustness import STRESSES, StressedFaces, changes, stress, tolerances
+from keypoints.files import alone, filled, write_whole
+from keypoints.geometry import ByteArray
+from keypoints.inference.detection import with_found_boxes
+from keypoints.inference.predictor import Model, load_model
+from keypoints.reports import error_figures, figures
+from keypoints.reports.page import Picture
+from keypoints.runs.run_folder import RunFolder, find_checkpoint
+from keypoints.tasks.metrics import NORMS, default_norm, evaluation_metrics
+
+log = logging.getLogger(__name__)
+
+_STRESS_FILES = ("stress.csv", "stress.png", "stressed_faces.png")
+
+
+def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
+    """Evaluate the model ``cfg.checkpoint``, or the table ``cfg.predictions``, on ``cfg.split``.
+
+    Writes ``metrics.json``, ``faces.csv`` (a row a face), ``report.html`` and its figures; with
+    ``cfg.stress``, ``stress.csv`` too.
+
+    Args:
+        cfg: the configuration of ``conf/evaluate.yaml``.
+        command: what was typed, for the page.
+
+    Raises:
+        CheckpointError: if the model cannot be used.
+        ConfigError: if a value cannot be used, the data have other landmarks than the model, or the model was
+            trained on the faces and ``cfg.force`` is not set.
+        DataError: if the faces or the table cannot be read, or another command writes to the folder.
+    """
+    if cfg.predictions is not None:
+        return evaluate_predictions(cfg, command)
+    path, run = find_checkpoint(cfg.checkpoint, cfg.which)
+    model = load_model(path, run, flip_test=cfg.flip_test, trust=cfg.trust, device=cfg.device)
+    norm = cfg.norm or default_norm(model.scheme)
+    evaluation_metrics(model.scheme, norm, cfg.threshold)  # a wrong value is said before the faces are read
+    data = chosen_data(cfg, run, str(cfg.checkpoint))
+    data.adopt(model.scheme, model.crop)
+    split = chosen_split(cfg, data)
+    faces = faces_to_measure(data, split)
+    seen = _seen_in_training(cfg, model, data, split)
+    if seen and not cfg.force:
+        raise ConfigError(
+            f"{cfg.checkpoint}: was trained on {seen} of the {len(faces)} faces of {split}, or others of "
+            "their groups, so the result would say nothing of new faces; force=true measures it all the same"
+        )
+    notes = _notes(model, data, split, seen)
+    faces, missed = _in_boxes(cfg, model, faces, split)
+    if missed:
+        notes.append(f"the detector did not find {missed} of {missed + len(faces)} faces: left out")
+    folder = Path(cfg.output) if cfg.output else _folder(run, path, cfg, split)
+    name = f"{run.name}, {path.stem} epoch" if run else path.stem
+    about = {
+        "checkpoint": str(path),
+        "data": type(data).__name__,
+        "flip_test": bool(cfg.flip_test),
+        "boxes": cfg.boxes,
+        "not_found": missed,
+    }
+    mean = _mean(model, data)
+    case = Case(f"{name}, {split}", data, split, model.scheme, norm, cfg.threshold, cfg.faces)
+    with alone(folder), filled(folder, last=PAGE, own=_STRESS_FILES) as part:
+        dataset = FaceDataset(faces, data.indices, model.crop, memory=data.memory)
+        total = math.ceil(len(dataset) / BATCH)
+        batches = track(plain_batches(dataset), "predicting", total, transient=True)
+        measured = Measured(faces, *predict(model, batches, mean), about, notes)
+        result, pictures = write_metrics(case, measured, part)
+        if cfg.stress:
+            stressed = _spread_over(faces, cfg.stress_faces)
+            result["stress"], drawn = _stress(case, model, mean, stressed, part)
+            pictures += drawn
+        write_result(case, result, pictures, part, command)
+    return Evaluation(folder, result)
+
+
+def _in_boxes(cfg: DictConfig, model: Model, faces: Sequence[Face], split: str) -> tuple[Sequence[Face], int]:
+    """The faces in the boxes that are asked for, and how many have none."""
+    if cfg.boxes == "given":
+        return faces, 0
+    if model.crop.source != "box":
+        raise ConfigError("boxes=detected: this model was trained on whole pictures and looks at no box")
+    found, missed = with_found_boxes(track(faces, "looking for faces", transient=True))
+    if not found:
+        raise DataError(f"the detector finds none of the {len(faces)} faces of {split}")
+    return found, missed
+
+
+def _seen_in_training(cfg: DictConfig, model: Model, data: FaceDataModule, split: str) -> int:
+    """How many faces of the split the model has seen in training; of its own ``train`` one knows it has."""
+    own = cfg.get("data") is None
+    kept = model.trained_on
+    if kept is None or (own and split == "train"):
+        return 0
+    return len(data.leaks(kept, split))
+
+
+def _notes(model: Model, data: FaceDataModule, split: str, seen: int) -> list[str]:
+    """Return what has to be known of the model's training."""
+    if model.trained_on is None:
+        return ["the model's file does not say which faces it was trained on; these may be some of them"]
+    notes = []
+    if seen:
+        notes.append(f"forced: the model was trained on {seen} of these faces, or on others of their groups")
+    chosen = len(data.of_groups(model.trained_on.validated, split))
+    if chosen and split != "val":
+        notes.append(f"the best epoch was chosen by {chosen} of these faces, or by others of their groups")
+    return notes
+
+
+def _mean(model: Model, data: FaceDataModule) -> Tensor | None:
+    """What the constant predictor says, as the model's file or else the training faces have it."""
+    if model.mean_shape is not None:
+        return torch.from_numpy(model.mean_shape).float()
+    train = data.splits.get("train")
+    return mean_targets(train, data.indices, model.crop) if train else None
+
+
+def _folder(run: RunFolder | None, path: Path, cfg: DictConfig, split: str) -> Path:
+    if run is None:
+        return Path(cfg.paths.outputs, "evaluations", path.stem, split)
+    best = path.name == run.best_checkpoint.name
+    which = "" if best else f"-{path.stem}"
+    boxes = "" if cfg.boxes == "given" else f"-{cfg.boxes}"
+    flipped = "-flip-test" if cfg.flip_test else ""
+    return run.path / "evaluations" / f"{split}{which}{boxes}{flipped}"
+
+
+def _spread_over(faces: Sequence[Face], most: int) -> list[Face]:
+    """At most so many of the faces, spread over all of them."""
+    places = np.linspace(0, len(faces) - 1, min(most, len(faces))).round().astype(int)
+    return [faces[place] for place in places]
+
+
+def _stress(
+    case: Case, model: Model, mean: Tensor | None, faces: Sequence[Face], folder: Path
+) -> tuple[list[str], list[Picture]]:
+    """Measure, write and draw what spoils the model: sentences and figures."""
+    stressed = StressedFaces(faces, case.data.indices, model.crop)
+    table = stress(model, stressed, mean, case.norm, case.threshold, lambda steps: track(steps, "stress"))
+    write_whole(folder / "stress.csv", table.to_csv(index=False))
+    curves = figures.save(
+        error_figures.under_stress(table, NORMS[case.norm], f"{case.name}: what spoils it"),
+        folder / "stress.png",
+    )
+    examples = figures.save(
+        error_figures.stressed_faces(
+            {kind.title: _stressed(model, stressed, name) for name, kind in STRESSES.items()},
+            f"{case.name}: one face, green: truth, red: prediction",
+        ),
+        folder / "stressed_faces.png",
+    )
+    return tolerances(table), [
+        Picture(
+            curves, "What spoils it", f"Errors on {len(faces)} faces against how much worse they are made."
+        ),
+        Picture(examples, "One face under stress", "The network's input at each level."),
+    ]
+
+
+def _stressed(model: Model, faces: StressedFaces, name: str) -> list[tuple[str, ByteArray]]:
+    """One face at each level of a stress, with truth and prediction, and the level."""
+    levels = STRESSES[name].levels
+    pictures = []
+    for level in sorted(levels, reverse=levels[0] == max(levels)):
+        batch = next(faces.batches(changes(name, level)[0], [len(faces) // 2]))
+        (found,) = model(batch.images.numpy()).points
+        drawn = draw_face(pixels_of(batch)[0], truth=batch.targets[0].numpy(), prediction=found)
+        pictures.append((f"{level:g}", drawn))
+    return pictures

@@ -1,0 +1,243 @@
+"""Tables of predictions, ours or anybody's, in each format of labelled photos and in COCO's results.
+
+The photos need not be at hand: :mod:`keypoints.evaluation.matching` finds out which they are.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keypoints.data.formats.dlib_xml import read_entries
+from keypoints.data.formats.lists import OpenList, beginning
+from keypoints.data.formats.values import number
+from keypoints.data.readers.labelled import FORMATS, detect_format
+from keypoints.errors import DataError, shortened
+from keypoints.geometry import Box, FloatArray
+
+_RESULTS = "["
+"""How COCO's results begin, which are a list; its annotations are an object."""
+_MOST_SHOWN = 60
+"""Characters of an id in a message."""
+
+
+class Prediction(NamedTuple):
+    """A face of a table of predictions. Coordinates are pixels of the upright photo."""
+
+    photo: str
+    """As the table names it."""
+    box: Box | None
+    points: FloatArray
+    """(K, 2)"""
+    source: str
+    """The table and the row, for messages."""
+    score: float | None = None
+    """How sure its maker is of it, the higher the surer; ``None`` where the table does not say."""
+
+
+class PredictionList(NamedTuple):
+    """What a table holds."""
+
+    predictions: list[Prediction]
+    """All with as many points."""
+    unusable: list[str]
+    """Why other rows hold no face: of photos in which none was found, or damaged ones."""
+
+
+def read_predictions(path: Path, photos: Mapping[int | str, str] | None = None) -> PredictionList:
+    """Return the faces of a table of predictions; its format is told by what it holds.
+
+    Args:
+        path: ``predictions.csv`` of ``keypoints predict``, a list in one of the formats of
+            :mod:`keypoints.data.readers.labelled`, or COCO's results.
+        photos: the names of photos by their ids, for COCO's results, which have ids alone; ``None`` if there
+            is no list that says.
+
+    Raises:
+        DataError: if it cannot be read, is in no known format, or holds no face.
+    """
+    begins = beginning(path).lstrip()
+    reading = _Reading(path, photos)
+    if begins.startswith(_RESULTS):
+        FORMATS["coco"].read(reading)  # type: ignore[misc]  # it is read
+    elif begins.startswith("{") and '"photos": [' in begins and '"images"' not in begins:
+        raise DataError(
+            f"{path}: is the document that predict writes; give the table beside it: predictions.csv"
+        )
+    else:
+        _read(reading)
+    counts = Counter(len(each.points) for each in reading.predictions)
+    if not counts:
+        why = f"; {reading.skipped[0]}" if reading.skipped else ""
+        raise DataError(f"{path}: holds no predicted face{why}")
+    ((most, _),) = counts.most_common(1)
+    kept = [each for each in reading.predictions if len(each.points) == most]
+    others = [
+        f"{each.source}: has {len(each.points)} points, but most rows have {most}"
+        for each in reading.predictions
+        if len(each.points) != most
+    ]
+    return PredictionList(kept, [*reading.skipped, *others])
+
+
+def photos_by_id(path: Path) -> dict[int | str, str] | None:
+    """Return the names of photos by their ids in COCO's annotations; ``None`` of another list.
+
+    Args:
+        path: the list.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    if not beginning(path).lstrip().startswith("{"):
+        return None
+    try:
+        images = json.loads(OpenList(path, path.parent, None, strict=False).text()).get("images")
+    except (ValueError, RecursionError):  # reading the list says what is wrong
+        return {}
+    listed = images if isinstance(images, list) else []
+    return {
+        key: image["file_name"]
+        for image in listed
+        if isinstance(image, dict)
+        and (key := _id(image.get("id"))) is not None
+        and isinstance(image.get("file_name"), str)
+    }
+
+
+def _read(reading: "_Reading") -> None:
+    name = detect_format(reading.path)
+    chosen = FORMATS[name]
+    if name == "dlib":
+        _read_dlib(reading)  # the format's own reader wants the photos
+    elif chosen.read is None:
+        raise DataError(f"{reading.path}: is {chosen.what}, which can only be written")
+    else:
+        chosen.read(reading)
+
+
+def _read_dlib(reading: "_Reading") -> None:
+    for place, entry in enumerate(read_entries(reading.path, None, reading.root, missing_ok=True), start=1):
+        if isinstance(entry, DataError):
+            reading.skipped.append(str(entry))
+            continue
+        with reading.row(f"face {place} ({entry.file})"):
+            if entry.points is None:
+                raise ValueError("has no points")
+            reading.add(entry.file, entry.box, [(x, y) for x, y in entry.points.tolist()])
+
+
+class _Reading(OpenList):
+    """A table that is being read: its rows are kept as they are, whatever photos they name."""
+
+    def __init__(self, path: Path, photos: Mapping[int | str, str] | None) -> None:
+        super().__init__(path, path.parent, None, strict=False)
+        self.predictions: list[Prediction] = []
+        self._names = photos
+
+    def text(self) -> str:
+        """The whole file; COCO's results as annotations, with the photos that are known.
+
+        Scores are among the tags, where :meth:`add` looks for them.
+        """
+        text = super().text()
+        begins = text.lstrip()[:1]
+        if begins != _RESULTS and not (begins == "{" and '"score"' in text):
+            return text
+        try:
+            whole = json.loads(text)
+        except (ValueError, RecursionError):
+            return text  # which its reader says
+        if isinstance(whole, list):
+            return json.dumps(self._as_annotations(whole))
+        if isinstance(whole.get("annotations"), list):
+            whole["annotations"] = [_scored(each) for each in whole["annotations"]]
+        return json.dumps(whole)
+
+    def check_count(self, points: int) -> None:
+        """See nothing: once all is read, the rows are compared with each other."""
+
+    def add(
+        self,
+        name: str,
+        box: Box | None,
+        points: Sequence[tuple[float, float]],
+        group: str = "",  # noqa: ARG002 - of no use here
+        tags: Mapping[str, str] | None = None,
+        *_: Any,
+        **__: Any,
+    ) -> None:
+        """Keep a face of the photo ``name``."""
+        if not name:
+            raise ValueError("names no photo")
+        self.predictions.append(
+            Prediction(name, box, np.array(points), self._row, _score((tags or {}).get("score")))
+        )
+
+    def _as_annotations(self, results: Sequence[Any]) -> dict[str, Any]:
+        if not all(isinstance(each, dict) for each in results):
+            raise DataError(f"{self.path}: is no list of COCO's results")
+        known = self._names or {}
+        keys = list(dict.fromkeys(_id(each.get("image_id")) for each in results))
+        names = {key: known.get(key, key if isinstance(key, str) else "") for key in keys if key is not None}
+        if results and not any(names.values()):
+            raise DataError(f"{self.path}: {self._why_nameless(keys)}")
+        return {
+            "images": [{"id": key, "file_name": name} for key, name in names.items() if name],
+            "annotations": [
+                {
+                    **_scored(each),
+                    "image_id": _id(each.get("image_id")),
+                    "keypoints": _labelled(each.get("keypoints")),
+                }
+                for each in results
+            ],
+        }
+
+    def _why_nameless(self, keys: Sequence[int | str | None]) -> str:
+        """Return why no photo is known by these ids."""
+        if keys == [None]:
+            return "has no image_id that is a whole number or a text"
+        if self._names is None:
+            return (
+                "names its photos by numbers alone; score it against the COCO list that they are of: "
+                "data.test=<list>"
+            )
+        ours, theirs = (
+            shortened(str(next((key for key in some if key is not None), "none")), _MOST_SHOWN)
+            for some in (keys, self._names)
+        )
+        return f"none of its image ids, such as {ours}, is one of the COCO list's, such as {theirs}"
+
+
+def _id(value: object) -> int | str | None:
+    """Return an id of COCO's as its list has it: programs that keep tables as floats write 1.0 for 1."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, str | int) else None
+
+
+def _scored(annotation: Any) -> Any:
+    """Return an annotation with its score among its tags."""
+    if not isinstance(annotation, dict) or "score" not in annotation:
+        return annotation
+    tags = annotation.get("tags")
+    return {**annotation, "tags": {**(tags if isinstance(tags, dict) else {}), "score": annotation["score"]}}
+
+
+def _score(value: str | None) -> float | None:
+    """Return a score; ``None`` for what is no number, such as another list's tag of that name."""
+    try:
+        return number(value)
+    except ValueError:
+        return None
+
+
+def _labelled(keypoints: Any) -> Any:
+    """Return x, y, v of each point with v = 2: in results v is a score, or 0, and each point is meant."""
+    if not isinstance(keypoints, list) or len(keypoints) % 3:
+        return keypoints
+    return [2 if place % 3 == 2 else value for place, value in enumerate(keypoints)]

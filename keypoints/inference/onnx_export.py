@@ -1,0 +1,341 @@
+"""Export: a checkpoint in, one ONNX file out, checked against the network that it was made from."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+
+from keypoints.data.face import Face
+from keypoints.data.photos import Photo, grey
+from keypoints.data.readers.ibug300w import detector_box
+from keypoints.data.readers.labelled import read_labelled
+from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.files import replaced
+from keypoints.geometry import ByteArray, Crop, FloatArray, as_input, pixels_to_ratio
+from keypoints.inference.box_list import ListedPhoto
+from keypoints.inference.onnx_model import CONFIDENCE, INPUT, OUTPUT, ExportedModel, metadata
+from keypoints.inference.photo_inputs import find_photos
+from keypoints.inference.predictor import Predictor
+from keypoints.logs import log_some
+from keypoints.runs.run_folder import find_checkpoint
+from keypoints.synthetic.portrait import Head, Person, Pose, portrait
+from keypoints.tasks.base import Task, load_task
+from keypoints.tasks.metrics import normalized_mean_error
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+log = logging.getLogger(__name__)
+
+Images = npt.NDArray[np.float32]
+
+PRECISIONS = ("float32", "fp16", "int8")
+
+TOLERANCE = 1e-5
+"""In ratio units: so much may a float32 file differ from the network, a thousandth of a pixel at 100."""
+
+CONFIDENCE_TOLERANCE = 1e-3
+"""So much may its confidence differ, which is from 0 to 1."""
+
+_MADE_UP = 6
+_MOST_PHOTOS = 400
+"""That many are enough to calibrate on and to compare."""
+_WEIGHTS = ("Conv", "Gemm", "MatMul")
+
+
+class Export(NamedTuple):
+    """What an export gave."""
+
+    path: Path
+    precision: str
+    megabytes: float
+    input_size: tuple[int, int]
+    """Width and height of the network's input."""
+    crops: int
+    """That were compared."""
+    mean_shift: float
+    """In pixels of the input: how far a point lies from where the checkpoint puts it."""
+    largest_shift: float
+    nme: tuple[float, float] | None
+    """The normalised mean error of checkpoint and file, where the calibration photos have landmarks."""
+
+
+def export(cfg: DictConfig) -> Export:
+    """Write ``cfg.checkpoint`` to ``cfg.output`` as ONNX, if it predicts what the checkpoint predicts.
+
+    Half of the calibration photos' faces, or else made-up faces, are what is compared. Where the photos are
+    a list with landmarks, the errors of both are measured too.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be used, or the file would differ from it.
+        ConfigError: if a value cannot be used, or the extra ``export`` is not installed.
+        DataError: if the calibration photos cannot be used.
+    """
+    output = Path(str(cfg.output))
+    if output.suffix != ".onnx":
+        raise ConfigError(f"output={output}: an exported model is a .onnx")
+    if cfg.precision == "int8" and cfg.calibration is None:
+        raise ConfigError(
+            "int8 needs photos like those it will see, to learn the range of numbers in the network: "
+            "calibration=<folder, pattern or list>"
+        )
+    path, run = find_checkpoint(cfg.checkpoint, cfg.which)
+    task = load_task(path, flip_test=cfg.flip_test, trust=cfg.trust)
+    if cfg.calibration is None:
+        calibration, compared, truth = [], made_up_crops(task.crop), None
+    else:
+        crops, points = _photo_crops(Predictor(path, trust=cfg.trust), str(cfg.calibration))
+        calibration, compared = crops[0::2], crops[1::2]
+        truth = None if points is None else np.stack(points[1::2])
+    with _quiet():
+        model = to_onnx(task)
+        if cfg.precision == "fp16":
+            model = _halved(model)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(output) as temporary:
+            if cfg.precision == "int8":
+                model = _quantized(model, as_input(calibration), temporary)
+            known = task.trained_on
+            kept = None if known is None else known.to_keep(None if run is None else run.data_name)
+            support = None if known is None else known.support
+            network = _stripped(model)
+            _write(model, metadata(task.scheme, task.crop, cfg.precision, support, kept, network), temporary)
+            wanted, found, surer = _compare(task, ExportedModel(temporary), as_input(compared))
+            shifts = np.abs(found - wanted)
+            if not np.isfinite(shifts).all():
+                raise CheckpointError(
+                    f"{output}: was not written: in {cfg.precision} the network gives no finite numbers"
+                )
+            if cfg.precision == "float32" and shifts.max() > TOLERANCE:
+                raise CheckpointError(
+                    f"{output}: was not written: it would differ from {path} by {shifts.max():.1e} of the "
+                    f"input's side, more than {TOLERANCE:g}"
+                )
+            if cfg.precision == "float32" and surer > CONFIDENCE_TOLERANCE:
+                raise CheckpointError(
+                    f"{output}: was not written: its confidence would differ from that of {path} by "
+                    f"{surer:.1e}, more than {CONFIDENCE_TOLERANCE:g}"
+                )
+    pixels = np.linalg.norm(shifts * task.crop.size, axis=-1)
+    return Export(
+        path=output,
+        precision=cfg.precision,
+        megabytes=output.stat().st_size / 1e6,
+        input_size=task.crop.size,
+        crops=len(compared),
+        mean_shift=float(pixels.mean()),
+        largest_shift=float(pixels.max()),
+        nme=None if truth is None else (_nme(task, wanted, truth), _nme(task, found, truth)),
+    )
+
+
+def to_onnx(task: Task) -> "ModelProto":
+    """The network of ``task`` in ONNX, for batches of any size.
+
+    Raises:
+        ConfigError: if the extra ``export`` is not installed.
+    """
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401 - checks the file, and makes the smaller ones
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            f"exporting needs {error.name}, which is not installed: in the checkout, "
+            "pip install -c constraints.txt -e '.[export]'"
+        ) from error
+    crop = task.crop
+    images = torch.zeros(2, crop.channels, crop.height, crop.width)  # of one, the size would be fixed
+    with torch.inference_mode():
+        outputs = [OUTPUT] if task.locate(images)[1] is None else [OUTPUT, CONFIDENCE]
+    program = torch.onnx.export(
+        _Locate(task).eval(),
+        (images,),
+        input_names=[INPUT],
+        output_names=outputs,
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    assert program is not None
+    return program.model_proto
+
+
+class _Locate(nn.Module):
+    """A task's network and nothing else of it."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self._task = task
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """As :meth:`Task.locate`, without what it does not give."""
+        return tuple(given for given in self._task.locate(images) if given is not None)
+
+
+def made_up_crops(crop: Crop) -> list[ByteArray]:
+    """Crops of drawn faces, and as many of noise, which reaches every part of a network."""
+    crops = []
+    random = np.random.default_rng(0)
+    for _ in range(_MADE_UP):
+        pose = Pose((320, 225), random.uniform(50, 75), random.normal(0, 15), roll=random.normal(0, 10))
+        head = Head(Person.draw(random), pose)
+        picture = portrait(head, random)
+        box = detector_box(head.ibug68())
+        crops.append(crop(grey(picture) if crop.channels == 1 else picture, box)[0])
+        crops.append(random.integers(0, 256, (crop.height, crop.width, crop.channels), np.uint8))
+    return crops
+
+
+def _photo_crops(predictor: Predictor, named: str) -> tuple[list[ByteArray], list[FloatArray] | None]:
+    """The faces of the calibration photos, cut out as for prediction.
+
+    And their landmarks, (K, 2) ratios of the input each, if ``named`` is a list that has those of the model.
+    """
+    labelled = _labelled(named, predictor)
+    photos: Sequence[ListedPhoto] = [
+        ListedPhoto(face.photo.path, () if face.box is None else (face.box,)) for face in labelled
+    ] or find_photos(named).photos
+    step = -(-len(photos) // _MOST_PHOTOS)
+    crops, points, broken = [], [], list[str]()
+    for place in range(0, len(photos), step):
+        photo = photos[place]
+        try:
+            faces = predictor.prepare(Photo(photo.path).decode(3), photo.boxes or None)
+        except (DataError, ValueError) as error:
+            broken.append(str(error) if isinstance(error, DataError) else f"{photo.path}: {error}")
+            continue
+        crops += [face.crop for face in faces]
+        if labelled:
+            inputs = faces[0].affine(labelled[place].landmarks())
+            points.append(pixels_to_ratio(inputs, predictor.crop.size))
+    log_some(log, "left out", broken)
+    if len(crops) < 2:
+        why = f" ({broken[0]})" if broken else ""
+        raise DataError(f"{named}: shows {len(crops)} faces{why}; half of them calibrate, the others compare")
+    return crops, points or None
+
+
+def _labelled(named: str, predictor: Predictor) -> Sequence[Face]:
+    """The faces of a list that has the model's landmarks and what errors are divided by; else none."""
+    try:
+        faces = read_labelled(Path(named), scheme=predictor.scheme).faces
+    except DataError as error:  # no list, or one without landmarks, or with others, or damaged
+        if Path(named).is_file():
+            log.info("errors are not measured: %s", error)
+        return []
+    lacks_boxes = predictor.crop.source == "box" and any(face.box is None for face in faces)
+    return [] if lacks_boxes or predictor.scheme.normalizing_points is None else faces
+
+
+def _halved(model: "ModelProto") -> "ModelProto":
+    """The model with weights and arithmetic of 16 bits; what goes in and comes out keeps 32."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    halved: ModelProto = convert_float_to_float16(model, keep_io_types=True)
+    return halved
+
+
+def _quantized(model: "ModelProto", images: Images, scratch: Path) -> "ModelProto":
+    """The model with weights and activations of 8 bits, but for its last layer, which says where points are.
+
+    Args:
+        model: in float32.
+        images: (N, C, H, W), on which the range of each activation is measured.
+        scratch: a file that may be overwritten.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left = iter(images)
+
+        def get_next(self) -> dict[str, Any] | None:
+            image = next(self._left, None)
+            return None if image is None else {INPUT: image[None]}
+
+    last = [node.name for node in model.graph.node if node.op_type in _WEIGHTS][-1]
+    quantize_static(
+        model,
+        str(scratch),
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=list(_WEIGHTS),
+        nodes_to_exclude=[last],
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+    )
+    return onnx.load(scratch)
+
+
+def _stripped(model: "ModelProto") -> bytes:
+    """Remove what the exporter notes beside the network; return the bytes that a file of it begins with."""
+    # The exporter notes for each part which line of which file it is made of: that of this machine.
+    graph = model.graph
+    for part in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    del model.metadata_props[:]
+    network: bytes = model.SerializeToString()
+    return network
+
+
+def _write(model: "ModelProto", about: dict[str, str], path: Path) -> None:
+    import onnx
+
+    onnx.helper.set_model_props(model, about)
+    path.write_bytes(model.SerializeToString())
+
+
+def _compare(task: Task, exported: ExportedModel, images: Images) -> tuple[FloatArray, FloatArray, float]:
+    """Where the two put each point, (N, K, 2) ratios, and by how much their confidence differs at most.
+
+    Batches of several sizes are tried.
+    """
+    wanted, found, surer = [], [], 0.0
+    for batch in _batches(images):
+        with torch.inference_mode():
+            own = task.locate(torch.from_numpy(batch))
+        its = exported(batch)
+        wanted.append(own.points.double().numpy())
+        found.append(its.points)
+        if own.confidence is not None and its.confidence is not None:
+            surer = max(surer, float(np.abs(own.confidence.numpy() - its.confidence).max()))
+    return np.concatenate(wanted), np.concatenate(found), surer
+
+
+def _nme(task: Task, points: FloatArray, truth: FloatArray) -> float:
+    """The normalised mean error of points, (N, K, 2) ratios of the input; crops stretch no face."""
+    found, true = (torch.from_numpy(own * task.crop.size) for own in (points, truth))
+    sizes = torch.tensor(task.crop.size).expand(len(found), 2)
+    return float(normalized_mean_error(found, true, sizes, "pair", task.scheme.normalizing_points).mean())
+
+
+def _batches(images: Images) -> Iterator[Images]:
+    yield images[:1]
+    for start in range(1, len(images), 16):
+        yield images[start : start + 16]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' own talk from the terminal."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,201 @@
+"""The course's submission: a model and a list of faces in, a checked file out."""
+
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from omegaconf import DictConfig
+from rich.progress import track
+
+from keypoints.data.compact_copy import original_of, read_map
+from keypoints.data.dataset_folders import find_root
+from keypoints.data.face import Face
+from keypoints.data.readers.ibug300w import PARSED_LIST, TEST_LIST, TRAIN_LIST, read_dlib_xml, read_test_list
+from keypoints.errors import ConfigError, DataError, some_of
+from keypoints.geometry import Affine, Box, Crop, FloatArray, pixels_to_ratio, ratio_to_pixels
+from keypoints.inference.predictor import Predictor, PreparedFace
+from keypoints.inference.submission_file import read_submission, write_submission
+from keypoints.landmarks import IBUG68
+from keypoints.runs.run_folder import find_checkpoint
+
+log = logging.getLogger(__name__)
+
+_BATCH = 64
+_FAR = 0.5
+"""Of a box's longer side: a point further outside than this is worth a look."""
+_SHOWN = 5
+"""So many images are named; the others are counted."""
+
+
+class Listed(NamedTuple):
+    """The faces that a submission is about."""
+
+    path: Path
+    """The list."""
+    root: Path
+    """The folder of its pictures."""
+    faces: list[Face]
+    """In the list's order; pictures may be missing."""
+    to_originals: list[Affine]
+    """From pixels of each listed picture to those of its original, which are submitted."""
+
+
+def submit(cfg: DictConfig) -> Path:
+    """Predict every face of the list with ``cfg.checkpoint`` and write ``cfg.output``.
+
+    A face whose picture cannot be used gets the mean shape of the training faces, laid into its box: as the
+    model's file has it, or else that of the course's training list beside the pictures.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be used.
+        ConfigError: if it predicts other landmarks, or a value cannot be used.
+        DataError: if the list cannot be read, or a face can be neither predicted nor guessed.
+    """
+    path, _ = find_checkpoint(cfg.checkpoint, cfg.which)
+    predictor = Predictor(path, flip_test=cfg.flip_test, trust=cfg.trust)
+    if predictor.scheme != IBUG68:
+        raise ConfigError(
+            f"{path}: predicts {predictor.scheme.name} ({len(predictor.scheme)} points); a submission has "
+            f"the {len(IBUG68)} points of {IBUG68.name}"
+        )
+    output = Path(str(cfg.output))
+    if not output.name.endswith((".csv", ".csv.gz")):
+        raise ConfigError(f"output={output}: a submission is a .csv or a .csv.gz")
+    listed = read_listed(cfg)
+    points = _predicted(predictor, listed)
+    _warn_of_far(listed, points)
+    submitted = [to_original(own) for to_original, own in zip(listed.to_originals, points, strict=True)]
+    write_submission(output, np.stack(submitted))
+    read_submission(output, len(IBUG68), len(listed.faces))
+    return output
+
+
+def check(cfg: DictConfig) -> int:
+    """Check the submission ``cfg.check``, against the list if there is one; gives the number of images.
+
+    Raises:
+        DataError: if it is not valid, or the list cannot be read.
+    """
+    path = Path(str(cfg.check))
+    try:
+        listed = read_listed(cfg)
+    except DataError as error:
+        if cfg.list is not None or cfg.root is not None:
+            raise
+        log.warning("without a list, so the number of images is not checked: %s", error)
+        return len(read_submission(path, len(IBUG68)))
+    points = read_submission(path, len(IBUG68), len(listed.faces))
+    _warn_of_far(listed, [back.inverse()(own) for back, own in zip(listed.to_originals, points, strict=True)])
+    return len(points)
+
+
+def read_listed(cfg: DictConfig) -> Listed:
+    """The faces of ``cfg.list``, or of the test list below ``cfg.root``.
+
+    Raises:
+        DataError: if there is no such list, or a face in it has no box or a damaged one.
+    """
+    if cfg.list is not None:
+        path = Path(str(cfg.list))
+        root = path.parent if cfg.root is None else Path(str(cfg.root))
+    else:
+        root = find_root("ibug300w", cfg.paths.data, cfg.root)
+        there = [root / name for name in (PARSED_LIST, TEST_LIST) if (root / name).is_file()]
+        if not there:
+            raise DataError(f"{root}: has neither {PARSED_LIST} nor {TEST_LIST}; name one: list=<file>")
+        path = there[0]
+    faces = read_test_list(path, root)
+    originals = read_map(root)
+    if originals:
+        back = [original_of(face, root, originals).to_original for face in faces]
+        log.info("%s: coordinates are pixels of the originals, by the map beside the list", path)
+    else:
+        back = [Affine(np.eye(2, 3)) for _ in faces]
+        log.info("%s: coordinates are pixels of the listed pictures", path)
+    return Listed(path, root, faces, back)
+
+
+def _predicted(predictor: Predictor, listed: Listed) -> list[FloatArray]:
+    """Each face's points, (K, 2) pixels of its picture."""
+    faces = listed.faces
+    mean = cache(lambda: _mean_shape(predictor, listed.root))
+
+    def prepare(face: Face) -> PreparedFace | DataError:
+        try:
+            pixels = face.photo.decode(predictor.crop.channels)
+            (prepared,) = predictor.prepare(pixels, [_box(face)])
+        except ValueError as error:
+            return DataError(f"{face.photo.path}: {error}")
+        except DataError as error:
+            return error
+        return prepared
+
+    points: list[FloatArray] = []
+    guessed: list[str] = []
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        batches = [faces[start : start + _BATCH] for start in range(0, len(faces), _BATCH)]
+        for batch in track(batches, "predicting", transient=True):
+            prepared = list(threads.map(prepare, batch))
+            found = iter(predictor.finish([item for item in prepared if not isinstance(item, DataError)]))
+            for face, item in zip(batch, prepared, strict=True):
+                if isinstance(item, DataError):
+                    points.append(_guess(predictor.crop, face, mean()))
+                    guessed.append(str(item))
+                else:
+                    points.append(next(found).points)
+    for problem in guessed:
+        log.warning("gets the mean shape in its box: %s", problem)
+    return points
+
+
+def _box(face: Face) -> Box:
+    assert face.box is not None  # dlib's lists have one each
+    return face.box
+
+
+def _guess(crop: Crop, face: Face, mean: FloatArray | DataError) -> FloatArray:
+    """The mean of the training faces in the face's box, (K, 2) pixels of its picture, which is not needed."""
+    if isinstance(mean, DataError):
+        raise DataError(f"{face.photo.path}: cannot be read, and {mean}")
+    if crop.source == "image":  # its size would be needed
+        raise DataError(f"{face.photo.path}: cannot be read, so it is not known where a face would be")
+    region = crop.around(_box(face))
+    return Affine.between(Box.whole(crop.size), region)(ratio_to_pixels(mean, crop.size))
+
+
+def _mean_shape(predictor: Predictor, root: Path) -> FloatArray | DataError:
+    """The mean of the training faces, (K, 2) ratios of the crop; or why there is none."""
+    if predictor.mean_shape is not None:
+        return predictor.mean_shape
+    crop, path = predictor.crop, root / TRAIN_LIST
+    without = f"{predictor.path} has no mean shape to give it"
+    if crop.source == "image" or not path.is_file():
+        return DataError(f"{without}, nor is there {path} to take it from")
+    try:
+        faces = [face for face in read_dlib_xml(path, strict=False).faces if face.points is not None]
+    except DataError as error:
+        return DataError(f"{without} ({error})")
+    if not faces:
+        return DataError(f"{without}, nor has {path} a face to take it from")
+    log.warning("%s keeps no mean shape: it is that of the %d faces of %s", predictor.path, len(faces), path)
+    whole = Box.whole(crop.size)
+    inside = [Affine.between(crop.around(_box(face)), whole)(face.landmarks()) for face in faces]
+    return pixels_to_ratio(np.mean(inside, axis=0), crop.size)
+
+
+def _warn_of_far(listed: Listed, points: Sequence[FloatArray]) -> None:
+    """Name the images with a point far outside their box; ``points`` are pixels of the listed pictures."""
+    far = []
+    for face, own in zip(listed.faces, points, strict=True):
+        box = _box(face)
+        low = np.array([box.left, box.top])
+        outside = np.maximum(low - own, own - low - (box.width, box.height)).max()
+        if outside > _FAR * max(box.width, box.height):
+            far.append(f"{face.photo.path.relative_to(listed.root)} ({outside:.0f} px outside)")
+    if far:
+        log.warning("points far from their boxes: %s", some_of(far, _SHOWN))

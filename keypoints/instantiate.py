@@ -1,0 +1,330 @@
+"""Objects from the configuration: the datamodule, the task, the trainer.
+
+A configuration that the user gives counts as his word for the packages that it names. One that is
+*recorded*, read from the folder of a run or a sweep, may be anybody's: it grants no trust, see
+:mod:`keypoints.components`, names classes of a training's kinds alone, and writes in its own folder alone.
+"""
+
+import multiprocessing
+import os
+import warnings
+from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from lightning_fabric.plugins import ClusterEnvironment
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.accelerators import Accelerator, CPUAccelerator
+from pytorch_lightning.callbacks import Checkpoint, LearningRateMonitor, ModelCheckpoint, ProgressBar
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins import CheckpointIO, Precision
+from pytorch_lightning.profilers import PassThroughProfiler, Profiler
+from pytorch_lightning.strategies import Strategy
+from torch import nn
+
+from keypoints.callbacks.checkpoint_io import AtomicCheckpointIO
+from keypoints.callbacks.metrics_history import History
+from keypoints.callbacks.run_description import HyperParameters, hyper_parameters
+from keypoints.callbacks.seed_each_epoch import SeedEachEpoch
+from keypoints.callbacks.settings_check import SettingsCheck, check_length
+from keypoints.callbacks.terminate_on_nan import FiniteLoss
+from keypoints.components import build, package_names, trusting, walk
+from keypoints.data.augmentation import Augmentation, check_targets
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.errors import ConfigError, one_line
+from keypoints.runs.metrics_table import MetricsTable
+from keypoints.tasks.base import Task
+
+T = TypeVar("T")
+
+_OF_TASK = ("model", "loss", "optimizer", "scheduler")
+"""The groups that a task is made of."""
+
+_EACH_STEP = (
+    "on_train_batch_start",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_train_batch_end",
+)
+"""Lightning's hooks of a training step."""
+
+
+_PRECISIONS = frozenset({"32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16"})
+"""Lightning's precisions that keep the weights in 32 bits; the last three are its older names."""
+
+
+def make_data(cfg: DictConfig, *, recorded: bool = False) -> FaceDataModule:
+    """Make the datamodule of ``cfg``, with its augmentation.
+
+    Args:
+        cfg: the configuration of ``conf/train.yaml``.
+        recorded: whether ``cfg`` was read from a folder, and not given by the user.
+
+    Raises:
+        ConfigError: if a part of it cannot be built, or is not trusted.
+    """
+    return _make(cfg, "data", FaceDataModule, recorded, augmentation=_augmentation(cfg, recorded))
+
+
+def _augmentation(cfg: DictConfig, recorded: bool) -> Augmentation | None:
+    if not cfg.get("augmentation"):
+        return None
+    chosen = HydraConfig.get().runtime.choices.get("augmentation") if HydraConfig.initialized() else None
+    named = f"augmentation/{chosen}.yaml" if chosen and not recorded else "its file"
+    node = cfg.augmentation
+    check_targets(OmegaConf.to_container(node) if isinstance(node, DictConfig) else node, named)
+    with warnings.catch_warnings():
+        # Refused, and not only warned of, as soon as they are composed.
+        warnings.filterwarnings("ignore", message="Argument.* not valid")
+        names = node.get("transforms") or {}
+        transforms = {name: _make(cfg, f"augmentation.transforms.{name}", object, recorded) for name in names}
+    return _make(cfg, "augmentation", Augmentation, recorded, transforms=transforms)
+
+
+def make_task(cfg: DictConfig, data: FaceDataModule, *, recorded: bool = False) -> Task:
+    """Make the task of ``cfg`` for the landmarks and the crop of ``data``.
+
+    Args:
+        cfg: the configuration of ``conf/train.yaml``.
+        data: the datamodule that it is trained with.
+        recorded: whether ``cfg`` was read from a folder, and not given by the user.
+
+    Raises:
+        ConfigError: if a part of it cannot be built, or is not trusted.
+    """
+    parts: dict[str, Any] = {name: _plain(cfg, name) for name in _OF_TASK}
+    model = parts.pop("model")
+    if model is None:
+        raise ConfigError("there is no model; choose one: model=convnet")
+    with trusting(*trust_of(cfg, recorded=recorded)):
+        task = build(model, Task, scheme=data.scheme, crop=data.crop, **parts)
+    _pass_over_idle_hooks(task, pl.LightningModule)
+    return task
+
+
+def trust_of(cfg: DictConfig, *, recorded: bool = False) -> tuple[str, ...]:
+    """Return the packages whose code the user trusts with ``cfg``: those of ``trust=``, and those it names.
+
+    Args:
+        cfg: the configuration of ``conf/train.yaml``.
+        recorded: whether ``cfg`` was read from a folder, and not given by the user; then it grants nothing.
+
+    Raises:
+        ConfigError: if ``trust`` is not a list of packages.
+    """
+    if recorded:
+        return ()
+    return (*package_names(cfg.get("trust")), *_packages({name: _plain(cfg, name) for name in _OF_TASK}))
+
+
+def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bool = False) -> pl.Trainer:
+    """Make the trainer of ``cfg``, with its callbacks and loggers.
+
+    Args:
+        cfg: the configuration of ``conf/train.yaml``.
+        purge_step: of a resumed run: TensorBoard hides what was logged from this step on.
+        recorded: whether ``cfg`` was read from a folder, and not given by the user.
+
+    Raises:
+        ConfigError: if a part of it cannot be built, or is not trusted.
+    """
+    if not cfg.get("trainer"):
+        raise ConfigError("there is no trainer; choose one: trainer=default")
+    epochs = cfg.trainer.get("max_epochs")
+    if epochs is not None and not isinstance(epochs, int):
+        raise ConfigError(f"trainer.max_epochs is a whole number, not {epochs!r}")
+    _check_trainer(cfg)
+    by_key = {
+        key: callback
+        for name in cfg.get("callbacks") or {}
+        if _is_wanted(callback := _make(cfg, key := f"callbacks.{name}", pl.Callback, recorded), cfg)
+    }
+    callbacks = list(by_key.values())
+    named = () if cfg.trainer.get("logger") is False else cfg.get("logger") or {}
+    loggers = [_logger(cfg, f"logger.{name}", purge_step, recorded) for name in named]
+    table = next((each for each in loggers if isinstance(each, MetricsTable)), None)
+    if table is None:
+        table = MetricsTable()
+        loggers.append(table)
+    # Lightning brings a checkpoint and a bar of its own where there is none; here none means none.
+    extra: dict[str, Any] = {
+        "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
+        "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
+        "profiler": _NoProfiler(),
+        "plugins": [AtomicCheckpointIO()],
+    }
+    extra = {name: value for name, value in extra.items() if cfg.trainer.get(name) is None}
+    callbacks += [
+        SeedEachEpoch(cfg.seed),
+        FiniteLoss(),
+        History(table),
+        HyperParameters(hyper_parameters(cfg)),
+        SettingsCheck(by_key),
+    ]
+    trainer = _make(cfg, "trainer", pl.Trainer, recorded, callbacks=callbacks, logger=loggers, **extra)
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        _pass_over_idle_hooks(callback, pl.Callback)
+    if not torch.cuda.is_available():
+        # Lightning sets it. Without a GPU torch's optimizers then look for NVIDIA's library at each step.
+        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
+    check_length(trainer)
+    cores = os.cpu_count() or 1
+    if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > cores:
+        raise ConfigError(f"trainer.devices={trainer.num_devices} is more than this CPU's {cores} cores")
+    if trainer.world_size > 1 and multiprocessing.parent_process() is not None:
+        raise ConfigError(
+            f"trainer.devices={trainer.num_devices}: a run of several processes cannot be one of those that "
+            "launch=cores runs beside each other; leave launch=cores out, or take trainer.devices=1"
+        )
+    if trainer.num_nodes > 1 and "MASTER_ADDR" not in os.environ and not _is_launched(trainer):
+        raise ConfigError(
+            f"trainer.num_nodes={trainer.num_nodes} waits for processes on other machines, which nothing "
+            "starts here: start it on each by torchrun or SLURM, or leave it 1"
+        )
+    if trainer.world_size > 1 and cfg.trainer.get("use_distributed_sampler"):
+        raise ConfigError(
+            "trainer.use_distributed_sampler=true would share the faces out twice: the datamodule's own "
+            "sampler does it; leave it false"
+        )
+    return trainer
+
+
+def _is_launched(trainer: pl.Trainer) -> bool:
+    """Return whether a cluster starts the processes of a training."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    return environment is not None and bool(environment.creates_processes_externally)
+
+
+def _check_trainer(cfg: DictConfig) -> None:
+    """See that a trainer's settings name what a run can keep.
+
+    Raises:
+        ConfigError: if one does not; the message says what to set instead.
+    """
+    given = cfg.trainer
+    if given.get("barebones"):
+        raise ConfigError(
+            "trainer.barebones=true leaves out metrics and checkpoints, which a run is made of; to measure "
+            "the speed of a training: keypoints bench"
+        )
+    if not isinstance(given.get("fast_dev_run") or False, int):
+        raise ConfigError(f"trainer.fast_dev_run is true, or a number of batches, not {given.fast_dev_run!r}")
+    if given.get("callbacks"):
+        raise ConfigError("trainer.callbacks: name each in its own group: +callbacks.<name>._target_=<class>")
+    if given.get("logger") not in (None, True, False):
+        raise ConfigError("trainer.logger: name each in its own group: +logger.<name>._target_=<class>")
+    if (precision := given.get("precision")) is not None and str(precision) not in _PRECISIONS:
+        raise ConfigError(
+            f"trainer.precision={precision}: a network's weights are kept in 32 bits, as coordinates and "
+            "checkpoints need it; take 32-true, or to compute in 16 bits bf16-mixed or 16-mixed"
+        )
+
+
+def _is_wanted(callback: pl.Callback, cfg: DictConfig) -> bool:
+    """Return whether the trainer's switches of checkpoints and bars let a callback be."""
+    without = {"enable_checkpointing": Checkpoint, "enable_progress_bar": ProgressBar}
+    kinds = tuple(kind for name, kind in without.items() if cfg.trainer.get(name) is False)
+    return not isinstance(callback, kinds)
+
+
+def _pass_over_idle_hooks(owner: pl.Callback | Task, base: type) -> None:
+    """Let Lightning call of ``owner``'s hooks at each step only those that do something.
+
+    It calls all of them, and passes over a hook that is not callable. With a small network the calls that
+    do nothing are a twentieth of a training's time.
+
+    Args:
+        base: the class whose hooks do nothing.
+    """
+    for hook in _EACH_STEP:
+        its = getattr(type(owner), hook)
+        idle = its is getattr(base, hook) or its is _idle_by_its_settings(owner)
+        if idle and hook not in vars(owner):
+            setattr(owner, hook, None)
+
+
+def _idle_by_its_settings(owner: pl.Callback | Task) -> Any:
+    """Lightning's own hook of a step in which ``owner`` would only find that there is nothing to do."""
+    if isinstance(owner, ModelCheckpoint) and not owner._every_n_train_steps:
+        return ModelCheckpoint.on_train_batch_end if owner._train_time_interval is None else None
+    if isinstance(owner, LearningRateMonitor) and owner.logging_interval == "epoch":
+        return LearningRateMonitor.on_train_batch_start
+    return None
+
+
+class _NoProfiler(PassThroughProfiler):
+    """Measures nothing, as Lightning's own, which makes a context for that at some 200 places of a step."""
+
+    _nothing = nullcontext()
+
+    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]  # noqa: ARG002
+        """The same empty context for all actions."""
+        return self._nothing
+
+
+def _logger(cfg: DictConfig, key: str, purge_step: int | None, recorded: bool) -> Logger:
+    is_tensorboard = OmegaConf.select(cfg, f"{key}._target_") == "pytorch_lightning.loggers.TensorBoardLogger"
+    extra = {"purge_step": purge_step} if is_tensorboard and purge_step else {}
+    return _make(cfg, key, Logger, recorded, **extra)
+
+
+def _make(cfg: DictConfig, key: str, kind: type[T], recorded: bool, **extra: Any) -> T:
+    """Make the object of kind ``kind`` that ``cfg`` describes under ``key``, and its parts."""
+    node = OmegaConf.select(cfg, key)
+    if not isinstance(node, DictConfig) or "_target_" not in node:
+        raise ConfigError(f"{key} names no class (_target_); choose an option of its group: {key}=…")
+    plain: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
+    if recorded and key != "data":  # which is read and never written
+        for where, value in walk(plain, key):
+            if isinstance(value, str):
+                _check_place(value, where, Path(str(cfg.get("output") or ".")))
+    with trusting(*(() if recorded else _packages(plain))):
+        return build(plain, kind, _key=key, _nested=_kinds() if recorded else (object,), **extra)
+
+
+def _check_place(text: str, key: str, folder: Path) -> None:
+    """See that a text that is a path, by its form or its key, leads to nothing outside of ``folder``.
+
+    Raises:
+        ConfigError: if it does.
+    """
+    path, last = Path(text), key.rpartition(".")[2]
+    is_folder = any(word in last for word in ("dir", "path", "root"))
+    outside = (path.is_absolute() or is_folder) and not path.resolve().is_relative_to(folder.resolve())
+    if ".." in path.parts or outside:
+        raise ConfigError(f"{key}={one_line(text)[:80]}: lies outside of the run's folder, {folder}")
+
+
+@cache
+def _kinds() -> tuple[type, ...]:
+    """Return the kinds of objects that a training is made of: classes, whose names say what they do."""
+    import albumentations
+
+    return (
+        *(FaceDataModule, Augmentation, albumentations.BasicTransform, albumentations.BaseCompose),
+        *(Task, nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler),
+        *(pl.Trainer, pl.Callback, Logger, Profiler, Strategy, Accelerator),
+        *(Precision, CheckpointIO, ClusterEnvironment),
+    )
+
+
+def _plain(cfg: DictConfig, key: str) -> dict[str, Any] | None:
+    """A part of the configuration as plain values, or ``None`` where there is nothing."""
+    node = cfg.get(key)
+    plain: Any = OmegaConf.to_container(node, resolve=True) if node is not None else None
+    return plain or None
+
+
+def _packages(config: Any) -> set[str]:
+    """The top-level packages of all targets in ``config``."""
+    targets = (
+        each["_target_"] for _, each in walk(config) if isinstance(each, Mapping) and "_target_" in each
+    )
+    return {name for target in targets if (name := str(target).partition(".")[0]).isidentifier()}

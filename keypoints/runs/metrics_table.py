@@ -1,0 +1,92 @@
+"""The table of what a run logs: ``metrics.csv``, which a kill cannot damage."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
+
+from keypoints.files import write_whole
+
+Row = dict[str, float]
+
+
+class MetricsTable(Logger):
+    """Logger that keeps all rows in memory and in ``metrics.csv``.
+
+    Rows are appended to the file. A new column, and a resumed run, write it anew and then rename it, so that
+    the file is complete at any moment but for its last line. A checkpoint keeps the rows too, see
+    :class:`keypoints.callbacks.metrics_history.History`, so that a run that was killed resumes without a gap.
+
+    Args:
+        save_dir: the folder of ``metrics.csv``; ``None`` keeps the rows in memory alone.
+
+    Attributes:
+        rows: what was logged: the metrics of one call, and their ``step``.
+    """
+
+    def __init__(self, save_dir: str | Path | None = None) -> None:
+        super().__init__()
+        self.rows: list[Row] = []
+        self._file = None if save_dir is None else Path(save_dir) / "metrics.csv"
+        self._columns: list[str] = []
+        self._written = 0
+
+    @property
+    def name(self) -> str:
+        """No name: the file lies in the folder itself."""
+        return ""
+
+    @property
+    def version(self) -> str:
+        """No version: a run has one table."""
+        return ""
+
+    @property
+    def save_dir(self) -> str | None:
+        """The folder of the file."""
+        return None if self._file is None else str(self._file.parent)
+
+    def restore(self, rows: Iterable[Mapping[str, float]]) -> None:
+        """Begin with these rows, of a run that is resumed, in place of those of the file."""
+        self.rows = [dict(row) for row in rows]
+        self._columns = []
+        self.save()
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: the run keeps its configuration."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add a row."""
+        row = {name: float(value) for name, value in metrics.items()}
+        self.rows.append({**row, "step": len(self.rows) if step is None else step})
+
+    @rank_zero_only
+    def save(self) -> None:
+        """Write the rows that the file lacks."""
+        if self._file is None or not self.rows:
+            return
+        columns = sorted(set(self._columns).union(*self.rows[self._written if self._columns else 0 :]))
+        if columns != self._columns or not self._file.is_file():
+            self._columns = columns
+            write_whole(self._file, self._lines(self.rows, header=True))
+        elif self._written < len(self.rows):
+            with self._file.open("a", encoding="utf-8", newline="") as file:
+                file.write(self._lines(self.rows[self._written :], header=False))
+        self._written = len(self.rows)
+
+    def _lines(self, rows: Iterable[Row], *, header: bool) -> str:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
+
+    def finalize(self, status: str) -> None:  # noqa: ARG002
+        """Write what is left."""
+        self.save()

@@ -1,0 +1,450 @@
+"""A sweep's folder: which runs there are, and what came of each. Imports no torch."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count, islice, product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.types import Glob, QuotedString
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from keypoints.config.compose import chosen_groups, flat, override_values
+from keypoints.config.registry import is_group
+from keypoints.config.run_names import SEPARATOR, normal_override, run_name
+from keypoints.errors import DataError, one_line
+from keypoints.files import write_whole
+from keypoints.older_names import current, current_key
+from keypoints.runs.run_folder import OWN_SWEEP_FILE, SWEEP_FILE, RunFolder, predicts_the_mean, summary
+from keypoints.structured_files import TEXT, TEXTS, VALUES, check_kinds, or_none, read_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+NOT_BEGUN = "not begun"
+"""The status of a run that was asked for, and was not reached before the sweep was stopped."""
+
+_EXCLUDED = "job.config.override_dirname.exclude_keys"
+"""Where Hydra keeps the keys that are in no run's name."""
+
+_MOST_RUNS = 10_000
+"""Of a sweep; its page has a row for each."""
+
+_SAME_BASELINE = 1e-4
+"""Relative difference of two mean-shape baselines that comes from rounding alone."""
+
+_RESOLVER = re.compile(r"\$\{[^}]*:")
+"""An interpolation that calls something, such as for an environment variable."""
+
+_OURS = ("hydra.mode", "hydra.sweep.dir", "hydra.job.config.override_dirname.exclude_keys")
+"""What the command line adds by itself."""
+
+
+_PLAIN_SETTINGS = frozenset(
+    {
+        *("hydra/launcher", "hydra/sweeper", "hydra/sweeper/sampler"),
+        *("hydra.sweeper.direction", "hydra.sweeper.n_trials", "hydra.sweeper.n_jobs"),
+        *("hydra.sweeper.max_failure_rate", "hydra.sweeper.sampler.seed", "hydra.sweeper.max_batch_size"),
+        *("hydra.launcher.n_jobs", "hydra.launcher.partition", "hydra.launcher.timeout_min"),
+        *("hydra.launcher.gpus_per_node", "hydra.launcher.tasks_per_node", "hydra.launcher.cpus_per_task"),
+        *("hydra.launcher.mem_gb", "hydra.launcher.nodes", "hydra.launcher.array_parallelism"),
+    }
+)
+"""Hydra's settings that a resumed sweep takes over from its folder."""
+
+
+class RememberSweep(Callback):
+    """Hydra's callback for a multirun: tells the command line which folder it writes to, and tidies up.
+
+    It keeps there what was asked for, as Hydra's own sweeper does, but others do not.
+    """
+
+    started: Path | None = None
+
+    @classmethod
+    def forget(cls) -> None:
+        """Note that no multirun has started."""
+        cls.started = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+        """Note the folder before the first job."""
+        folder = Path(config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / OWN_SWEEP_FILE, OmegaConf.to_yaml(_asked_for(config)))
+        RememberSweep.started = folder
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
+        """End the processes of ``launch=cores``, which are done: it takes seconds to take torch apart."""
+        if str(config.hydra.launcher._target_).endswith(".JoblibLauncher"):
+            from joblib.externals.loky import get_reusable_executor  # type: ignore[import-untyped]
+
+            get_reusable_executor(reuse=True).shutdown(kill_workers=True)
+
+
+def _asked_for(config: DictConfig) -> DictConfig:
+    """Return the part of a multirun's configuration that resuming needs."""
+    kept = OmegaConf.create()
+    for key in (
+        "hydra.overrides",
+        "hydra.sweeper._target_",
+        "hydra.sweeper.params",
+        "hydra.job.config.override_dirname.exclude_keys",
+    ):
+        OmegaConf.update(kept, key, OmegaConf.select(config, key), force_add=True)
+    return kept
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """The folder of one multirun."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What titles call the sweep: what its runs are called, and what varies or where it lies."""
+        kind = self.path.parent.name
+        runs = self.runs()
+        given = runs[0].setting("name")
+        if given is None or kind.startswith(str(given)):
+            return kind
+        return f"{given}, {self.path.name}"
+
+    @property
+    def manifest(self) -> Path:
+        """The record of what was asked for: our own, or of older sweeps Hydra's."""
+        own = self.path / OWN_SWEEP_FILE
+        return own if own.is_file() else self.path / SWEEP_FILE
+
+    @property
+    def summary(self) -> Path:
+        """A row a run."""
+        return self.path / "summary.csv"
+
+    @property
+    def report(self) -> Path:
+        """The page that sets the runs side by side."""
+        return self.path / "report.html"
+
+    @property
+    def comparison(self) -> Path:
+        """All validation curves on one axis."""
+        return self.path / "comparison.png"
+
+    def begun(self) -> list[RunFolder]:
+        """The runs there are, in no order; none, if the sweep ended before its first began."""
+        return [RunFolder(status.parent) for status in self.path.glob("*/status.json")]
+
+    def runs(self) -> list[RunFolder]:
+        """The runs there are, in the order in which they were started.
+
+        Raises:
+            DataError: if there is none.
+        """
+        if not (found := self.begun()):
+            raise DataError(f"{self.path}: holds no run yet")
+        return sorted(found, key=lambda run: (run.status().get("job", 0), run.path.name))
+
+    def asked_for(self) -> list[str]:
+        """The overrides of the command that began the sweep.
+
+        Raises:
+            DataError: if the folder is no sweep's.
+        """
+        asked = self._manifest()["overrides"]
+        return [
+            *asked["task"],
+            *(each for each in asked["hydra"] if each.partition("=")[0].lstrip("+") not in _OURS),
+        ]
+
+    def _manifest(self) -> dict[str, Any]:
+        """Return what the record says of Hydra; its interpolations stay as they are written.
+
+        Raises:
+            DataError: if the folder is no sweep's, or the record is damaged.
+        """
+        try:
+            plain: Any = OmegaConf.to_container(read_yaml(self.manifest))
+            hydra = plain.get("hydra")
+            check_kinds({"hydra": hydra}, {"hydra": VALUES})
+            check_kinds(hydra, {"overrides": VALUES, "sweeper": VALUES, "job": VALUES}, needed=["overrides"])
+            check_kinds(hydra["overrides"], {"task": TEXTS, "hydra": TEXTS}, needed=["task", "hydra"])
+            check_kinds(hydra.get("sweeper", {}), {"_target_": TEXT, "params": or_none(VALUES)})
+            check_kinds({_EXCLUDED: _excluded(hydra)}, {_EXCLUDED: TEXTS})
+        except FileNotFoundError as error:
+            raise DataError(f"{self.path}: is no sweep's folder (no {SWEEP_FILE})") from error
+        except ValueError as error:
+            raise DataError(f"{self.manifest}: {one_line(error)}; start the sweep anew") from error
+        return dict(hydra)
+
+    def to_resume(self, given: Sequence[str] = ()) -> list[str]:
+        """Return the overrides of the command that began the sweep, as far as they may come from anybody.
+
+        They choose among our own groups and set values. What they name besides, such as classes, is checked
+        where it is built. Hydra's own nodes, of which any may run code, are ours: but for numbers and words
+        of its launcher and sweeper, nothing is taken of them. Nor is the output, which may have moved, or
+        what the command trusted.
+
+        Args:
+            given: what the user gives beside the folder; an override that is given again is the user's own.
+
+        Raises:
+            DataError: if the folder is no sweep's, or an override could change more than that.
+        """
+        try:
+            return list(recorded_overrides(each for each in self.asked_for() if each not in given))
+        except ValueError as error:
+            raise DataError(f"{self.manifest}: {error}, or start the sweep again elsewhere") from error
+
+    def table(self) -> "pd.DataFrame":
+        """The summary: a row a run, with ``setting``, the name without the seed, to group by.
+
+        Behind the seed stands a column for each value of the configurations that differs between the runs.
+
+        Raises:
+            DataError: if there is no run, or a configuration is damaged.
+        """
+        import pandas as pd
+
+        runs = self.runs()
+        differing = differences([_values(run) for run in runs], [_chosen(run) for run in runs])
+        rows = [_row(run, values) for run, values in zip(runs, differing, strict=True)]
+        begun = {row["run"] for row in rows}
+        missing = [name for name in self.planned() if name not in begun]
+        return pd.DataFrame([*rows, *map(_not_begun, missing)])
+
+    def planned(self) -> list[str]:
+        """Return the names of the runs that were asked for, in order; none of a search, which chooses.
+
+        Raises:
+            DataError: if the record of what was asked for is damaged.
+        """
+        if not self.manifest.exists():
+            return []
+        try:
+            return _planned(self._manifest())
+        except ValueError as error:
+            raise DataError(f"{self.manifest}: {error}; start the sweep anew") from error
+
+
+def shared_baseline(table: "pd.DataFrame") -> float | None:
+    """Return the constant predictor's validation MSE; ``None`` if there is none, or the runs differ in it.
+
+    Args:
+        table: rows of :meth:`SweepFolder.table`. Runs on other validation faces have another baseline.
+    """
+    known = table["constant_mse"].dropna().astype(float)
+    if known.empty or not math.isclose(known.min(), known.max(), rel_tol=_SAME_BASELINE):
+        return None
+    return float(known.iloc[0])
+
+
+def recorded_overrides(overrides: Iterable[str]) -> Iterator[str]:
+    """Give those overrides of a sweep that may be used again, whoever recorded them.
+
+    Raises:
+        ValueError: if one could reach beyond the configuration that is checked.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for text in overrides:
+        try:
+            (override,) = parser.parse_overrides([text])
+        except HydraException as error:
+            raise ValueError(f"{one_line(text)[:80]!r} is no override") from error
+        if _RESOLVER.search(text):
+            raise ValueError(f"{text!r} is filled in from outside of the configuration")
+        key, values = override.key_or_group, override_values(override)
+        if override.package is not None:
+            raise ValueError(f"{text!r} puts a group elsewhere")
+        if key == "hydra" or key.startswith(("hydra.", "hydra/")):
+            if not _is_plain_setting(key, values):
+                raise ValueError(f"{text!r} changes what Hydra itself runs; if it is yours, give it again")
+        elif ("/" in key or is_group(key)) and not all(map(_is_choice, values)):
+            raise ValueError(f"{text!r} is no choice of a group")
+        if key not in ("output", "trust"):
+            yield text.replace(key, current_key(key), 1)
+
+
+def _unquoted(value: Any) -> Any:
+    return value.text if isinstance(value, QuotedString) else value
+
+
+def _is_choice(value: Any) -> bool:
+    """Return whether a value names options of a group by plain words."""
+    if isinstance(value, list):
+        return all(map(_is_choice, map(_unquoted, value)))
+    return (
+        value is None or isinstance(value, Glob) or re.fullmatch(r"[\w-]+(/[\w-]+)*", str(value)) is not None
+    )
+
+
+def _is_plain_setting(key: str, values: list[Any]) -> bool:
+    """Return whether it sets a number or a word of the launcher or the sweeper, which cannot run anything."""
+    if key != "hydra.sweeper.params":
+        return key in _PLAIN_SETTINGS and all(re.fullmatch(r"[\w.-]+", str(value)) for value in values)
+    if not all(isinstance(value, dict) for value in values):
+        return False
+    varied = [f"{_unquoted(name)}={_unquoted(own)}" for value in values for name, own in value.items()]
+    return len(list(recorded_overrides(varied))) == len(varied)
+
+
+def same_overrides(some: Iterable[str], others: Iterable[str]) -> bool:
+    """Return whether two jobs of a sweep have the same overrides."""
+    return set(map(normal_override, some)) == set(map(normal_override, others))
+
+
+def differences(
+    configurations: Sequence[Mapping[str, Any]], choices: Sequence[Mapping[str, str]]
+) -> list[dict[str, Any]]:
+    """Return for each run the values that are not the same in all of them.
+
+    >>> differences([{"lr": 1, "loss": "none"}, {"lr": 1, "loss.a": 3, "loss.b": 4}], [{}, {"loss": "mine"}])
+    [{'loss': 'none'}, {'loss': 'mine'}]
+
+    Args:
+        configurations: a run's values under dotted names, see :func:`keypoints.config.compose.flat`.
+        choices: what was chosen for each run by hand, such as a group's option. It stands for the values of a
+            group that another run lacks.
+    """
+    plain = {name for each in configurations for name in each}
+    found: dict[str, list[Any]] = {}
+    for key in dict.fromkeys(key for each in choices for key in each):
+        values = [
+            given.get(key, _value_at(own, key)) for own, given in zip(configurations, choices, strict=True)
+        ]
+        if any(value != values[0] for value in values):
+            found[key] = values
+    for key in dict.fromkeys(name for each in configurations for name in each):
+        above = next((part for part in _nodes_above(key) if part in plain), key)
+        values = [_value_at(own, above) for own in configurations]
+        shared = found.get(key.rpartition(".")[2])  # as data.seed, which is ${seed}
+        if above not in found and shared != values and any(value != values[0] for value in values):
+            found[above] = values
+    return [{key: values[number] for key, values in found.items()} for number in range(len(configurations))]
+
+
+def _nodes_above(key: str) -> Iterator[str]:
+    parts = key.split(".")
+    return (".".join(parts[:length]) for length in range(1, len(parts)))
+
+
+def _value_at(values: Mapping[str, Any], key: str) -> Any:
+    """Return the value at a dotted name, or on one line those below it; ``None`` if there is none."""
+    if key in values:
+        return values[key]
+    below = [
+        f"{name[len(key) + 1 :]}={value}" for name, value in values.items() if name.startswith(f"{key}.")
+    ]
+    return ", ".join(below) or None
+
+
+def _values(run: RunFolder) -> dict[str, Any]:
+    """Return a run's values under dotted names; none, where it lacks its configuration."""
+    if not run.config.is_file():
+        return {}
+    return flat(current(OmegaConf.to_container(read_yaml(run.config, resolved=True))))
+
+
+def _chosen(run: RunFolder) -> dict[str, str]:
+    """Return what the command chose for a run, group by group, and not value by value."""
+    return chosen_groups(run.status().get("overrides", []))
+
+
+def _row(run: RunFolder, differing: Mapping[str, Any]) -> dict[str, Any]:
+    name, status = run.path.name, run.status()
+    killed = status["status"] == "running" and not run.alive()
+    metrics = status.get("metrics") or _metrics_so_far(run)
+    ratio = metrics.get("best/variance_ratio")
+    epoch = metrics.get("best/epoch")
+    row = {
+        "run": name,
+        "setting": _without_seed(name),
+        "overrides": " ".join(status.get("overrides", [])),
+        "seed": run.setting("seed"),
+    }
+    results = {
+        "best_mse": metrics.get("best/mse"),
+        "best_epoch": None if epoch is None else int(epoch),
+        "last_mse": metrics.get("last/mse"),
+        "mae_px": metrics.get("best/mae_px"),
+        "variance_ratio": ratio,
+        "constant_mse": metrics.get("constant/mse"),
+        "seconds": status.get("seconds"),
+        "status": "interrupted" if killed else status["status"],
+        "note": "" if ratio is None or not predicts_the_mean(ratio) else "predicts the mean face",
+        "error": "its process was killed" if killed else status.get("error", ""),
+    }
+    own = {key: value for key, value in differing.items() if key not in (*row, *results)}
+    return {**row, **own, **results}
+
+
+def _metrics_so_far(run: RunFolder) -> dict[str, float]:
+    """Return the metrics of a run that did not end in order, as its curves show them."""
+    try:
+        return summary(run.logged()) if run.metrics.is_file() else {}
+    except DataError:  # it was stopped before its first epoch ended
+        return {}
+
+
+def _not_begun(name: str) -> dict[str, Any]:
+    """Return the row of a run that was asked for and has not begun."""
+    setting = _without_seed(name)
+    return {"run": name, "setting": setting, "overrides": "", "status": NOT_BEGUN, "note": "", "error": ""}
+
+
+def _excluded(hydra: Mapping[str, Any]) -> Any:
+    """Return the keys that are in no run's name."""
+    inside: Any = hydra
+    for key in _EXCLUDED.split("."):
+        inside = inside.get(key) if isinstance(inside, Mapping) else None
+    return [] if inside is None else inside
+
+
+def _planned(hydra: Mapping[str, Any]) -> list[str]:
+    """Return the folders of a sweep's runs, as Hydra's basic sweeper makes and names them.
+
+    Raises:
+        ValueError: if an override is none, or they ask for more than :data:`_MOST_RUNS`.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    asked = hydra["overrides"]
+    params = hydra.get("sweeper", {}).get("params") or {}
+    if not str(hydra.get("sweeper", {}).get("_target_")).endswith(".BasicSweeper"):
+        return []
+    texts = [*(f"{key}={value}" for key, value in params.items()), *asked["task"]]
+    excluded = _excluded(hydra)
+    choices: dict[str, list[tuple[str, str]]] = {}
+    try:
+        overrides = OverridesParser.create().parse_overrides(texts)
+    except HydraException as error:
+        raise ValueError(f"its overrides cannot be read ({one_line(error)[:80]})") from error
+    for override in overrides:
+        each = [str(override.input_line)]
+        if override.is_sweep_override():
+            values = islice(override.sweep_string_iterator(), _MOST_RUNS + 1)
+            each = [f"{override.get_key_element()}={value}" for value in values]
+        # As in Hydra's sweeper, what is given again replaces what a file sweeps.
+        choices[override.get_key_element()] = [(override.key_or_group, text) for text in each]
+    if math.prod(map(len, choices.values())) > _MOST_RUNS:
+        raise ValueError(f"it asks for more than {_MOST_RUNS:,} runs")
+    named: dict[str, frozenset[str]] = {}
+    for number, job in enumerate(product(*choices.values())):
+        varied = sorted(text for key, text in job if key not in excluded)
+        name, own = run_name(SEPARATOR.join(varied), number), frozenset(map(normal_override, varied))
+        free = (name if place == 1 else f"{name}--{place}" for place in count(1))
+        named[next(each for each in free if named.get(each, own) == own)] = own
+    return list(named)
+
+
+def _without_seed(name: str) -> str:
+    parts = [part for part in name.split("--") if not re.fullmatch(r"seed-\d+", part)]
+    return "--".join(parts) or name

@@ -1,0 +1,47 @@
+import json
+
+import pytest
+
+from keypoints.benchmark.prediction_speed import bench_prediction
+from keypoints.cli import main
+from keypoints.commands import compose
+from keypoints.errors import CheckpointError, ConfigError
+
+SHORT = ("rounds=2", "seconds=0.02")
+
+
+@pytest.mark.parametrize(
+    ("model", "runtime"), [("untrained", "torch on"), ("exported", "onnxruntime on cpu")]
+)
+def test_a_model_is_measured_in_batches_of_several_sizes(model, runtime, tmp_path, request):
+    path = request.getfixturevalue(model)
+    speed = bench_prediction(compose("bench", [f"checkpoint={path}", f"output={tmp_path / 'out'}", *SHORT]))
+    assert {each.name for each in speed.folder.iterdir()} == {"bench.json", "bench.png"}
+    result = json.loads((speed.folder / "bench.json").read_text())
+    assert result == speed.result
+    assert result["runtime"].startswith(runtime)
+    assert result["input"] == [1, 48, 48]
+    for key in ("faces_per_second", "wall_ms", "processor_ms"):
+        assert list(result[key]) == ["cut_out", "1", "4", "16", "64"]
+        for spread in result[key].values():
+            assert 0 < spread["lowest"] <= spread["median"] <= spread["highest"]
+
+
+def test_the_command_names_its_folder_by_the_model(exported, tmp_path, capsys):
+    main(["bench", str(exported), f"paths.outputs={tmp_path}", *SHORT])
+    assert (tmp_path / "bench" / "model" / "bench.json").is_file()
+    said = capsys.readouterr().out
+    assert "in batches of 16" in said
+    assert "cut out alone" in said
+
+
+@pytest.mark.parametrize(
+    ("override", "error"),
+    [("rounds=0", ConfigError), ("flip_test=true", ConfigError), ("checkpoint=none.onnx", CheckpointError)],
+)
+def test_what_cannot_be_measured_is_refused(exported, tmp_path, override, error):
+    with pytest.raises(error):
+        bench_prediction(
+            compose("bench", [f"checkpoint={exported}", *SHORT, f"output={tmp_path / 'out'}", override])
+        )
+    assert not list(tmp_path.iterdir())

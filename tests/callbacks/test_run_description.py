@@ -1,0 +1,63 @@
+import json
+
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from keypoints.callbacks.run_description import Description, HyperParameters, architecture, hyper_parameters
+from keypoints.commands import compose
+from keypoints.geometry import Crop
+from keypoints.landmarks import IMM58
+from keypoints.tasks.regression import RegressionTask
+
+
+def test_architecture_first_batch_and_charts_are_logged(watched):
+    _, events = watched(Description())
+    text = events.Tensors("architecture/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "Conv2d(1, 4, kernel_size=(5, 5)" in text
+    assert len(events.Images("training batch")) == 1
+    layout = events.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0]
+    assert b"loss/train" in layout
+    assert b"loss/val" in layout
+    assert {"loss/train", "loss/val"} <= set(events.Tags()["scalars"])
+
+
+def test_the_architecture_has_every_layer_with_its_shape_and_parameters():
+    text = architecture(RegressionTask(IMM58, Crop(80, 60)))
+    assert "net.features.0" in text
+    assert "[1, 12, 54, 74]" in text
+    assert "600" in text  # 12 · 7 · 7 weights and 12 biases
+
+
+def test_hyper_parameters_stand_with_the_final_metrics(watched):
+    trainer, events = watched(HyperParameters({"optimizer.lr": 1e-3, "kernels": "[7, 5, 3]"}))
+    plugin = events.summary_metadata
+    start = plugin["_hparams_/session_start_info"].plugin_data.content
+    assert b"optimizer.lr" in start
+    assert b"[7, 5, 3]" in start
+    assert events.Scalars("last/mse")[-1].value == trainer.callback_metrics["val/mse"]
+
+
+def test_whatever_may_differ_between_runs_is_a_hyper_parameter(watched, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "status.json").write_text(json.dumps({"status": "running", "overrides": ["augmentation=wild"]}))
+    chosen = ["augmentation=wild", "augmentation.transforms.flip.p=0.25", "trainer.precision=bf16-mixed"]
+    values = hyper_parameters(
+        compose("train", [*chosen, "start_from=best", "scheduler=cosine", f"output={run}"])
+    )
+    assert values["augmentation"] == "wild"
+    assert values["scheduler._target_"] == "torch.optim.lr_scheduler.CosineAnnealingLR"
+    assert str(run) not in map(str, values.values())
+    _, events = watched(HyperParameters(values))
+    start = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    read = HParamsPluginData.FromString(start).session_start_info.hparams
+    for key, kind, value in (
+        ("augmentation.transforms.flip.p", "number_value", 0.25),
+        ("trainer.precision", "string_value", "bf16-mixed"),
+        ("start_from", "string_value", "best"),
+        ("data.landmarks", "string_value", "null"),
+        ("model.net.padded", "string_value", "false"),
+        ("model.net.kernel_sizes", "string_value", "[7, 5, 3]"),
+        ("callbacks.predictions.every_n_epochs", "number_value", 5),
+    ):
+        assert read[key].WhichOneof("kind") == kind
+        assert getattr(read[key], kind) == value

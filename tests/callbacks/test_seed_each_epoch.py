@@ -1,0 +1,21 @@
+import torch
+
+from keypoints.callbacks.seed_each_epoch import SeedEachEpoch
+
+
+class Trainer:
+    def __init__(self, current_epoch, global_rank=0):
+        self.current_epoch = current_epoch
+        self.global_rank = global_rank
+
+
+def drawn(seed, epoch, rank=0, before=0):
+    torch.rand(before)
+    SeedEachEpoch(seed).on_train_epoch_start(Trainer(epoch, rank), None)
+    return torch.rand(4).tolist()
+
+
+def test_what_torch_draws_depends_on_seed_epoch_and_rank_alone():
+    assert drawn(0, 3) == drawn(0, 3, before=7)
+    different = [drawn(0, 3), drawn(1, 3), drawn(0, 4), drawn(0, 3, rank=1)]
+    assert len({tuple(values) for values in different}) == 4

@@ -1,0 +1,114 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from keypoints.callbacks import terminate_on_nan
+from keypoints.callbacks.terminate_on_nan import FiniteLoss
+from keypoints.commands import compose
+from keypoints.errors import TrainingError
+from keypoints.runs.run_folder import RunFolder
+from keypoints.tasks.base import load_task
+from keypoints.training.train import train
+from tests.conftest import SMALL
+
+STEPS = 6
+"""Of an epoch: 24 faces by four."""
+
+
+class Turning(nn.MSELoss):
+    """A loss that is a number for so many training steps, and then is none."""
+
+    def __init__(self, steps, becomes="nan"):
+        super().__init__()
+        self.left = steps
+        self.becomes = float(becomes)
+
+    def forward(self, predictions, targets):
+        loss = super().forward(predictions, targets)
+        if not predictions.requires_grad:
+            return loss
+        self.left -= 1
+        return loss * self.becomes if self.left < 0 else loss
+
+
+@pytest.fixture
+def turning(made_up_imm, tmp_path):
+    """A training whose loss turns after so many steps; gives its error and its folder."""
+
+    def run(steps, becomes="nan"):
+        loss = [f"loss._target_={__name__}.Turning", f"+loss.steps={steps}", f"+loss.becomes={becomes}"]
+        folder = RunFolder(tmp_path / "run")
+        cfg = compose("train", [*SMALL, f"data.root={made_up_imm}", f"output={folder.path}", *loss])
+        with pytest.raises(TrainingError) as caught:
+            train(cfg)
+        return str(caught.value), folder
+
+    return run
+
+
+def names_of(folder, step):
+    """The faces of a step of the first two epochs, by the order that seed and epoch give."""
+    from keypoints.instantiate import make_data
+
+    data = make_data(folder.configuration())
+    data.setup("fit")
+    loader = data.train_dataloader()
+    loader.sampler.set_epoch(step // STEPS)
+    batch = list(loader)[step % STEPS]
+    return ", ".join(data.dataset("train").faces[index].photo.path.name for index in batch.indices)
+
+
+@pytest.mark.parametrize("becomes", ["nan", "inf"])
+@pytest.mark.parametrize("every_step", [True, False], ids=["at once", "later, as on a GPU"])
+def test_it_stops_with_step_faces_and_a_hint_and_keeps_the_last_good_checkpoint(
+    turning, monkeypatch, becomes, every_step
+):
+    if not every_step:
+        monkeypatch.setattr(terminate_on_nan, "_looks_at_each_step", lambda *_: False)
+    message, folder = turning(STEPS + 2, becomes)
+    assert (
+        f"step {STEPS + 2} of epoch 1: the loss is {becomes} with {names_of(folder, STEPS + 2)}; " in message
+    )
+    assert "smaller optimizer.lr (here it was 0.001)" in message
+    assert str(folder.last_checkpoint) in message
+    status = folder.status()
+    assert (status["status"], status["error"]) == ("failed", message)
+    for kept in (folder.best_checkpoint, folder.last_checkpoint):
+        assert torch.load(kept, weights_only=True)["epoch"] == 0
+        assert all(weight.isfinite().all() for weight in load_task(kept).state_dict().values())
+
+
+def test_weights_that_the_last_step_of_an_epoch_spoiled_are_not_saved(turning, monkeypatch):
+    monkeypatch.setattr(FiniteLoss, "on_train_batch_end", lambda *_: None)  # as if its loss had been a number
+    message, folder = turning(2 * STEPS - 1)
+    assert f"step {2 * STEPS - 1} of epoch 1: the validation loss is nan; " in message
+    assert torch.load(folder.last_checkpoint, weights_only=True)["epoch"] == 0
+    assert all(weight.isfinite().all() for weight in load_task(folder.best_checkpoint).state_dict().values())
+
+
+def test_before_the_first_epoch_ended_there_is_nothing_to_keep(turning):
+    message, folder = turning(0)
+    assert "step 0 of epoch 0" in message
+    assert "no checkpoint is kept" in message
+    assert not list(folder.path.rglob("*.ckpt"))
+
+
+def test_of_large_batches_some_faces_are_named(turning, monkeypatch):
+    monkeypatch.setattr(terminate_on_nan, "_NAMED", 1)
+    message, folder = turning(0)
+    assert f"{names_of(folder, 0).split(', ')[0]} and 3 more; " in message
+
+
+def test_processes_stop_together_at_the_earliest_of_their_steps(monkeypatch):
+    late, early = terminate_on_nan._Step(9, math.nan, [1]), terminate_on_nan._Step(7, math.inf, [2])
+    said = []
+
+    def gather(found, own):
+        said.append(own)
+        found[:] = [late, early, None]
+
+    monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
+    assert terminate_on_nan._first_of_all(None, 3) == early
+    assert said == [None]

@@ -1,0 +1,103 @@
+import pytest
+
+from keypoints.commands import compose
+from keypoints.config import options
+from keypoints.config.registry import conf_dir
+from keypoints.errors import ConfigError
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Ours, and a folder of one's own with an option that builds on one of ours."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.yaml").write_text(
+        "# Faces of mine. With more to say.\ndefaults:\n  - labelled\n\nwidth: 96 # pixels of mine\n"
+        "photos:\n  _target_: keypoints.IMMDataModule\n  root: null\n"
+    )
+    (tmp_path / "trainer").mkdir()
+    (tmp_path / "trainer" / "fast.yaml").write_text(
+        "# @package _global_\n# Fast\ntrainer:\n  max_epochs: 1\ndata:\n  num_workers: 3\ncallbacks:\n"
+        "  mine:\n    _target_: mine.Callback\n"
+    )
+    return (tmp_path, conf_dir())
+
+
+def test_groups_and_options_are_those_of_all_folders(folders):
+    assert {"data", "model", "trainer"} <= set(options.groups(folders))
+    assert {"imm", "mine", "labelled"} <= set(options.options(folders, "data"))
+
+
+def test_an_option_is_told_by_the_first_sentence_of_its_file(folders):
+    assert options.about(folders, "data", "mine") == "Faces of mine."
+    assert options.about(folders, "trainer", "fast") == "Fast"
+    assert options.about(folders, "trainer", "none") == ""
+
+
+def test_what_an_option_sets_elsewhere_is_told(folders):
+    assert options.reach(folders, "trainer", "fast") == ["data.num_workers", "callbacks.mine"]
+    assert options.reach(folders, "data", "mine") == []
+    assert options.reach(folders, "trainer", "gpu") == ["data.num_workers", "callbacks.channels_last"]
+
+
+def test_every_option_of_ours_says_what_it_is():
+    folders = (conf_dir(),)
+    for group in options.groups(folders):
+        for option in options.options(folders, group):
+            assert options.about(folders, group, option), f"{group}={option}"
+
+
+def test_a_path_is_one_in_any_option_of_its_group_however_deep(folders):
+    assert options.is_path(folders, "data.train")
+    assert options.is_path(folders, "data.photos.root")
+    assert options.is_path(folders, "model.net.weights")
+    assert options.is_path(folders, "model.net.encoder.weights")
+    assert not options.is_path(folders, "data.width")
+    assert not options.is_path(folders, "data")
+
+
+def test_a_sentence_is_the_nearest_comment_else_the_class_s(folders):
+    cfg = compose("train", ["data=labelled", "data.train=x"])
+
+    def said(key, choice):
+        return options.sentence(folders, key, choice, options.setting_of(cfg, key))
+
+    assert said("data.width", "mine") == "pixels of mine"
+    assert said("data.width", "labelled") != "pixels of mine"
+    assert said("model.net.hidden", "convnet")
+    assert said("trainer.max_epochs", "default")
+
+
+def test_every_value_in_a_group_of_ours_has_a_sentence():
+    folders = (conf_dir(),)
+    for group in ("data", "model", "trainer", "augmentation", "callbacks"):
+        for option in options.options(folders, group):
+            cfg = compose("train", [f"{group}={option}", "output=x"])
+            for key in dict(options.leaves({group: cfg.get(group) or {}})):
+                if key.endswith("._target_") or not options.is_ours(cfg, key):
+                    continue
+                setting = options.setting_of(cfg, key)
+                assert options.sentence(folders, key, option, setting), f"{group}={option}: {key}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "value", "says"),
+    [
+        (["data=labelled"], "data.source", "face", "one of image, box"),
+        ([], "data.fold", "two", "a whole number, or null"),
+        (["model=heatmap"], "model.net.encoder.depth", 1.5, "a whole number"),
+        (["model=heatmap"], "model.sigma", "wide", "a finite number"),
+        (["optimizer=sgd"], "optimizer.nesterov", "perhaps", "true or false"),
+        ([], "trainer.max_epochs", "many", "a whole number, or null"),
+    ],
+)
+def test_a_value_is_checked_as_its_class_says(overrides, key, value, says):
+    cfg = compose("train", overrides)
+    with pytest.raises(ConfigError, match=f"^{key} is {says}, not "):
+        options.setting_of(cfg, key).checked(value)
+
+
+def test_a_value_that_no_class_knows_is_compared_with_its_default(tmp_path):
+    cfg = compose("train", ["+data.mine=true", "+data.other={a:1}"])
+    with pytest.raises(ConfigError, match=r"^data.mine is true or false"):
+        options.setting_of(cfg, "data.mine").checked(3)
+    assert options.setting_of(cfg, "data.other").checked([1]) == [1]

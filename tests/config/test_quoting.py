@@ -1,0 +1,91 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keypoints import commands  # noqa: F401 - registers the schemas, which say what a path is
+from keypoints.config.quoting import check_commas, quote_paths
+from keypoints.errors import ConfigError
+
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$"), min_size=1).filter(
+    lambda name: name[0] not in "'\"" and name.strip() != "null"  # which is no path
+)
+
+
+@given(names)
+def test_any_path_reaches_the_configuration_as_it_was_typed(name):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    (override,) = OverridesParser.create().parse_overrides(quote_paths([f"output={name}"]))
+    assert str(override.value()) == name
+    assert not override.is_sweep_override()
+
+
+@given(st.lists(names.map(str.strip).filter(bool).filter(lambda name: name[0] not in "'\""), min_size=2))
+def test_any_paths_can_be_swept_if_each_is_quoted(paths):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    each = [quote_paths([f"data.train={path}"])[0].partition("=")[2] for path in paths]
+    _, quoted = quote_paths(["-m", f"data.train={','.join(each)}"])
+    (override,) = OverridesParser.create().parse_overrides([quoted])
+    assert [value.text for value in override.value().list] == paths
+
+
+@pytest.mark.parametrize(
+    "multirun", [["-m"], ["--multirun"], ["sweep=learning_rate"], ["hydra.mode=MULTIRUN"]]
+)
+def test_a_comma_separates_paths_in_a_multirun_alone(multirun):
+    typed = ["data.train=t.csv, é b.csv", "start_from=null,run", "output=a, b", "name=x: y,z"]
+    assert quote_paths([*multirun, *typed])[1:] == [
+        "data.train='t.csv','é b.csv'",
+        "start_from=null,'run'",
+        "output='a, b'",
+        "name='x: y','z'",
+    ]
+    assert quote_paths(typed)[:2] == ["data.train='t.csv, é b.csv'", "start_from='null,run'"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "quoted"),
+    [
+        ("'a,b.csv',c.csv", "'a,b.csv','c.csv'"),
+        ("'a,b.csv'", "'a,b.csv'"),
+        ("it's.csv,b.csv", "'it\\'s.csv','b.csv'"),
+        ("there, as it stands.csv", "'there, as it stands.csv'"),
+        ("choice(a b.csv,é.csv)", "choice('a b.csv','é.csv')"),
+        ("glob(lists/*.csv)", "choice('lists/1.csv','lists/2.csv')"),
+        ("glob(lists/[12].csv)", "choice('lists/1.csv','lists/2.csv')"),
+        ("glob('lists/*',exclude='lists/1*')", "choice('lists/2.csv')"),
+        ("shuffle(a,b)", "shuffle(a,b)"),
+        ("a.csv,", "'a.csv,'"),
+    ],
+)
+def test_paths_of_a_sweep_are_quoted_one_by_one_and_once(tmp_path, monkeypatch, typed, quoted):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lists").mkdir()
+    for name in ("lists/1.csv", "lists/2.csv", "there, as it stands.csv"):
+        (tmp_path / name).touch()
+    once = quote_paths(["-m", f"data.train={typed}"])
+    assert once == ["-m", f"data.train={quoted}"]
+    assert quote_paths(once) == once
+
+
+def test_a_pattern_that_fits_nothing_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"^data.val=glob\(\*.csv\): no file or folder fits it"):
+        quote_paths(["-m", "data.val=glob(*.csv)"])
+
+
+def test_paths_that_are_meant_to_be_swept_need_a_multirun(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("t.csv", "v.csv"):
+        (tmp_path / name).touch()
+    with pytest.raises(ConfigError, match=r"^data.train=t.csv,v.csv: .* add -m"):
+        check_commas(["data.train=t.csv,v.csv"])
+    check_commas(["-m", "data.train=t.csv,v.csv"])
+    (tmp_path / "t.csv,v.csv").touch()
+    check_commas(["data.train=t.csv,v.csv", "seed=0,1"])
+
+
+def test_what_is_quoted_already_and_what_is_no_path_stay_as_they_are():
+    untouched = ["output='a b'", "optimizer.lr=1e-2,1e-3", "-m", "~logger", "output="]
+    assert quote_paths(untouched) == untouched

@@ -1,0 +1,84 @@
+import inspect
+from importlib import import_module
+
+import pytest
+
+import keypoints
+from keypoints.config.settings import ANY, LIST, MAPPING, NUMBER, PATH, SWITCH, WHOLE, WORD
+from keypoints.config.signatures import parameters
+
+OURS = [
+    *("ConvNet", "HeatmapNet", "TorchvisionNet", "ConvEncoder", "TorchvisionEncoder"),
+    *("RegressionTask", "HeatmapTask", "WingLoss", "AdaptiveWingLoss", "HeatmapKLLoss"),
+    *("IMMDataModule", "IBUG300WDataModule", "LabelledDataModule", "Augmentation", "LowResolution"),
+    *("FirstLayerFilters", "ValidationPanel", "ProgressBar", "LastCheckpoint", "MetricsTable"),
+]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_is_read_from_the_source_is_what_python_has(name):
+    signature = inspect.signature(getattr(keypoints, name).__init__)
+    named = [
+        each.name
+        for each in signature.parameters.values()
+        if each.kind not in (each.VAR_POSITIONAL, each.VAR_KEYWORD) and each.name != "self"
+    ]
+    assert list(parameters(f"keypoints.{name}")) == named
+
+
+@pytest.mark.parametrize("target", ["torch.optim.Adam", "pytorch_lightning.Trainer", "albumentations.Affine"])
+def test_other_packages_are_read_through_what_they_export(target):
+    module, _, name = target.rpartition(".")
+    theirs = inspect.signature(getattr(import_module(module), name).__init__).parameters
+    assert set(parameters(target)) == set(theirs) - {"self"}
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "types", "optional"),
+    [
+        ("keypoints.LabelledDataModule", "train", {PATH}, True),
+        ("keypoints.LabelledDataModule", "margin", {NUMBER}, False),
+        ("keypoints.LabelledDataModule", "strict", {SWITCH}, False),
+        ("keypoints.TorchvisionEncoder", "weights", {PATH}, True),
+        ("keypoints.ConvNet", "pooling", {WHOLE, LIST}, False),
+        ("keypoints.ConvNet", "normalization", {WORD}, False),
+        ("pytorch_lightning.Trainer", "max_epochs", {WHOLE}, True),
+        ("pytorch_lightning.Trainer", "devices", {WHOLE, WORD, LIST}, False),
+        ("torch.optim.Adam", "lr", {NUMBER, ANY}, False),
+    ],
+)
+def test_types_are_those_of_the_annotations(target, name, types, optional):
+    found = parameters(target)[name]
+    assert (found.types, found.optional) == (types, optional)
+
+
+def test_the_words_of_a_literal_are_choices():
+    assert parameters("keypoints.LabelledDataModule")["source"].choices == ("image", "box")
+
+
+def test_sentences_come_from_docstrings_and_from_the_class_that_they_name():
+    assert parameters("keypoints.ConvNet")["hidden"].sentence == "width of the first linear layer."
+    inherited = parameters("keypoints.IMMDataModule")["memory_mb"].sentence
+    assert inherited == parameters("keypoints.FaceDataModule")["memory_mb"].sentence
+    assert inherited.startswith("megabytes")
+
+
+@pytest.mark.parametrize("target", ["nowhere.Net", "keypoints.Nothing", "keypoints.nothing.Net", "torch.no"])
+def test_what_is_not_found_has_no_arguments(target):
+    assert parameters(target) == {}
+
+
+def test_nothing_is_run_and_damaged_files_are_no_error(tmp_path, monkeypatch):
+    (tmp_path / "loud.py").write_text(
+        "raise SystemExit(3)\nclass Net:\n    def __init__(self, a: int): ...\n"
+    )
+    (tmp_path / "broken.py").write_text("class Net(:\n")
+    (tmp_path / "plain.py").write_text(
+        "class Base:\n    def __init__(self, b: 'dict[str, int] | None' = None): ...\n"
+        "class Net(Base):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert parameters("loud.Net")["a"].types == {WHOLE}
+    assert parameters("broken.Net") == {}
+    assert parameters("plain.Net")["b"].types == {MAPPING}
+    assert parameters("plain.Net")["b"].optional

@@ -1,0 +1,52 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from keypoints.data.formats.lists import box_round, centre_of, columns, exact, header, scale_of, table
+from keypoints.data.formats.values import number
+from keypoints.geometry import Box
+
+
+def test_a_boxs_middle_is_a_point_of_the_photo():
+    assert centre_of(Box(0, 0, 1, 3)) == (0, 1)  # the first pixel's centre, and the second's
+    assert scale_of(Box(0, 0, 50, 100)) == 0.5
+    assert box_round((0, 1), (0.005, 0.015)) == Box(0, 0, 1, 3)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_written_reads_back_the_same(value):
+    assert number(exact(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [
+        ("image,x0,y0\na.png,1.5,2\n", ["a.png", "1.5", "2"]),
+        ("image,x0,y0\ra.png,1.5,2\r", ["a.png", "1.5", "2"]),
+        ("image,x0,y0\r\na.png,1.5,2\r\n", ["a.png", "1.5", "2"]),
+        ("image;x0;y0\na, b.png;1,5;-2,0e3\n", ["a, b.png", "1.5", "-2.0e3"]),
+        ("image\tx0\ty0\na, b.png\t1.5\t2\n", ["a, b.png", "1.5", "2"]),
+        ("image, x0, y0\na.png, 1.5 , 2\n", ["a.png", "1.5", "2"]),
+        ('image, x0, y0\n"a, b.png", "1.5", 2\n', ["a, b.png", "1.5", "2"]),
+        ("image,x0,y0\n a.png,1.5,2\n", [" a.png", "1.5", "2"]),
+        ('image,x0,y0\n"a\nb.png",1.5,2\n', ["a\nb.png", "1.5", "2"]),
+        ("image;x0;y0\n;;\na.png;1;2\n;;\n", ["a.png", "1", "2"]),
+        ("image,x0,y0,,\na.png,1,2,,\n , ,\n", ["a.png", "1", "2"]),
+        ("image\tx0\ty0\na.png\t1,5\t2,25\n", ["a.png", "1.5", "2.25"]),
+        ('"image", "x0", "y0"\n"a.png", 1.5, 2\n', ["a.png", "1.5", "2"]),
+    ],
+    ids=repr,
+)
+def test_a_csv_is_read_as_programs_write_it(text, cells):
+    path = Path("list.csv")
+    assert columns(path, text) == header(text) == ["image", "x0", "y0"]
+    assert [row for _, row in table(path, text)] == [cells]
+
+
+def test_rows_are_numbered_by_their_lines_whatever_ends_them():
+    path = Path("list.csv")
+    for end in ("\n", "\r", "\r\n"):
+        text = end.join(["image,x0,y0", "a.png,1,2", "", "b.png,3,4"])
+        assert [line for line, _ in table(path, text)] == [2, 4]

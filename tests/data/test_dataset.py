@@ -1,0 +1,145 @@
+import albumentations
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from torch.utils.data import DataLoader
+
+from keypoints.commands import compose
+from keypoints.data.augmentation import Augmentation
+from keypoints.data.dataset import Batch, FaceDataset, as_it_is, pixels_of, whole
+from keypoints.data.photos import Photo
+from keypoints.data.readers.imm import read_imm
+from keypoints.data.sampler import EpochSampler
+from keypoints.datamodules.imm import IMMDataModule
+from keypoints.errors import DataError
+from keypoints.geometry import Box, Crop, as_input
+from keypoints.landmarks import IMM58
+
+
+@pytest.fixture(scope="module")
+def augmented(made_up_imm):
+    """Eight faces, strongly augmented."""
+    cfg = compose("train", ["augmentation=wild"]).augmentation
+    augmentation = instantiate(cfg, _convert_="all")
+    faces = read_imm(made_up_imm)[:8]
+    return FaceDataset(
+        faces, range(58), Crop(80, 60), augmentation=augmentation, flip=IMM58.flip_indices, seed=5
+    )
+
+
+def drawn(faces, epochs, *, rank=0, ranks=1, batch_size=4, **how):
+    """All that a training would be given in these epochs: a list of batches."""
+    sampler = EpochSampler(len(faces), seed=0, shuffle=True, rank=rank, ranks=ranks)
+    loader = DataLoader(faces, batch_size=batch_size, sampler=sampler, collate_fn=as_it_is, **how)
+    batches = []
+    for epoch in epochs:
+        sampler.set_epoch(epoch)
+        batches += list(loader)
+    return batches
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize(("workers", "persistent"), [(1, False), (1, True), (4, False), (4, True)])
+def test_workers_change_nothing_of_what_is_drawn(augmented, workers, persistent):
+    expected = drawn(augmented, range(2))
+    assert not torch.equal(expected[0].images, expected[2].images)  # each epoch draws anew
+    assert_same(drawn(augmented, range(2), num_workers=workers, persistent_workers=persistent), expected)
+
+
+def test_resuming_draws_what_the_run_that_never_stopped_would_have_drawn(augmented):
+    assert_same(drawn(augmented, [2, 3]), drawn(augmented, range(4))[4:])
+
+
+def test_ranks_together_draw_what_one_process_draws_batch_by_batch(augmented):
+    expected = drawn(augmented, range(2))
+    ranks = [drawn(augmented, range(2), rank=rank, ranks=2, batch_size=2) for rank in range(2)]
+    for step, batch in enumerate(expected):
+        for rank in range(2):
+            own = Batch(*(field[rank::2] for field in batch))
+            assert_same([ranks[rank][step]], [own])
+
+
+def test_augmented_points_lead_back_to_the_photo(augmented):
+    for index, face in enumerate(augmented.faces):
+        for epoch in range(4):
+            sample = augmented[epoch, index]
+            pixels = sample.targets.double() * torch.tensor([80, 60]) - 0.5
+            photo = pixels @ sample.to_photo[:, :2].T.double() + sample.to_photo[:, 2]
+            mirrored = torch.det(sample.to_photo[:, :2]) < 0
+            truth = face.landmarks()[list(IMM58.flip_indices)] if mirrored else face.landmarks()
+            assert torch.allclose(photo, torch.from_numpy(truth), atol=2e-3)
+
+
+def test_an_augmented_dataset_still_gives_its_faces_as_they_are(augmented, made_up_imm):
+    bare = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60))
+    for one, other in zip(whole(augmented), whole(bare), strict=True):
+        assert torch.allclose(one, other, atol=1.01 / 255)  # a rounding of the picture's resampling
+    assert torch.allclose(augmented.targets, bare.targets)
+
+
+def test_a_bent_face_trains_and_says_that_no_map_leads_back(made_up_imm, caplog):
+    bend = Augmentation({"bend": albumentations.Perspective(p=1)})
+    with caplog.at_level("INFO"):
+        faces = FaceDataset(read_imm(made_up_imm)[:2], range(58), Crop(80, 60), augmentation=bend)
+    assert "bend: no affine leads back" in caplog.text
+    sample = faces[0, 0]
+    assert sample.to_photo.isnan().all()
+    assert sample.targets.isfinite().all()
+    assert faces.plain(0).to_photo.isfinite().all()
+
+
+def test_the_target_lies_on_the_picture_and_leads_back_to_the_photo(made_up_imm):
+    data = IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=40)
+    data.setup()
+    faces = data.dataset("train")
+    for index, face in enumerate(faces.faces):
+        sample = faces[0, index]
+        pixels = sample.targets[0] * 40 - 0.5
+        x, y = pixels.round().int().tolist()
+        assert sample.images[0, y, x] < -0.3  # the nose tip is the centre of the dark disc
+        photo = sample.to_photo[:, :2] @ pixels + sample.to_photo[:, 2]
+        assert torch.allclose(photo, torch.tensor(face.landmarks()[52]).float(), atol=1e-3)
+
+
+@pytest.mark.parametrize("augmentation", ["none", "wild"])
+@pytest.mark.parametrize("faces_held", [0, 3])
+def test_faces_that_memory_has_no_room_for_give_the_same_samples(made_up_imm, augmentation, faces_held):
+    cfg = compose("train", [f"augmentation={augmentation}"]).augmentation
+    how = {"augmentation": instantiate(cfg, _convert_="all") if cfg else None, "flip": IMM58.flip_indices}
+    held = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60), **how)
+    memory = held.nbytes * faces_held // 8
+    read = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60), memory=memory, **how)
+    assert (held.read_again, read.read_again, read.nbytes) == (0, 8 - faces_held, memory)
+    assert_same(drawn(read, range(2)), drawn(held, range(2)))
+    assert_same([whole(read)], [whole(held)])
+    assert torch.equal(read.targets, held.targets)
+
+
+def test_faces_of_which_some_have_no_points_are_refused(made_up_imm):
+    first, second = read_imm(made_up_imm)[:2]
+    bare = type(first)(Photo(first.photo.path), None, None, first.group)
+    with pytest.raises(
+        DataError, match=r"01-1m\.jpg: this face has no points, and others of its split have some"
+    ):
+        FaceDataset([bare, second], range(58), Crop(80, 60))
+
+
+def test_a_face_whose_box_misses_the_photo_is_named(made_up_imm):
+    face = read_imm(made_up_imm)[0]
+    beside = type(face)(Photo(face.photo.path), Box(500, 0, 50, 50), face.points, face.group)
+    with pytest.raises(DataError, match=r"01-1m\.jpg: .*outside the picture"):
+        FaceDataset([beside], range(len(IMM58)), Crop(80, 60, source="box"))
+
+
+def test_training_and_prediction_give_a_network_the_same_numbers():
+    pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    batch = Batch(pixels, *(torch.zeros(1) for _ in range(4)))
+    assert np.array_equal(batch.images.numpy(), as_input([pixels[0].permute(1, 2, 0).numpy()]))
+    assert torch.equal(batch.pixels, pixels)
+    assert np.array_equal(pixels_of(batch)[0], pixels[0, 0].numpy())

@@ -1,0 +1,89 @@
+import json
+
+import pytest
+from PIL import Image
+
+from keypoints.cli import main
+from keypoints.data.readers.labelled import read_labelled
+
+LIST = "image,left,top,width,height,x0,y0,light\na.png,1,2,30,30,5,6,dim\n"
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    """A list of one photo in a folder that Hydra's grammar would not take, beside which one works."""
+    folder = tmp_path / "my photos, (1) = [x]"
+    folder.mkdir()
+    Image.new("L", (64, 48)).save(folder / "a.png")
+    (folder / "list.csv").write_text(LIST)
+    monkeypatch.chdir(tmp_path)
+    return folder / "list.csv"
+
+
+def convert(*arguments):
+    main(["data", "convert", *map(str, arguments)])
+
+
+def error_of(capsys, *arguments):
+    with pytest.raises(SystemExit, match="1"):
+        convert(*arguments)
+    *_, line = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize("name", ["csv", "hrnet", "coco"])
+def test_a_list_becomes_another_beside_it(source, capsys, name):
+    output = source.with_name("new, [list]")
+    convert(f"source={source}", f"format={name}", f"output={output}")
+    said = capsys.readouterr().out
+    assert f"1 faces are in {output}" in said
+    assert ("groups and tags are left out" in said) == (name == "hrnet")
+    (face,) = read_labelled(output).faces
+    assert face.landmarks().tolist() == [[5, 6]]
+    assert face.tags == ({} if name == "hrnet" else {"light": "dim"})
+
+
+def test_a_list_above_the_photos_names_their_folders(source, tmp_path):
+    convert(f"source={source}", "format=coco", "output=list.json")
+    assert read_labelled(tmp_path / "list.json").faces[0].photo.path == source.with_name("a.png")
+
+
+def test_lists_may_lie_elsewhere_than_the_photos(source, tmp_path):
+    convert(f"source={source}", "format=coco", "output=list.json", f"root={source.parent}")
+    assert json.loads((tmp_path / "list.json").read_text())["images"][0]["file_name"] == "a.png"
+    convert("source=list.json", "format=csv", "output=list.csv", f"root={source.parent}")
+    assert "a.png,1.0,2.0,30.0,30.0,5.0,6.0,,dim" in (tmp_path / "list.csv").read_text()
+
+
+def test_rows_that_cannot_be_used_stop_it_or_are_told_of(source, capsys):
+    source.write_text(LIST + "none.png,,,,,1,2,\n" * 7)
+    arguments = f"source={source}", "format=coco", f"output={source.with_name('list.json')}"
+    assert "list.csv: line 3: its picture none.png is missing" in error_of(capsys, *arguments)
+    assert not source.with_name("list.json").exists()
+    convert(*arguments, "strict=false")
+    said = capsys.readouterr().out
+    assert "left out: " in said
+    assert "line 3: its picture none.png is missing" in said
+    assert "left out: 2 more" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "; format has no value (???): give format=<csv|hrnet|coco|dlib>, format to write; output has"),
+        (["format=xml", "output={}/list.xml"], "error: format is one of csv, hrnet, coco, dlib, not 'xml'"),
+        (["format=coco", "output={}/list.csv"], "list.csv: is there already; name another file"),
+        (["format=coco", "output=none/list.json"], "error: none/list.json: its folder is missing"),
+        (["format=coco", "output={}/new", "scheme=ibug68"], "has 1 points, not the 68 of ibug68"),
+        (["format=coco", "output={}/new", "scheme=68"], "no landmark scheme '68'; there are imm58, ibug68"),
+        (["format=coco", "output={}/new", "strict=maybe"], "strict is true or false, not 'maybe'"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_done_is_one_line_and_leaves_no_file(source, tmp_path, capsys, arguments, says):
+    given = [argument.format(source.parent) for argument in arguments]
+    line = error_of(capsys, *([f"source={source}"] if given else []), *given)
+    assert line.startswith("error: ")
+    assert says in line
+    assert {path.name for path in tmp_path.rglob("*")} == {source.parent.name, "a.png", "list.csv"}
+    assert source.read_text() == LIST

@@ -1,0 +1,64 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from keypoints.errors import DataError
+from keypoints.evaluation.face_tables import in_common, points_of, read_faces, tags_of
+
+TABLE = pd.DataFrame(
+    {
+        "photo": ["a.jpg", "b.jpg"],
+        "person": ["01", "02"],
+        "view": ["1", "2"],
+        "mse": [0.1, 0.2],
+        "error_px": [1.5, 2.5],
+        "truth_x0": [1.25, 5.0],
+        "truth_y0": [2.0, 6.0],
+        "truth_x1": [3.0, 7.0],
+        "truth_y1": [4.0, 8.0],
+        "predicted_x0": [0.0, 0.0],
+        "predicted_y0": [0.0, 0.0],
+        "predicted_x1": [0.0, 0.0],
+        "predicted_y1": [0.0, 9.0],
+    }
+)
+
+
+def test_the_table_survives_its_file(tmp_path):
+    TABLE.to_csv(tmp_path / "faces.csv", index=False)
+    again = read_faces(tmp_path / "faces.csv")
+    pd.testing.assert_frame_equal(again, TABLE)
+
+
+def test_points_are_taken_out_face_by_face():
+    np.testing.assert_array_equal(points_of(TABLE, "truth"), [[[1.25, 2], [3, 4]], [[5, 6], [7, 8]]])
+    assert points_of(TABLE, "predicted")[1, 1].tolist() == [0, 9]
+
+
+@pytest.mark.parametrize("contents", [None, "", "photo,error_px\n"])
+def test_what_is_no_such_table_is_named(tmp_path, contents):
+    path = tmp_path / "faces.csv"
+    if contents is not None:
+        path.write_text(contents)
+    with pytest.raises(DataError, match=r"faces\.csv"):
+        read_faces(path)
+
+
+def test_tags_are_the_columns_between_photo_and_errors():
+    assert tags_of(TABLE) == ["person", "view"]
+
+
+def test_what_the_worst_faces_have_in_common_is_said_where_it_is_more_than_chance():
+    faces = pd.DataFrame(
+        {
+            "photo": [f"{i}.jpg" for i in range(24)],
+            "person": [f"{i // 6:02}" for i in range(24)],
+            "view": [str(i % 6) for i in range(24)],
+            "mse": 0.0,
+            "error_px": [20.0 + i if i // 6 == 2 else float(i) / 10 for i in range(24)],
+        }
+    )
+    assert in_common(faces, {"person": {"02": "the bald one"}}) == [
+        "person 02 (the bald one): 6 of the 6 worst faces, 6 of all 24"
+    ]
+    assert in_common(faces.assign(error_px=[float(i * 7 % 24) for i in range(24)]), {}) == []

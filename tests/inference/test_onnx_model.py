@@ -1,0 +1,117 @@
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from keypoints.errors import CheckpointError, ConfigError
+from keypoints.geometry import Crop
+from keypoints.inference.onnx_model import ExportedModel, metadata
+from keypoints.landmarks import IBUG68
+from tests.conftest import BOX_CROP, ROOT, seconds_of_processes
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra export)")
+
+
+def changed(exported, path, properties):
+    """A copy with other metadata."""
+    model = onnx.load(exported)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, properties)
+    onnx.save(model, path)
+    return path
+
+
+def test_a_file_says_all_that_its_use_needs(exported):
+    model = ExportedModel(exported)
+    assert (model.scheme, model.crop, model.precision) == (IBUG68, BOX_CROP, "float32")
+    assert model.support is None  # of a checkpoint that was not trained on anything
+    for batch in (1, 3):
+        assert model(np.zeros((batch, 1, 48, 48), np.float32)).points.shape == (batch, 68, 2)
+
+
+def test_what_the_training_faces_were_like_goes_with_the_file(exported, tmp_path):
+    properties = metadata(IBUG68, BOX_CROP, "float32", {"tilt": (0, 28.5)})
+    assert ExportedModel(changed(exported, tmp_path / "model.onnx", properties)).support == {
+        "tilt": (0, 28.5)
+    }
+    damaged = metadata(IBUG68, BOX_CROP, "float32", {"tilt": (28.5,)})
+    with pytest.raises(CheckpointError, match="its metadata cannot be used"):
+        ExportedModel(changed(exported, tmp_path / "model.onnx", damaged))
+
+
+def test_a_file_of_other_origin_or_with_changed_metadata_is_refused(exported, tmp_path):
+    path = tmp_path / "model.onnx"
+    right = metadata(IBUG68, BOX_CROP, "float32")
+    about = json.loads(right["keypoints"])
+    wider = json.dumps({**about, "crop": {**about["crop"], "margin": 1.5}})
+    later = json.dumps({**about, "format": 2, "version": "9.0"})
+    for properties, says in [
+        ({}, "is no model of keypoints; `keypoints export` writes them"),
+        ({"keypoints": "[1"}, "is no model of keypoints"),
+        ({**right, "keypoints": wider}, "its metadata were changed after it was written"),
+        ({**right, "keypoints": later}, r"has format 2 \(keypoints 9\.0\), but this version"),
+        (metadata(IBUG68, Crop(32, 48), "float32"), "its network takes and gives .*48, 48.* metadata say"),
+        (metadata(IBUG68.select("jaw"), BOX_CROP, "float32"), "its network takes and gives"),
+    ]:
+        with pytest.raises(CheckpointError, match=rf"model\.onnx: {says}") as error:
+            ExportedModel(changed(exported, path, properties))
+        assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_onnx_is_named(exported, tmp_path):
+    path = tmp_path / "model.onnx"
+    with pytest.raises(CheckpointError, match=r"model\.onnx: no such model"):
+        ExportedModel(path)
+    for contents, says in (
+        (b"", "is an empty file"),
+        (b"text", "truncated, damaged, or no ONNX file at all: it holds plain text"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "is a pointer of git-lfs, .* git lfs pull"),
+        (exported.read_bytes()[:2000], "(truncated|is no model)"),
+    ):
+        path.write_bytes(contents)
+        with pytest.raises(CheckpointError, match=rf"model\.onnx: {says}"):
+            ExportedModel(path)
+
+
+def test_a_checkpoint_under_an_onnx_files_name_is_told_with_the_way_out(untrained, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(untrained.read_bytes())
+    with pytest.raises(
+        CheckpointError, match="is a checkpoint or weights of torch; `keypoints export` makes"
+    ):
+        ExportedModel(path)
+
+
+def test_without_onnxruntime_the_way_out_is_named(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match=r"needs onnxruntime.*'\.\[export\]'"):
+        ExportedModel(exported)
+
+
+def test_an_exported_model_predicts_at_once_and_without_torch(exported):
+    code = (
+        "import sys, numpy as np\n"
+        "from keypoints import Box, Predictor\n"
+        f"p = Predictor({str(exported)!r})\n"
+        "(face,) = p(np.zeros((60, 80, 3), np.uint8), [Box(10, 5, 50, 50)])\n"
+        "assert face.points.shape == (68, 2)\n"
+        "print({'torch', 'albumentations', 'pytorch_lightning', 'pandas'} & set(sys.modules))"
+    )
+    before = seconds_of_processes()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+    assert not done.stderr
+    assert seconds_of_processes() - before < 2  # 0.5 on an idle machine
+
+
+def test_the_runtime_tells_its_maker_nothing(exported, tmp_path):
+    """It would leave an identifier at home, and a store of what it is to send."""
+    code = f"from keypoints import Predictor; Predictor({str(exported)!r})"
+    silent = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")  # with these it might be silent by itself
+    environment = {name: value for name, value in os.environ.items() if name not in silent}
+    environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,269 @@
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from keypoints.cli import main
+from keypoints.commands import compose
+from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.geometry import Crop
+from keypoints.inference import predict as module
+from keypoints.inference.predict import predict
+from keypoints.inference.predictor import Predictor
+from keypoints.landmarks import IMM58
+from tests.conftest import ROOT, draw_portrait, save_untrained
+
+NAMES = ("plain.jpg", "two, [1] ~ø (x).png", "sub/a=b.jpg", "sub/plain.jpg")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """A folder of four photos, of which the second shows two faces; to be read, not changed."""
+    pytest.importorskip("dlib", reason="dlib is not installed (extra detect)")
+    root = tmp_path_factory.mktemp("photos") / "my photos, [1] ~ø"
+    for seed, name in enumerate(NAMES):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        picture = draw_portrait(seed)[0]
+        if seed == 1:
+            picture = np.concatenate([picture, draw_portrait(9)[0]], axis=1)
+        Image.fromarray(picture).save(root / name)
+    return root
+
+
+@pytest.fixture
+def damaged(photos, tmp_path):
+    """The same with photos that cannot be used."""
+    root = tmp_path / "damaged"
+    shutil.copytree(photos, root)
+    (root / "empty.jpg").touch()
+    (root / "text.jpg").write_text("no picture")
+    Image.new("L", (1, 1)).save(root / "dot.png")
+    Image.new("RGB", (300, 200), "green").save(root / "lawn.png")
+    (root / "notes.txt").touch()
+    return root
+
+
+def predicting(checkpoint, photos, output, **how):
+    given = {"checkpoint": checkpoint, "input": photos, "output": output, **how}
+    return predict(compose("predict", [f"{key}={value}" for key, value in given.items()]))
+
+
+def table(folder):
+    with (folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def points(folder):
+    keys = [f"{axis}{index}" for index in range(68) for axis in "xy"]
+    return np.array([[float(row[key]) for key in keys] for row in table(folder) if row["x0"]])
+
+
+def test_a_folder_of_photos_is_predicted_face_by_face(untrained, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_BATCH", 2)
+    output = tmp_path / "new folder" / "out, [2]"
+    done = predicting(untrained, photos, output)
+    assert done == (output, 4, 5, 0, None)
+    rows = table(output)
+    assert [row["image"] for row in rows] == [NAMES[0], "sub/a=b.jpg", "sub/plain.jpg", NAMES[1], NAMES[1]]
+    assert [row["face"] for row in rows] == ["0", "0", "0", "0", "1"]
+    assert {row["box"] for row in rows} == {"detected"}
+    assert {path.relative_to(output).as_posix() for path in output.rglob("*.*")} == {
+        "predictions.csv",
+        "predictions.json",
+        *(f"overlays/{name}.png" for name in NAMES),
+    }
+    (face,) = Predictor(untrained)(photos / NAMES[0])
+    np.testing.assert_allclose(points(output)[0], face.points.ravel(), atol=1e-3)
+    document = json.loads((output / "predictions.json").read_text(encoding="utf-8"))
+    assert [len(photo["faces"]) for photo in document["photos"]] == [1, 1, 1, 2]
+    assert document["crop"]["margin"] == 1.3
+    drawn = np.asarray(Image.open(output / "overlays" / f"{NAMES[0]}.png")).astype(int)
+    changed = np.abs(drawn - np.asarray(Image.open(photos / NAMES[0]))).max(axis=2) > 60
+    assert 100 < changed.sum() < changed.size / 4
+
+
+def test_an_onnx_file_gives_the_same_within_a_hundredth_of_a_pixel(untrained, exported, photos, tmp_path):
+    predicting(untrained, photos, tmp_path / "torch")
+    predicting(exported, photos, tmp_path / "onnx")
+    assert np.abs(points(tmp_path / "torch") - points(tmp_path / "onnx")).max() < 0.01
+
+
+def test_what_cannot_be_used_is_named_and_the_rest_goes_on(untrained, damaged, tmp_path, capsys):
+    output = tmp_path / "out"
+    with pytest.raises(SystemExit, match="1"):
+        main(["predict", str(untrained), f"input={damaged}", f"output={output}"])
+    said = capsys.readouterr()
+    for problem in (
+        "empty.jpg: is no picture: the file is empty",
+        "text.jpg: is no picture, or of a kind that cannot be read",
+        "dot.png: a picture of 1 × 1 pixels is too small to show a face",
+        "lawn.png: no face was found",
+    ):
+        assert f"{damaged}/{problem}\n" in said.out
+    assert f"5 faces of 8 photos are in {output}" in said.out
+    assert said.err == "error: 4 of 8 photos have no face, or not all of theirs; see above\n"
+    rows = {row["image"]: row for row in table(output)}
+    assert len(rows) == 8
+    assert "no face was found" in rows["lawn.png"]["note"]
+    assert not rows["lawn.png"]["left"]
+    assert len(points(output)) == 5
+    assert not list(output.rglob("*.part"))
+
+
+def test_boxes_may_be_given_for_some_photos_or_all(untrained, photos, tmp_path, caplog):
+    listed = tmp_path / "list.csv"
+    rows = [f'"{NAMES[1]}",200,150,220,220', f'"{NAMES[1]}",840,150,220,220', "plain.jpg,,,,"]
+    rows += ["sub/a=b.jpg,9999,0,100,100", "sub/a=b.jpg,215,170,200,200", "gone.jpg,1,2,3,4"]
+    listed.write_text("\n".join(["image,left,top,width,height", *rows]) + "\n", encoding="utf-8")
+    with caplog.at_level("WARNING"):
+        done = predicting(untrained, listed, tmp_path / "out", root=photos)
+    assert done[1:4] == (4, 4, 2)
+    found = table(tmp_path / "out")
+    assert [row["box"] for row in found] == ["given", "given", "detected", "given", ""]
+    assert [row["left"] for row in found][:2] == ["200.000", "840.000"]
+    assert (
+        "sub/a=b.jpg: the box of 100 × 100 at (9999, 0) lies outside the picture of 640 × 480" in caplog.text
+    )
+    assert "gone.jpg: cannot be read" in caplog.text
+    assert "lies outside the picture" in found[3]["note"]
+
+
+def test_a_model_of_whole_pictures_takes_each_photo_as_one_face(photos, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    checkpoint = save_untrained(tmp_path / "a.ckpt", IMM58, Crop(40, 30))
+    done = predicting(checkpoint, photos / "*.*", tmp_path / "out")
+    assert done[1:4] == (2, 2, 0)
+    assert {row["box"] for row in table(tmp_path / "out")} == {"image"}
+
+
+def test_one_photo_is_predicted_and_earlier_results_are_no_photos(untrained, photos, tmp_path, monkeypatch):
+    shutil.copy(photos / NAMES[0], tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert predicting(untrained, NAMES[0], "out").faces == 1
+    (tmp_path / "out" / "predictions.csv").unlink()
+    assert predicting(untrained, ".", "out").faces == 1
+
+
+def test_what_cannot_begin_writes_nothing(untrained, photos, tmp_path, monkeypatch):
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "predictions.csv").touch()
+    bad_list = tmp_path / "list.csv"
+    bad_list.write_text("image,left,top,width,height\nplain.jpg,a,b,c,d\n")
+    for error, says, how in [
+        (ConfigError, "input is a path, not None", {"photos": "null"}),
+        (ConfigError, "checkpoint is a path, not None", {"checkpoint": "null"}),
+        (ConfigError, "report is true or false, not 'maybe'", {"report": "maybe"}),
+        (CheckpointError, "nowhere.onnx: no such model", {"checkpoint": "nowhere.onnx"}),
+        (DataError, "nowhere: no such file or folder", {"photos": "nowhere"}),
+        (DataError, "full: holds predictions already; name another folder", {"output": full}),
+        (DataError, r"list\.csv: is a file; name a folder", {"output": bad_list}),
+        (DataError, r"list\.csv: line 2: 'a' is not a number", {"photos": bad_list}),
+        (DataError, "full: holds no picture", {"photos": full}),
+    ]:
+        given = {"checkpoint": untrained, "photos": photos, "output": tmp_path / "out", **how}
+        with pytest.raises(error, match=says):
+            predicting(**given)
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    with pytest.raises(ConfigError, match="finding faces needs dlib"):
+        predicting(untrained, photos, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_few_photos_are_in_memory_at_once(untrained, photos, tmp_path, monkeypatch):
+    open_at_once = []
+    plain = module._faces_of
+    monkeypatch.setattr(
+        module,
+        "_faces_of",
+        lambda predictor, batch: open_at_once.append(len(batch)) or plain(predictor, batch),
+    )
+    listed = tmp_path / "list.csv"
+    many = tmp_path / "photos"
+    many.mkdir()
+    for number in range(20):
+        shutil.copy(photos / NAMES[0], many / f"{number}.jpg")
+    rows = [f"{number}.jpg,215,170,200,200" for number in range(20)]
+    listed.write_text("\n".join(["image,left,top,width,height", *rows]) + "\n")
+    assert predicting(untrained, listed, tmp_path / "out", root=many).faces == 20
+    assert open_at_once == [8, 8, 4]
+
+
+def test_the_command_predicts_from_an_onnx_file_without_torch(exported, photos, tmp_path):
+    given = [str(exported), f"input={photos / NAMES[0]}", f"output={tmp_path / 'out'}", "report=true"]
+    code = (
+        "import sys\n"
+        "from keypoints.cli import main\n"
+        f"main(['predict', *{given}])\n"
+        "print({'torch', 'albumentations', 'pytorch_lightning', 'pandas'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+    assert not done.stderr
+    assert len(table(tmp_path / "out")) == 1
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_a_report_shows_every_photo_in_order(untrained, damaged, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(module, "_BATCH", 3)
+    with pytest.raises(SystemExit, match="1"):
+        main(["predict", str(untrained), f"input={damaged}", f"output={tmp_path}/out", "report=true"])
+    page = tmp_path / "out" / "report.html"
+    assert f"look at it: {page}\n" in capsys.readouterr().out
+    text = page.read_text(encoding="utf-8")
+    names = [
+        "dot.png",
+        "empty.jpg",
+        "lawn.png",
+        *NAMES[:1],
+        "sub/a=b.jpg",
+        "sub/plain.jpg",
+        "text.jpg",
+        NAMES[1],
+    ]
+    places = [text.index(f'">{name}</h2>') for name in names]
+    assert places == sorted(places)
+    assert "8 photos" in text
+    assert "lawn.png: no face was found" in text
+
+
+def test_names_that_are_as_long_as_can_be_or_no_text_are_no_hindrance(untrained, photos, tmp_path, capfd):
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    names = ["ø" * 125 + ".jpg", "ø" * 125 + "2.jpg"]
+    for name in names:
+        shutil.copy(photos / NAMES[0], odd / name)
+    try:
+        Path(os.fsdecode(bytes(odd) + b"/\xff.jpg")).touch()
+    except OSError:
+        pytest.skip("this file system takes no names that are no Unicode text")
+    with pytest.raises(SystemExit, match="1"):
+        main(["predict", str(untrained), f"input={odd}", f"output={tmp_path / 'out'}", "report=true"])
+    said = capfd.readouterr()
+    assert "\ufffd.jpg: is no picture: the file is empty" in said.out
+    assert said.err == "error: 1 of 3 photos have no face, or not all of theirs; see above\n"
+    assert len(list((tmp_path / "out" / "overlays").iterdir())) == 2
+    table = pd.read_csv(tmp_path / "out" / "predictions.csv")
+    assert set(table["image"]) == {*names, r"\xff.jpg"}
+
+
+def test_a_list_with_another_size_than_the_photos_is_told_photo_by_photo(untrained, photos, tmp_path, caplog):
+    images = [
+        {"id": place, "file_name": NAMES[place], "width": width, "height": 480}
+        for place, width in enumerate([1, Image.open(photos / NAMES[1]).width])
+    ]
+    boxes = [{"id": place, "image_id": place, "bbox": [200, 150, 220, 220]} for place in range(2)]
+    listed = tmp_path / "list.json"
+    listed.write_text(json.dumps({"images": images, "annotations": boxes}))
+    with caplog.at_level("WARNING"):
+        done = predicting(untrained, listed, tmp_path / "out", root=photos)
+    assert done[1:4] == (2, 1, 1)
+    assert f"{NAMES[0]}: the list says 1 × 480 pixels, and the photo has" in caplog.text

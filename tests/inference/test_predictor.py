@@ -1,0 +1,219 @@
+import sys
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+
+from keypoints.commands import compose
+from keypoints.components import configure
+from keypoints.data.photos import Photo
+from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.evaluation.face_tables import points_of, read_faces
+from keypoints.geometry import Box, Crop
+from keypoints.inference.onnx_export import export
+from keypoints.inference.onnx_model import Located
+from keypoints.inference.predictor import Predictor, load_model
+from keypoints.landmarks import IBUG68, IMM58
+from keypoints.models.encoders import ConvEncoder
+from keypoints.models.heatmap import HeatmapNet
+from keypoints.tasks.heatmap import HeatmapTask
+from tests.conftest import BOX_CROP, draw_portrait, save_task, save_untrained
+
+BOX = Box(215, 170, 200, 200)
+
+
+@pytest.fixture(scope="module")
+def predictor(untrained):
+    return Predictor(untrained)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photos") / "a photo, [1] ø.png"
+    Image.fromarray(draw_portrait()[0]).save(path)
+    return path
+
+
+def test_given_boxes_are_predicted_in_their_order(predictor, photo):
+    faces = predictor(photo, [BOX, Box(-40, -30, 200, 200)])
+    assert [face.box for face in faces] == [BOX, Box(-40, -30, 200, 200)]
+    assert [face.origin for face in faces] == ["given", "given"]
+    assert faces[0].points.shape == (68, 2)
+    assert faces[0].score is None
+    assert faces[0].confidence is None
+
+
+def test_without_boxes_faces_are_detected(predictor, photo):
+    pytest.importorskip("dlib", reason="dlib is not installed (extra detect)")
+    (face,) = predictor(photo)
+    assert face.origin == "detected"
+    assert face.score > 0
+    assert abs(face.box.left - 209) < 30
+    assert predictor(np.full((120, 160), 200, np.uint8)) == []
+
+
+def test_no_box_is_no_face_and_none_is_looked_for(predictor, photo, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    assert predictor(photo, []) == []
+
+
+def test_a_crowd_goes_through_the_network_by_and_by(predictor, photo, monkeypatch):
+    sizes, model = [], predictor._model
+    monkeypatch.setattr(predictor, "_model", lambda images: sizes.append(len(images)) or model(images))
+    boxes = [BOX.resized(100 + number, 100 + number) for number in range(100)]
+    faces = predictor(photo, boxes)
+    assert [face.box for face in faces] == boxes
+    assert max(sizes) <= 64
+    (alone,) = predictor(photo, [boxes[99]])
+    np.testing.assert_allclose(faces[99].points, alone.points, atol=1e-3)
+
+
+def test_a_checkpoint_and_its_onnx_file_agree(predictor, exported, photo):
+    for torch_face, onnx_face in zip(
+        predictor(photo, [BOX, BOX.resized(90, 120)]),
+        Predictor(exported)(photo, [BOX, BOX.resized(90, 120)]),
+        strict=True,
+    ):
+        assert np.abs(torch_face.points - onnx_face.points).max() < 0.01
+        assert torch_face.box == onnx_face.box
+
+
+def test_files_and_arrays_give_the_same(predictor, photo):
+    (from_file,) = predictor(str(photo), [BOX])
+    (from_array,) = predictor(Photo(photo).decode(3), [BOX])
+    (from_grey,) = predictor(Photo(photo).decode(1), [BOX])
+    np.testing.assert_array_equal(from_file.points, from_array.points)
+    np.testing.assert_array_equal(from_file.points, from_grey.points)
+
+
+def test_points_are_pixels_of_the_upright_photo(predictor, photo, tmp_path):
+    """Of a photo that lies on its side in the file, too."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # a quarter turn with the clock makes it upright
+    Image.open(photo).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    (upright,), (turned,) = predictor(photo, [BOX]), predictor(tmp_path / "turned.png", [BOX])
+    np.testing.assert_array_equal(upright.points, turned.points)
+
+
+def test_predictions_follow_the_box(predictor):
+    """The same crop elsewhere, and twice as large, gives the same face elsewhere, and twice as large."""
+    picture = draw_portrait()[0]
+    (face,) = predictor(picture, [BOX])
+    moved = np.roll(picture, (40, 60), axis=(0, 1))
+    (there,) = predictor(moved, [Box(BOX.left + 60, BOX.top + 40, BOX.width, BOX.height)])
+    np.testing.assert_allclose(there.points, np.add(face.points, (60, 40)), atol=1e-3)
+    doubled = picture.repeat(2, axis=0).repeat(2, axis=1)
+    (large,) = predictor(doubled, [Box(2 * BOX.left, 2 * BOX.top, 2 * BOX.width, 2 * BOX.height)])
+    np.testing.assert_allclose((large.points + 0.5) / 2 - 0.5, face.points, atol=0.5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_model_of_whole_pictures_needs_no_box(tmp_path, photo, channels):
+    crop = Crop(40, 30, channels)
+    predictor = Predictor(save_untrained(tmp_path / "a.ckpt", IMM58, crop))
+    (face,) = predictor(photo)
+    assert (face.box, face.origin) == (Box(0, 0, 640, 480), "image")
+    assert face.points.shape == (58, 2)
+    (grey,) = predictor(Photo(photo).decode(1))
+    assert grey.points.shape == (58, 2)
+
+
+def test_a_runs_folder_serves_as_well(finished_run):
+    predictor = Predictor(finished_run)
+    assert predictor.path.name == "best.ckpt"
+    assert Predictor(finished_run, which="last").path.name == "last.ckpt"
+    assert predictor(np.zeros((120, 160), np.uint8))[0].points.shape == (1, 2)
+
+
+def test_photos_are_cut_out_as_in_training(finished_run):
+    """What the run itself predicted for its validation photos is predicted again."""
+    predictor = Predictor(finished_run)
+    faces = read_faces(finished_run / "faces.csv")
+    for photo, expected in zip(faces["photo"], points_of(faces, "predicted"), strict=True):
+        np.testing.assert_allclose(predictor(photo)[0].points, expected, atol=1e-3)
+
+
+def test_what_is_no_picture_of_a_face_is_one_line(predictor, photo, tmp_path):
+    (tmp_path / "text.jpg").write_text("no picture")
+    (tmp_path / "empty.jpg").touch()
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    for given, boxes, says in [
+        (tmp_path / "text.jpg", [BOX], r"text\.jpg: is no picture"),
+        (tmp_path / "empty.jpg", [BOX], r"empty\.jpg: is no picture"),
+        (tmp_path / "dot.png", None, r"dot\.png: a picture of 1 × 1 pixels is too small"),
+        (photo, [Box(2000, 0, 10, 10)], r"ø\.png: .*lies outside the picture"),
+        (photo, [Box(0, 0, 1e6, 1e6)], r"ø\.png: .*more than 64 times"),
+        (np.zeros((60, 80, 4), np.uint8), [BOX], r"the array: a picture is .*not uint8 \(60, 80, 4\)"),
+        (np.zeros((60, 80)), [BOX], "the array: a picture is an array of bytes .*not float64"),
+    ]:
+        with pytest.raises(DataError, match=says) as error:
+            predictor(given, boxes)
+        assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path):
+    (tmp_path / "a.ckpt").write_text("no model")
+    with pytest.raises(CheckpointError, match=r"a\.ckpt: truncated, damaged"):
+        Predictor(tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match=r"holds no checkpoints/best\.ckpt"):
+        Predictor(tmp_path)
+
+
+def test_a_model_with_heatmaps_says_how_sure_each_point_is(tmp_path, photo):
+    net = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), width=8)
+    path = save_task(tmp_path / "best.ckpt", HeatmapTask(IBUG68, BOX_CROP, net=net))
+    (face,) = Predictor(path)(photo, [BOX])
+    assert face.confidence.shape == (68,)
+    assert 0 < face.confidence.min() <= face.confidence.max() < 1
+
+
+def test_broken_weights_are_said(predictor, photo, monkeypatch):
+    monkeypatch.setattr(
+        predictor, "_model", lambda images: Located(np.full((len(images), 68, 2), np.nan), None)
+    )
+    with pytest.raises(CheckpointError, match=r"best\.ckpt: predicts no finite numbers"):
+        predictor(photo, [BOX])
+
+
+def test_without_dlib_boxes_are_asked_for(untrained, photo, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    predictor = Predictor(untrained)
+    assert len(predictor(photo, [BOX])) == 1
+    with pytest.raises(ConfigError, match="finding faces needs dlib"):
+        predictor(photo)
+
+
+def test_the_flip_test_is_the_mean_of_a_picture_and_its_mirror_image(untrained, predictor, photo):
+    tested = Predictor(untrained, flip_test=True)
+    photo = Photo(photo).decode(3)
+    width = photo.shape[1]
+    mirrored = Box(width - BOX.left - BOX.width, BOX.top, BOX.width, BOX.height)
+    here = predictor(photo, [BOX])[0].points
+    there = predictor(np.ascontiguousarray(photo[:, ::-1]), [mirrored])[0].points[list(IBUG68.flip_indices)]
+    there = np.stack([width - 1 - there[:, 0], there[:, 1]], axis=1)
+    assert np.abs(here - there).max() > 0.5
+    np.testing.assert_allclose(tested(photo, [BOX])[0].points, (here + there) / 2, atol=0.01)
+
+
+def test_an_exported_model_does_the_flip_test_it_was_exported_with(untrained, exported, photo, tmp_path):
+    with pytest.raises(ConfigError, match=r"model\.onnx: does a flip test if it was exported with"):
+        Predictor(exported, flip_test=True)
+    path = tmp_path / "flipping.onnx"
+    export(compose("export", [f"checkpoint={untrained}", f"output={path}", "flip_test=true"]))
+    wanted = Predictor(untrained, flip_test=True)(photo, [BOX])[0].points
+    np.testing.assert_allclose(Predictor(path)(photo, [BOX])[0].points, wanted, atol=0.01)
+
+
+def test_a_checkpoint_and_its_onnx_file_are_models_of_the_same_kind(untrained, exported):
+    images = np.zeros((3, 1, 48, 48), np.float32)
+    one, other = load_model(untrained), load_model(exported)
+    assert (one.scheme, one.crop) == (other.scheme, other.crop)
+    np.testing.assert_allclose(one(images).points, other(images).points, atol=1e-4)
+    assert one.runtime.startswith("torch on ")
+    assert other.runtime == "onnxruntime on cpu, float32"
+
+
+def test_an_onnx_file_runs_on_the_cpu_alone(exported):
+    assert load_model(exported, device="cpu").at_once > 1
+    with pytest.raises(ConfigError, match=r"model\.onnx: an ONNX file is run on the CPU.*not 'cuda'"):
+        load_model(exported, device="cuda")

@@ -1,0 +1,158 @@
+import numpy as np
+import pytest
+import torch
+
+from keypoints.errors import ConfigError
+from keypoints.landmarks import IBUG68, IMM58
+from keypoints.tasks.metrics import (
+    AUC,
+    NME,
+    CourseMSE,
+    FailureRate,
+    PixelMAE,
+    VarianceRatio,
+    default_norm,
+    evaluation_metrics,
+    validation_metrics,
+)
+
+SIZES = torch.tensor([[640.0, 480.0], [320.0, 240.0]])
+TRUTH = torch.tensor([[[100.0, 100.0]], [[80.0, 70.0]]])
+
+
+def measured(metric, predictions, batches=1):
+    for part in zip(predictions.chunk(batches), TRUTH.chunk(batches), SIZES.chunk(batches), strict=True):
+        metric.update(*part)
+    return metric.compute().item()
+
+
+def test_the_courses_mse_is_in_ratios_of_each_photo():
+    # 64 of 640 and 24 of 480 in the first photo; 0 of 320 and 24 of 240 in the second.
+    predictions = TRUTH + torch.tensor([[[64.0, -24.0]], [[0.0, 24.0]]])
+    assert measured(CourseMSE(), predictions) == pytest.approx((0.1**2 + 0.05**2 + 0 + 0.1**2) / 4)
+
+
+def test_the_kaggle_score_is_the_mean_absolute_error_of_all_numbers():
+    assert measured(PixelMAE(), TRUTH + torch.tensor([[[64.0, -24.0]], [[0.0, 24.0]]])) == pytest.approx(28)
+
+
+def test_predicting_the_mean_face_has_no_variance_and_the_truth_has_all_of_it():
+    ratios = TRUTH / SIZES[:, None]
+    same = ratios.mean(dim=0, keepdim=True) * SIZES[:, None]
+    assert measured(VarianceRatio(), same) == pytest.approx(0, abs=1e-6)
+    assert measured(VarianceRatio(), TRUTH) == pytest.approx(1)
+    halved = (ratios.mean(dim=0) + (ratios - ratios.mean(dim=0)) / 2) * SIZES[:, None]
+    assert measured(VarianceRatio(), halved) == pytest.approx(0.25, rel=1e-4)
+
+
+@pytest.mark.parametrize("metric", [CourseMSE, PixelMAE, VarianceRatio])
+def test_batches_do_not_change_a_metric(metric):
+    predictions = TRUTH + torch.tensor([[[3.0, -5.0]], [[2.0, 7.0]]])
+    assert measured(metric(), predictions, batches=2) == pytest.approx(measured(metric(), predictions))
+
+
+# Two faces of four points: a square of side 10 and one of side 20; their first two points are the pair.
+SQUARES = torch.tensor([[[0.0, 0], [10, 0], [0, 10], [10, 10]], [[0, 0], [20, 0], [0, 20], [20, 20]]])
+
+
+def of_squares(metric, errors):
+    """The metric where all points of each square are off by so many pixels to the right."""
+    shift = torch.tensor(errors)[:, None, None] * torch.tensor([1.0, 0.0])
+    metric.update(SQUARES + shift, SQUARES, SIZES)
+    return metric.compute().item()
+
+
+@pytest.mark.parametrize(
+    ("norm", "scales"),
+    [("pair", (10, 20)), ("box", (10, 20)), ("diagonal", (800, 400))],
+    ids=lambda value: value,
+)
+def test_nme_divides_each_face_by_its_own_scale(norm, scales):
+    expected = (3 / scales[0] + 4 / scales[1]) / 2
+    assert of_squares(NME(norm, (0, 1)), (3.0, 4.0)) == pytest.approx(expected)
+
+
+def test_nme_is_the_mean_distance_and_not_that_of_coordinates():
+    metric = NME("pair", (0, 1))
+    metric.update(SQUARES + torch.tensor([3.0, 4.0]), SQUARES, SIZES)
+    assert metric.compute().item() == pytest.approx((5 / 10 + 5 / 20) / 2)
+
+
+def test_failures_are_above_the_threshold():
+    assert of_squares(FailureRate(0.1, norm="pair", pair=(0, 1)), (1.5, 1.5)) == 0.5  # 15 % and 7.5 %
+    assert of_squares(FailureRate(0.2, norm="pair", pair=(0, 1)), (1.5, 1.5)) == 0
+
+
+def test_what_is_no_number_is_a_failure():
+    nan = float("nan")
+    assert of_squares(FailureRate(0.2, norm="pair", pair=(0, 1)), (1.0, nan)) == 0.5
+
+
+def test_metrics_that_agree_at_first_keep_their_own_sums():
+    scheme = IMM58.select("nose_tip")
+    metrics = validation_metrics(scheme)
+    truth = torch.full((2, 1, 2), 50.0)
+    sizes = torch.full((2, 2), 200.0)
+    metrics.update(truth, truth, sizes)
+    metrics.update(truth + 5, truth, sizes)
+    assert metrics.compute()["val/mse"] == pytest.approx((5 / 200) ** 2 / 2)
+    assert metrics.compute()["val/mae_px"] == pytest.approx(2.5)
+
+
+def test_auc_is_the_area_under_the_cumulative_error_curve():
+    errors = np.array([0.02, 0.05])
+    levels = np.linspace(0, 0.08, 80001)
+    area = np.trapezoid([(errors <= level).mean() for level in levels], levels) / 0.08
+    assert of_squares(AUC(0.08, norm="pair", pair=(0, 1)), (0.2, 1.0)) == pytest.approx(area, abs=1e-4)
+    assert of_squares(AUC(0.08, norm="pair", pair=(0, 1)), (0.0, 0.0)) == 1
+    assert of_squares(AUC(0.08, norm="pair", pair=(0, 1)), (9.0, 9.0)) == 0
+
+
+@pytest.mark.parametrize("kind", [CourseMSE, PixelMAE, NME, VarianceRatio])
+def test_a_part_is_measured_by_itself_on_the_scale_of_the_whole_face(kind):
+    settings = {"norm": "pair", "pair": (0, 1)} if kind is NME else {}
+    off = SQUARES.clone()
+    off[:, 3] += torch.tensor([[6.0, 0.0], [-6.0, 0.0]])
+    whole, good, bad = (kind(points=points, **settings) for points in (None, [0, 1, 2], [3]))
+    for metric in (whole, good, bad):
+        metric.update(off, SQUARES, SIZES)
+    if kind is VarianceRatio:
+        assert good.compute() == pytest.approx(1)
+        assert bad.compute() != pytest.approx(1)
+    else:
+        assert good.compute() == 0
+        assert bad.compute() == pytest.approx(4 * whole.compute())
+    if kind is NME:
+        assert bad.compute() == pytest.approx((0.6 + 0.3) / 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: NME("eyes", (0, 1)), "pair, box, diagonal, not 'eyes'"),
+        (lambda: NME("pair"), "norm=diagonal or norm=box"),
+        (lambda: AUC(0, norm="box"), "positive ratio"),
+        (lambda: AUC(float("inf"), norm="box"), "positive ratio"),
+        (lambda: FailureRate("high", norm="box"), "positive ratio"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(make, says):
+    with pytest.raises(ConfigError, match=says):
+        make()
+
+
+def test_a_scheme_without_a_pair_is_measured_by_the_photos_diagonal():
+    assert default_norm(IBUG68) == "pair"
+    assert default_norm(IMM58.select("nose_tip")) == "diagonal"
+    assert "nme" in validation_metrics(IMM58)
+    assert "nme" not in validation_metrics(IMM58.select("nose_tip"))
+    names = set(evaluation_metrics(IMM58, "pair", 0.08))
+    assert names == {"mse", "mae_px", "nme", "auc", "failure_rate", "variance_ratio"}
+
+
+@pytest.mark.parametrize("faces", [1, 3])
+def test_faces_that_do_not_vary_have_no_variance_ratio(faces):
+    truth = torch.full((faces, 2, 2), 0.3) * 100
+    metric = VarianceRatio()
+    metric.update(truth + torch.randn(faces, 2, 2), truth, torch.full((faces, 2), 100.0))
+    assert metric.compute().isnan()

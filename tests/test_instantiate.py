@@ -1,0 +1,216 @@
+import os
+
+import pytest
+import torch
+from omegaconf import open_dict
+from pytorch_lightning.callbacks import Checkpoint, LearningRateMonitor, ModelCheckpoint, ProgressBar
+
+from keypoints.commands import compose
+from keypoints.components import trusted_by_user
+from keypoints.config.registry import conf_dir
+from keypoints.errors import ConfigError
+from keypoints.instantiate import make_data, make_task, make_trainer
+from keypoints.runs.metrics_table import MetricsTable
+from keypoints.tasks.regression import RegressionTask
+from tests.conftest import SMALL
+
+
+@pytest.fixture
+def cfg(made_up_imm, tmp_path):
+    return compose("train", [*SMALL, "augmentation=wild", f"data.root={made_up_imm}", f"output={tmp_path}"])
+
+
+def test_a_configuration_becomes_data_task_and_trainer_that_fit_together(cfg):
+    data = make_data(cfg)
+    data.setup()
+    task = make_task(cfg, data)
+    batch = next(iter(data.train_dataloader()))
+    assert task(batch.images).shape == batch.targets.shape
+    assert make_trainer(cfg).max_epochs == 2
+
+
+def test_a_resumed_runs_tensorboard_hides_what_came_after_its_checkpoint(cfg):
+    loggers = make_trainer(cfg, purge_step=7).loggers
+    assert [logger._kwargs["purge_step"] for logger in loggers if hasattr(logger, "_kwargs")] == [7]
+
+
+def test_what_is_no_model_or_no_datamodule_is_refused(cfg):
+    data = make_data(cfg)
+    cfg.model = None
+    with pytest.raises(ConfigError, match="model=convnet"):
+        make_task(cfg, data)
+    cfg.data = {"_target_": "torch.nn.ReLU"}
+    with pytest.raises(ConfigError, match="data: "):
+        make_data(cfg)
+
+
+def test_callbacks_are_called_at_each_step_only_if_they_do_something_at_it(cfg):
+    hooks = {type(each).__name__: each for each in make_trainer(cfg).callbacks}
+    assert callable(hooks["FiniteLoss"].on_train_batch_end)
+    assert hooks["FiniteLoss"].on_before_backward is None
+    assert hooks["SeedEachEpoch"].on_train_batch_end is None
+    assert callable(hooks["SeedEachEpoch"].on_train_epoch_start)
+
+
+class Own(ModelCheckpoint):
+    def on_train_batch_end(self, *_):
+        """Do what Lightning's does not."""
+
+
+def test_lightnings_own_callbacks_are_passed_over_where_their_settings_leave_them_nothing_to_do(cfg):
+    with open_dict(cfg):
+        cfg.callbacks.every_step = {
+            "_target_": "pytorch_lightning.callbacks.ModelCheckpoint",
+            "every_n_train_steps": 1,
+            "filename": "each",
+        }
+        cfg.callbacks.own = {"_target_": f"{__name__}.Own", "filename": "own"}
+    trainer = make_trainer(cfg)
+    called = {each.filename: callable(each.on_train_batch_end) for each in trainer.checkpoint_callbacks}
+    assert called == {"best": False, "last": False, "each": True, "own": True}
+    cfg.callbacks.learning_rate.logging_interval = "step"
+    for trained, wanted in ((trainer, False), (make_trainer(cfg), True)):
+        (rates,) = (each for each in trained.callbacks if isinstance(each, LearningRateMonitor))
+        assert callable(rates.on_train_batch_start) == wanted
+
+
+def test_a_configuration_of_the_users_counts_as_his_word_for_what_it_names_while_it_is_built(cfg):
+    before = trusted_by_user()
+    cfg.callbacks = {"own": {"_target_": f"{__name__}.Own", "filename": "own"}}
+    assert "own" in [each.filename for each in make_trainer(cfg).checkpoint_callbacks]
+    assert trusted_by_user() == before
+    with pytest.raises(
+        ConfigError, match=r"^callbacks\.own: tests\.test_instantiate\.Own is outside .* trust=tests"
+    ):
+        make_trainer(cfg, recorded=True)
+
+
+class Counting(RegressionTask):
+    steps = 0
+
+    def on_train_batch_start(self, batch, batch_idx):
+        self.steps += 1
+
+
+def test_a_tasks_hooks_are_called_at_each_step_only_if_it_has_some(cfg):
+    data = make_data(cfg)
+    assert make_task(cfg, data).on_train_batch_start is None
+    cfg.model._target_ = f"{__name__}.Counting"
+    task = make_task(cfg, data)
+    assert task.on_before_backward is None
+    trainer = make_trainer(cfg)
+    trainer.fit(task, datamodule=data)
+    assert task.steps == trainer.global_step > 0
+
+
+def test_gradients_are_clipped_where_that_is_asked_for(cfg):
+    def moved(**settings):
+        with open_dict(cfg):
+            cfg.trainer.update(max_epochs=1, limit_train_batches=1, **settings)
+            cfg.optimizer = {"_target_": "torch.optim.SGD", "lr": 1.0}
+        data = make_data(cfg)
+        torch.manual_seed(0)
+        task = make_task(cfg, data)
+        before = [weight.detach().clone() for weight in task.parameters()]
+        make_trainer(cfg).fit(task, datamodule=data)
+        changes = zip(task.parameters(), before, strict=True)
+        return torch.cat([(new - old).flatten() for new, old in changes]).norm().item()
+
+    assert moved() > 0.02
+    assert moved(gradient_clip_val=0.01) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_without_a_gpu_no_step_looks_for_nvidias_library(cfg, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
+    make_trainer(cfg)
+    assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ
+
+
+def test_a_hook_that_was_put_on_a_callback_itself_is_called(cfg):
+    hook = {"_target_": "hydra.utils.get_method", "path": "builtins.print"}
+    cfg.callbacks = {
+        "mine": {"_target_": "pytorch_lightning.callbacks.LambdaCallback", "on_train_batch_end": hook}
+    }
+    mine = make_trainer(cfg).callbacks[0]
+    assert mine.on_train_batch_end is print
+    assert mine.on_before_backward is None
+
+
+@pytest.mark.parametrize(
+    "experiment", sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
+)
+def test_any_model_can_take_the_place_of_an_experiments_own(experiment):
+    for model in sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml")):
+        cfg = compose(
+            "train", [f"experiment={experiment}", f"model={model}", "data.width=160", "data.height=160"]
+        )
+        data = make_data(cfg)
+        images = torch.zeros(2, data.crop.channels, data.crop.height, data.crop.width)
+        assert make_task(cfg, data)(images).shape == (2, len(data.scheme), 2)
+
+
+@pytest.mark.parametrize(
+    ("setting", "kind"), [("enable_checkpointing", Checkpoint), ("enable_progress_bar", ProgressBar)]
+)
+def test_what_the_user_says_of_checkpoints_and_bars_is_not_overruled(cfg, setting, kind):
+    with open_dict(cfg):
+        cfg.callbacks.progress = {"_target_": "pytorch_lightning.callbacks.TQDMProgressBar"}
+    assert any(isinstance(each, kind) for each in make_trainer(cfg).callbacks)
+    with open_dict(cfg):
+        cfg.trainer[setting] = False
+    assert not any(isinstance(each, kind) for each in make_trainer(cfg).callbacks)
+
+
+def test_a_trainer_without_loggers_keeps_its_metrics_in_memory_alone(cfg):
+    with open_dict(cfg):
+        cfg.trainer.logger = False
+    (table,) = make_trainer(cfg).loggers
+    assert (type(table), table.save_dir) == (MetricsTable, None)
+
+
+FILTERS = {"_target_": "keypoints.callbacks.filters.FirstLayerFilters", "every_n_epochs": 0}
+EARLY_STOPPING = {"_target_": "lightning.pytorch.callbacks.EarlyStopping", "monitor": "val/mse"}
+
+
+@pytest.mark.parametrize(
+    ("group", "settings", "says"),
+    [
+        ("trainer", {"max_epochs": 0}, "trainer.max_epochs=0 trains nothing"),
+        ("trainer", {"max_steps": 0}, "trainer.max_steps=0 trains nothing"),
+        ("trainer", {"limit_train_batches": 0}, "limit_train_batches=0 trains nothing"),
+        (
+            "trainer",
+            {"limit_val_batches": 0},
+            "limit_val_batches=0 validates nothing.*check_val_every_n_epoch",
+        ),
+        ("trainer", {"check_val_every_n_epoch": 5}, "more than trainer.max_epochs=2"),
+        ("trainer", {"accumulate_grad_batches": 0}, "accumulate_grad_batches is 1 or more"),
+        ("trainer", {"fast_dev_run": "yes"}, "fast_dev_run is true, or a number of batches, not 'yes'"),
+        ("callbacks", {"x": FILTERS}, "every_n_epochs is 1 or more, not 0"),
+        ("trainer", {"barebones": True}, "barebones=true leaves out metrics.*keypoints bench"),
+        ("trainer", {"callbacks": ["x"]}, r"\+callbacks.<name>._target_"),
+        ("trainer", {"logger": "csv"}, r"\+logger.<name>._target_"),
+        ("trainer", {"num_nodes": 2}, "num_nodes=2 waits for processes"),
+        ("trainer", {"devices": 2, "use_distributed_sampler": True}, "share the faces out twice"),
+        ("callbacks", {"x": EARLY_STOPPING}, "called pytorch_lightning.callbacks.EarlyStopping"),
+        *(
+            ("trainer", {"precision": precision}, f"precision={precision}: .*take 32-true")
+            for precision in ("16-true", "bf16-true", "64-true", 64, "transformer-engine", "half")
+        ),
+    ],
+    ids=str,
+)
+def test_a_setting_of_lightning_that_cannot_work_says_what_to_take(cfg, monkeypatch, group, settings, says):
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    with open_dict(cfg):
+        cfg[group].update(settings)
+    with pytest.raises(ConfigError, match=says):
+        make_trainer(cfg)
+
+
+@pytest.mark.parametrize("precision", ["32-true", 32, 16, "16-mixed", "bf16", "bf16-mixed", None])
+def test_precisions_that_keep_the_weights_whole_are_taken(cfg, precision):
+    cfg.trainer.precision = precision
+    assert make_trainer(cfg).precision in ("32-true", "bf16-mixed")  # a CPU takes the latter for 16-mixed
