@@ -25,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP) --no-build-isolation --editable '.[dev,parallel,slurm,search]'
 	@touch $@
 
-format: $(READY) ## rewrite the code in the house's format
+format: $(READY) ## rewrite the code in the project's format
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix-only
 

@@ -6,16 +6,14 @@ such as torchrun or srun starts all of them by itself, and then the command says
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-
-from keypoints.components import TRUST, trusted_by_user
 
 _RUN = "KEYPOINTS_RUN"
 _RANK = "LOCAL_RANK"
 _RECORDED = "KEYPOINTS_RUN_RECORDED"
-_LEFT = (_RUN, _RECORDED, TRUST, _RANK, "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_LEFT = (_RUN, _RECORDED, _RANK, "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """What Lightning leaves in the environment: the next run of a sweep would take it for a launcher's."""
 
 
@@ -38,7 +36,7 @@ def is_recorded() -> bool:
 
 
 @contextmanager
-def others_join(folder: Path, *, recorded: bool) -> Iterator[None]:
+def others_join(folder: Path, *, recorded: bool, shared: Mapping[str, str]) -> Iterator[None]:
     """Let processes that Lightning starts in the block take part in the run in ``folder``.
 
     At its end this process is alone again: nothing that follows waits for the others.
@@ -46,14 +44,15 @@ def others_join(folder: Path, *, recorded: bool) -> Iterator[None]:
     Args:
         folder: the run's.
         recorded: whether its configuration was read from a folder, so that only trusted classes are built.
+        shared: variables of the environment that the other processes get.
     """
     import torch.distributed
 
-    before = {name: os.environ.get(name) for name in _LEFT}
+    before = {name: os.environ.get(name) for name in (*_LEFT, *shared)}
     if run_to_join() is None:
         os.environ[_RUN] = str(folder.resolve())
         os.environ[_RECORDED] = str(int(recorded))
-        os.environ[TRUST] = ",".join(sorted(trusted_by_user()))
+        os.environ.update(shared)
     try:
         yield
     finally:

@@ -64,7 +64,7 @@ def make_data(cfg: DictConfig, *, recorded: bool = False) -> FaceDataModule:
     """Make the datamodule of ``cfg``, with its augmentation.
 
     Args:
-        cfg: the configuration of ``conf/train.yaml``.
+        cfg: the configuration of ``keypoints train``.
         recorded: whether ``cfg`` was read from a folder, and not given by the user.
 
     Raises:
@@ -92,7 +92,7 @@ def make_task(cfg: DictConfig, data: FaceDataModule, *, recorded: bool = False) 
     """Make the task of ``cfg`` for the landmarks and the crop of ``data``.
 
     Args:
-        cfg: the configuration of ``conf/train.yaml``.
+        cfg: the configuration of ``keypoints train``.
         data: the datamodule that it is trained with.
         recorded: whether ``cfg`` was read from a folder, and not given by the user.
 
@@ -113,7 +113,7 @@ def trust_of(cfg: DictConfig, *, recorded: bool = False) -> tuple[str, ...]:
     """Return the packages whose code the user trusts with ``cfg``: those of ``trust=``, and those it names.
 
     Args:
-        cfg: the configuration of ``conf/train.yaml``.
+        cfg: the configuration of ``keypoints train``.
         recorded: whether ``cfg`` was read from a folder, and not given by the user; then it grants nothing.
 
     Raises:
@@ -128,7 +128,7 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
     """Make the trainer of ``cfg``, with its callbacks and loggers.
 
     Args:
-        cfg: the configuration of ``conf/train.yaml``.
+        cfg: the configuration of ``keypoints train``.
         purge_step: of a resumed run: TensorBoard hides what was logged from this step on.
         recorded: whether ``cfg`` was read from a folder, and not given by the user.
 

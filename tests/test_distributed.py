@@ -12,8 +12,8 @@ from keypoints.commands import compose
 from keypoints.distributed import is_first, others_join, run_to_join
 from keypoints.errors import ConfigError
 from keypoints.runs.run_folder import RunFolder
-from keypoints.training.train import train
 from tests.conftest import ROOT, SMALL
+from tests.working import train
 
 
 def test_only_the_first_of_several_processes_is_the_first(monkeypatch):
@@ -25,7 +25,7 @@ def test_only_the_first_of_several_processes_is_the_first(monkeypatch):
 
 def test_processes_started_meanwhile_find_the_run_and_nothing_is_left_behind(tmp_path, monkeypatch):
     monkeypatch.delenv("LOCAL_RANK", raising=False)
-    with others_join(tmp_path, recorded=False):
+    with others_join(tmp_path, recorded=False, shared={}):
         assert run_to_join() is None  # this one is the first
         os.environ["LOCAL_RANK"] = "1"
         assert run_to_join() == tmp_path

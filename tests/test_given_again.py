@@ -18,11 +18,11 @@ from keypoints.datatools.download import download
 from keypoints.datatools.shrink import shrink
 from keypoints.errors import DataError
 from keypoints.files import alone
-from keypoints.inference.predict import predict
 from keypoints.synthetic import synthesize as synthesizing
 from keypoints.synthetic.synthesize import synthesize
 from tests.conftest import SMALL
 from tests.web import Answer, serve
+from tests.working import predict
 
 OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree")
 DONE, REFUSED, KILLED, BROKEN = 0, 1, 9, 3

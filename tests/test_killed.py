@@ -13,8 +13,8 @@ import pytest
 from keypoints.cli import main
 from keypoints.commands import compose
 from keypoints.runs.run_folder import RunFolder
-from keypoints.training.train import resume, train
 from tests.conftest import SMALL
+from tests.working import resume, train
 
 OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 KILLED, FAILED = 9, 1
@@ -113,7 +113,7 @@ def one_thread():
 def without_figures(monkeypatch):
     """Draw nothing: figures are made again whenever they are asked for."""
     for name in ("draw_batch", "draw_feature_maps", "report_run"):
-        monkeypatch.setattr(f"keypoints.training.train.{name}", lambda *_, **__: None)
+        monkeypatch.setattr(f"keypoints.reports.run.{name}", lambda *_, **__: None)
 
 
 def test_a_run_that_is_killed_at_any_operation_can_be_resumed(place):

@@ -37,6 +37,13 @@ def test_every_picture_and_page_it_links_to_is_there(readme):
         assert (ROOT / link).is_file(), link
 
 
-def test_the_map_names_rooms_that_are_there(readme):
-    for room in re.findall(r"^\| `((?:keypoints|conf|tests)/[^`]*)`", readme, re.MULTILINE):
-        assert (ROOT / room).exists(), room
+def test_the_packages_that_it_names_are_there_and_all_of_them(readme):
+    table = readme.partition("## Packages")[2].partition("###")[0]
+    named = set()
+    for row in re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE):
+        for name in re.findall(r"`([^`]+)`", row):
+            places = [ROOT / name, ROOT / "keypoints" / name]
+            assert any(place.exists() for place in places), name
+            named.add(name.removeprefix("keypoints/").strip("/").partition("/")[0])
+    there = {path.name for path in (ROOT / "keypoints").iterdir() if not path.name.startswith("_")}
+    assert there - {"py.typed"} <= named

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, NamedTuple
@@ -20,8 +20,6 @@ from keypoints.data.readers.ibug300w import detector_box
 from keypoints.files import alone, filled, write_whole
 from keypoints.geometry import Box, ByteArray
 from keypoints.inference.predictor import Predictor
-from keypoints.reports import figures
-from keypoints.reports.prediction_speed import draw_speed
 from keypoints.runs.run_folder import find_checkpoint
 from keypoints.synthetic.portrait import Head, Person, Pose, portrait
 
@@ -47,11 +45,12 @@ class _Took(NamedTuple):
     """Of all threads together."""
 
 
-def bench_prediction(cfg: DictConfig) -> Speed:
+def bench_prediction(cfg: DictConfig, draw: Callable[[Mapping[str, Any], Path], object]) -> Speed:
     """Measure ``cfg.checkpoint``; writes ``bench.json`` and ``bench.png`` into ``cfg.output``.
 
     Args:
-        cfg: the configuration of ``conf/bench.yaml``.
+        cfg: the configuration of ``keypoints bench``.
+        draw: draws the result into a file.
 
     Returns:
         The folder, and by the size of the batch: ``faces_per_second``, and ``wall_ms`` and ``processor_ms``
@@ -83,7 +82,7 @@ def bench_prediction(cfg: DictConfig) -> Speed:
             "processor_ms": _spreads(rounds, lambda took: 1000 * took.processor),
         }
         write_whole(part / "bench.json", json.dumps(result, indent=2) + "\n")
-        figures.save(draw_speed(result), part / "bench.png")
+        draw(result, part / "bench.png")
     return Speed(folder, result)
 
 

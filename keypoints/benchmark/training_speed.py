@@ -30,7 +30,6 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError
 from keypoints.files import alone, filled, part_folder, write_whole
 from keypoints.instantiate import make_data, make_task, make_trainer
-from keypoints.reports import figures
 from keypoints.tasks.base import Task
 from keypoints.training.train import garbage_set_aside, without_idle_warnings
 
@@ -44,8 +43,12 @@ _FEWEST = 4
 """Steps of an epoch that are timed, if it has them."""
 
 
-def bench(cfg: DictConfig) -> dict[str, Any]:
+def bench(cfg: DictConfig, draw: Callable[[Mapping[str, Any], Path], object]) -> dict[str, Any]:
     """Measure the training of ``cfg``; writes ``bench.json`` and ``bench.png`` into ``cfg.output``.
+
+    Args:
+        cfg: the configuration of ``keypoints bench``.
+        draw: draws the result into a file.
 
     Returns:
         ``images_per_second`` and ``ratio`` (the whole Trainer over the slower of its parts, and the loader
@@ -83,7 +86,7 @@ def bench(cfg: DictConfig) -> dict[str, Any]:
             "memory_mb": measured.memory(),
         }
         write_whole(part / "bench.json", json.dumps(result, indent=2) + "\n")
-        figures.save(figures.speed(result), part / "bench.png")
+        draw(result, part / "bench.png")
     return result
 
 

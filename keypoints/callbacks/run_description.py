@@ -81,7 +81,7 @@ def hyper_parameters(cfg: DictConfig) -> dict[str, int | float | str]:
     Runs of a sweep may differ in any of them, and none knows the others.
 
     Args:
-        cfg: the configuration of ``conf/train.yaml``, whose run has begun.
+        cfg: the configuration of ``keypoints train``, whose run has begun.
     """
     run = RunFolder(Path(str(cfg.output)))
     overrides = run.status().get("overrides", []) if run.status_file.is_file() else []

@@ -30,11 +30,13 @@ class Bench(Flipping, Choosing, Train):
 
 def run(cfg: DictConfig) -> None:
     """Measure how fast a training is, or a model's prediction."""
+    from keypoints.reports import figures
+
     if cfg.checkpoint is not None:
         from keypoints.benchmark.prediction_speed import bench_prediction
-        from keypoints.reports.prediction_speed import print_speed
+        from keypoints.reports.prediction_speed import draw_speed, print_speed
 
-        speed = bench_prediction(cfg)
+        speed = bench_prediction(cfg, lambda result, path: figures.save(draw_speed(result), path))
         print_speed(speed.result)
         log.info("look at it: %s", speed.folder / "bench.png")
         return
@@ -42,7 +44,7 @@ def run(cfg: DictConfig) -> None:
     from keypoints.benchmark.training_speed import bench
     from keypoints.reports.terminal import print_bench
 
-    print_bench(bench(cfg))
+    print_bench(bench(cfg, lambda result, path: figures.save(figures.speed(result), path)))
     log.info("look at it: %s", Path(cfg.output) / "bench.png")
 
 

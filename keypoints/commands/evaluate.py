@@ -53,9 +53,10 @@ class Evaluate(Flipping, Choosing):
 def run(cfg: DictConfig) -> None:
     """Measure a model, or a table of predictions, on a split."""
     from keypoints.evaluation.evaluate import evaluate
+    from keypoints.reports import evaluation as report
     from keypoints.reports.terminal import print_evaluation
 
-    done = evaluate(cfg, shlex.join([*sys.argv[0].split(), *sys.argv[1:]]))
+    done = evaluate(cfg, report, shlex.join([*sys.argv[0].split(), *sys.argv[1:]]))
     print_evaluation(done.result)
     log.info("look at it: %s", done.folder / "report.html")
 

@@ -33,8 +33,9 @@ def run(cfg: DictConfig) -> None:
         DataError: if a photo has no face, or not all of its own could be predicted.
     """
     from keypoints.inference.predict import predict
+    from keypoints.reports.photos import PhotoReport
 
-    done = predict(cfg)
+    done = predict(cfg, PhotoReport)
     log.info("%d faces of %d photos are in %s", done.faces, done.photos, done.folder)
     if done.page is not None:
         log.info("look at it: %s", done.page)

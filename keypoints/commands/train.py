@@ -64,7 +64,7 @@ def train(cfg: DictConfig, *, resumed: bool) -> float | None:
     """Train a run by itself or of a sweep, in the folder that Hydra has for it; return a search's objective.
 
     Args:
-        cfg: the configuration of ``conf/train.yaml``.
+        cfg: the configuration of ``keypoints train``.
         resumed: do what is left of the run in that folder; ``cfg`` may be anybody's then, see
             :mod:`keypoints.instantiate`.
 
@@ -95,6 +95,29 @@ def train(cfg: DictConfig, *, resumed: bool) -> float | None:
             known = isinstance(error, KeypointsError)
             log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
         raise
+
+
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Train one run from Python, in the folder ``cfg.output``; there is no ``train.log``.
+
+    Args:
+        cfg: as :func:`keypoints.commands.compose` makes it.
+
+    Returns:
+        Its metrics, as its ``status.json`` holds them.
+
+    Raises:
+        KeypointsError: for what the user can mend.
+    """
+    from keypoints.reports import run as report
+    from keypoints.training.train import train
+
+    check_values("train", cfg)
+    check_complete(cfg)
+    with open_dict(cfg):
+        cfg.output = str(cfg.output)  # once: its name may hold the time
+    with trusting(*package_names(cfg.trust)):
+        return train(cfg, report)
 
 
 @contextmanager
@@ -140,11 +163,12 @@ def _train(cfg: DictConfig, overrides: list[str], job: int, resumed: bool) -> fl
     left = _left(Path(cfg.output)) if resumed else "all"
     if left == "nothing":
         return _objective(RunFolder(Path(cfg.output)))
+    from keypoints.reports import run as report
     from keypoints.training.train import resume, train
 
     if left == "some":
-        return resume(Path(cfg.output)).get(OBJECTIVE)
-    return train(cfg, overrides, job, recorded=resumed).get(OBJECTIVE)
+        return resume(Path(cfg.output), report).get(OBJECTIVE)
+    return train(cfg, report, overrides, job, recorded=resumed).get(OBJECTIVE)
 
 
 def _objective(run: "RunFolder") -> float:

@@ -215,7 +215,7 @@ def preview(config: str, flags: Sequence[str], overrides: Sequence[str]) -> Dict
     """Return the configuration of a run, or of a sweep's first, with Hydra's own node.
 
     Args:
-        config: the verb's primary file in ``conf/``.
+        config: name of the verb's primary configuration.
         flags: Hydra's, with their values.
         overrides: as :func:`as_typed` gives them.
 
@@ -248,7 +248,7 @@ def missing(cfg: DictConfig, own: Path | None = None, config: str | None = None)
     Args:
         cfg: the configuration.
         own: the folder of ``--config-dir``, where comments may say what belongs there, as ours do.
-        config: the verb's primary configuration, whose schema says what its own settings are.
+        config: name of the verb's primary configuration, whose schema says what its own settings are.
     """
     plain: Any = OmegaConf.to_container(cfg)
     plain.pop("hydra", None)  # it fills in its own values later
@@ -305,7 +305,7 @@ def check_values(config: str, cfg: DictConfig) -> None:
     What is checked are the verb's own settings, and those of our classes. Words for true and false become so.
 
     Args:
-        config: the verb's primary configuration.
+        config: name of the verb's primary configuration.
         cfg: as composed; values that have to be given may be missing.
 
     Raises:
@@ -419,7 +419,7 @@ def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
     What cannot be read as an override is left to Hydra, which says why.
 
     Args:
-        config: the verb's primary file in ``conf/``.
+        config: name of the verb's primary configuration.
         arguments: overrides and flags, as typed.
 
     Raises:
@@ -493,7 +493,7 @@ def _check_place(config: str, override: Any) -> None:
     """See that a place for results is not empty: that would be the current folder.
 
     Args:
-        config: the verb's primary configuration.
+        config: name of the verb's primary configuration.
         override: parsed; ``None`` for a flag and what cannot be parsed.
 
     Raises:
@@ -623,7 +623,7 @@ def setting_of(config: str, key: str, cfg: DictConfig | None) -> Setting | None:
     """Return what a value may be: as the verb's schema says, else as the group's class or default does.
 
     Args:
-        config: the verb's primary configuration.
+        config: name of the verb's primary configuration.
         key: dotted.
         cfg: the configuration, with the groups that are chosen; ``None`` where it cannot be composed.
     """

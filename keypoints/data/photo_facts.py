@@ -2,15 +2,15 @@
 
 import hashlib
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from keypoints.data.photo_names import composed
 from keypoints.data.photos import Photo
-from keypoints.data.readers.ibug300w import PICTURES, original_name, photo_in_300w
 from keypoints.errors import DataError
 from keypoints.input_files import MOST_PHOTO, read_bytes
 
@@ -26,23 +26,37 @@ class Facts(NamedTuple):
     """The same by name and contents alone, also of a photo in 300-W's folders."""
 
 
-def look_at_photos(paths: Iterable[Path]) -> dict[Path, Facts | DataError]:
+class Naming(NamedTuple):
+    """What a data set's names of files tell, wherever its photos lie and whatever list names them."""
+
+    original: Callable[[Path], Path]
+    """The photo that a file is the mirrored copy of, or the file itself."""
+    group: Callable[[Path], str | None]
+    """The group that the data set's own lists give a photo; ``None`` for photos of other data sets."""
+
+
+PLAIN = Naming(original=lambda path: path, group=lambda _: None)
+"""Names tell nothing."""
+
+
+def look_at_photos(paths: Iterable[Path], naming: Naming = PLAIN) -> dict[Path, Facts | DataError]:
     """Look at photos; none is decoded.
 
-    In 300-W's folders a photo has the group that 300-W's own lists give it, with its other faces. Elsewhere
-    it is a group of its own, known by its file name and a digest of its contents.
+    A photo that the naming knows has the group that its data set's own lists give it, with its other faces.
+    Any other is a group of its own, known by its file name and a digest of its contents.
 
     Args:
         paths: regular files, or links to some.
+        naming: of the data set whose photos may be among them.
 
     Returns:
         What is known of each, or why it cannot be read.
     """
     distinct = list(dict.fromkeys(paths))
-    originals = {path: _original(path) for path in distinct}
+    originals = {path: naming.original(path) for path in distinct}
     files = list(dict.fromkeys(chain(distinct, originals.values())))
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # files are read outside the interpreter's lock
-        seen = dict(zip(files, threads.map(_look, files), strict=True))
+        seen = dict(zip(files, threads.map(partial(_look, naming), files), strict=True))
     return {path: _facts(seen[path], seen[originals[path]]) for path in distinct}
 
 
@@ -52,17 +66,7 @@ def _facts(own: Facts | DataError, original: Facts | DataError) -> Facts | DataE
     return own._replace(group=original.group, photo_id=original.photo_id)
 
 
-def _original(path: Path) -> Path:
-    """The photo whose mirror image this is, where it lies beside it; else the photo itself."""
-    stem = Path(original_name(path.name)).name
-    if stem != path.stem:
-        for suffix in (path.suffix, *PICTURES):
-            if (original := path.with_name(stem + suffix)).is_file():
-                return original
-    return path
-
-
-def _look(path: Path) -> Facts | DataError:
+def _look(naming: Naming, path: Path) -> Facts | DataError:
     file = path.resolve()
     try:
         contents = read_bytes(file, MOST_PHOTO)
@@ -73,7 +77,7 @@ def _look(path: Path) -> Facts | DataError:
     except DataError:  # decoding it will say what is wrong
         size = None
     photo_id = f"{composed(file.name)} {hashlib.blake2b(contents, digest_size=16).hexdigest()}"
-    return Facts(size, photo_in_300w(file) or photo_id, photo_id)
+    return Facts(size, naming.group(file) or photo_id, photo_id)
 
 
 def count_groups(ties: Collection[str]) -> int:

@@ -4,7 +4,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -15,43 +14,18 @@ from keypoints.data.dataset import Batch, FaceDataset, as_it_is, pixels_of
 from keypoints.data.face import Face
 from keypoints.data.loader import BatchLoader
 from keypoints.data.photo_facts import is_of_photo, look_at_photos
+from keypoints.data.provenance import TrainedOn, TrainingFaces
+from keypoints.data.readers.ibug300w import NAMING
 from keypoints.data.sampler import EpochSampler, even_batch_size
 from keypoints.data.statistics import measure, support_of
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Affine, Crop, ratio_to_pixels
-from keypoints.inference.onnx_model import TrainingFaces
 from keypoints.landmarks import LandmarkScheme
 
 log = logging.getLogger(__name__)
 
 _MEASURED = 500
 """So many faces tell what the training faces are like."""
-
-
-class TrainedOn(NamedTuple):
-    """What a checkpoint keeps of the faces that it was trained on, as plain values."""
-
-    groups: list[str]
-    """Their groups: persons, photos, by the names that their reader gives them. None of them may be among
-    the faces that the model is judged by."""
-    mean: list[list[float]]
-    """The mean of their targets, (K, 2) ratios of the input: what to say of a face that cannot be seen."""
-    validated: Sequence[str] = ()
-    """The groups of the faces by which the best epoch was chosen."""
-    support: dict[str, tuple[float, float]] | None = None
-    """The range of each measure of :mod:`keypoints.data.statistics`, over the faces as the network saw them,
-    augmented; ``None`` in checkpoints of before."""
-
-    def after(self, before: "TrainedOn | None") -> "TrainedOn":
-        """The same, of a model that began with the weights of one that was trained on ``before``."""
-        if before is None:
-            return self
-        groups, validated = {*self.groups, *before.groups}, {*self.validated, *before.validated}
-        return self._replace(groups=sorted(groups), validated=sorted(validated))
-
-    def to_keep(self, data: str | None) -> TrainingFaces:
-        """Return what a file without torch keeps of it; ``data`` is the name of the data set."""
-        return TrainingFaces(list(self.groups), list(self.validated), self.mean, data)
 
 
 class FaceDataModule(pl.LightningDataModule, ABC):
@@ -225,7 +199,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
     def _ties(self, split: str) -> list[str]:
         """What ties other faces to those of a split: their groups, and their photos by name and contents."""
         faces = self.splits[split]
-        unknown = look_at_photos(face.photo.path for face in faces if not face.photo_id)
+        unknown = look_at_photos((face.photo.path for face in faces if not face.photo_id), NAMING)
         photos = {found.photo_id for found in unknown.values() if not isinstance(found, DataError)}
         return sorted(photos.union(*(face.ties for face in faces)))
 

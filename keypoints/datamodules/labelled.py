@@ -7,7 +7,7 @@ from typing import Literal
 
 from keypoints.data.augmentation import Augmentation
 from keypoints.data.face import Face
-from keypoints.data.readers.ibug300w import original_name
+from keypoints.data.readers.ibug300w import NAMING, original_name
 from keypoints.data.readers.labelled import read_labelled
 from keypoints.data.splits import split_by_group, united_groups
 from keypoints.datamodules.base import FaceDataModule
@@ -157,7 +157,9 @@ class LabelledDataModule(FaceDataModule):
         """The faces of the list for a split, read once."""
         if split not in self._faces:
             strict = self._strict or split == "test"
-            reading = read_labelled(self._lists[split], root=self._root, scheme=self._known, strict=strict)
+            reading = read_labelled(
+                self._lists[split], root=self._root, scheme=self._known, strict=strict, naming=NAMING
+            )
             log_some(log, "left out", reading.skipped, len(reading.skipped))
             self._faces[split] = reading.faces
         return self._faces[split]

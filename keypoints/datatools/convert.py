@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from keypoints.data.readers.ibug300w import NAMING
 from keypoints.data.readers.labelled import FORMATS, format_labelled, read_labelled, write_list
 from keypoints.errors import DataError
 from keypoints.files import alone
@@ -33,7 +34,7 @@ def convert(cfg: DictConfig) -> Path:
     with alone(output, beside=True):
         if output.exists() and output.resolve() == source.resolve():
             raise DataError(_THERE.format(output))
-        faces, skipped = read_labelled(source, root=root, scheme=scheme, strict=cfg.strict)
+        faces, skipped = read_labelled(source, root=root, scheme=scheme, strict=cfg.strict, naming=NAMING)
         text = format_labelled(faces, output, str(cfg.format), root=root, scheme=scheme)
         if not output.exists():
             write_list(output, text)

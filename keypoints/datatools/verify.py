@@ -98,7 +98,7 @@ def verify_list(path: Path, root: Path | None = None, scheme: str | None = None)
     """
     folder = path.parent if root is None else root
     known = None if scheme is None else scheme_named(scheme)
-    faces, skipped = read_labelled(path, root=root, scheme=known, strict=False)
+    faces, skipped = read_labelled(path, root=root, scheme=known, strict=False, naming=ibug300w.NAMING)
     findings = [finding(DataError(line)) for line in skipped]
     seen = _look(face.photo.path for face in faces)
     far = {far_points(face, what.size) for face in faces if isinstance(what := seen[face.photo.path], Seen)}

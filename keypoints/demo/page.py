@@ -23,9 +23,10 @@ from keypoints.data.photo_facts import count_groups
 from keypoints.data.photos import Photo
 from keypoints.drawing import draw_predictions
 from keypoints.errors import ConfigError, KeypointsError, one_line
+from keypoints.formatting import shown
 from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto, PredictionFiles
 from keypoints.inference.predictor import Predictor
-from keypoints.reports.page import render, shown
+from keypoints.reports.page import render
 from keypoints.runs.run_folder import RunFolder, find_checkpoint
 
 if TYPE_CHECKING:

@@ -22,7 +22,9 @@ from keypoints.evaluation.result import (
     PAGE,
     Case,
     Evaluation,
+    EvaluationReport,
     Measured,
+    Stressed,
     chosen_data,
     chosen_split,
     faces_to_measure,
@@ -34,24 +36,23 @@ from keypoints.files import alone, filled, write_whole
 from keypoints.geometry import ByteArray
 from keypoints.inference.detection import with_found_boxes
 from keypoints.inference.predictor import Model, load_model
-from keypoints.reports import error_figures, figures
-from keypoints.reports.page import Picture
 from keypoints.runs.run_folder import RunFolder, find_checkpoint
-from keypoints.tasks.metrics import NORMS, default_norm, evaluation_metrics
+from keypoints.tasks.metrics import default_norm, evaluation_metrics
 
 log = logging.getLogger(__name__)
 
 _STRESS_FILES = ("stress.csv", "stress.png", "stressed_faces.png")
 
 
-def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
+def evaluate(cfg: DictConfig, report: EvaluationReport, command: str = "") -> Evaluation:
     """Evaluate the model ``cfg.checkpoint``, or the table ``cfg.predictions``, on ``cfg.split``.
 
     Writes ``metrics.json``, ``faces.csv`` (a row a face), ``report.html`` and its figures; with
     ``cfg.stress``, ``stress.csv`` too.
 
     Args:
-        cfg: the configuration of ``conf/evaluate.yaml``.
+        cfg: the configuration of ``keypoints evaluate``.
+        report: draws the figures and writes the page.
         command: what was typed, for the page.
 
     Raises:
@@ -61,7 +62,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
         DataError: if the faces or the table cannot be read, or another command writes to the folder.
     """
     if cfg.predictions is not None:
-        return evaluate_predictions(cfg, command)
+        return evaluate_predictions(cfg, report, command)
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
     model = load_model(path, run, flip_test=cfg.flip_test, trust=cfg.trust, device=cfg.device)
     norm = cfg.norm or default_norm(model.scheme)
@@ -96,12 +97,14 @@ def evaluate(cfg: DictConfig, command: str = "") -> Evaluation:
         total = math.ceil(len(dataset) / BATCH)
         batches = track(plain_batches(dataset), "predicting", total, transient=True)
         measured = Measured(faces, *predict(model, batches, mean), about, notes)
-        result, pictures = write_metrics(case, measured, part)
+        result, tables = write_metrics(case, measured, part)
+        pictures = report.draw_measured(part, case, tables, result)
         if cfg.stress:
-            stressed = _spread_over(faces, cfg.stress_faces)
-            result["stress"], drawn = _stress(case, model, mean, stressed, part)
-            pictures += drawn
-        write_result(case, result, pictures, part, command)
+            stressed = _stress(case, model, mean, _spread_over(faces, cfg.stress_faces), part)
+            result["stress"] = tolerances(stressed.table)
+            pictures += report.draw_stress(part, case, stressed)
+        write_result(result, part)
+        report.write_report(part / PAGE, f"Evaluation of {case.name}", result, pictures, command)
     return Evaluation(folder, result)
 
 
@@ -163,30 +166,13 @@ def _spread_over(faces: Sequence[Face], most: int) -> list[Face]:
     return [faces[place] for place in places]
 
 
-def _stress(
-    case: Case, model: Model, mean: Tensor | None, faces: Sequence[Face], folder: Path
-) -> tuple[list[str], list[Picture]]:
-    """Measure, write and draw what spoils the model: sentences and figures."""
+def _stress(case: Case, model: Model, mean: Tensor | None, faces: Sequence[Face], folder: Path) -> Stressed:
+    """Measure what spoils the model; write ``stress.csv``."""
     stressed = StressedFaces(faces, case.data.indices, model.crop)
     table = stress(model, stressed, mean, case.norm, case.threshold, lambda steps: track(steps, "stress"))
     write_whole(folder / "stress.csv", table.to_csv(index=False))
-    curves = figures.save(
-        error_figures.under_stress(table, NORMS[case.norm], f"{case.name}: what spoils it"),
-        folder / "stress.png",
-    )
-    examples = figures.save(
-        error_figures.stressed_faces(
-            {kind.title: _stressed(model, stressed, name) for name, kind in STRESSES.items()},
-            f"{case.name}: one face, green: truth, red: prediction",
-        ),
-        folder / "stressed_faces.png",
-    )
-    return tolerances(table), [
-        Picture(
-            curves, "What spoils it", f"Errors on {len(faces)} faces against how much worse they are made."
-        ),
-        Picture(examples, "One face under stress", "The network's input at each level."),
-    ]
+    examples = {kind.title: _stressed(model, stressed, name) for name, kind in STRESSES.items()}
+    return Stressed(table, len(faces), examples)
 
 
 def _stressed(model: Model, faces: StressedFaces, name: str) -> list[tuple[str, ByteArray]]:

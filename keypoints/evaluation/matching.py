@@ -11,6 +11,7 @@ import numpy as np
 from keypoints.data.face import Face
 from keypoints.data.photo_facts import look_at_photos
 from keypoints.data.photo_names import PhotoNames, composed
+from keypoints.data.readers.ibug300w import NAMING
 from keypoints.errors import DataError, shortened
 from keypoints.evaluation.prediction_lists import Prediction
 from keypoints.geometry import FloatArray
@@ -175,7 +176,7 @@ def _same_photos(photos: Sequence[Path], files: Sequence[Path]) -> dict[Path, li
     called = {composed(photo.name) for photo in photos}
     others = [file for file in files if not same[file] and composed(file.name) in called]
     asked = {composed(file.name) for file in others}
-    facts = look_at_photos([*others, *(photo for photo in photos if composed(photo.name) in asked)])
+    facts = look_at_photos([*others, *(photo for photo in photos if composed(photo.name) in asked)], NAMING)
     # A photo and its mirror image have the same id, but not the same name. A group would not do: 300-W's are
     # told by folder and name alone, whatever the file holds.
     keys = {

@@ -20,6 +20,7 @@ from keypoints.evaluation.result import (
     PAGE,
     Case,
     Evaluation,
+    EvaluationReport,
     Measured,
     chosen_data,
     chosen_split,
@@ -41,14 +42,15 @@ _OF_MODELS = {"checkpoint": None, "flip_test": False, "boxes": "given", "stress"
 """Settings of ``evaluate`` that say something of a network, and their defaults."""
 
 
-def evaluate_predictions(cfg: DictConfig, command: str = "") -> Evaluation:
+def evaluate_predictions(cfg: DictConfig, report: EvaluationReport, command: str = "") -> Evaluation:
     """Measure the table ``cfg.predictions`` against the faces of ``cfg.split``.
 
     Writes what :func:`keypoints.evaluation.evaluate.evaluate` does, without what needs a network. Means are
     over the faces that the table has a prediction of; the others are counted, named and noted.
 
     Args:
-        cfg: the configuration of ``conf/evaluate.yaml``.
+        cfg: the configuration of ``keypoints evaluate``.
+        report: draws the figures and writes the page.
         command: what was typed, for the page.
 
     Raises:
@@ -96,12 +98,14 @@ def evaluate_predictions(cfg: DictConfig, command: str = "") -> Evaluation:
             "without_truth": len(matches.without_truth),
             "unusable_rows": len(table.unusable),
         }
-        result, pictures = write_metrics(
+        result, tables = write_metrics(
             case, Measured(faces, _predictions(faces, data.indices, found), None, about), part
         )
         failures = result["metrics"]["failure_rate"]
         result["notes"] += _notes(table, matches, truth, failures)
-        write_result(case, result, pictures, part, command)
+        pictures = report.draw_measured(part, case, tables, result)
+        write_result(result, part)
+        report.write_report(part / PAGE, f"Evaluation of {case.name}", result, pictures, command)
     return Evaluation(folder, result)
 
 

@@ -2,10 +2,10 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,9 @@ from keypoints.errors import ConfigError, DataError
 from keypoints.evaluation.face_tables import in_common, tags_of
 from keypoints.evaluation.per_face import Predictions, by_confidence, face_table, in_originals, score
 from keypoints.files import write_whole
+from keypoints.geometry import ByteArray, FloatArray
 from keypoints.instantiate import make_data
 from keypoints.landmarks import LandmarkScheme
-from keypoints.reports.evaluation import draw, draw_faces, write_report
-from keypoints.reports.page import Picture
 from keypoints.runs.run_folder import RunFolder, predicts_the_mean
 from keypoints.tasks.metrics import evaluation_metrics, normalized_mean_error
 
@@ -90,7 +89,7 @@ def chosen_data(
     another kind of data, or no run, it is meant for ``data=labelled``.
 
     Args:
-        cfg: the configuration of ``conf/evaluate.yaml``.
+        cfg: the configuration of ``keypoints evaluate``.
         run: whose data are meant where the command names none.
         what: is evaluated, for messages.
         source: what is cut out of labelled photos, ``"box"`` or ``"image"``, if the command decides.
@@ -162,14 +161,53 @@ def faces_to_measure(data: FaceDataModule, split: str) -> Sequence[Face]:
     return faces
 
 
-def write_metrics(case: Case, measured: Measured, folder: Path) -> tuple[dict[str, Any], list[Picture]]:
-    """Measure what was predicted; write ``faces.csv`` and the figures.
+class Tables(NamedTuple):
+    """What was measured face by face, for figures."""
+
+    on_photos: pd.DataFrame
+    """A row a face, in pixels of its photo as the figures draw it."""
+    in_originals: pd.DataFrame
+    """The same in pixels of the originals, with ``nme``."""
+    constant: FloatArray | None
+    """The mean-shape baseline's normalised errors of the faces."""
+
+
+class Stressed(NamedTuple):
+    """What a model predicts under stress, for figures."""
+
+    table: pd.DataFrame
+    """A row a stress and level."""
+    faces: int
+    """How many were measured."""
+    examples: Mapping[str, Sequence[tuple[str, ByteArray]]]
+    """One face by stress: at each level, the level and the picture with truth and prediction."""
+
+
+class EvaluationReport(Protocol):
+    """Figures and page of an evaluation; :mod:`keypoints.reports.evaluation` has these functions."""
+
+    def draw_measured(self, folder: Path, case: Case, tables: Tables, result: Mapping[str, Any]) -> list[Any]:
+        """Draw errors and faces into the folder; return the figures, for the page."""
+
+    def draw_stress(self, folder: Path, case: Case, stressed: Stressed) -> list[Any]:
+        """Draw errors under stress into the folder; return the figures, for the page."""
+
+    def write_report(
+        self, path: Path, title: str, result: Mapping[str, Any], pictures: Sequence[Any], command: str
+    ) -> Path:
+        """Write the page."""
+
+
+def write_metrics(case: Case, measured: Measured, folder: Path) -> tuple[dict[str, Any], Tables]:
+    """Measure what was predicted; write ``faces.csv``.
 
     Args:
-        folder: where they are written; it is there.
+        case: what is measured.
+        measured: what was predicted.
+        folder: where the table is written; it is there.
 
     Returns:
-        What ``metrics.json`` is to hold, and the figures for the page.
+        What ``metrics.json`` is to hold, and what the figures show.
     """
     faces, pair = measured.faces, case.scheme.normalizing_points
     on_photos = face_table(faces, measured.predictions)
@@ -181,25 +219,13 @@ def write_metrics(case: Case, measured: Measured, folder: Path) -> tuple[dict[st
     result = {**measured.about, **_result(case, predictions, constant, table)}
     result["notes"] += measured.notes
     errors = None if constant is None else normalized_mean_error(*constant[:3], norm=case.norm, pair=pair)
-    lines = case.scheme.skeleton
-    pictures = [
-        draw_faces(folder, case.name, on_photos, case.shown, lines, case.data.words),
-        *draw(folder, case.name, table, result, lines, None if errors is None else errors.double().numpy()),
-    ]
     write_whole(folder / "faces.csv", table.to_csv(index=False))
-    return result, pictures
+    return result, Tables(on_photos, table, None if errors is None else errors.double().numpy())
 
 
-def write_result(
-    case: Case, result: Mapping[str, Any], pictures: Iterable[Picture], folder: Path, command: str
-) -> None:
-    """Write ``metrics.json`` and the page.
-
-    Args:
-        command: what was typed, for the page.
-    """
+def write_result(result: Mapping[str, Any], folder: Path) -> None:
+    """Write ``metrics.json``."""
     write_whole(folder / "metrics.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
-    write_report(folder / PAGE, f"Evaluation of {case.name}", result, list(pictures), command)
 
 
 def _result(

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keypoints._version import __version__
+from keypoints.data.provenance import TrainingFaces
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.file_kinds import ONNX, TORCH, describe_file, mistaken
 from keypoints.geometry import Crop, FloatArray
@@ -45,19 +46,6 @@ class Located(NamedTuple):
     """(B, K, 2) ratios of the input."""
     confidence: FloatArray | None
     """(B, K) from 0 to 1, of models that give it."""
-
-
-class TrainingFaces(NamedTuple):
-    """What a file keeps of the faces that its network was trained on, as plain values."""
-
-    groups: list[str]
-    """Their persons or photos, by name: no result on them says how well new faces are predicted."""
-    validated: list[str]
-    """The persons or photos by which the best epoch was chosen."""
-    mean: list[list[float]]
-    """The mean of their landmarks, (K, 2) ratios of the crop."""
-    data: str | None = None
-    """The name of the data set's folder or list."""
 
 
 def metadata(

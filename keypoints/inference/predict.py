@@ -4,11 +4,11 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from omegaconf import DictConfig
@@ -23,9 +23,8 @@ from keypoints.files import alone, filled, replaced, tidy
 from keypoints.geometry import ByteArray
 from keypoints.inference.box_list import ListedPhoto
 from keypoints.inference.photo_inputs import PhotoInputs, find_photos
-from keypoints.inference.prediction_files import TABLE, PredictedPhoto, prediction_files
+from keypoints.inference.prediction_files import PAGE, TABLE, PredictedPhoto, prediction_files
 from keypoints.inference.predictor import Predictor, PreparedFace
-from keypoints.reports.photos import PAGE, PhotoReport
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +54,33 @@ class Predicted(NamedTuple):
     """The report, if one was asked for."""
 
 
-def predict(cfg: DictConfig) -> Predicted:
+class Report(Protocol):
+    """A page of the photos; :class:`keypoints.reports.photos.PhotoReport` is one."""
+
+    def add(self, number: int, photo: PredictedPhoto, pixels: ByteArray | None, overlay: Path | None) -> None:
+        """Add a photo.
+
+        Args:
+            number: of the photo, from 0.
+            photo: with its faces.
+            pixels: of the photo; ``None`` if it could not be read.
+            overlay: the file of the photo with its points.
+        """
+
+    def write(self) -> Path:
+        """Write the page."""
+
+
+def predict(cfg: DictConfig, make_report: Callable[[Path, Predictor], Report]) -> Predicted:
     """Predict the faces of the photos ``cfg.input`` with ``cfg.checkpoint`` and write them to ``cfg.output``.
 
     A photo that cannot be used is named and written down as such, and the others go on. The files are there
     only once all photos are done, and the table comes last: where it is missing, the command was stopped, and
     can be given again.
+
+    Args:
+        cfg: the configuration of ``keypoints predict``.
+        make_report: makes an empty page in a folder, for the faces that a predictor finds.
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
@@ -85,7 +105,9 @@ def predict(cfg: DictConfig) -> Predicted:
         if (folder / TABLE).exists():  # another command has ended meanwhile
             raise DataError(_HELD.format(folder))
         with filled(folder, last=TABLE) as part:
-            faces, problems, with_problems = _write(predictor, inputs, part, report=cfg.report)
+            faces, problems, with_problems = _write(
+                predictor, inputs, part, make_report if cfg.report else None
+            )
     for problem in problems:  # not before, or the progress would be drawn over them
         log.warning("%s", os.fsencode(problem).decode("utf-8", "replace"))  # a name may be no Unicode text
     page = folder / PAGE if cfg.report else None
@@ -93,7 +115,10 @@ def predict(cfg: DictConfig) -> Predicted:
 
 
 def _write(
-    predictor: Predictor, inputs: PhotoInputs, folder: Path, *, report: bool
+    predictor: Predictor,
+    inputs: PhotoInputs,
+    folder: Path,
+    make_report: Callable[[Path, Predictor], Report] | None,
 ) -> tuple[int, list[str], int]:
     """Write all files; return the number of faces, the problems, and the number of photos with some."""
     (folder / OVERLAYS).mkdir()
@@ -101,7 +126,7 @@ def _write(
     problems: list[str] = []
     about = {"model": str(predictor.path), "crop": predictor.crop.to_dict()}
     with prediction_files(folder, predictor.scheme, about) as files:
-        page = PhotoReport(folder, predictor) if report else None
+        page = None if make_report is None else make_report(folder, predictor)
         results = _predicted(predictor, inputs, folder / OVERLAYS, page)
         silent = not sys.stdout.isatty()
         for photo in track(results, "predicting", len(inputs.photos), transient=True, disable=silent):
@@ -123,7 +148,7 @@ class _Opened(NamedTuple):
 
 
 def _predicted(
-    predictor: Predictor, inputs: PhotoInputs, overlays: Path, report: PhotoReport | None
+    predictor: Predictor, inputs: PhotoInputs, overlays: Path, report: Report | None
 ) -> Iterator[PredictedPhoto]:
     """What becomes of each photo, in order, batch by batch; their pictures are drawn on the way."""
 

@@ -12,6 +12,9 @@ from keypoints.files import replaced
 from keypoints.geometry import Box, FloatArray
 from keypoints.landmarks import LandmarkScheme
 
+PAGE = "report.html"
+"""The page of the photos, where one is asked for."""
+
 TABLE = "predictions.csv"
 DOCUMENT = "predictions.json"
 

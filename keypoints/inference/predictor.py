@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from keypoints.data.photos import Photo, grey
+from keypoints.data.provenance import TrainingFaces
 from keypoints.data.statistics import Support
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, as_input, ratio_to_pixels
 from keypoints.inference.detection import FaceDetector
-from keypoints.inference.onnx_model import ExportedModel, Located, TrainingFaces
+from keypoints.inference.onnx_model import ExportedModel, Located
 from keypoints.inference.prediction_files import Origin, PredictedFace
 from keypoints.landmarks import LandmarkScheme
 from keypoints.runs.run_folder import RunFolder, find_checkpoint

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from keypoints.evaluation.robustness import STRESSES
+from keypoints.formatting import fixed
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.reports.figures import Lines, new_figure
-from keypoints.reports.page import fixed
 
 _MODEL, _CONSTANT = "tab:blue", "0.45"
 

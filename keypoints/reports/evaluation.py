@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 
 from keypoints.evaluation.face_tables import points_of, tags_of
+from keypoints.evaluation.result import Case, Stressed, Tables
+from keypoints.formatting import shown
 from keypoints.geometry import FloatArray
 from keypoints.reports import error_figures, figures
-from keypoints.reports.page import Picture, shown, write_page
+from keypoints.reports.page import Picture, write_page
 from keypoints.tasks.metrics import NORMS
 
 COLUMNS = {
@@ -50,6 +52,45 @@ def _row(name: str, scores: Mapping[str, float | None]) -> dict[str, str]:
         value = scores.get(metric)
         row[title] = shown(None if value is None else factor * value)
     return row
+
+
+def draw_measured(folder: Path, case: Case, tables: Tables, result: Mapping[str, Any]) -> list[Picture]:
+    """Draw the best and worst faces of an evaluation, and its errors, into ``folder``.
+
+    Args:
+        folder: where the figures are written.
+        case: what was measured.
+        tables: what was measured face by face.
+        result: what ``metrics.json`` holds.
+    """
+    lines, words = case.scheme.skeleton, case.data.words
+    return [
+        draw_faces(folder, case.name, tables.on_photos, case.shown, lines, words),
+        *draw(folder, case.name, tables.in_originals, result, lines, tables.constant),
+    ]
+
+
+def draw_stress(folder: Path, case: Case, stressed: Stressed) -> list[Picture]:
+    """Draw errors under stress, and one face at each level, into ``folder``.
+
+    Args:
+        folder: where the figures are written.
+        case: what was measured.
+        stressed: what was predicted under stress.
+    """
+    curves = figures.save(
+        error_figures.under_stress(stressed.table, NORMS[case.norm], f"{case.name}: what spoils it"),
+        folder / "stress.png",
+    )
+    title = f"{case.name}: one face, green: truth, red: prediction"
+    examples = figures.save(
+        error_figures.stressed_faces(stressed.examples, title), folder / "stressed_faces.png"
+    )
+    caption = f"Errors on {stressed.faces} faces against how much worse they are made."
+    return [
+        Picture(curves, "What spoils it", caption),
+        Picture(examples, "One face under stress", "The network's input at each level."),
+    ]
 
 
 def draw(

@@ -17,8 +17,8 @@ from keypoints.data.photos import Photo
 from keypoints.errors import printable
 from keypoints.evaluation.face_tables import points_of
 from keypoints.files import replaced
+from keypoints.formatting import fixed, shown
 from keypoints.geometry import ByteArray, FloatArray
-from keypoints.reports.page import fixed, shown
 
 MSE_UNIT = "MSE (ratio² of the photo)"
 _TRUTH, _PREDICTION = "#2bdc46", "#f52d2d"

@@ -13,12 +13,12 @@ from PIL import Image
 from keypoints.data.statistics import MEASURES, measure, remarks
 from keypoints.drawing import draw_face
 from keypoints.files import replaced
+from keypoints.formatting import shown
 from keypoints.geometry import Affine, Box, ByteArray, cut, pixels_to_ratio
-from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto
+from keypoints.inference.prediction_files import PAGE, PredictedFace, PredictedPhoto
 from keypoints.inference.predictor import Predictor
-from keypoints.reports.page import shown, write_page
+from keypoints.reports.page import write_page
 
-PAGE = "report.html"
 PICTURES = "report"
 """The folder of the page's pictures, beside it."""
 

@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
+from keypoints.formatting import shown
 from keypoints.reports.console import PlainConsole
 from keypoints.reports.figures import new_figure
-from keypoints.reports.page import shown
 
 
 def draw_speed(result: Mapping[str, Any]) -> Figure:

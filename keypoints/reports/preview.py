@@ -12,9 +12,9 @@ from torch.utils.data import default_collate
 from keypoints.data.dataset import Batch, FaceDataset, pixels_of
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.files import alone, filled, write_whole
+from keypoints.formatting import shown
 from keypoints.instantiate import make_data
 from keypoints.reports import figures
-from keypoints.reports.page import shown
 
 log = logging.getLogger(__name__)
 

@@ -12,18 +12,16 @@ from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 from keypoints.data.dataset import Batch, pixels_of
 from keypoints.evaluation.face_tables import read_faces
 from keypoints.files import filled
+from keypoints.formatting import shown
 from keypoints.landmarks import LandmarkScheme
 from keypoints.models.inspection import feature_maps, first_convolution
 from keypoints.reports import figures
-from keypoints.reports.page import Picture, shown, write_page
-from keypoints.runs.run_folder import RunFolder, by_epoch, predicts_the_mean
+from keypoints.reports.page import Picture, write_page
+from keypoints.runs.run_folder import DEV_RUN, RunFolder, by_epoch, predicts_the_mean
 from keypoints.structured_files import read_text
 from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)
-
-DEV_RUN = "a trial of a few batches, which logs nothing and keeps no checkpoint"
-"""What Lightning's ``fast_dev_run`` is."""
 
 _SHOWN = 4
 _ACROSS = 2

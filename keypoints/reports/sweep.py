@@ -10,8 +10,9 @@ import pandas as pd
 from keypoints.errors import some_of
 from keypoints.evaluation.face_tables import read_faces
 from keypoints.files import filled, write_whole
+from keypoints.formatting import fixed, shown
 from keypoints.reports import figures
-from keypoints.reports.page import Picture, fixed, shown, write_page
+from keypoints.reports.page import Picture, write_page
 from keypoints.runs.run_folder import RunFolder, by_epoch, predicts_the_mean
 from keypoints.runs.sweep_folder import SweepFolder, shared_baseline
 

@@ -8,9 +8,9 @@ from rich import box
 from rich.table import Table
 
 from keypoints.errors import one_line
+from keypoints.formatting import shown
 from keypoints.reports.console import PlainConsole
 from keypoints.reports.figures import SPEEDS
-from keypoints.reports.page import shown
 from keypoints.runs.sweep_folder import shared_baseline
 
 _COLUMNS = {

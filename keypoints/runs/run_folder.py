@@ -105,6 +105,9 @@ _BEFORE_TRAINING = (
 _SAME_MOMENT = 2.0
 """Seconds that clocks may have been set by while a process runs."""
 
+DEV_RUN = "a trial of a few batches, which logs nothing and keeps no checkpoint"
+"""What Lightning's ``fast_dev_run`` is."""
+
 OWN_SWEEP_FILE = "sweep.yaml"
 """What a sweep was asked for; its runs lie beside it."""
 

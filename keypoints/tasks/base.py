@@ -35,7 +35,7 @@ from keypoints.components import (
     trusting,
 )
 from keypoints.data.dataset import Batch
-from keypoints.datamodules.base import FaceDataModule, TrainedOn
+from keypoints.data.provenance import HasProvenance, TrainedOn
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
@@ -341,7 +341,7 @@ class Task(pl.LightningModule, ABC):
         """Say what the file is and what it was trained on, so that it can be read without any other."""
         data = getattr(self._trainer, "datamodule", None)
         trained_on = (
-            data.trained_on().after(self.trained_on) if isinstance(data, FaceDataModule) else self.trained_on
+            data.trained_on().after(self.trained_on) if isinstance(data, HasProvenance) else self.trained_on
         )
         checkpoint[OURS] = {
             "format": CHECKPOINT_FORMAT,

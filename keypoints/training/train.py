@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -23,18 +23,19 @@ from pytorch_lightning.loggers import CSVLogger
 
 from keypoints.callbacks.metrics_history import LOGGED
 from keypoints.callbacks.settings_check import SettingsCheck
-from keypoints.data.dataset import whole
+from keypoints.components import TRUST, trusted_by_user
+from keypoints.data.dataset import Batch, whole
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.distributed import is_first, others_join
 from keypoints.errors import CheckpointError, ConfigError, KeypointsError, TrainingError, one_line, some_of
 from keypoints.evaluation.per_face import measure_faces
 from keypoints.files import write_whole
+from keypoints.formatting import fixed
 from keypoints.instantiate import make_data, make_task, make_trainer, trust_of
+from keypoints.landmarks import LandmarkScheme
 from keypoints.models import pretrained
-from keypoints.reports.page import fixed
-from keypoints.reports.run import DEV_RUN, draw_batch, draw_feature_maps, report_run
 from keypoints.runs.metrics_table import MetricsTable, Row
-from keypoints.runs.run_folder import RunFolder, find_checkpoint, predicts_the_mean, summary
+from keypoints.runs.run_folder import DEV_RUN, RunFolder, find_checkpoint, predicts_the_mean, summary
 from keypoints.tasks.base import Task, load_task
 from keypoints.tasks.checkpoint import read_checkpoint
 
@@ -44,8 +45,24 @@ _NAMED = 6
 """Weights or checkpoints that a message names."""
 
 
+class RunReport(Protocol):
+    """Figures and page of a run; :mod:`keypoints.reports.run` has these functions."""
+
+    def draw_batch(self, run: RunFolder, batch: Batch, scheme: LandmarkScheme) -> None:
+        """Keep the figure of a training batch."""
+
+    def draw_feature_maps(self, run: RunFolder, batch: Batch, task: Task) -> None:
+        """Keep the figure of the first layer's feature maps."""
+
+    def report_run(
+        self, run: RunFolder, best: Task | None = None, trust: str | Sequence[str] | None = None
+    ) -> Path:
+        """Make the figures and the page from the run's folder."""
+
+
 def train(
     cfg: DictConfig,
+    report: RunReport,
     overrides: Sequence[str] = (),
     job: int = 0,
     *,
@@ -55,7 +72,8 @@ def train(
     """One run, in the folder ``cfg.output``.
 
     Args:
-        cfg: the configuration of ``conf/train.yaml``.
+        cfg: the configuration of ``keypoints train``.
+        report: draws the run's figures and its page.
         overrides: how it came to be, for the record.
         job: which of its sweep's runs it is.
         resumed: go on from the folder's last checkpoint; see :func:`resume`.
@@ -74,9 +92,9 @@ def train(
         _take_part(cfg, checkpoint, recorded=recorded)
         return {}
     try:
-        return _recorded(run, cfg, overrides, job, checkpoint, resumed, recorded)
+        return _recorded(run, cfg, report, overrides, job, checkpoint, resumed, recorded)
     except KeyboardInterrupt as error:
-        _report_what_there_is(run, trust_of(cfg, recorded=recorded))
+        _report_what_there_is(run, report, trust_of(cfg, recorded=recorded))
         error.add_note(_kept(run))
         raise
     except OSError as error:  # a disk that takes no more
@@ -87,6 +105,7 @@ def train(
 def _recorded(
     run: RunFolder,
     cfg: DictConfig,
+    report: RunReport,
     overrides: Sequence[str],
     job: int,
     checkpoint: Path | None,
@@ -107,9 +126,9 @@ def _recorded(
         write_whole(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
         if before is not None:
             _log_again(trainer, _logged_before(run, before))
-        draw_batch(run, next(iter(data.train_dataloader())), data.scheme)
+        report.draw_batch(run, next(iter(data.train_dataloader())), data.scheme)
         try:
-            with others_join(run.path, recorded=recorded):
+            with others_join(run.path, recorded=recorded, shared=_trust()):
                 _fit(trainer, task, data, checkpoint)
         except KeyboardInterrupt:
             with suppress(KeypointsError):  # none of its epochs may have ended
@@ -119,20 +138,24 @@ def _recorded(
         kept = run.best_checkpoint.is_file()
         best = load_task(run.best_checkpoint, trust=trust) if kept else task.eval()
         write_whole(run.faces, measure_faces(best, data.dataset("val")).to_csv(index=False))
-        draw_feature_maps(run, whole(data.dataset("val"), [0]), best)
+        report.draw_feature_maps(run, whole(data.dataset("val"), [0]), best)
         if cfg.trainer.get("fast_dev_run"):
             log.info("trainer.fast_dev_run: %s", DEV_RUN)
         _tell(run, metrics)
-    report_run(run, best)
+    report.report_run(run, best)
     return metrics
 
 
-def resume(folder: Path) -> dict[str, float]:
+def resume(folder: Path, report: RunReport) -> dict[str, float]:
     """Go on with the run in ``folder`` from the last epoch that it wrote, or else from its beginning.
 
     It ends with the metrics of a run that was never stopped: order, augmentation and dropout are
     functions of seed and epoch, and the checkpoint has all else. Only trusted classes are built of what the
     folder holds, see :mod:`keypoints.components`.
+
+    Args:
+        folder: the run's.
+        report: as of :func:`train`.
 
     Raises:
         DataError: if the folder holds no run.
@@ -157,7 +180,9 @@ def resume(folder: Path) -> dict[str, float]:
         )
     log.info("going on with %s", folder)
     try:
-        return train(cfg, status.get("overrides", ()), int(status.get("job", 0)), resumed=True, recorded=True)
+        return train(
+            cfg, report, status.get("overrides", ()), int(status.get("job", 0)), resumed=True, recorded=True
+        )
     except ConfigError as error:
         raise ConfigError(f"{error} (as {run.config} says)") from error
 
@@ -185,7 +210,7 @@ def _take_part(cfg: DictConfig, checkpoint: Path | None, *, recorded: bool) -> N
         _seed(cfg)
         trainer = make_trainer(cfg, recorded=recorded)
         data, task = _prepared(cfg, blank=True, recorded=recorded)  # the first process shares its weights
-        with others_join(Path(cfg.output), recorded=recorded):
+        with others_join(Path(cfg.output), recorded=recorded, shared=_trust()):
             _fit(trainer, task, data, checkpoint)
 
 
@@ -227,11 +252,11 @@ def _start_from(task: Task, data: FaceDataModule, other: Task, path: Path) -> No
         )
 
 
-def _report_what_there_is(run: RunFolder, trust: Sequence[str]) -> None:
+def _report_what_there_is(run: RunFolder, report: RunReport, trust: Sequence[str]) -> None:
     """Make the report of a run that was stopped, if one of its epochs ended."""
     if run.metrics.is_file():
         try:
-            report_run(run, trust=trust)
+            report.report_run(run, trust=trust)
         except (KeypointsError, OSError) as error:
             log.warning("no report was made: %s", error)
 
@@ -283,6 +308,11 @@ def _log_again(trainer: pl.Trainer, rows: Sequence[Row]) -> None:
                     {name: value for name, value in row.items() if name != "step"}, int(row["step"])
                 )
             logger.save()
+
+
+def _trust() -> dict[str, str]:
+    """Return the environment in which another process trusts what this one trusts."""
+    return {TRUST: ",".join(sorted(trusted_by_user()))}
 
 
 def _seed(cfg: DictConfig) -> None:

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from keypoints.benchmark.prediction_speed import bench_prediction
 from keypoints.cli import main
 from keypoints.commands import compose
 from keypoints.errors import CheckpointError, ConfigError
+from tests.working import bench_prediction
 
 SHORT = ("rounds=2", "seconds=0.02")
 

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from keypoints.benchmark.training_speed import bench
 from keypoints.commands import compose
 from keypoints.errors import ConfigError
 from tests.conftest import SMALL
+from tests.working import bench
 
 
 def of(made_up_imm, folder, *overrides):

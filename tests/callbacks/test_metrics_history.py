@@ -2,8 +2,8 @@ import pytest
 
 from keypoints.commands import compose
 from keypoints.runs.run_folder import RunFolder
-from keypoints.training.train import train
 from tests.conftest import SMALL
+from tests.working import train
 
 
 @pytest.mark.parametrize("group", ["logger", "callbacks"])
@@ -25,7 +25,7 @@ def test_a_run_without_loggers_or_callbacks_has_the_same_metrics(made_up_imm, fi
 
 
 def test_a_run_without_loggers_can_be_resumed(made_up_imm, tmp_path):
-    from keypoints.training.train import resume
+    from tests.working import resume
 
     def configured(epochs, output):
         ours = ["logger=null", "callbacks.last_checkpoint.seconds=0", f"trainer.max_epochs={epochs}"]

@@ -10,8 +10,8 @@ from keypoints.commands import compose
 from keypoints.errors import TrainingError
 from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.base import load_task
-from keypoints.training.train import train
 from tests.conftest import SMALL
+from tests.working import train
 
 STEPS = 6
 """Of an epoch: 24 faces by four."""

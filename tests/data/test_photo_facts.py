@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from keypoints.data.photo_facts import count_groups, is_of_photo, look_at_photos
+from keypoints.data.readers.ibug300w import NAMING
 from keypoints.errors import DataError
 
 
@@ -19,7 +20,7 @@ def photo(tmp_path):
 
 
 def groups(*paths):
-    return [look_at_photos(paths)[path].group for path in paths]
+    return [look_at_photos(paths, NAMING)[path].group for path in paths]
 
 
 def test_photos_of_one_name_in_different_folders_are_different(photo):
@@ -87,5 +88,5 @@ def test_a_copy_of_300_ws_photo_is_known_by_its_contents(photo, tmp_path):
     path = photo("helen/trainset/100032540_1.png")
     copy = tmp_path / path.name
     shutil.copy(path, copy)
-    found = look_at_photos([path, copy])
+    found = look_at_photos([path, copy], NAMING)
     assert found[path].photo_id == found[copy].photo_id == found[copy].group

@@ -6,8 +6,8 @@ from PIL import Image
 
 from keypoints.commands import compose
 from keypoints.data.photos import Photo
+from keypoints.data.provenance import TrainedOn
 from keypoints.data.readers.labelled import FORMATS, read_labelled, write_labelled
-from keypoints.datamodules.base import TrainedOn
 from keypoints.datamodules.ibug300w import IBUG300WDataModule
 from keypoints.datamodules.labelled import LabelledDataModule
 from keypoints.errors import ConfigError, DataError
@@ -119,7 +119,7 @@ def test_rows_that_cannot_be_used_are_left_out_and_named_if_one_asks_for_that(ph
 
 
 def test_a_run_trains_on_them(photos, tmp_path):
-    from keypoints.training.train import train
+    from tests.working import train
 
     path = listed(photos, "a, [1].csv", range(10))
     overrides = ["data=labelled", f"data.train={path}", f"output={tmp_path / 'run'}", "trainer=cpu"]
@@ -210,7 +210,7 @@ def test_photos_are_read_once_for_all_checkpoints_of_a_training(wild, monkeypatc
     from keypoints.datamodules import base
 
     looked, look = [], base.look_at_photos
-    monkeypatch.setattr(base, "look_at_photos", lambda paths: looked.append(1) or look(paths))
+    monkeypatch.setattr(base, "look_at_photos", lambda *given: looked.append(1) or look(*given))
     data = IBUG300WDataModule(wild)
     assert data.trained_on() == data.trained_on()
     assert len(looked) == 2  # of the training and of the validation faces

@@ -10,10 +10,9 @@ from PIL import Image
 from keypoints.cli import main
 from keypoints.commands import compose
 from keypoints.errors import CheckpointError, ConfigError, DataError
-from keypoints.evaluation.evaluate import evaluate
 from keypoints.runs.run_folder import RunFolder, find_checkpoint
-from keypoints.training.train import train
 from tests.conftest import SMALL, draw_portrait
+from tests.working import evaluate, train
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +144,7 @@ def test_stress_is_measured_and_drawn(full_face, tmp_path, monkeypatch):
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with monkeypatch.context() as full_disk:
         full_disk.setattr(
-            "keypoints.evaluation.result.write_report", raises(OSError(28, "No space left on device"))
+            "keypoints.reports.evaluation.write_report", raises(OSError(28, "No space left on device"))
         )
         with pytest.raises(OSError, match="No space left"):
             of(f"checkpoint={full_face}", f"output={tmp_path}", "faces=1")

@@ -102,7 +102,7 @@ def test_only_files_that_share_a_name_with_a_true_photo_are_read(tmp_path, monke
     read = []
     monkeypatch.setattr(
         "keypoints.evaluation.matching.look_at_photos",
-        lambda paths: read.extend(paths) or look_at_photos(read),
+        lambda paths, _: read.extend(paths) or look_at_photos(read),
     )
     truth = [written(tmp_path / "truth" / name, name.encode()) for name in ("1.jpg", "2.jpg", "3.jpg")]
     for name in ("2.jpg", "9.jpg"):

@@ -11,8 +11,8 @@ from keypoints.commands import compose
 from keypoints.data.readers.imm import read_imm
 from keypoints.data.readers.labelled import read_labelled, write_labelled
 from keypoints.errors import ConfigError, DataError
-from keypoints.evaluation.evaluate import evaluate
 from keypoints.landmarks import IMM58
+from tests.working import evaluate
 
 
 def of(*overrides):
@@ -103,7 +103,7 @@ def test_faces_without_a_prediction_are_counted_named_and_not_forgotten(truth, s
 
 
 def test_what_predict_writes_is_measured_as_its_model_is(full_face_model, truth, tmp_path):
-    from keypoints.inference.predict import predict
+    from tests.working import predict
 
     how = ["faces=1", "norm=box"]
     predict(

@@ -16,10 +16,10 @@ from keypoints.commands import compose
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.geometry import Crop
 from keypoints.inference import predict as module
-from keypoints.inference.predict import predict
 from keypoints.inference.predictor import Predictor
 from keypoints.landmarks import IMM58
 from tests.conftest import ROOT, draw_portrait, save_untrained
+from tests.working import predict
 
 NAMES = ("plain.jpg", "two, [1] ~ø (x).png", "sub/a=b.jpg", "sub/plain.jpg")
 

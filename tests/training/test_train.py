@@ -25,8 +25,9 @@ from keypoints.errors import CheckpointError, ConfigError, DataError, TrainingEr
 from keypoints.landmarks import IMM58
 from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.base import Task, load_task
-from keypoints.training.train import garbage_set_aside, resume, train
+from keypoints.training.train import garbage_set_aside
 from tests.conftest import ROOT, SMALL
+from tests.working import resume, train
 
 
 @pytest.fixture
@@ -327,7 +328,7 @@ RESUMED = [
     "trainer.max_epochs=4",
     "data.batch_size=8",
     "callbacks.last_checkpoint.seconds=0",
-    "model.net._target_=tests.test_train.Dropping",
+    "model.net._target_=tests.training.test_train.Dropping",
     *(f"~model.net.{name}" for name in compose("train").model.net if name != "_target_"),
 ]
 
@@ -406,7 +407,7 @@ KILLED = """
 import os, signal, sys
 from keypoints.commands import compose
 from keypoints.tasks.base import Task
-from keypoints.training.train import train
+from tests.working import train
 
 before = Task.training_step
 

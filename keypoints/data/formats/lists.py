@@ -17,7 +17,7 @@ import numpy.typing as npt
 from keypoints.data.checks import check_pixels, check_size, far_points
 from keypoints.data.face import Face, Reading
 from keypoints.data.formats.values import box, coordinate
-from keypoints.data.photo_facts import look_at_photos
+from keypoints.data.photo_facts import PLAIN, Naming, look_at_photos
 from keypoints.data.photo_names import PhotoNames
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError, one_line
@@ -53,12 +53,16 @@ class OpenList:
         root: the folder that the names in it start from; none leads out of it.
         scheme: what each face has to have a point for; ``None`` takes the number that most faces have.
         strict: whether a row that cannot be used is an error, or is left out.
+        naming: of the data set whose photos may be among its own.
     """
 
-    def __init__(self, path: Path, root: Path, scheme: LandmarkScheme | None, *, strict: bool) -> None:
+    def __init__(
+        self, path: Path, root: Path, scheme: LandmarkScheme | None, *, strict: bool, naming: Naming = PLAIN
+    ) -> None:
         self.path = path
         self.root = root
         self.strict = strict
+        self._naming = naming
         self.skipped: list[str] = []
         self._photos = PhotoNames(root)
         self._faces: list[tuple[Face, tuple[int, int] | None]] = []
@@ -176,7 +180,7 @@ class OpenList:
         """
         rows = len(self._faces) + len(self.skipped)
         counts = Counter(len(face.landmarks()) for face, _ in self._faces)
-        facts = look_at_photos(face.photo.path for face, _ in self._faces)
+        facts = look_at_photos((face.photo.path for face, _ in self._faces), self._naming)
         faces, remarks = [], []
         for face, told in self._faces:
             with self._checking(face.source):

@@ -18,6 +18,7 @@ from keypoints.data.face import Face, Reading
 from keypoints.data.formats.dlib_xml import Entry, read_entries
 from keypoints.data.formats.pts import read_pts
 from keypoints.data.formats.values import box
+from keypoints.data.photo_facts import Naming
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError
 from keypoints.geometry import Box, FloatArray
@@ -170,6 +171,20 @@ def original_name(file: str) -> str:
     """
     path = PurePosixPath(file)
     return str(path.parent / path.stem.removesuffix(_MIRROR))
+
+
+def original_photo(path: Path) -> Path:
+    """Return the photo whose mirrored copy this is, where it lies beside it; else the photo itself."""
+    stem = Path(original_name(path.name)).name
+    if stem != path.stem:
+        for suffix in (path.suffix, *PICTURES):
+            if (original := path.with_name(stem + suffix)).is_file():
+                return original
+    return path
+
+
+NAMING = Naming(original_photo, photo_in_300w)
+"""What 300-W's names of files tell."""
 
 
 def detector_box(points: FloatArray) -> Box:

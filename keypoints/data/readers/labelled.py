@@ -13,6 +13,7 @@ from pathlib import Path
 from keypoints.data.face import Face, Reading
 from keypoints.data.formats import coco, dlib_list, hrnet, own_csv
 from keypoints.data.formats.lists import ListedBox, OpenList, beginning
+from keypoints.data.photo_facts import PLAIN, Naming
 from keypoints.errors import ConfigError, DataError
 from keypoints.files import write_whole
 from keypoints.input_files import MOST_LIST, read_unpacked_text
@@ -75,6 +76,7 @@ def read_labelled(
     root: str | Path | None = None,
     scheme: LandmarkScheme | None = None,
     strict: bool = True,
+    naming: Naming = PLAIN,
 ) -> Reading:
     """The faces of the list at ``path``, in its order; its format is told by what it holds.
 
@@ -87,6 +89,7 @@ def read_labelled(
         root: the folder that its names of photos start from; ``None`` is the list's own.
         scheme: what each face has to have a point for; ``None`` asks only that all have as many.
         strict: whether a row that cannot be used is an error. If not, it is left out and told of.
+        naming: of the data set whose photos may be among its own, for their groups.
 
     Raises:
         DataError: if the list is missing, of no known format, has no face or another number of points,
@@ -96,7 +99,9 @@ def read_labelled(
     """
     path = Path(path)
     chosen = FORMATS[detect_format(path)]
-    reading = OpenList(path, path.parent if root is None else Path(root), scheme, strict=strict)
+    reading = OpenList(
+        path, path.parent if root is None else Path(root), scheme, strict=strict, naming=naming
+    )
     if chosen.read is None:
         raise DataError(f"{path}: is {chosen.what}, which can only be written")
     chosen.read(reading)

@@ -4,6 +4,7 @@ from PIL import Image
 
 from keypoints.data.face import Face
 from keypoints.data.photos import Photo
+from keypoints.data.readers.ibug300w import NAMING
 from keypoints.data.readers.labelled import detect_format, read_labelled, write_labelled
 from keypoints.errors import DataError
 from keypoints.geometry import Box
@@ -25,7 +26,7 @@ def test_faces_written_and_read_back_are_the_same_to_the_pixel(photos):
     ]
     write_labelled(faces, photos / "list", "dlib")
     assert detect_format(photos / "list") == "dlib"
-    first, second = read_labelled(photos / "list").faces
+    first, second = read_labelled(photos / "list", naming=NAMING).faces
     assert (first.box, second.box) == (Box(-3, 4, 20, 21), Box(0, 0, 64, 48))
     np.testing.assert_array_equal(first.landmarks(), np.rint(POINTS))
 
@@ -33,12 +34,12 @@ def test_faces_written_and_read_back_are_the_same_to_the_pixel(photos):
 def test_mirror_images_stay_with_their_originals(photos):
     faces = [Face(Photo(photos / f"photo 1{end}.png"), None, POINTS, group=end) for end in ("", "_mirror")]
     write_labelled(faces, photos / "list", "dlib")
-    (group,) = {face.group for face in read_labelled(photos / "list").faces}
+    (group,) = {face.group for face in read_labelled(photos / "list", naming=NAMING).faces}
     assert group.startswith("photo 1.png ")
 
 
 def test_300_ws_lists_are_read_as_labelled_photos(wild):
-    faces, skipped = read_labelled(wild / "labels_ibug_300W_train.xml")
+    faces, skipped = read_labelled(wild / "labels_ibug_300W_train.xml", naming=NAMING)
     assert (len(faces), skipped) == (3, [])
     assert len({face.group for face in faces}) == 2
 

@@ -1,0 +1,237 @@
+"""Imports point downwards, from the command line to errors and geometry."""
+
+import ast
+import functools
+import re
+
+import pytest
+
+from tests.conftest import ROOT
+
+LAYERS = (
+    {
+        "_version",
+        "distributed",
+        "errors",
+        "file_kinds",
+        "files",
+        "formatting",
+        "geometry",
+        "input_files",
+        "landmarks",
+        "logs",
+        "older_names",
+        "stopping",
+        "structured_files",
+        "workers",
+    },
+    {"components", "config", "data", "drawing", "models"},
+    {"datamodules", "tasks"},
+    {"callbacks", "instantiate", "runs"},
+    {"benchmark", "datatools", "evaluation", "inference", "synthetic", "training"},
+    {"demo", "reports"},
+    {"commands"},
+    {"__main__", "cli"},
+)
+"""The packages and flat modules of each layer, from the lowest."""
+
+WITHIN = {
+    # 0
+    "file_kinds": {"input_files"},
+    "files": {"errors"},
+    "geometry": {"errors"},
+    "input_files": {"errors"},
+    "landmarks": {"errors", "older_names"},
+    "logs": {"errors"},
+    "structured_files": {"errors", "input_files"},
+    # 1
+    "models": {"components"},  # a network's encoder is a component
+    # 3
+    "callbacks": {"runs"},
+    "instantiate": {"callbacks", "runs"},
+    # 4
+    "benchmark": {"inference", "synthetic", "training"},  # made-up portraits to predict
+    "evaluation": {"inference"},
+    "inference": {"synthetic"},  # an export is checked on made-up portraits
+    "training": {"evaluation"},  # a run ends with its validation faces, measured
+    # 5
+    "demo": {"reports"},
+    # 7
+    "__main__": {"cli"},
+}
+"""What may be imported within a layer, besides what is of the same package."""
+
+KNOWN: dict[tuple[str, str], str] = {}
+"""Imports (by whom, of what) that break a rule for now, and what will mend them."""
+
+PLAIN = re.compile(r"data\.(readers|formats)\.\w+")
+"""Modules that need none of the libraries of HEAVY."""
+HEAVY = {"omegaconf", "psutil", "torch"}
+LIGHT = re.compile(r"(__main__|cli|commands(\.\w+)?)")
+"""Modules that answer at once: they import nothing of TORCH before it is needed."""
+TORCH = {"lightning_fabric", "pytorch_lightning", "torch", "torchmetrics", "torchvision"}
+GENERIC = re.compile(r"data\.formats\.\w+|data\.readers\.labelled")
+"""Modules that know of no data set."""
+OF_300W = "data.readers.ibug300w"
+UNTESTED = {"errors", "data.face", "callbacks.tensorboard"}
+"""Modules with nothing of their own to test."""
+
+
+def name_of(path):
+    """Return the dotted name of a module below ``keypoints``; of the package itself ``""``."""
+    parts = path.relative_to(ROOT / "keypoints").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {name_of(path): path for path in sorted((ROOT / "keypoints").rglob("*.py"))}
+PUBLIC = {
+    alias.asname: f"{node.module}.{alias.name}"
+    for node in ast.walk(ast.parse((ROOT / "keypoints/__init__.pyi").read_text(encoding="utf-8")))
+    if isinstance(node, ast.ImportFrom) and node.level
+    for alias in node.names
+}
+"""Public names, and where each is defined."""
+
+
+def is_late(node, parents):
+    """Return whether an import runs after its module was imported, or only for a type checker."""
+    while (node := parents.get(node)) is not None:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            return True
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return True
+    return False
+
+
+@functools.cache
+def imports_of(name):
+    """Return what a module imports: line, dotted name, whether it is late. Ours begin with a dot."""
+    path = FILES[name]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    package = ["keypoints", *(name.split(".") if path.stem == "__init__" else name.split(".")[:-1])]
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len([part for part in package if part]) + 1 - node.level] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            targets = [f"{module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found += [(node.lineno, target, is_late(node, parents)) for target in targets]
+    return list(dict.fromkeys((line, ours(target), late) for line, target, late in found))
+
+
+def ours(target):
+    """Return the module of ours that an import is of, with a dot before it; other names as they are."""
+    top, _, rest = target.partition(".")
+    if top != "keypoints":
+        return target
+    first, _, other = rest.partition(".")
+    if first in PUBLIC and first not in FILES:
+        rest = f"{PUBLIC[first]}.{other}"
+    while rest and rest not in FILES:
+        rest = rest.rpartition(".")[0]
+    return f".{rest}"
+
+
+def part(name):
+    """Return the package, or flat module, that a module is part of."""
+    return name.partition(".")[0]
+
+
+def layer(name):
+    """Return the number of a module's layer."""
+    numbers = [number for number, names in enumerate(LAYERS) if part(name) in names]
+    assert len(numbers) == 1, f"{name}: has no layer yet; add {part(name)} to LAYERS"
+    return numbers[0]
+
+
+def chain_to(name, is_target, *, late):
+    """Return the imports that lead from a module to a target, if any do; late ones count if ``late``."""
+    chains = [(name,)]
+    met = {name}
+    for chain in chains:
+        end = chain[-1]
+        parents = [".".join(end.split(".")[:length]) for length in range(1, end.count(".") + 1)]
+        targets = [target for _, target, is_late in imports_of(end) if late or not is_late]
+        for target in [*targets, *(f".{parent}" for parent in parents)]:
+            if is_target(target) and (end, target.removeprefix(".")) not in KNOWN:
+                return (*chain, target)
+            if target.startswith(".") and target[1:] in FILES and target[1:] not in met:
+                met.add(target[1:])
+                chains.append((*chain, target[1:]))
+    return None
+
+
+def place(name):
+    return FILES[name].relative_to(ROOT)
+
+
+def described(chain):
+    return " → ".join(each.lstrip(".") for each in chain)
+
+
+def why_forbidden(name, target):
+    """Return the rule that an import of another module of ours breaks, if it breaks one."""
+    own, other = layer(name), layer(target)
+    if part(name) == part(target) or other < own:
+        return None
+    if other > own:
+        return f"{part(name)} is in layer {own}, {part(target)} in {other}: imports point downwards only"
+    if part(target) in WITHIN.get(part(name), ()):
+        return None
+    return f"{part(name)} and {part(target)} are both in layer {own}, and WITHIN does not list this"
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name])
+def test_imports_point_downwards(name):
+    broken = [
+        f"{place(name)}:{line}: imports {target[1:]}: {rule}"
+        for line, target, _ in imports_of(name)
+        if target.startswith(".") and target != "." and (name, target[1:]) not in KNOWN
+        if (rule := why_forbidden(name, target[1:]))
+    ]
+    assert not broken, "\n".join(broken)
+
+
+@pytest.mark.parametrize("name", filter(PLAIN.fullmatch, FILES))
+def test_readers_and_formats_need_no_heavy_library(name):
+    rule = f"readers and formats import none of {', '.join(sorted(HEAVY))}"
+    for line, target, _ in imports_of(name):
+        assert target.partition(".")[0] not in HEAVY, f"{place(name)}:{line}: imports {target}: {rule}"
+    chain = chain_to(name, lambda target: target.partition(".")[0] in HEAVY, late=False)
+    assert chain is None, f"{place(name)}: {described(chain)}: {rule}"
+
+
+@pytest.mark.parametrize("name", filter(LIGHT.fullmatch, FILES))
+def test_the_command_line_imports_torch_late(name):
+    chain = chain_to(name, lambda target: target.partition(".")[0] in TORCH, late=False)
+    assert chain is None, f"{place(name)}: {described(chain)}: cli and commands import torch late"
+
+
+@pytest.mark.parametrize("name", filter(GENERIC.fullmatch, FILES))
+def test_a_reader_of_any_list_knows_nothing_of_300w(name):
+    chain = chain_to(name, lambda target: target == f".{OF_300W}", late=True)
+    assert chain is None, f"{place(name)}: {described(chain)}: a generic reader or format knows no data set"
+
+
+def test_known_exceptions_are_still_there():
+    gone = [
+        (name, target)
+        for name, target in KNOWN
+        if name not in FILES or f".{target.lstrip('.')}" not in [each for _, each, _ in imports_of(name)]
+    ]
+    assert not gone, f"remove these from KNOWN: {gone}"
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name and not FILES[name].name.startswith("_")])
+def test_every_module_has_its_tests_in_the_same_place(name):
+    if name.startswith("commands.") and name not in ("commands.help", "commands.train"):
+        name = "commands.verb"  # schemas are tested together; the work, where it is done
+    if name not in UNTESTED:
+        path = FILES[name].relative_to(ROOT / "keypoints")
+        mirrored = ROOT / "tests" / path.parent / f"test_{path.name}"
+        assert mirrored.is_file(), f"{path}: its tests belong in {mirrored.relative_to(ROOT)}"

@@ -1,0 +1,50 @@
+"""The work of verbs, with the figures and pages that their commands hand in."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+
+def train(cfg: DictConfig, overrides: Sequence[str] = (), job: int = 0, **how: Any) -> dict[str, float]:
+    from keypoints.reports import run as report
+    from keypoints.training import train as module
+
+    return module.train(cfg, report, overrides, job, **how)
+
+
+def resume(folder: Path) -> dict[str, float]:
+    from keypoints.reports import run as report
+    from keypoints.training import train as module
+
+    return module.resume(folder, report)
+
+
+def evaluate(cfg: DictConfig, command: str = "") -> Any:
+    from keypoints.evaluation import evaluate as module
+    from keypoints.reports import evaluation as report
+
+    return module.evaluate(cfg, report, command)
+
+
+def predict(cfg: DictConfig) -> Any:
+    from keypoints.inference import predict as module
+    from keypoints.reports.photos import PhotoReport
+
+    return module.predict(cfg, PhotoReport)
+
+
+def bench(cfg: DictConfig) -> Any:
+    from keypoints.benchmark import training_speed as module
+    from keypoints.reports import figures
+
+    return module.bench(cfg, lambda result, path: figures.save(figures.speed(result), path))
+
+
+def bench_prediction(cfg: DictConfig) -> Any:
+    from keypoints.benchmark import prediction_speed as module
+    from keypoints.reports import figures
+    from keypoints.reports.prediction_speed import draw_speed
+
+    return module.bench_prediction(cfg, lambda result, path: figures.save(draw_speed(result), path))
