@@ -24,20 +24,10 @@ from keypoints._version import __version__
 from keypoints.commands import VERBS, train
 from keypoints.commands.help import show_help
 from keypoints.commands.verb import Verb
-from keypoints.config.compose import (
-    MissingValueError,
-    as_typed,
-    check_complete,
-    check_files,
-    check_swept_files,
-    check_values,
-    first_of_sweep,
-    missing,
-    need,
-    preview,
-    register,
-    varied_by_hand,
-)
+from keypoints.config.checks import as_typed, check_swept_files, check_values
+from keypoints.config.compose import check_files, preview, register
+from keypoints.config.missing import MissingValueError, check_complete, missing, need
+from keypoints.config.overrides import first_of_sweep, varied_by_hand
 from keypoints.config.quoting import check_commas, is_given, is_multirun, own_folder, quote_paths
 from keypoints.config.registry import conf_dir, schema_of
 from keypoints.distributed import is_recorded, run_to_join

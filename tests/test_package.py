@@ -31,7 +31,7 @@ def test_the_installed_package_works_outside_a_checkout(wheel, tmp_path):
     code = (
         f"import sys; sys.path[:0] = [{str(site)!r}]\n"
         "from keypoints.cli import main\n"
-        "from keypoints.config.compose import conf_dir\n"
+        "from keypoints.config.registry import conf_dir\n"
         "print(conf_dir())\n"
         "main(['train', 'experiment=nose_tip', '--cfg', 'job'])"
     )

@@ -11,7 +11,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
 from keypoints.callbacks.tensorboard import add_picture, picture_of, writers
-from keypoints.config.compose import chosen_groups, flat
+from keypoints.config.values import chosen_groups, flat
 from keypoints.data.dataset import Batch
 from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.base import Task

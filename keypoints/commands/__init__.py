@@ -24,7 +24,8 @@ from keypoints.commands import (
     train,
 )
 from keypoints.commands.verb import Paths, Verb
-from keypoints.config import compose as configuration
+from keypoints.config.checks import as_typed
+from keypoints.config.compose import composed
 from keypoints.config.registry import Schema, register_schemas
 
 VERBS: Mapping[str, Verb] = {
@@ -75,4 +76,4 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     Raises:
         ConfigError: if one cannot be used.
     """
-    return configuration.compose(name, overrides)
+    return composed(name, as_typed(name, overrides))

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from keypoints.commands.train import Train
 from keypoints.commands.verb import Choosing, Flipping, Verb
-from keypoints.config.compose import check_complete
+from keypoints.config.missing import check_complete
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
 
 log = logging.getLogger(__name__)

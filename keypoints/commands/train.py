@@ -14,7 +14,8 @@ from omegaconf import DictConfig, open_dict
 
 from keypoints.commands.verb import Paths, Trusting, Verb
 from keypoints.components import package_names, trusting
-from keypoints.config.compose import check_complete, check_values
+from keypoints.config.checks import check_values
+from keypoints.config.missing import check_complete
 from keypoints.config.settings import FilePath, OutputFolder, Text, setting
 from keypoints.errors import DataError, KeypointsError, TrainingError, one_line, printable, some_of
 

@@ -12,9 +12,10 @@ from hydra.core.override_parser.types import Glob, QuotedString
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from keypoints.config.compose import chosen_groups, flat, override_values
+from keypoints.config.overrides import override_values
 from keypoints.config.registry import is_group
 from keypoints.config.run_names import SEPARATOR, normal_override, run_name
+from keypoints.config.values import chosen_groups, flat
 from keypoints.errors import DataError, one_line
 from keypoints.files import write_whole
 from keypoints.older_names import current, current_key

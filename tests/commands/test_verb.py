@@ -6,7 +6,8 @@ from omegaconf import OmegaConf
 
 from keypoints.cli import main
 from keypoints.commands import VERBS, compose
-from keypoints.config import compose as configuration
+from keypoints.config.checks import as_typed, check_values
+from keypoints.config.compose import preview
 from keypoints.config.registry import schema_of
 from keypoints.errors import ConfigError
 from tests.conftest import ROOT
@@ -48,10 +49,10 @@ def test_every_example_can_be_composed(verb, monkeypatch):
             assert verb.positional
             given[0] = f"{verb.positional}={given[0]}"
         flags = ["-m"] if "-m" in words else []
-        overrides = configuration.as_typed(verb.config, [*flags, *given])[len(flags) :]
-        cfg = configuration.preview(verb.config, flags, overrides)
+        overrides = as_typed(verb.config, [*flags, *given])[len(flags) :]
+        cfg = preview(verb.config, flags, overrides)
         assert cfg is not None, example
-        configuration.check_values(verb.config, cfg)
+        check_values(verb.config, cfg)
 
 
 def test_choices_are_those_that_the_work_knows():
@@ -96,12 +97,10 @@ def test_formats_to_convert_to_are_those_that_can_be_written():
 )
 def test_a_value_is_checked_before_anything_is_done(verb, typed, says):
     if says is None:
-        assert configuration.as_typed(verb, [typed]) == [
-            "start_from='x'"
-        ]  # Hydra says that there is no such key
+        assert as_typed(verb, [typed]) == ["start_from='x'"]  # Hydra says that there is no such key
         return
     with pytest.raises(ConfigError, match=f"^{re.escape(says)}$"):
-        configuration.as_typed(verb, [typed])
+        as_typed(verb, [typed])
 
 
 def test_values_of_a_file_are_checked_as_those_that_are_typed(tmp_path, capsys):

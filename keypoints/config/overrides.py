@@ -1,0 +1,77 @@
+"""Overrides as Hydra parses them. Imports no torch."""
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from keypoints.config.quoting import quote_paths
+
+
+def varied_by_hand(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The keys of the overrides that are sweeps, and of those that are not.
+
+    What is no override, or cannot be parsed, is left to Hydra.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    varied: list[str] = []
+    constant: list[str] = []
+    parser = OverridesParser.create()
+    for argument in quote_paths(arguments):
+        if argument.startswith("-"):
+            continue
+        try:
+            (override,) = parser.parse_overrides([argument])
+        except HydraException:
+            continue
+        (varied if override.is_sweep_override() else constant).append(override.key_or_group)
+    return varied, constant
+
+
+def first_of_sweep(overrides: Iterable[str]) -> list[str]:
+    """Return the overrides of a multirun's first job; of an interval, its lower end.
+
+    What cannot be read as an override stays as it is: Hydra says why.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Glob, IntervalSweep
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    first = []
+    for text in overrides:
+        try:
+            override = parser.parse_override(text)
+        except HydraException:
+            first.append(text)
+            continue
+        value: Any = override.value()
+        if not override.is_sweep_override():
+            first.append(text)
+        elif isinstance(value, IntervalSweep):
+            first.append(f"{override.get_key_element()}={value.start}")
+        elif not isinstance(value, Glob):
+            first += [
+                f"{override.get_key_element()}={each}" for each in islice(override.sweep_string_iterator(), 1)
+            ]
+    return first
+
+
+def override_values(override: Any) -> list[Any]:
+    """Return the values of an override, those of a sweep one by one, without their quotes."""
+    from hydra.core.override_parser.types import ChoiceSweep, QuotedString
+
+    value = override.value()
+    listed = value.list if isinstance(value, ChoiceSweep) else [value]
+    return [each.text if isinstance(each, QuotedString) else each for each in listed]
+
+
+def is_listed(override: Any) -> bool:
+    """Return whether an override is one value, or a sweep over values that stand in it."""
+    from hydra.core.override_parser.types import ChoiceSweep
+
+    value = override.value()
+    return not override.is_sweep_override() or (
+        isinstance(value, ChoiceSweep) and value.simple_form and not value.shuffle
+    )

@@ -1,0 +1,63 @@
+"""Values of a configuration under dotted names. Imports no torch."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from keypoints.config.quoting import unquoted
+from keypoints.config.registry import is_group
+
+
+def flat(cfg: Mapping[Any, Any] | DictConfig) -> dict[str, int | float | str]:
+    """Return a configuration's values under dotted names, but for the run's own folder and what lies in it.
+
+    All but numbers is text, in YAML's way; a group that is empty is ``"none"``.
+
+    >>> flat({"loss": {}, "net": {"sizes": [7, 5]}, "start_from": None})
+    {'loss': 'none', 'net.sizes': '[7, 5]', 'start_from': 'null'}
+    """
+    plain: Any = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else cfg
+    own = str(plain.get("output"))
+    values: dict[str, int | float | str] = {}
+
+    def visit(key: str, value: Any) -> None:
+        if isinstance(value, Mapping) and value:
+            for name, inner in value.items():
+                visit(f"{key}.{name}" if key else str(name), inner)
+        elif not (isinstance(value, str) and (value == own or value.startswith(f"{own}/"))):
+            is_plain = isinstance(value, int | float | str) and not isinstance(value, bool)
+            values[key] = value if is_plain else in_yaml(value)
+
+    visit("", plain)
+    return values
+
+
+def chosen_groups(overrides: Iterable[str]) -> dict[str, str]:
+    """Return the options that overrides choose of groups, ours and others': those that hold no value.
+
+    >>> chosen_groups(["augmentation=wild", "optimizer.lr=1e-3", "callbacks/mine=some"])
+    {'augmentation': 'wild', 'callbacks/mine': 'some'}
+    """
+    pairs = [
+        override.lstrip("+").partition("=")[::2] for override in overrides if not override.startswith("~")
+    ]
+    return {
+        key: unquoted(value)
+        for key, value in pairs
+        if not key.startswith("hydra") and ("/" in key or is_group(key))
+    }
+
+
+def in_yaml(value: Any) -> str:
+    """Return a value as it stands in a YAML file, on one line; an empty group is ``none``."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Mapping) and not value:
+        return "none"
+    text: str = yaml.safe_dump(
+        value, default_flow_style=True, width=math.inf, sort_keys=False, allow_unicode=True
+    )
+    return text.strip()
