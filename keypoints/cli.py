@@ -140,7 +140,8 @@ def _help(verb: Verb, arguments: Sequence[str]) -> None:
     own = own_folder(flags)
     cfg = preview(verb.config, [flag for flag in flags if flag not in _HELP], quote_paths(overrides))
     if cfg is None:  # Hydra says why
-        _hydra(f"keypoints {verb.name}", verb.config, lambda _: None, ["--cfg", "job", *rest])
+        kept = [flag for flag in flags if flag not in (*_HELP, *_MODES)]
+        _hydra(f"keypoints {verb.name}", verb.config, lambda _: None, [*kept, "--cfg", "job", *rest])
         return
     show_help(verb, cfg, own)
 

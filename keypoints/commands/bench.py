@@ -24,8 +24,10 @@ class Bench(Flipping, Choosing, Train):
     checkpoint: FilePath | None = setting(
         None, "Measure how fast this checkpoint, run's folder or ONNX file predicts, instead of a training."
     )
-    rounds: int = setting(5, "Number of rounds; each measures all parts, and medians are told.", at_least=1)
-    seconds: float = setting(2, "Seconds that each part is measured in a round, at least.", above=0)
+    rounds: int = setting(
+        5, "Number of rounds; each measures all parts, and their median is reported.", at_least=1
+    )
+    seconds: float = setting(2, "Least time that each part is measured in a round, in seconds.", above=0)
 
 
 def run(cfg: DictConfig) -> None:

@@ -22,7 +22,7 @@ class Shrink:
         "Data set; ibug300w: faces with context, imm: full images.",
         choices=("imm", "ibug300w"),
     )
-    output: OutputFolder = setting(MISSING, "Folder of the copy; a second call makes what is missing.")
+    output: OutputFolder = setting(MISSING, "Folder of the copy; a second call adds what is missing.")
     side: int | None = setting(
         None, "Longer side of the box (imm: of the image) in pixels, at most.", at_least=1
     )

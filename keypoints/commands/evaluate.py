@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from keypoints.commands.verb import CHECKPOINT, Choosing, Flipping, Paths, Verb
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
+from keypoints.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,13 @@ class Evaluate(Flipping, Choosing):
 
 
 def run(cfg: DictConfig) -> None:
-    """Measure a model, or a table of predictions, on a split."""
+    """Measure a model, or a table of predictions, on a split.
+
+    Raises:
+        ConfigError: if there is neither.
+    """
+    if cfg.checkpoint is None and cfg.predictions is None:
+        raise ConfigError("say which model: checkpoint=<file or run's folder>, or predictions=<table>")
     from keypoints.evaluation.evaluate import evaluate
     from keypoints.reports import evaluation as report
     from keypoints.reports.terminal import print_evaluation

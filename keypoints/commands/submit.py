@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from keypoints.commands.verb import CHECKPOINT, WITH_PATHS, Choosing, Flipping, Paths, Verb
 from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting
+from keypoints.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,13 @@ class Submit(Flipping, Choosing):
 
 
 def run(cfg: DictConfig) -> None:
-    """Write a submission, or check one."""
+    """Write a submission, or check one.
+
+    Raises:
+        ConfigError: if neither a model nor a submission is given.
+    """
+    if cfg.checkpoint is None and cfg.check is None:
+        raise ConfigError("say which model: checkpoint=<file or run's folder>, or check=<submission>")
     from keypoints.inference.submission import check, submit
 
     if cfg.check is not None:

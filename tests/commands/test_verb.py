@@ -136,6 +136,8 @@ def test_values_of_a_file_are_checked_as_those_that_are_typed(tmp_path, capsys):
             "b.jpg: has no key; keypoints predict takes one word, its checkpoint",
         ),
         (["predict", "input=a", "a.onnx"], "a.onnx: has no key"),
+        (["evaluate"], "say which model: checkpoint=<file or run's folder>, or predictions=<table>"),
+        (["submit"], "say which model: checkpoint=<file or run's folder>, or check=<submission>"),
         (["report", "/no=where"], "/no=where: no such folder"),
         (["train", "nose_tip"], "nose_tip: has no key; keypoints train takes none"),
         (["data", "synthesize", "40"], "40: has no key"),
