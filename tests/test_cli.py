@@ -12,6 +12,7 @@ import pytest
 from keypoints import __version__
 from keypoints.cli import _WITH_VALUE, NO_READER, _is_of_output, main, split_flags
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 from tests.conftest import SMALL, seconds_of_processes
 
 
@@ -187,7 +188,7 @@ def test_a_run_is_where_output_says(made_up_imm, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main(["train", *SMALL, f"data.root={made_up_imm}", "output=a run, [1]~ø"])
     run = RunFolder(tmp_path / "a run, [1]~ø")
-    assert run.status()["status"] == "finished"
+    assert read_status(run).state == "finished"
     assert "validation MSE" in (run.path / "train.log").read_text()
     assert [path.name for path in tmp_path.iterdir()] == [run.path.name]
 
@@ -197,7 +198,7 @@ def test_the_data_root_may_be_any_folder_name(made_up_imm, tmp_path):
     odd.mkdir()
     (odd / "imm_face_db").symlink_to(made_up_imm)
     main(["train", *SMALL, f"paths.data={odd}", f"output={tmp_path / 'run'}"])
-    assert RunFolder(tmp_path / "run").status()["status"] == "finished"
+    assert read_status(RunFolder(tmp_path / "run")).state == "finished"
 
 
 def test_a_failed_run_is_one_line_a_status_and_an_exit_code(own_imm, tmp_path, capsys):
@@ -209,7 +210,7 @@ def test_a_failed_run_is_one_line_a_status_and_an_exit_code(own_imm, tmp_path, c
     assert errors.startswith("error: ")
     assert "02-3m.jpg: truncated or damaged" in errors
     assert errors.count("\n") == 1
-    assert RunFolder(tmp_path / "run").status()["status"] == "failed"
+    assert read_status(RunFolder(tmp_path / "run")).state == "failed"
 
 
 def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
@@ -354,9 +355,9 @@ def test_a_run_has_the_folder_that_was_prepared(made_up_imm, tmp_path, monkeypat
     main([*given, "output='runs, 1/${now:%f}'"])  # microseconds
     (folder,) = (tmp_path / "runs, 1").iterdir()
     run = RunFolder(folder)
-    assert run.status()["status"] == "finished"
+    assert read_status(run).state == "finished"
     assert run.setting("output") == str(folder)
-    assert not [each for each in run.status()["overrides"] if each.startswith("hydra")]
+    assert not [each for each in read_status(run).overrides if each.startswith("hydra")]
 
 
 def test_a_run_that_was_refused_does_not_block_its_folder(made_up_imm, tmp_path, capsys):
@@ -364,10 +365,10 @@ def test_a_run_that_was_refused_does_not_block_its_folder(made_up_imm, tmp_path,
     with pytest.raises(SystemExit, match="1"):
         main([*given, f"data.root={tmp_path / 'nowhere'}"])
     run = RunFolder(tmp_path / "run")
-    assert run.status()["status"] == "failed"
+    assert read_status(run).state == "failed"
     (run.path / "mine.txt").touch()
     main([*given, f"data.root={made_up_imm}"])
-    assert run.status()["status"] == "finished"
+    assert read_status(run).state == "finished"
     assert (run.path / "mine.txt").exists()
     capsys.readouterr()
     with pytest.raises(SystemExit, match="1"):

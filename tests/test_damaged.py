@@ -15,7 +15,9 @@ from keypoints.cli import main
 from keypoints.errors import CheckpointError, DataError
 from keypoints.evaluation.face_tables import read_faces
 from keypoints.inference.onnx_model import ExportedModel
+from keypoints.runs.history import read_history
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 from keypoints.runs.sweep_folder import SweepFolder, recorded_overrides
 from keypoints.tasks.checkpoint import read_checkpoint
 
@@ -93,7 +95,7 @@ def run(finished_run, tmp_path):
     run = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
     config = run.config.read_text()
     run.config.write_text(config.replace(str(OmegaConf.create(config).output), str(run.path)))
-    run.status_file.write_text(json.dumps({**run.status(), "status": "interrupted"}))
+    run.status_file.write_text(json.dumps({**read_status(run), "status": "interrupted"}))
     run.last_checkpoint.unlink()
     return run
 
@@ -146,7 +148,7 @@ def test_a_value_of_another_type_in_a_status_is_named(run):
         put(values, key, value)
         run.status_file.write_text(json.dumps(values))
         with pytest.raises(DataError, match=rf"status\.json: .*{key.partition('.')[0]}"):
-            run.status()
+            read_status(run)
     values.pop("status")
     run.status_file.write_text(json.dumps(values))
     refused_by_its_reader(run, "status.json")
@@ -154,7 +156,7 @@ def test_a_value_of_another_type_in_a_status_is_named(run):
 
 def test_an_older_status_is_read(run):
     run.status_file.write_text('{"status": "finished", "metrics": {"best/mse": 0.5}}')
-    assert run.status()["metrics"] == {"best/mse": 0.5}
+    assert read_status(run).metrics == {"best/mse": 0.5}
 
 
 def test_a_value_of_another_type_in_a_configuration_is_named(run):
@@ -210,13 +212,13 @@ def test_a_wrong_place_in_a_table_of_metrics_is_named(run):
     for text in ("text", "1e999x"):
         run.metrics.write_text(f"epoch,step,val/mse\n0,1,{text}\n")
         with pytest.raises(DataError, match=r"metrics\.csv: its column 'val/mse'"):
-            run.history()
+            read_history(run)
     for text in ("inf", "0.5", "-1", "1e300"):
         run.metrics.write_text(f"epoch,step,val/mse\n{text},1,0.5\n")
         with pytest.raises(DataError, match=r"metrics\.csv: its column 'epoch'"):
-            run.history()
+            read_history(run)
     run.metrics.write_text(table + "9,1e-")  # the process was killed as it wrote
-    assert run.history().index.max() == 1
+    assert read_history(run).index.max() == 1
 
 
 SWEEPS = {

@@ -11,7 +11,9 @@ from lightning_fabric.utilities.rank_zero import rank_zero_only
 from keypoints.commands import compose
 from keypoints.distributed import is_first, others_join, run_to_join
 from keypoints.errors import ConfigError
+from keypoints.runs.history import read_history
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 from tests.conftest import ROOT, SMALL
 from tests.working import train
 
@@ -57,9 +59,9 @@ def test_two_processes_give_the_metrics_of_one(made_up_imm, tmp_path):
     done = in_processes([*common, *two, f"output={tmp_path / 'two, [x]'}"])
     assert done.returncode == 0, done.stderr
     one, other = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two, [x]")
-    assert other.status()["status"] == "finished"
+    assert read_status(other).state == "finished"
     assert len(list(tmp_path.rglob("status.json"))) == 2
-    expected, found = one.history(), other.history()
+    expected, found = read_history(one), read_history(other)
     assert {"loss/train", "loss/val", "val/mse", "val/variance_ratio"} <= set(expected)
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4, atol=1e-6)
     assert len(pd.read_csv(other.faces)) == 6
@@ -76,9 +78,9 @@ def test_two_processes_stop_together_at_a_loss_that_is_no_number(made_up_imm, tm
     done = in_processes([*SMALL, *two, f"data.root={made_up_imm}", f"output={tmp_path / 'run'}"])
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    status = RunFolder(tmp_path / "run").status()
-    assert status["status"] == "failed"
-    assert "of epoch 0: the loss is" in status["error"]
+    status = read_status(RunFolder(tmp_path / "run"))
+    assert status.state == "failed"
+    assert "of epoch 0: the loss is" in status.error
 
 
 def test_more_processes_than_cores_are_refused(made_up_imm, tmp_path):

@@ -248,3 +248,12 @@ def test_locks_are_taken_by_one_of_many_at_a_time(tmp_path):
     ended = [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
     assert ended == [0] * 4
     assert [path for path in tmp_path.rglob("*") if path.name != "out"] == []
+
+
+def test_a_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path):
+    path = tmp_path / "status.json"
+    write_whole(path, json.dumps({"a": 1}))
+    with pytest.raises(UnicodeEncodeError):
+        write_whole(path, "\udc80")
+    assert path.read_text() == '{"a": 1}'
+    assert list(tmp_path.iterdir()) == [path]

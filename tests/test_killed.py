@@ -12,7 +12,9 @@ import pytest
 
 from keypoints.cli import main
 from keypoints.commands import compose
+from keypoints.runs.history import read_logged
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 from tests.conftest import SMALL
 from tests.working import resume, train
 
@@ -89,8 +91,8 @@ def place(made_up_imm, tmp_path_factory):
 def result(folder):
     """What a run ends with: its metrics, and the rows that it logged."""
     run = RunFolder(folder)
-    rows = run.logged().sort_values(["step", "epoch"], ignore_index=True)
-    return run.status()["status"], run.status()["metrics"], rows.reindex(columns=sorted(rows))
+    rows = read_logged(run).sort_values(["step", "epoch"], ignore_index=True)
+    return read_status(run).state, read_status(run).metrics, rows.reindex(columns=sorted(rows))
 
 
 def same(found, wanted):
@@ -129,7 +131,7 @@ def test_a_run_that_is_killed_at_any_operation_can_be_resumed(place):
         shutil.rmtree(run, ignore_errors=True)
         assert in_a_process(begin, run, number)[0] == KILLED
         if RunFolder(run).status_file.is_file():
-            assert RunFolder(run).status()["status"] == "running", operation
+            assert read_status(RunFolder(run)).state == "running", operation
             resume(run)
         else:  # it had not begun: the command can be given again
             begin()

@@ -12,6 +12,7 @@ import yaml
 
 from keypoints.cli import EXTRAS, _message, main
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import is_resumable, read_status
 from tests.conftest import SMALL
 
 PLUGINS = {
@@ -47,7 +48,7 @@ def test_jobs_run_beside_each_other_and_one_that_fails_stops_none_and_is_counted
     with pytest.raises(SystemExit, match="1"):
         sweep("launch=cores", "model.net.kernel_sizes=[90,5,3],[5,3,2]")
     assert "1 of the sweep's runs did not finish" in capsys.readouterr().err
-    states = [RunFolder(run.parent).status()["status"] for run in (tmp_path / "sweep").glob("*/status.json")]
+    states = [read_status(RunFolder(run.parent)).state for run in (tmp_path / "sweep").glob("*/status.json")]
     assert sorted(states) == ["failed", "finished"]
     assert (tmp_path / "sweep" / "summary.csv").is_file()
     assert not [child for child in psutil.Process().children() if "LokyProcess" in " ".join(child.cmdline())]
@@ -61,7 +62,7 @@ def test_a_worker_that_is_killed_is_one_line_and_can_resume(sweep, tmp_path, cap
         while not killed:
             for path in folder.glob("*/checkpoints/last.ckpt"):
                 killed.append(path.parents[1].name)
-                os.kill(RunFolder(path.parents[1]).status()["process"], signal.SIGKILL)
+                os.kill(read_status(RunFolder(path.parents[1])).process, signal.SIGKILL)
                 return
             sleep(0.05)
 
@@ -78,7 +79,7 @@ def test_a_worker_that_is_killed_is_one_line_and_can_resume(sweep, tmp_path, cap
     assert line.endswith(f"go on with: keypoints train resume={folder}")
     assert f"{killed[0]}: its process was killed" in said
     assert "Traceback" not in said
-    assert RunFolder(folder / killed[0]).resumable()
+    assert is_resumable(RunFolder(folder / killed[0]))
 
 
 @needs("parallel")
@@ -87,11 +88,8 @@ def test_a_run_of_several_processes_is_none_of_those_beside_each_other(sweep, tm
         sweep("launch=cores", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "seed=0,1")
     assert "2 of the sweep's runs did not finish" in capsys.readouterr().err
     for run in (tmp_path / "sweep").glob("*/status.json"):
-        assert (
-            RunFolder(run.parent)
-            .status()["error"]
-            .endswith("leave launch=cores out, or take trainer.devices=1")
-        )
+        error = read_status(RunFolder(run.parent)).error
+        assert error.endswith("leave launch=cores out, or take trainer.devices=1")
 
 
 @needs("search")
@@ -100,7 +98,7 @@ def test_a_search_makes_the_validation_error_small_and_names_its_runs_shortly(sw
     found = yaml.safe_load((folder / "optimization_results.yaml").read_text())
     runs = [RunFolder(path.parent) for path in folder.glob("*/status.json")]
     assert len(runs) == 2
-    assert found["best_value"] == min(run.status()["metrics"]["best/mse"] for run in runs)
+    assert found["best_value"] == min(read_status(run).metrics["best/mse"] for run in runs)
     assert all(len(run.path.name) < 40 for run in runs)
     main(["train", f"resume={folder}"])  # draws the same, and finds them finished
     assert len(list(folder.glob("*/status.json"))) == 2

@@ -20,6 +20,7 @@ LAYERS = (
         "input_files",
         "landmarks",
         "logs",
+        "mean_face",
         "older_names",
         "stopping",
         "structured_files",

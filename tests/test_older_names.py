@@ -20,6 +20,7 @@ from keypoints.inference.predictor import Predictor
 from keypoints.landmarks import IMM58, LandmarkScheme
 from keypoints.older_names import ARGUMENTS, CLASSES, KEYS, SCHEME, current, current_key
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 from keypoints.tasks.base import load_task
 from keypoints.tasks.trusted_loss import RefusedLoss
 from tests.conftest import change_checkpoint, save_untrained
@@ -77,8 +78,8 @@ def test_an_exported_model_predicts_what_it_predicted():
 def test_a_run_is_resumed_and_reported(older):
     main(["train", f"resume={older / 'run'}"])
     run = RunFolder(older / "run")
-    assert run.status()["status"] == "finished"
-    assert run.status()["metrics"]["last/epoch"] == 1
+    assert read_status(run).state == "finished"
+    assert read_status(run).metrics["last/epoch"] == 1
     run.report.unlink()
     main(["report", str(older / "run")])
     assert run.report.is_file()

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from keypoints.cli import main
+from keypoints.runs.history import read_history
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 from tests.conftest import ROOT, SMALL
 
 STOPPED = """
@@ -56,11 +58,11 @@ def test_a_run_that_is_stopped_says_what_it_kept(typed, tmp_path, number, status
     said = done.stderr.splitlines()
     assert said == [f"{says}; 2 epochs are kept; go on with: keypoints train 'resume={folder}'"]
     run = RunFolder(folder)
-    assert (run.status()["status"], run.status()["error"]) == ("interrupted", says)
-    assert run.status()["metrics"]["last/epoch"] == 1
+    assert (read_status(run).state, read_status(run).error) == ("interrupted", says)
+    assert read_status(run).metrics["last/epoch"] == 1
     assert says in run.report.read_text()
     main(["train", f"resume={folder}"])
-    assert run.status()["metrics"]["last/epoch"] == 3
+    assert read_status(run).metrics["last/epoch"] == 3
 
 
 def test_a_sweep_that_is_stopped_lists_the_runs_that_had_not_begun(typed, tmp_path):
@@ -73,7 +75,7 @@ def test_a_sweep_that_is_stopped_lists_the_runs_that_had_not_begun(typed, tmp_pa
     table = pd.read_csv(sweep / "summary.csv")
     assert list(table["run"]) == ["seed-0", "seed-1", "seed-2"]
     assert list(table["status"]) == ["finished", "interrupted", "not begun"]
-    curve = RunFolder(sweep / "seed-1").history()["val/mse"].dropna()
+    curve = read_history(RunFolder(sweep / "seed-1"))["val/mse"].dropna()
     assert table["last_mse"][1] == pytest.approx(curve.iloc[-1])
     assert "seed-2" in (sweep / "report.html").read_text()
     main(["train", f"resume={sweep}"])

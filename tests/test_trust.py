@@ -19,6 +19,7 @@ from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.instantiate import make_data, make_task, make_trainer
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 from keypoints.runs.sweep_folder import SweepFolder
 from keypoints.tasks.base import load_task
 from keypoints.tasks.regression import RegressionTask
@@ -369,7 +370,7 @@ def test_a_strangers_run_is_resumed_by_nothing_that_it_names(finished_run, tmp_p
     assert said.startswith("error: callbacks.mine: tests.test_trust.ran is outside the trusted packages")
     assert said.count("\n") == 1
     assert not RAN
-    assert RunFolder(folder).status()["status"] == "failed"
+    assert read_status(RunFolder(folder)).state == "failed"
 
 
 @pytest.mark.parametrize(

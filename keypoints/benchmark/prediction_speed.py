@@ -20,7 +20,7 @@ from keypoints.data.readers.ibug300w import detector_box
 from keypoints.files import alone, filled, write_whole
 from keypoints.geometry import Box, ByteArray
 from keypoints.inference.predictor import Predictor
-from keypoints.runs.run_folder import find_checkpoint
+from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.synthetic.portrait import Head, Person, Pose, portrait
 
 _BATCHES = (1, 4, 16, 64)

@@ -14,6 +14,7 @@ from keypoints.callbacks.tensorboard import add_picture, picture_of, writers
 from keypoints.config.values import chosen_groups, flat
 from keypoints.data.dataset import Batch
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 from keypoints.tasks.base import Task
 
 _CHARTS = {
@@ -84,7 +85,7 @@ def hyper_parameters(cfg: DictConfig) -> dict[str, int | float | str]:
         cfg: the configuration of ``keypoints train``, whose run has begun.
     """
     run = RunFolder(Path(str(cfg.output)))
-    overrides = run.status().get("overrides", []) if run.status_file.is_file() else []
+    overrides = read_status(run).overrides if run.status_file.is_file() else []
     return {**flat(cfg), **chosen_groups(overrides)}
 
 

@@ -18,6 +18,8 @@ from keypoints.config.checks import check_values
 from keypoints.config.missing import check_complete
 from keypoints.config.settings import FilePath, OutputFolder, Text, setting
 from keypoints.errors import DataError, KeypointsError, TrainingError, one_line, printable, some_of
+from keypoints.runs.checkpoint_files import other_checkpoints
+from keypoints.runs.status import clear, is_resumable, read_status
 
 if TYPE_CHECKING:
     from keypoints.runs.run_folder import RunFolder
@@ -147,13 +149,11 @@ def _same_before(folder: Path, overrides: list[str]) -> float | None:
     from keypoints.runs.sweep_folder import same_overrides
 
     run = RunFolder(folder)
-    if not run.status_file.exists() or not same_overrides(run.status().get("overrides", []), overrides):
+    if not run.status_file.exists() or not same_overrides(read_status(run).overrides, overrides):
         return None
-    status = run.status()
-    if status["status"] != "finished":
-        raise TrainingError(
-            f"is the setting of an earlier job again, which {status['status']} ({folder.name})"
-        )
+    status = read_status(run)
+    if status.state != "finished":
+        raise TrainingError(f"is the setting of an earlier job again, which {status.state} ({folder.name})")
     log.info("%s: is asked for again; it keeps the result that it has", folder.name)
     return _objective(run)
 
@@ -178,12 +178,13 @@ def _objective(run: "RunFolder") -> float:
     Raises:
         DataError: if its status does not say it.
     """
-    metrics = run.status().get("metrics", {})
+    metrics = read_status(run).metrics
     if OBJECTIVE not in metrics:
         raise DataError(
             f"{run.status_file}: is finished, but lacks the metric {OBJECTIVE}; delete the run's folder"
         )
-    return math.nan if metrics[OBJECTIVE] is None else float(metrics[OBJECTIVE])
+    objective = metrics[OBJECTIVE]
+    return math.nan if objective is None else float(objective)
 
 
 def _left(folder: Path) -> Literal["all", "some", "nothing"]:
@@ -197,14 +198,14 @@ def _left(folder: Path) -> Literal["all", "some", "nothing"]:
     run = RunFolder(folder)
     if not run.status_file.exists():
         return "all"
-    if run.resumable() or not is_sweep(folder.parent):
+    if is_resumable(run) or not is_sweep(folder.parent):
         return "some"  # or a run by itself, of which resuming will say why it cannot
-    if run.status()["status"] == "finished":
+    if read_status(run).state == "finished":
         log.info("%s: finished before", folder.name)
         return "nothing"
-    if run.other_checkpoints():
+    if other_checkpoints(run):
         return "some"  # resuming will name them: clearing would delete them
-    run.clear()
+    clear(run)
     run.status_file.unlink()
     return "all"
 

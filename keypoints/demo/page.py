@@ -27,7 +27,8 @@ from keypoints.formatting import shown
 from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto, PredictionFiles
 from keypoints.inference.predictor import Predictor
 from keypoints.reports.page import render
-from keypoints.runs.run_folder import RunFolder, find_checkpoint
+from keypoints.runs.checkpoint_files import find_checkpoint
+from keypoints.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -36,7 +36,8 @@ from keypoints.files import alone, filled, write_whole
 from keypoints.geometry import ByteArray
 from keypoints.inference.detection import with_found_boxes
 from keypoints.inference.predictor import Model, load_model
-from keypoints.runs.run_folder import RunFolder, find_checkpoint
+from keypoints.runs.checkpoint_files import find_checkpoint
+from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.metrics import default_norm, evaluation_metrics
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,8 @@ from keypoints.files import write_whole
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.instantiate import make_data
 from keypoints.landmarks import LandmarkScheme
-from keypoints.runs.run_folder import RunFolder, predicts_the_mean
+from keypoints.mean_face import predicts_the_mean
+from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.metrics import evaluation_metrics, normalized_mean_error
 
 PAGE = "report.html"

@@ -25,7 +25,7 @@ from keypoints.inference.onnx_model import CONFIDENCE, INPUT, OUTPUT, ExportedMo
 from keypoints.inference.photo_inputs import find_photos
 from keypoints.inference.predictor import Predictor
 from keypoints.logs import log_some
-from keypoints.runs.run_folder import find_checkpoint
+from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.synthetic.portrait import Head, Person, Pose, portrait
 from keypoints.tasks.base import Task, load_task
 from keypoints.tasks.metrics import normalized_mean_error

@@ -22,7 +22,8 @@ from keypoints.inference.detection import FaceDetector
 from keypoints.inference.onnx_model import ExportedModel, Located
 from keypoints.inference.prediction_files import Origin, PredictedFace
 from keypoints.landmarks import LandmarkScheme
-from keypoints.runs.run_folder import RunFolder, find_checkpoint
+from keypoints.runs.checkpoint_files import find_checkpoint
+from keypoints.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from keypoints.tasks.base import Task

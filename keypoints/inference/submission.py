@@ -21,7 +21,7 @@ from keypoints.geometry import Affine, Box, Crop, FloatArray, pixels_to_ratio, r
 from keypoints.inference.predictor import Predictor, PreparedFace
 from keypoints.inference.submission_file import read_submission, write_submission
 from keypoints.landmarks import IBUG68
-from keypoints.runs.run_folder import find_checkpoint
+from keypoints.runs.checkpoint_files import find_checkpoint
 
 log = logging.getLogger(__name__)
 

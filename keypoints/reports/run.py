@@ -14,10 +14,13 @@ from keypoints.evaluation.face_tables import read_faces
 from keypoints.files import filled
 from keypoints.formatting import shown
 from keypoints.landmarks import LandmarkScheme
+from keypoints.mean_face import predicts_the_mean
 from keypoints.models.inspection import feature_maps, first_convolution
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, write_page
-from keypoints.runs.run_folder import DEV_RUN, RunFolder, by_epoch, predicts_the_mean
+from keypoints.runs.history import by_epoch, read_logged
+from keypoints.runs.run_folder import DEV_RUN, RunFolder
+from keypoints.runs.status import Status, is_alive, read_status
 from keypoints.structured_files import read_text
 from keypoints.tasks.base import Task, load_task
 
@@ -72,8 +75,8 @@ def report_run(run: RunFolder, best: Task | None = None, trust: str | Sequence[s
 
 def _write(run: RunFolder, new: RunFolder, best: Task | None, trust: str | Sequence[str] | None) -> None:
     """Write the files of a report into the folder ``new``."""
-    status = run.status()
-    metrics = {name: value for name, value in status.get("metrics", {}).items() if value is not None}
+    status = read_status(run)
+    metrics = {name: value for name, value in status.metrics.items() if value is not None}
     path = run.best_checkpoint
     task = load_task(path, trust=trust) if best is None and path.is_file() else best
     pictures = [
@@ -97,28 +100,28 @@ def _write(run: RunFolder, new: RunFolder, best: Task | None, trust: str | Seque
         pictures=pictures,
         layers=[] if task is None else _layers(task),
         tree="" if task is None else str(task),
-        command="keypoints " + " ".join(status.get("command", ["", "?"])[1:]),
+        command="keypoints " + " ".join(status.command[1:]),
         config=read_text(run.config) if run.config.exists() else "",
     )
 
 
-def _about(status: dict[str, Any]) -> str:
-    parts = [f"started {status.get('started', '?')}"]
-    if "seconds" in status:
-        parts.append(f"{status['seconds']:g} s")
-    return " · ".join([*parts, f"keypoints {status.get('version', '?')}", *status.get("overrides", [])])
+def _about(status: Status) -> str:
+    parts = [f"started {status.started}"]
+    if status.seconds is not None:
+        parts.append(f"{status.seconds:g} s")
+    return " · ".join([*parts, f"keypoints {status.version}", *status.overrides])
 
 
-def _state(run: RunFolder, status: dict[str, Any]) -> list[tuple[str, str]]:
-    if status["status"] == "finished":
+def _state(run: RunFolder, status: Status) -> list[tuple[str, str]]:
+    if status.state == "finished":
         batches = run.setting("trainer.fast_dev_run")
         return [("warn", f"trainer.fast_dev_run={batches}: {DEV_RUN}.")] if batches else []
-    if status["status"] == "running":
-        if run.alive():
+    if status.state == "running":
+        if is_alive(run):
             return [("warn", "This run is still running; the page shows what it has done so far.")]
         return [("bad", "This run ended without a word: its process is gone.")]
-    how = "failed" if status["status"] == "failed" else "was interrupted"
-    return [("bad", f"This run {how}: {status.get('error')}")]
+    how = "failed" if status.state == "failed" else "was interrupted"
+    return [("bad", f"This run {how}: {status.error}")]
 
 
 def _collapse(metrics: dict[str, float]) -> list[tuple[str, str]]:
@@ -146,7 +149,7 @@ def _numbers(metrics: dict[str, float]) -> list[dict[str, str]]:
 def _curves(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
     if not run.metrics.exists():  # nothing was logged before it ended
         return []
-    history = by_epoch(run.logged())  # empty if it ended before its first epoch did
+    history = by_epoch(read_logged(run))  # empty if it ended before its first epoch did
     if history.empty or not {"loss/train", "loss/val"} & set(history):
         return []
     words = ("loss", "its own unit") if task is None else task.loss_words

@@ -11,9 +11,11 @@ from keypoints.errors import some_of
 from keypoints.evaluation.face_tables import read_faces
 from keypoints.files import filled, write_whole
 from keypoints.formatting import fixed, shown
+from keypoints.mean_face import predicts_the_mean
 from keypoints.reports import figures
 from keypoints.reports.page import Picture, write_page
-from keypoints.runs.run_folder import RunFolder, by_epoch, predicts_the_mean
+from keypoints.runs.history import by_epoch, read_logged
+from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.sweep_folder import SweepFolder, shared_baseline
 
 log = logging.getLogger(__name__)
@@ -219,7 +221,7 @@ def _histories(runs: Mapping[str, RunFolder]) -> dict[str, pd.DataFrame]:
     for name, run in runs.items():
         if not run.metrics.exists():  # it ended before its first epoch did
             continue
-        history = by_epoch(run.logged())
+        history = by_epoch(read_logged(run))
         if "val/mse" in history and history["val/mse"].notna().any():
             histories[name] = history.dropna(subset=["val/mse"])
     return histories

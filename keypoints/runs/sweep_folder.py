@@ -18,8 +18,11 @@ from keypoints.config.run_names import SEPARATOR, normal_override, run_name
 from keypoints.config.values import chosen_groups, flat
 from keypoints.errors import DataError, one_line
 from keypoints.files import write_whole
+from keypoints.mean_face import predicts_the_mean
 from keypoints.older_names import current, current_key
-from keypoints.runs.run_folder import OWN_SWEEP_FILE, SWEEP_FILE, RunFolder, predicts_the_mean, summary
+from keypoints.runs.history import read_logged, summary
+from keypoints.runs.run_folder import OWN_SWEEP_FILE, SWEEP_FILE, RunFolder
+from keypoints.runs.status import is_alive, read_status
 from keypoints.structured_files import TEXT, TEXTS, VALUES, check_kinds, or_none, read_yaml
 
 if TYPE_CHECKING:
@@ -148,7 +151,7 @@ class SweepFolder:
         """
         if not (found := self.begun()):
             raise DataError(f"{self.path}: holds no run yet")
-        return sorted(found, key=lambda run: (run.status().get("job", 0), run.path.name))
+        return sorted(found, key=lambda run: (read_status(run).job, run.path.name))
 
     def asked_for(self) -> list[str]:
         """The overrides of the command that began the sweep.
@@ -355,19 +358,19 @@ def _values(run: RunFolder) -> dict[str, Any]:
 
 def _chosen(run: RunFolder) -> dict[str, str]:
     """Return what the command chose for a run, group by group, and not value by value."""
-    return chosen_groups(run.status().get("overrides", []))
+    return chosen_groups(read_status(run).overrides)
 
 
 def _row(run: RunFolder, differing: Mapping[str, Any]) -> dict[str, Any]:
-    name, status = run.path.name, run.status()
-    killed = status["status"] == "running" and not run.alive()
-    metrics = status.get("metrics") or _metrics_so_far(run)
+    name, status = run.path.name, read_status(run)
+    killed = status.state == "running" and not is_alive(run)
+    metrics = status.metrics or _metrics_so_far(run)
     ratio = metrics.get("best/variance_ratio")
     epoch = metrics.get("best/epoch")
     row = {
         "run": name,
         "setting": _without_seed(name),
-        "overrides": " ".join(status.get("overrides", [])),
+        "overrides": " ".join(status.overrides),
         "seed": run.setting("seed"),
     }
     results = {
@@ -377,10 +380,10 @@ def _row(run: RunFolder, differing: Mapping[str, Any]) -> dict[str, Any]:
         "mae_px": metrics.get("best/mae_px"),
         "variance_ratio": ratio,
         "constant_mse": metrics.get("constant/mse"),
-        "seconds": status.get("seconds"),
-        "status": "interrupted" if killed else status["status"],
+        "seconds": status.seconds,
+        "status": "interrupted" if killed else status.state,
         "note": "" if ratio is None or not predicts_the_mean(ratio) else "predicts the mean face",
-        "error": "its process was killed" if killed else status.get("error", ""),
+        "error": "its process was killed" if killed else status.error,
     }
     own = {key: value for key, value in differing.items() if key not in (*row, *results)}
     return {**row, **own, **results}
@@ -389,7 +392,7 @@ def _row(run: RunFolder, differing: Mapping[str, Any]) -> dict[str, Any]:
 def _metrics_so_far(run: RunFolder) -> dict[str, float]:
     """Return the metrics of a run that did not end in order, as its curves show them."""
     try:
-        return summary(run.logged()) if run.metrics.is_file() else {}
+        return summary(read_logged(run)) if run.metrics.is_file() else {}
     except DataError:  # it was stopped before its first epoch ended
         return {}
 

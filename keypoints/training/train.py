@@ -33,9 +33,13 @@ from keypoints.files import write_whole
 from keypoints.formatting import fixed
 from keypoints.instantiate import make_data, make_task, make_trainer, trust_of
 from keypoints.landmarks import LandmarkScheme
+from keypoints.mean_face import predicts_the_mean
 from keypoints.models import pretrained
+from keypoints.runs.checkpoint_files import find_checkpoint, other_checkpoints
+from keypoints.runs.history import read_logged, summary
 from keypoints.runs.metrics_table import MetricsTable, Row
-from keypoints.runs.run_folder import DEV_RUN, RunFolder, find_checkpoint, predicts_the_mean, summary
+from keypoints.runs.run_folder import DEV_RUN, RunFolder
+from keypoints.runs.status import clear, is_finished, read_status, record
 from keypoints.tasks.base import Task, load_task
 from keypoints.tasks.checkpoint import read_checkpoint
 
@@ -113,9 +117,9 @@ def _recorded(
     recorded: bool,
 ) -> dict[str, float]:
     config = None if resumed else OmegaConf.to_yaml(cfg, resolve=True)
-    with run.recorded(overrides, job, config, resumed=resumed) as metrics, without_idle_warnings():
+    with record(run, overrides, job, config, resumed=resumed) as metrics, without_idle_warnings():
         if resumed and checkpoint is None:
-            run.clear()
+            clear(run)
         _seed(cfg)
         trust = trust_of(cfg, recorded=recorded)
         before = None if checkpoint is None else _to_go_on_from(checkpoint)
@@ -164,11 +168,11 @@ def resume(folder: Path, report: RunReport) -> dict[str, float]:
         CheckpointError: if its checkpoint is damaged, or holds weights alone.
     """
     run = RunFolder(folder)
-    status = run.status()
-    if run.finished():
+    status = read_status(run)
+    if is_finished(run):
         raise ConfigError(f"{run.path}: is finished; there is nothing to resume")
     cfg = run.configuration()
-    if not run.last_checkpoint.is_file() and (others := run.other_checkpoints()):
+    if not run.last_checkpoint.is_file() and (others := other_checkpoints(run)):
         raise ConfigError(
             f"{run.path}: has no {run.last_checkpoint.relative_to(run.path)} to go on from; copy one of its "
             f"checkpoints there, or remove them to begin anew: {some_of(list(map(str, others)), _NAMED)}"
@@ -180,9 +184,7 @@ def resume(folder: Path, report: RunReport) -> dict[str, float]:
         )
     log.info("going on with %s", folder)
     try:
-        return train(
-            cfg, report, status.get("overrides", ()), int(status.get("job", 0)), resumed=True, recorded=True
-        )
+        return train(cfg, report, status.overrides, status.job, resumed=True, recorded=True)
     except ConfigError as error:
         raise ConfigError(f"{error} (as {run.config} says)") from error
 
@@ -199,7 +201,7 @@ def take_part(folder: Path, *, recorded: bool) -> None:
         KeypointsError: as :func:`train`.
     """
     run = RunFolder(folder)
-    checkpoint = run.last_checkpoint if "resumed" in run.status() else None
+    checkpoint = run.last_checkpoint if read_status(run).resumed else None
     if checkpoint is not None and not checkpoint.is_file():
         checkpoint = None
     _take_part(run.configuration(), checkpoint, recorded=recorded)
@@ -291,7 +293,7 @@ def _logged_before(run: RunFolder, checkpoint: Mapping[str, Any]) -> list[Row]:
     if not run.metrics.is_file():
         log.warning("%s is gone: curves begin with the next epoch", run.metrics)
         return []
-    logged = run.logged()
+    logged = read_logged(run)
     # A checkpoint of an older version does not hold them.
     rows = logged[logged["step"] < int(checkpoint["global_step"])].to_dict("records")
     return [{str(name): value for name, value in row.items() if value == value} for row in rows]  # noqa: PLR0124

@@ -2,6 +2,7 @@ import pytest
 
 from keypoints.commands import compose
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 from tests.conftest import SMALL
 from tests.working import train
 
@@ -13,7 +14,7 @@ def test_a_run_without_loggers_or_callbacks_has_the_same_metrics(made_up_imm, fi
         "train", [*overrides, f"{group}=null", f"data.root={made_up_imm}", f"output={tmp_path / 'run'}"]
     )
     metrics = train(cfg)
-    wanted = RunFolder(finished_run).status()["metrics"]
+    wanted = read_status(RunFolder(finished_run)).metrics
     assert {name: metrics[name] for name in metrics} == pytest.approx(
         {name: wanted[name] for name in metrics}
     )

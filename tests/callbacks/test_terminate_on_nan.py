@@ -9,6 +9,7 @@ from keypoints.callbacks.terminate_on_nan import FiniteLoss
 from keypoints.commands import compose
 from keypoints.errors import TrainingError
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 from keypoints.tasks.base import load_task
 from tests.conftest import SMALL
 from tests.working import train
@@ -73,8 +74,8 @@ def test_it_stops_with_step_faces_and_a_hint_and_keeps_the_last_good_checkpoint(
     )
     assert "smaller optimizer.lr (here it was 0.001)" in message
     assert str(folder.last_checkpoint) in message
-    status = folder.status()
-    assert (status["status"], status["error"]) == ("failed", message)
+    status = read_status(folder)
+    assert (status.state, status.error) == ("failed", message)
     for kept in (folder.best_checkpoint, folder.last_checkpoint):
         assert torch.load(kept, weights_only=True)["epoch"] == 0
         assert all(weight.isfinite().all() for weight in load_task(kept).state_dict().values())

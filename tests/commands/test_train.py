@@ -59,8 +59,8 @@ def test_a_run_is_interrupted_and_goes_on_where_it_was(made_up_imm, tmp_path, mo
     monkeypatch.setattr(Task, "training_step", step)
     main(["train", f"resume={folder}"])
     status = json.loads((folder / "status.json").read_text())
-    assert status["status"] == "finished"
-    assert status["metrics"]["last/epoch"] == 1
+    assert status.state == "finished"
+    assert status.metrics["last/epoch"] == 1
     assert f"going on with {folder}" in (folder / "train.log").read_text()
     with pytest.raises(SystemExit, match="1"):
         main(["train", f"resume={folder}"])

@@ -10,7 +10,9 @@ from PIL import Image
 from keypoints.cli import main
 from keypoints.commands import compose
 from keypoints.errors import CheckpointError, ConfigError, DataError
-from keypoints.runs.run_folder import RunFolder, find_checkpoint
+from keypoints.runs.checkpoint_files import find_checkpoint
+from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 from tests.conftest import SMALL, draw_portrait
 from tests.working import evaluate, train
 
@@ -34,7 +36,7 @@ def test_a_run_is_evaluated_on_the_faces_it_was_validated_on(full_face, tmp_path
     done = of(f"checkpoint={full_face}", f"output={tmp_path / 'out'}", "faces=2")
     result = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert result == done.result
-    logged = RunFolder(full_face).status()["metrics"]
+    logged = read_status(RunFolder(full_face)).metrics
     assert result["metrics"]["mse"] == pytest.approx(logged["best/mse"], rel=1e-4)
     assert result["constant"]["mse"] == pytest.approx(logged["constant/mse"], rel=1e-4)
     assert result["metrics"]["variance_ratio"] == pytest.approx(logged["best/variance_ratio"], rel=1e-3)

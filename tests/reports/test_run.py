@@ -7,8 +7,10 @@ import socket
 import pytest
 
 from keypoints.errors import CheckpointError, DataError
+from keypoints.mean_face import predicts_the_mean
 from keypoints.reports.run import report_run
-from keypoints.runs.run_folder import RunFolder, predicts_the_mean
+from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status, record
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def page(run):
 
 
 def change(run, **status):
-    run.status_file.write_text(json.dumps({**run.status(), **status}))
+    run.status_file.write_text(json.dumps({**json.loads(run.status_file.read_text()), **status}))
 
 
 def test_the_page_has_everything_and_needs_nothing_else(run):
@@ -63,15 +65,15 @@ def test_without_the_photos_the_figure_of_faces_is_kept(run, caplog):
 
 
 def test_a_run_that_only_predicts_the_mean_says_so(run):
-    assert "same face for everyone" not in page(run) or run.status()["metrics"]["best/variance_ratio"] < 0.1
-    change(run, metrics={**run.status()["metrics"], "best/variance_ratio": 0.02})
+    assert "same face for everyone" not in page(run) or read_status(run).metrics["best/variance_ratio"] < 0.1
+    change(run, metrics={**read_status(run).metrics, "best/variance_ratio": 0.02})
     assert "same face for everyone: its predictions vary 2.0 %" in page(run)
     assert predicts_the_mean(0.5) is None
 
 
 def test_a_failed_run_says_why_even_with_nothing_else_in_its_folder(tmp_path):
     run = RunFolder(tmp_path / "run")
-    with pytest.raises(ValueError, match="<b>"), run.recorded():
+    with pytest.raises(ValueError, match="<b>"), record(run):
         raise ValueError("kernel <b>too large</b>")
     html = page(run)
     assert "This run failed: ValueError: kernel &lt;b&gt;too large&lt;/b&gt;" in html

@@ -23,7 +23,9 @@ from keypoints.data.photo_facts import is_of_photo
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import CheckpointError, ConfigError, DataError, TrainingError
 from keypoints.landmarks import IMM58
+from keypoints.runs.history import read_history, read_logged
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 from keypoints.tasks.base import Task, load_task
 from keypoints.training.train import garbage_set_aside
 from tests.conftest import ROOT, SMALL
@@ -49,9 +51,9 @@ def test_a_run_leaves_its_folder_whole(configured, tmp_path):
     cfg = configured()
     metrics = train(cfg)
     run = RunFolder(tmp_path / "run")
-    status = run.status()
-    assert status["status"] == "finished"
-    assert status["metrics"] == metrics
+    status = read_status(run)
+    assert status.state == "finished"
+    assert status.metrics == metrics
     assert {path.name for path in run.path.iterdir()} >= {
         "config.yaml",
         "checkpoints",
@@ -71,7 +73,7 @@ def test_a_run_leaves_its_folder_whole(configured, tmp_path):
 
 def test_the_result_is_what_was_logged(configured, tmp_path):
     metrics = train(configured())
-    history = RunFolder(tmp_path / "run").history()
+    history = read_history(RunFolder(tmp_path / "run"))
     assert metrics["best/mse"] == history["val/mse"].min()
     assert metrics["best/epoch"] == history["val/mse"].idxmin()
     assert metrics["last/mse"] == history["val/mse"].iloc[-1]
@@ -195,10 +197,10 @@ def test_what_cannot_work_fails_with_one_line_and_is_marked_failed(
 ):
     with pytest.raises(error, match=says) as caught:
         train(configured(*overrides))
-    status = RunFolder(tmp_path / "run").status()
-    assert status["status"] == "failed"
-    assert status["error"] == " ".join(str(caught.value).split())
-    assert status["metrics"] == {}
+    status = read_status(RunFolder(tmp_path / "run"))
+    assert status.state == "failed"
+    assert status.error == " ".join(str(caught.value).split())
+    assert status.metrics == {}
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def test_what_cannot_work_fails_with_one_line_and_is_marked_failed(
 def test_what_lightning_offers_ends_in_a_run_with_its_report(configured, tmp_path, overrides):
     metrics = train(configured(*overrides))
     run = RunFolder(tmp_path / "run")
-    assert run.status()["status"] == "finished"
+    assert read_status(run).state == "finished"
     assert metrics["best/mse"] > 0
     assert "best epoch" in run.report.read_text()
     kept = {path.name for path in run.path.rglob("*.ckpt")}
@@ -261,7 +263,7 @@ def test_one_validation_face_has_a_report_without_a_ratio(configured, own_imm, t
         metrics = train(configured(f"data.root={own_imm}"))
     run = RunFolder(tmp_path / "run")
     assert math.isnan(metrics["best/variance_ratio"])
-    assert run.status()["metrics"]["best/variance_ratio"] is None
+    assert read_status(run).metrics["best/variance_ratio"] is None
     assert "variance ratio –" in caplog.text
     assert "same face for everyone" not in caplog.text + run.report.read_text()
     assert "<td>–</td>" in run.report.read_text()
@@ -304,7 +306,7 @@ def test_a_run_that_is_interrupted_says_so(configured, tmp_path, monkeypatch):
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train(configured())
     signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
-    assert RunFolder(tmp_path / "run").status()["status"] == "interrupted"
+    assert read_status(RunFolder(tmp_path / "run")).state == "interrupted"
 
 
 def test_status_is_json_that_any_reader_takes(configured, tmp_path):
@@ -369,7 +371,7 @@ def interrupted_at(step):
 
 def logged(folder):
     """Everything that was logged, without the time."""
-    return RunFolder(folder).logged().sort_values(["step", "epoch"], ignore_index=True)
+    return read_logged(RunFolder(folder)).sort_values(["step", "epoch"], ignore_index=True)
 
 
 @pytest.mark.parametrize(
@@ -390,7 +392,7 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped_to_the_last_digit(drop
     whole = train(dropping(*how, output="whole"))
     with interrupted_at(step=7):  # three steps an epoch: in the middle of the third
         train(dropping(*how, output="stopped"))
-    assert RunFolder(tmp_path / "stopped").status()["status"] == "interrupted"
+    assert read_status(RunFolder(tmp_path / "stopped")).state == "interrupted"
     resumed = resume(tmp_path / "stopped")
     assert resumed == whole
     one, other = weights(dropping(output="whole"), "last"), weights(dropping(output="stopped"), "last")
@@ -398,9 +400,9 @@ def test_a_resumed_run_ends_as_one_that_was_never_stopped_to_the_last_digit(drop
     if "scheduler=none" not in how:
         assert logged(tmp_path / "whole")["lr-Adam"].nunique() > 1
     pd.testing.assert_frame_equal(logged(tmp_path / "stopped"), logged(tmp_path / "whole"), check_like=True)
-    status = RunFolder(tmp_path / "stopped").status()
-    assert status["status"] == "finished"
-    assert len(status["resumed"]) == 1
+    status = read_status(RunFolder(tmp_path / "stopped"))
+    assert status.state == "finished"
+    assert len(status.resumed) == 1
 
 
 KILLED = """
@@ -438,7 +440,7 @@ def test_a_run_whose_process_was_killed_is_resumed(dropping, made_up_imm, tmp_pa
     ours = [*without_smalls(SMALL), *RESUMED, f"data.root={made_up_imm}", f"output={tmp_path / 'killed'}"]
     done = subprocess.run([sys.executable, "-c", KILLED, *ours], cwd=ROOT, check=False, capture_output=True)
     assert done.returncode == -signal.SIGKILL
-    assert RunFolder(tmp_path / "killed").status()["status"] == "running"
+    assert read_status(RunFolder(tmp_path / "killed")).state == "running"
     assert resume(tmp_path / "killed") == train(dropping(output="whole"))
 
 
@@ -475,7 +477,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(droppin
     run = RunFolder(tmp_path / "early")
     assert not run.last_checkpoint.exists()
     assert resume(run.path) == train(dropping(output="whole"))
-    assert len(run.status()["resumed"]) == 1
+    assert len(read_status(run).resumed) == 1
 
 
 def test_an_attempt_to_resume_that_fails_loses_nothing(dropping, made_up_imm, tmp_path):
@@ -557,7 +559,7 @@ def test_weights_of_another_network_are_refused(configured, tmp_path):
         train(configured(start, "model.net.channels=[8,8,8]", output="second"))
     with pytest.raises(CheckpointError, match="nowhere: no such checkpoint"):
         train(configured("start_from=nowhere", output="third"))
-    assert RunFolder(tmp_path / "third").status()["status"] == "failed"
+    assert read_status(RunFolder(tmp_path / "third")).state == "failed"
 
 
 def test_the_last_checkpoint_is_of_the_last_epoch_even_where_that_is_not_the_best(configured):
@@ -600,8 +602,8 @@ def test_out_of_memory_says_which_batch_size_to_try(
     monkeypatch.setattr(Task, "training_step", step)
     with pytest.raises(TrainingError, match=says) as caught:
         train(configured(f"data.batch_size={batch_size}"))
-    status = RunFolder(tmp_path / "run").status()
-    assert (status["status"], status["error"]) == ("failed", str(caught.value))
+    status = read_status(RunFolder(tmp_path / "run"))
+    assert (status.state, status.error) == ("failed", str(caught.value))
 
 
 def test_another_fault_of_a_step_keeps_its_own_type(configured, monkeypatch):
