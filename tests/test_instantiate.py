@@ -25,7 +25,7 @@ def test_a_configuration_becomes_data_task_and_trainer_that_fit_together(cfg):
     data.setup()
     task = make_task(cfg, data)
     batch = next(iter(data.train_dataloader()))
-    assert task(batch.images).shape == batch.targets.shape
+    assert task(batch.to_images()).shape == batch.targets.shape
     assert make_trainer(cfg).max_epochs == 2
 
 

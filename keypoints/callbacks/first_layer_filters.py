@@ -40,7 +40,7 @@ class FirstLayerFilters(pl.Callback):
         """Log the untrained filters."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, FaceDataModule):
-            self._face = whole(data.dataset("val"), [0]).images
+            self._face = whole(data.dataset("val"), [0]).to_images()
         if trainer.global_step == 0:
             self._log(trainer, pl_module)
 

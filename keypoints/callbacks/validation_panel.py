@@ -42,6 +42,6 @@ class ValidationPanel(pl.Callback):
         if self._batch is None or not is_due(trainer, self._every) or not isinstance(pl_module, Task):
             return
         with torch.no_grad():
-            predictions = pl_module(self._batch.to(pl_module.device).images).float().cpu().numpy()
+            predictions = pl_module(self._batch.to(pl_module.device).to_images()).float().cpu().numpy()
         picture = picture_of(self._batch, pl_module.scheme, predictions, len(predictions))
         add_picture(trainer, "validation faces", picture, trainer.global_step, photos=True)

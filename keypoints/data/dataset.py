@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
@@ -36,8 +37,8 @@ class Batch(NamedTuple):
     """
 
     pixels: Tensor
-    """(B, C, H, W) uint8: a quarter of what :attr:`images` would take on the way from a loader's process,
-    and to a GPU."""
+    """(B, C, H, W) uint8: on the way from a loader's process, and to a GPU, a quarter of the bytes that
+    :meth:`to_images` makes of them."""
     targets: Tensor
     """(B, K, 2) float32: x and y as ratios of the input; outside 0…1 where the crop cuts points off."""
     to_photo: Tensor
@@ -48,10 +49,15 @@ class Batch(NamedTuple):
     indices: Tensor
     """(B,) int64: which faces of the dataset these are."""
 
+    def to_images(self) -> Tensor:
+        """Return what a network takes, (B, C, H, W) float32 in [-0.5, 0.5], on the device of the pixels."""
+        return self.pixels.float().div_(255).sub_(0.5)
+
     @property
     def images(self) -> Tensor:
-        """(B, C, H, W) float32 in [-0.5, 0.5], made anew where the pixels are: what a network takes."""
-        return self.pixels.float().div_(255).sub_(0.5)
+        """Deprecated: :meth:`to_images`, which says that it converts the batch."""
+        warnings.warn("Batch.images is called Batch.to_images() now", DeprecationWarning, stacklevel=2)
+        return self.to_images()
 
     def in_photo(self, ratios: Tensor, size: tuple[int, int]) -> Tensor:
         """Return points in pixels of the photos.

@@ -182,7 +182,7 @@ def _stressed(model: Model, faces: StressedFaces, name: str) -> list[tuple[str, 
     pictures = []
     for level in sorted(levels, reverse=levels[0] == max(levels)):
         batch = next(faces.batches(changes(name, level)[0], [len(faces) // 2]))
-        (found,) = model(batch.images.numpy()).points
+        (found,) = model(batch.to_images().numpy()).points
         drawn = draw_face(pixels_of(batch)[0], truth=batch.targets[0].numpy(), prediction=found)
         pictures.append((f"{level:g}", drawn))
     return pictures

@@ -85,7 +85,7 @@ def predict(
 
 def _located(model: Model, batch: Batch) -> tuple[Tensor, Tensor | None]:
     """Return the points of a batch, (B, K, 2) ratios of the input, and their confidence, (B, K)."""
-    images = batch.images.numpy()
+    images = batch.to_images().numpy()
     parts = [model(images[start : start + model.at_once]) for start in range(0, len(images), model.at_once)]
     points = np.concatenate([part.points for part in parts])
     sure = [part.confidence for part in parts if part.confidence is not None]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -352,20 +353,31 @@ def speed(result: Mapping[str, Any]) -> Figure:
     return figure
 
 
+@dataclass
 class DrawnFace:
     """One photo of :func:`faces`.
 
     Args:
-        path: the photo.
+        photo: (H, W) grey pixels; ``None`` if it is missing.
         truth, predicted: (K, 2) pixels of it.
-        caption: what stands under it.
+        caption: text under it.
     """
 
-    def __init__(self, path: Path, truth: FloatArray, predicted: FloatArray, caption: str) -> None:
-        self.photo = Photo(path).decode(1) if path.is_file() else None
-        self.truth = truth
-        self.predicted = predicted
-        self.caption = caption
+    photo: ByteArray | None
+    truth: FloatArray
+    predicted: FloatArray
+    caption: str
+
+
+def read_face(path: Path, truth: FloatArray, predicted: FloatArray, caption: str) -> DrawnFace:
+    """Return one photo of :func:`faces`, read from its file.
+
+    Args:
+        path: of the photo, which may be missing.
+        truth, predicted, caption: as of :class:`DrawnFace`.
+    """
+    photo = Photo(path).decode(1) if path.is_file() else None
+    return DrawnFace(photo, truth, predicted, caption)
 
 
 def _grid(figure: Figure, rows: int, columns: int) -> list[Axes]:
@@ -395,6 +407,6 @@ def drawn_faces(table: pd.DataFrame, label: str = "") -> list[DrawnFace]:
     """The faces of a table of :func:`keypoints.evaluation.per_face.measure_faces`, with their errors."""
     truth, predicted = points_of(table, "truth"), points_of(table, "predicted")
     return [
-        DrawnFace(Path(photo), true, found, f"{label}{Path(photo).stem}: {fixed(error, 1)} px")
+        read_face(Path(photo), true, found, f"{label}{Path(photo).stem}: {fixed(error, 1)} px")
         for photo, true, found, error in zip(table["photo"], truth, predicted, table["error_px"], strict=True)
     ]

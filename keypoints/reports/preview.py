@@ -62,7 +62,7 @@ def _draw(cfg: DictConfig, data: FaceDataModule, folder: Path) -> tuple[dict[str
     batch: Batch = default_collate([dataset[key] for key in track(keys, "measuring", transient=True)])
     numbers = measure(batch)
     figures.save(
-        figures.histogram(batch.images.numpy(), f"{cfg.name}: what {len(keys)} inputs are made of"),
+        figures.histogram(batch.to_images().numpy(), f"{cfg.name}: what {len(keys)} inputs are made of"),
         folder / "input.png",
     )
     write_whole(folder / "input.json", json.dumps(numbers, indent=2) + "\n")
@@ -77,7 +77,7 @@ def _draws(dataset: FaceDataset, index: int, draws: int) -> Batch:
 
 def measure(batch: Batch) -> dict[str, float]:
     """Range, mean and spread of the pixels; how many points lie outside; how many maps are not exact."""
-    images, outside = batch.images, ((batch.targets < 0) | (batch.targets > 1)).any(dim=-1)
+    images, outside = batch.to_images(), ((batch.targets < 0) | (batch.targets > 1)).any(dim=-1)
     return {
         "samples": len(images),
         "minimum": float(images.min()),

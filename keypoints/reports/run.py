@@ -42,7 +42,7 @@ def draw_batch(run: RunFolder, batch: Batch, scheme: LandmarkScheme) -> None:
 
 def draw_feature_maps(run: RunFolder, batch: Batch, task: Task) -> None:
     """Keep the figure of what the first layer makes of the batch's first face; later reports use it again."""
-    maps = feature_maps(task, batch.images[:1])
+    maps = feature_maps(task, batch.to_images()[:1])
     if maps is not None:
         title = f"{run.name}: first-layer feature maps, {_epoch(run)}"
         figure = figures.feature_maps(pixels_of(batch, 1)[0], maps[0].double().numpy(), title)

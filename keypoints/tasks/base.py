@@ -205,7 +205,7 @@ class Task(pl.LightningModule, ABC):
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The loss, a scalar, and the predictions, (B, K, 2) ratios."""
-        predictions = self(batch.images)
+        predictions = self(batch.to_images())
         return self.loss(predictions, batch.targets), predictions
 
     def training_loss(self, batch: Batch) -> Tensor:

@@ -110,13 +110,13 @@ class HeatmapTask(Task):
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """As :meth:`Task.compute_loss`."""
-        maps = self.net(batch.images)
+        maps = self.net(batch.to_images())
         points = soft_argmax(maps, self.net.heatmap_padding)
         return self._weighted(maps, points, batch.targets), points
 
     def training_loss(self, batch: Batch) -> Tensor:
         """As :meth:`Task.training_loss`: without points, where nothing is learnt from them."""
-        maps = self.net(batch.images)
+        maps = self.net(batch.to_images())
         points = soft_argmax(maps, self.net.heatmap_padding) if self._weights[0] else None
         return self._weighted(maps, points, batch.targets)
 

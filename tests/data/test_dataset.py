@@ -48,7 +48,7 @@ def assert_same(found, expected):
 @pytest.mark.parametrize(("workers", "persistent"), [(1, False), (1, True), (4, False), (4, True)])
 def test_workers_change_nothing_of_what_is_drawn(augmented, workers, persistent):
     expected = drawn(augmented, range(2))
-    assert not torch.equal(expected[0].images, expected[2].images)  # each epoch draws anew
+    assert not torch.equal(expected[0].to_images(), expected[2].to_images())  # each epoch draws anew
     assert_same(drawn(augmented, range(2), num_workers=workers, persistent_workers=persistent), expected)
 
 
@@ -102,7 +102,7 @@ def test_the_target_lies_on_the_picture_and_leads_back_to_the_photo(made_up_imm)
         sample = faces[0, index]
         pixels = sample.targets[0] * 40 - 0.5
         x, y = pixels.round().int().tolist()
-        assert sample.images[0, y, x] < -0.3  # the nose tip is the centre of the dark disc
+        assert sample.to_images()[0, y, x] < -0.3  # the nose tip is the centre of the dark disc
         photo = sample.to_photo[:, :2] @ pixels + sample.to_photo[:, 2]
         assert torch.allclose(photo, torch.tensor(face.landmarks()[52]).float(), atol=1e-3)
 
@@ -140,6 +140,12 @@ def test_a_face_whose_box_misses_the_photo_is_named(made_up_imm):
 def test_training_and_prediction_give_a_network_the_same_numbers():
     pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
     batch = Batch(pixels, *(torch.zeros(1) for _ in range(4)))
-    assert np.array_equal(batch.images.numpy(), as_input([pixels[0].permute(1, 2, 0).numpy()]))
+    assert np.array_equal(batch.to_images().numpy(), as_input([pixels[0].permute(1, 2, 0).numpy()]))
     assert torch.equal(batch.pixels, pixels)
     assert np.array_equal(pixels_of(batch)[0], pixels[0, 0].numpy())
+
+
+def test_the_older_name_of_the_images_works_and_says_the_new_one(augmented):
+    batch = augmented.plain(0)
+    with pytest.warns(DeprecationWarning, match="to_images"):
+        assert torch.equal(batch.images, batch.to_images())

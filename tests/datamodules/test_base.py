@@ -14,8 +14,8 @@ from tests.data.test_dataset import assert_same
 def test_a_last_training_batch_of_one_face_is_left_out(made_up_imm, batch_size, sizes):
     data = IMMDataModule(made_up_imm, batch_size=batch_size)
     data.setup()
-    assert [len(batch.images) for batch in data.train_dataloader()] == sizes
-    assert sum(len(batch.images) for batch in data.val_dataloader()) == 6
+    assert [len(batch.to_images()) for batch in data.train_dataloader()] == sizes
+    assert sum(len(batch.to_images()) for batch in data.val_dataloader()) == 6
 
 
 def test_only_training_faces_are_augmented(made_up_imm):
@@ -25,7 +25,8 @@ def test_only_training_faces_are_augmented(made_up_imm):
     bare.setup()
     assert_same(list(data.val_dataloader()), list(bare.val_dataloader()))
     assert not torch.equal(
-        next(iter(data.train_dataloader())).images, next(iter(bare.train_dataloader())).images
+        next(iter(data.train_dataloader())).to_images(),
+        next(iter(bare.train_dataloader())).to_images(),
     )
 
 
@@ -39,13 +40,13 @@ def test_a_batch_has_the_shapes_and_ranges_it_promises(made_up_imm):
     data = IMMDataModule(made_up_imm, batch_size=5)
     data.setup()
     batch = next(iter(data.train_dataloader()))
-    assert batch.images.shape == (5, 1, 60, 80)
+    assert batch.to_images().shape == (5, 1, 60, 80)
     assert batch.targets.shape == (5, 58, 2)
     assert batch.to_photo.shape == (5, 2, 3)
-    assert batch.images.dtype == torch.float32
+    assert batch.to_images().dtype == torch.float32
     # Divided by 255 once: white stays near 0.5 - 55 / 255 and the disc is dark.
-    assert -0.5 <= batch.images.min() < -0.3
-    assert 0.25 < batch.images.max() <= 0.5
+    assert -0.5 <= batch.to_images().min() < -0.3
+    assert 0.25 < batch.to_images().max() <= 0.5
     assert batch.photo_sizes.tolist() == [[160, 120]] * 5
 
 
@@ -61,7 +62,7 @@ def test_no_file_is_read_twice_in_a_run(own_imm, monkeypatch):
     for jpg in own_imm.glob("*.jpg"):
         jpg.unlink()
     for loader in (data.train_dataloader(), data.val_dataloader(), data.train_dataloader()):
-        assert sum(len(batch.images) for batch in loader) in (24, 6)
+        assert sum(len(batch.to_images()) for batch in loader) in (24, 6)
     assert len(reads) == len(set(reads)) == 30
 
 

@@ -28,7 +28,7 @@ def test_the_test_faces_have_no_points_even_where_dlibs_list_has_them(wild):
     test = data.dataset("test")
     assert not test.has_points
     assert test.targets.isnan().all()  # whoever measures on them gets no number
-    assert test.plain(0).images.isfinite().all()
+    assert test.plain(0).to_images().isfinite().all()
 
 
 def test_points_have_their_decimals(wild):
@@ -130,7 +130,7 @@ def test_training_faces_that_cannot_be_decoded_are_left_out_and_counted_if_one_a
     for split in ("train", "val"):
         dataset = data.dataset(split)
         batches = data._loader(split, 4, shuffle=False)
-        assert len(dataset) == len(dataset.targets) == sum(len(batch.images) for batch in batches)
+        assert len(dataset) == len(dataset.targets) == sum(len(batch.to_images()) for batch in batches)
 
 
 def test_a_damaged_annotation_is_one_training_face_less(wild):

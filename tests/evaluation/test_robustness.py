@@ -87,7 +87,7 @@ def test_another_box_is_cut_from_the_photo_and_not_from_the_input(three, faces):
     (batch,) = faces.batches(OtherBox(0.1, -0.05, 0.5), [1])
     # Half the sides of 160 × 120, about the centre moved by a tenth and a twentieth of them.
     expected = cut(photo, Box(40 + 16, 30 - 6, 80, 60), (80, 60))
-    assert torch.equal(batch.images[0, 0], torch.from_numpy(expected).float() / 255 - 0.5)
+    assert torch.equal(batch.to_images()[0, 0], torch.from_numpy(expected).float() / 255 - 0.5)
 
 
 def test_the_first_level_is_what_is_evaluated(three, faces):
@@ -95,7 +95,7 @@ def test_the_first_level_is_what_is_evaluated(three, faces):
     for name in STRESSES:
         (change,) = changes(name, STRESSES[name].levels[0])
         (batch,) = faces.batches(change)
-        assert torch.equal(batch.images[2], plain.plain(2).images)
+        assert torch.equal(batch.to_images()[2], plain.plain(2).to_images())
         assert torch.allclose(batch.targets[2], plain.plain(2).targets)
 
 

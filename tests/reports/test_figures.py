@@ -59,7 +59,7 @@ def test_a_single_epoch_is_no_fraction_and_a_single_photos_title_is_whole(tmp_pa
     figures.save(figure, tmp_path / "comparison.png")
     (axes,) = figure.axes
     assert all(float(tick).is_integer() for tick in axes.get_xticks())
-    face = figures.DrawnFace(tmp_path / "gone.png", np.ones((1, 2)), np.ones((1, 2)), "")
+    face = figures.read_face(tmp_path / "gone.png", np.ones((1, 2)), np.ones((1, 2)), "")
     for count, line_ends in ((1, 1), (2, 0)):
         title = figures.faces({"a": [face] * count}, (), "the same good faces").get_suptitle()
         assert title.count("\n") == line_ends
@@ -89,8 +89,8 @@ def photo(tmp_path):
 
 def test_faces_have_truth_and_prediction_where_they_are_and_their_error_under_them(photo, tmp_path):
     truth, predicted = np.array([[10.0, 20.0]]), np.array([[30.0, 40.0]])
-    face = figures.DrawnFace(photo, truth, predicted, "face: 28.3 px")
-    lost = figures.DrawnFace(tmp_path / "gone.png", truth, predicted, "gone: 28.3 px")
+    face = figures.read_face(photo, truth, predicted, "face: 28.3 px")
+    lost = figures.read_face(tmp_path / "gone.png", truth, predicted, "gone: 28.3 px")
     figure = figures.faces({"best": [face], "worst": [lost]}, (), "a title")
     first, second = figure.axes
     drawn = [tuple(points.get_offsets()[0]) for points in first.collections]
@@ -145,7 +145,7 @@ ODD = ["a$b{.jpg", "$\\frac{", "_hidden", "\x1b[31mred", "half \udc80", "[/] \u2
 @pytest.mark.parametrize("name", ODD, ids=ascii)
 def test_names_are_no_formulas_in_any_figure(tmp_path, recwarn, name):
     histories = {name: HISTORY, "other": HISTORY}
-    face = figures.DrawnFace(tmp_path / "gone.png", np.ones((1, 2)), np.ones((1, 2)), name)
+    face = figures.read_face(tmp_path / "gone.png", np.ones((1, 2)), np.ones((1, 2)), name)
     cumulative = error_figures.cumulative_errors({name: np.array([0.1, 0.2])}, 0.1, name, name)
     pictures = np.zeros((8, 8), np.uint8)
     drawn = {
