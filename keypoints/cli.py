@@ -5,6 +5,7 @@ Heavy libraries are imported only once a verb's work begins, so help and mistake
 
 import argparse
 import errno
+import io
 import logging
 import os
 import re
@@ -13,7 +14,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -21,7 +22,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from keypoints._version import __version__
-from keypoints.commands import VERBS, train
+from keypoints.commands import VERBS, jobs
 from keypoints.commands.help import show_help
 from keypoints.commands.verb import Verb
 from keypoints.config.checks import as_typed, check_swept_files, check_values
@@ -29,7 +30,7 @@ from keypoints.config.compose import check_files, preview, register
 from keypoints.config.missing import MissingValueError, check_complete, missing, need
 from keypoints.config.overrides import first_of_sweep, varied_by_hand
 from keypoints.config.quoting import check_commas, is_given, is_multirun, own_folder, quote_paths
-from keypoints.config.registry import conf_dir, schema_of
+from keypoints.config.registry import conf_dir, is_group, schema_of, setting_named
 from keypoints.distributed import is_recorded, run_to_join
 from keypoints.errors import ConfigError, KeypointsError, one_line, printable, shortened
 from keypoints.files import OF_DISKS
@@ -55,6 +56,11 @@ _SHOWING = re.compile(
     r"-h|--help|--hydra-help|--version|(-c|--cfg|-i|--info)(=.*)?|-c(job|hydra|all)|-i[a-z-]+"
 )
 """Hydra's flags that show something, and run nothing."""
+
+_MISTYPED = re.compile(
+    r"(?P<where>.*?)\w*Error raised .*?'(?P<value>.*?)' .*?full_key: (?P<key>\S+)", re.DOTALL
+)
+"""What Hydra says of a value in a file that is not of its setting's type."""
 
 _HELP = ("-h", "--help")
 
@@ -288,7 +294,7 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def _train(arguments: list[str]) -> None:
     """One run or a multirun. A failed job does not stop the others."""
     if (folder := run_to_join()) is not None:
-        from keypoints.training.train import take_part
+        from keypoints.commands.train import take_part
 
         take_part(folder, recorded=is_recorded())
         return
@@ -305,7 +311,7 @@ def _train(arguments: list[str]) -> None:
         end_with(launcher)
         try:
             with _arguments(command):  # Lightning starts further processes with it
-                return train.train(cfg, resumed=resumed)
+                return jobs.job(cfg, resumed=resumed)
         except Exception as error:  # the others go on; its status.json says so too
             failures.append(error)
             return None
@@ -321,22 +327,20 @@ def _train(arguments: list[str]) -> None:
     except KeyboardInterrupt as error:
         if RememberSweep.started is None:
             raise
-        train.end_sweep(RememberSweep.started, stopped=True)
+        jobs.end_sweep(RememberSweep.started, stopped=True)
         stop = stop_of(error)
-        stop.__notes__ = [train.kept_of_sweep(RememberSweep.started)]
+        stop.__notes__ = [jobs.kept_of_sweep(RememberSweep.started)]
         raise stop from None
     except BrokenProcessPool as error:  # of launch=cores
-        raise train.killed_workers(RememberSweep.started) from error
+        raise jobs.killed_workers(RememberSweep.started) from error
     except BaseException as error:
         failed = 0
         if RememberSweep.started is not None:
-            failed = train.end_sweep(RememberSweep.started, stopped=False)
+            failed = jobs.end_sweep(RememberSweep.started, stopped=False)
         if failed and isinstance(error, ValueError):  # as Optuna's, where no run gave it a result
             raise ConfigError(f"{failed} of the sweep's runs did not finish ({one_line(error)})") from error
         raise
-    if RememberSweep.started is not None and (
-        failed := train.end_sweep(RememberSweep.started, stopped=False)
-    ):
+    if RememberSweep.started is not None and (failed := jobs.end_sweep(RememberSweep.started, stopped=False)):
         raise ConfigError(f"{failed} of the sweep's runs did not finish")
     if failures:
         raise failures[0]
@@ -584,7 +588,7 @@ def _message(error: Exception) -> str:
     if isinstance(error, OmegaConfBaseException) and error.full_key and _is_missing(error):
         text = need(str(error.full_key))
     elif not isinstance(error, KeypointsError):
-        text = text.partition("Config search path:")[0]
+        text = _of_mistyped(text.partition("Config search path:")[0])
         cause = error.__cause__
         if cause is not None and str(cause) not in text:
             text = f"{text} ({str(cause).splitlines()[0]})"
@@ -593,6 +597,15 @@ def _message(error: Exception) -> str:
                 install = f"pip install -c constraints.txt -e '.[{extra}]'"
                 text = f"hydra/{choice} is not installed: in the checkout, {install}"
     return one_line(Exception(text))
+
+
+def _of_mistyped(text: str) -> str:
+    """Return what a value has to be, where Hydra says that OmegaConf could not convert it; else the text."""
+    found = _MISTYPED.match(text)
+    setting = None if found is None else setting_named(found["key"])
+    if found is None or setting is None:
+        return text
+    return f"{found['where'].strip()} {setting.key} is {setting}, not {found['value']!r}"
 
 
 def _complete(arguments: Sequence[str]) -> None:
@@ -610,7 +623,18 @@ def _complete(arguments: Sequence[str]) -> None:
         return
     flags, before = split_flags(rest[:-1])
     config = VERBS.get(name, VERBS["train"]).config
+    answer = io.StringIO()
     with suppress(ConfigError), _environment("COMP_LINE", " ".join(["keypoints", *before, *rest[-1:]])):
         own = own_folder(flags)
         folder = [] if own is None else ["--config-dir", str(own)]
-        _hydra("keypoints", config, lambda _: None, [*folder, *arguments])
+        with redirect_stdout(answer):
+            _hydra("keypoints", config, lambda _: None, [*folder, *arguments])
+    said = answer.getvalue()
+    print(" ".join(_as_offered(said.split())) if "query=" in arguments[-1] else said.rstrip())
+
+
+def _as_offered(words: Iterable[str]) -> Iterator[str]:
+    """Yield what completion offers, without what options of a group share: Hydra takes it for a group."""
+    for word in words:
+        if "/shared" not in word:
+            yield f"{word}=" if is_group(word) else word

@@ -412,6 +412,7 @@ def test_what_stands_in_a_list_commands_no_terminal(tmp_path, monkeypatch, capsy
         ("keypoints ", "train"),
         ("keypoints train experiment=", "experiment=nose_tip"),
         ("keypoints train optimizer.", "optimizer.lr="),
+        ("keypoints train model", "model="),
     ],
 )
 def test_tab_completes_verbs_groups_and_values(monkeypatch, capsys, typed, offered):

@@ -1,24 +1,12 @@
 """The work of verbs, with the figures and pages that their commands hand in."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
 
+from keypoints.commands.train import resume, train
 
-def train(cfg: DictConfig, overrides: Sequence[str] = (), job: int = 0, **how: Any) -> dict[str, float]:
-    from keypoints.reports import run as report
-    from keypoints.training import train as module
-
-    return module.train(cfg, report, overrides, job, **how)
-
-
-def resume(folder: Path) -> dict[str, float]:
-    from keypoints.reports import run as report
-    from keypoints.training import train as module
-
-    return module.resume(folder, report)
+__all__ = ["bench", "bench_prediction", "evaluate", "predict", "resume", "train"]
 
 
 def evaluate(cfg: DictConfig, command: str = "") -> Any:

@@ -31,7 +31,7 @@ from keypoints.errors import ConfigError
 from keypoints.files import alone, filled, part_folder, write_whole
 from keypoints.instantiate import make_data, make_task, make_trainer
 from keypoints.tasks.base import Task
-from keypoints.training.train import garbage_set_aside, without_idle_warnings
+from keypoints.training.fit import garbage_set_aside, without_idle_warnings
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def bench(cfg: DictConfig, draw: Callable[[Mapping[str, Any], Path], object]) ->
         second; ``step_ms`` and ``epoch_ms``, what the time goes to; ``memory_mb``; the settings.
 
     Raises:
-        KeypointsError: as :func:`keypoints.training.train.train`.
+        KeypointsError: as :func:`keypoints.training.prepare.prepare`.
     """
     folder = Path(cfg.output)
     data = make_data(cfg)

@@ -15,8 +15,8 @@ class ProgressBar(RichProgressBar):
         settings: further ones of Lightning's bar.
     """
 
-    def __init__(self, refresh_rate: int = 4, **settings: Any) -> None:
-        super().__init__(refresh_rate=refresh_rate, **settings)
+    def __init__(self, refresh_rate: float = 4, **settings: Any) -> None:
+        super().__init__(refresh_rate=refresh_rate, **settings)  # type: ignore[arg-type]  # it compares alone
         self._told = 0.0
 
     def on_train_batch_end(

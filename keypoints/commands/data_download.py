@@ -1,13 +1,13 @@
 """``keypoints data download``: a data set from its official place."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import MISSING, DictConfig
 
 from keypoints.commands.verb import WITH_PATHS, Paths, Verb
-from keypoints.config.settings import OutputFolder, Text, defaults_list, setting
+from keypoints.config.settings import OutputFolder, Text, defaults_list, setting, within
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Download:
     )
     sha256: str | None = setting(None, "SHA-256 sum that the archive has to have, if you know it.")
     keep: bool = setting(False, "Keep the archive once it is unpacked.")
-    paths: Paths = field(default_factory=Paths)
+    paths: dict[str, Any] = within(Paths)
 
 
 def run(cfg: DictConfig) -> None:

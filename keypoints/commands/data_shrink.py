@@ -1,13 +1,13 @@
 """``keypoints data shrink``: a compact copy of a data set, in the same layout."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import MISSING, DictConfig
 
 from keypoints.commands.verb import WITH_PATHS, Paths, Verb
-from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
+from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting, within
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Shrink:
         2.1, "Factor that enlarges the box; all landmarks are kept in any case.", at_least=1, at_most=100
     )
     quality: int = setting(88, "JPEG quality.", at_least=1, at_most=100)
-    paths: Paths = field(default_factory=Paths)
+    paths: dict[str, Any] = within(Paths)
 
 
 def run(cfg: DictConfig) -> None:

@@ -1,12 +1,12 @@
 """``keypoints data verify``: whether a data set is all there and usable."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig
 
 from keypoints.commands.verb import WITH_PATHS, Paths, Verb
-from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting
+from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting, within
 from keypoints.errors import DataError
 
 
@@ -26,7 +26,7 @@ class Verify:
         None, "Where the photos lie; null: the data set's folder below paths.data, or the list's folder."
     )
     output: OutputFile | None = setting(None, "CSV of what is wrong and what is worth knowing.")
-    paths: Paths = field(default_factory=Paths)
+    paths: dict[str, Any] = within(Paths)
 
 
 def run(cfg: DictConfig) -> None:

@@ -3,13 +3,13 @@
 import logging
 import shlex
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig
 
 from keypoints.commands.verb import CHECKPOINT, Choosing, Flipping, Paths, Verb
-from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
+from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting, within
 from keypoints.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -46,9 +46,9 @@ class Evaluate(Flipping, Choosing):
         False, "Measure again with worse boxes, lower resolution, blur, rotation and darkening."
     )
     stress_faces: int = setting(200, "Number of faces for stress, spread over the split.", at_least=1)
-    device: str = setting("auto", "auto, cpu or cuda; an ONNX file runs on the CPU.")
+    device: str | None = setting("auto", "auto, cpu or cuda; an ONNX file runs on the CPU.")
     seed: int = setting(0, "Seed of the data module.", at_least=0)
-    paths: Paths = field(default_factory=Paths)
+    paths: dict[str, Any] = within(Paths)
 
 
 def run(cfg: DictConfig) -> None:

@@ -132,7 +132,7 @@ def _about_groups(
     groups: Mapping[str, Any], cfg: DictConfig, own: Path | None, columns: int
 ) -> Iterator[str]:
     """Yield the options of each group, and the values in the options that are chosen."""
-    folders = (conf_dir(),) if own is None else (own, conf_dir())
+    folders = (conf_dir(),) if own is None else (conf_dir(), own)
     yield from ("", *textwrap.wrap("Groups, each chosen by group=option; * is chosen here:", columns))
     for group, chosen in groups.items():
         yield f"  {group}"

@@ -1,13 +1,13 @@
 """``keypoints submit``: the course's 300-W submission, written or checked."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from omegaconf import DictConfig
 
 from keypoints.commands.verb import CHECKPOINT, WITH_PATHS, Choosing, Flipping, Paths, Verb
-from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting
+from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting, within
 from keypoints.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class Submit(Flipping, Choosing):
     list: FilePath | None = setting(None, "List of the images, as dlib has it; null: the course's test list.")
     output: OutputFile = setting("submission.csv", "File to write, .csv or .csv.gz.")
     check: FilePath | None = setting(None, "Submission to check, instead of writing one.")
-    paths: Paths = field(default_factory=Paths)
+    paths: dict[str, Any] = within(Paths)
 
 
 def run(cfg: DictConfig) -> None:

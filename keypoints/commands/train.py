@@ -1,39 +1,30 @@
-"""``keypoints train``: one run, or one for each value of a sweep."""
+"""``keypoints train``: one run, from its configuration to its report."""
 
 import logging
-import math
 import shlex
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from time import sleep
-from typing import TYPE_CHECKING, Literal
+from typing import Any
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from keypoints.commands.verb import Paths, Trusting, Verb
 from keypoints.components import package_names, trusting
 from keypoints.config.checks import check_values
 from keypoints.config.missing import check_complete
-from keypoints.config.settings import FilePath, OutputFolder, Text, setting
-from keypoints.errors import DataError, KeypointsError, TrainingError, one_line, printable, some_of
+from keypoints.config.settings import FilePath, OutputFolder, Text, setting, within
+from keypoints.errors import ConfigError, KeypointsError, some_of
+from keypoints.files import write_whole
 from keypoints.runs.checkpoint_files import other_checkpoints
-from keypoints.runs.status import clear, is_resumable, read_status
-
-if TYPE_CHECKING:
-    from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.run_folder import DEV_RUN, RunFolder
+from keypoints.runs.status import clear, is_finished, read_status, record
 
 log = logging.getLogger(__name__)
 
 _NAMED = 6
-"""Runs that a message names."""
-
-_LOOK_AGAIN = 0.2
-"""Seconds from look to look whether another job has ended."""
-
-OBJECTIVE = "best/mse"
-"""The metric that a search makes small."""
+"""Checkpoints that a message names."""
 
 
 @dataclass
@@ -51,7 +42,7 @@ class Train(Trusting):
     output: OutputFolder = setting(
         "${paths.outputs}/${name}/${now:%Y-%m-%d_%H-%M-%S}", "Folder of the run, or of the sweep."
     )
-    paths: Paths = field(default_factory=Paths)
+    paths: dict[str, Any] = within(Paths)
 
 
 @dataclass
@@ -61,43 +52,6 @@ class Resuming:
     resume: FilePath | None = setting(
         None, "Folder of a run or a sweep to resume, with the configuration that it began with."
     )
-
-
-def train(cfg: DictConfig, *, resumed: bool) -> float | None:
-    """Train a run by itself or of a sweep, in the folder that Hydra has for it; return a search's objective.
-
-    Args:
-        cfg: the configuration of ``keypoints train``.
-        resumed: do what is left of the run in that folder; ``cfg`` may be anybody's then, see
-            :mod:`keypoints.instantiate`.
-
-    Raises:
-        KeypointsError: for what the user can mend.
-    """
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
-
-    hydra = HydraConfig.get()
-    in_sweep = hydra.mode == RunMode.MULTIRUN
-    with open_dict(cfg):
-        cfg.output = hydra.runtime.output_dir  # a multirun gives each job a folder of its own
-    overrides = list(hydra.overrides.task)
-    try:
-        if not resumed:
-            check_values("train", cfg)
-        check_complete(cfg)
-        with trusting(*package_names(cfg.trust)):
-            if not in_sweep:
-                return _train(cfg, overrides, 0, resumed)
-            with _alone_in_run(Path(cfg.output)):
-                if not resumed and (before := _same_before(Path(cfg.output), overrides)) is not None:
-                    return before
-                return _train(cfg, overrides, hydra.job.num, resumed)
-    except Exception as error:
-        if in_sweep:  # it is told of where it happens; of a run by itself, at the end
-            known = isinstance(error, KeypointsError)
-            log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
-        raise
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -112,155 +66,174 @@ def run(cfg: DictConfig) -> dict[str, float]:
     Raises:
         KeypointsError: for what the user can mend.
     """
-    from keypoints.reports import run as report
-    from keypoints.training.train import train
-
     check_values("train", cfg)
     check_complete(cfg)
     with open_dict(cfg):
         cfg.output = str(cfg.output)  # once: its name may hold the time
     with trusting(*package_names(cfg.trust)):
-        return train(cfg, report)
+        return train(cfg)
 
 
-@contextmanager
-def _alone_in_run(folder: Path) -> Iterator[None]:
-    """Wait until no other job of a sweep trains the run in ``folder``, as one of the same setting may."""
-    from keypoints.files import alone
+def train(
+    cfg: DictConfig,
+    overrides: Sequence[str] = (),
+    job: int = 0,
+    *,
+    resumed: bool = False,
+    recorded: bool = False,
+) -> dict[str, float]:
+    """Train one run, in the folder ``cfg.output``: prepare, fit, measure, report.
 
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(alone(folder, beside=True))
-            except DataError:
-                sleep(_LOOK_AGAIN)
-            else:
-                break
-        yield
+    Args:
+        cfg: the configuration of ``keypoints train``.
+        overrides: how it came to be, for the record.
+        job: which of its sweep's runs it is.
+        resumed: resume from the folder's last checkpoint; see :func:`resume`.
+        recorded: ``cfg`` was read from a folder, so only trusted classes are built of it.
 
-
-def _same_before(folder: Path, overrides: list[str]) -> float | None:
-    """Return the objective of the run that an earlier job of the same sweep trained, if one had this setting.
+    Returns:
+        Validation metrics of the best and the last epoch, and the MSE of the mean-shape baseline; nothing in
+        a further process of a training that a launcher started.
 
     Raises:
-        TrainingError: if that run did not end.
+        KeypointsError: for what the user can mend; the run's status is then ``failed``.
     """
-    from keypoints.runs.run_folder import RunFolder
-    from keypoints.runs.sweep_folder import same_overrides
+    from keypoints.distributed import is_first
+    from keypoints.instantiate import trust_of
 
+    run = RunFolder(Path(cfg.output))
+    if not is_first():
+        _take_part(run, cfg, resumed=resumed, recorded=recorded)
+        return {}
+    try:
+        return _train(run, cfg, overrides, job, resumed=resumed, recorded=recorded)
+    except KeyboardInterrupt as error:
+        _report_what_there_is(run, trust_of(cfg, recorded=recorded))
+        error.add_note(_kept(run))
+        raise
+    except OSError as error:  # a disk that takes no more
+        error.add_note(f"go on with: keypoints train {shlex.quote(f'resume={run.path}')}")
+        raise
+
+
+def _train(
+    run: RunFolder, cfg: DictConfig, overrides: Sequence[str], job: int, *, resumed: bool, recorded: bool
+) -> dict[str, float]:
+    from keypoints.data.dataset import whole
+    from keypoints.evaluation.per_face import measure_faces
+    from keypoints.reports.run import draw_batch, draw_feature_maps, report_run
+    from keypoints.training.fit import fit_in_all_processes, without_idle_warnings
+    from keypoints.training.prepare import best_task, prepare, seed
+    from keypoints.training.summary import summarise, tell
+
+    config = None if resumed else OmegaConf.to_yaml(cfg, resolve=True)
+    with record(run, overrides, job, config, resumed=resumed) as metrics, without_idle_warnings():
+        if resumed and not run.last_checkpoint.is_file():
+            clear(run)
+        seed(cfg)
+        parts = prepare(run, cfg, resumed=resumed, recorded=recorded)
+        draw_batch(run, next(iter(parts.data.train_dataloader())), parts.data.scheme)
+        try:
+            fit_in_all_processes(parts, run, recorded=recorded)
+        except KeyboardInterrupt:
+            with suppress(KeypointsError):  # none of its epochs may have ended
+                metrics.update(summarise(run, parts.trainer))
+            raise
+        metrics.update(summarise(run, parts.trainer))
+        best = best_task(run, parts, cfg, recorded=recorded)
+        faces = parts.data.dataset("val")
+        write_whole(run.faces, measure_faces(best, faces).to_csv(index=False))
+        draw_feature_maps(run, whole(faces, [0]), best)
+        if cfg.trainer.get("fast_dev_run"):
+            log.info("trainer.fast_dev_run: %s", DEV_RUN)
+        tell(run, metrics)
+    report_run(run, best)
+    return metrics
+
+
+def resume(folder: Path) -> dict[str, float]:
+    """Resume the run in ``folder`` from the last epoch that it wrote, or else from its beginning.
+
+    It ends with the metrics of a run that was never stopped: order, augmentation and dropout are
+    functions of seed and epoch, and the checkpoint has all else. Only trusted classes are built of what the
+    folder holds, see :mod:`keypoints.components`.
+
+    Args:
+        folder: the run's.
+
+    Raises:
+        DataError: if the folder holds no run.
+        ConfigError: if the run is finished, still running, lies elsewhere than when it began, or names code
+            that is not trusted, or its only checkpoints have other names than its own.
+        CheckpointError: if its checkpoint is damaged, or holds weights alone.
+    """
     run = RunFolder(folder)
-    if not run.status_file.exists() or not same_overrides(read_status(run).overrides, overrides):
-        return None
     status = read_status(run)
-    if status.state != "finished":
-        raise TrainingError(f"is the setting of an earlier job again, which {status.state} ({folder.name})")
-    log.info("%s: is asked for again; it keeps the result that it has", folder.name)
-    return _objective(run)
-
-
-def _train(cfg: DictConfig, overrides: list[str], job: int, resumed: bool) -> float | None:
-    from keypoints.runs.run_folder import RunFolder
-
-    left = _left(Path(cfg.output)) if resumed else "all"
-    if left == "nothing":
-        return _objective(RunFolder(Path(cfg.output)))
-    from keypoints.reports import run as report
-    from keypoints.training.train import resume, train
-
-    if left == "some":
-        return resume(Path(cfg.output), report).get(OBJECTIVE)
-    return train(cfg, report, overrides, job, recorded=resumed).get(OBJECTIVE)
-
-
-def _objective(run: "RunFolder") -> float:
-    """Return what a search makes small, of a run that is finished.
-
-    Raises:
-        DataError: if its status does not say it.
-    """
-    metrics = read_status(run).metrics
-    if OBJECTIVE not in metrics:
-        raise DataError(
-            f"{run.status_file}: is finished, but lacks the metric {OBJECTIVE}; delete the run's folder"
+    if is_finished(run):
+        raise ConfigError(f"{run.path}: is finished; there is nothing to resume")
+    cfg = run.configuration()
+    if not run.last_checkpoint.is_file() and (others := other_checkpoints(run)):
+        raise ConfigError(
+            f"{run.path}: has no {run.last_checkpoint.relative_to(run.path)} to go on from; copy one of its "
+            f"checkpoints there, or remove them to begin anew: {some_of(list(map(str, others)), _NAMED)}"
         )
-    objective = metrics[OBJECTIVE]
-    return math.nan if objective is None else float(objective)
+    if Path(str(cfg.get("output"))).resolve() != folder.resolve():
+        raise ConfigError(
+            f"{folder}: began as {cfg.get('output')}, and its files name that folder; move it back, or start "
+            "there from where the command was given first"
+        )
+    log.info("going on with %s", folder)
+    try:
+        return train(cfg, status.overrides, status.job, resumed=True, recorded=True)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (as {run.config} says)") from error
 
 
-def _left(folder: Path) -> Literal["all", "some", "nothing"]:
-    """What is left to do of a run to be resumed; what there is of one that cannot be is cleared away.
+def take_part(folder: Path, *, recorded: bool) -> None:
+    """Train as a further process of the run in ``folder``, which the first process records.
+
+    Args:
+        folder: the run's.
+        recorded: as of :func:`train`.
 
     Raises:
-        ConfigError: if it is running at this moment.
+        DataError: if the folder holds no run.
+        KeypointsError: as :func:`train`.
     """
-    from keypoints.runs.run_folder import RunFolder, is_sweep
-
     run = RunFolder(folder)
-    if not run.status_file.exists():
-        return "all"
-    if is_resumable(run) or not is_sweep(folder.parent):
-        return "some"  # or a run by itself, of which resuming will say why it cannot
-    if read_status(run).state == "finished":
-        log.info("%s: finished before", folder.name)
-        return "nothing"
-    if other_checkpoints(run):
-        return "some"  # resuming will name them: clearing would delete them
-    clear(run)
-    run.status_file.unlink()
-    return "all"
+    _take_part(run, run.configuration(), resumed=bool(read_status(run).resumed), recorded=recorded)
 
 
-def kept_of_sweep(folder: Path) -> str:
-    """Return what a sweep that was stopped has kept, and how it is resumed."""
-    from keypoints.runs.sweep_folder import SweepFolder
+def _take_part(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> None:
+    from keypoints.training.fit import fit_in_all_processes, without_idle_warnings
+    from keypoints.training.prepare import prepare_to_join, seed
 
-    sweep, kept = SweepFolder(folder), "no run had begun"
-    if sweep.begun():
-        rows = sweep.table()["status"]
-        kept = f"{(rows == 'finished').sum()} of {len(rows)} runs are finished"
-    return f"{kept}; go on with: keypoints train {shlex.quote(f'resume={folder}')}"
-
-
-def killed_workers(folder: Path | None) -> TrainingError:
-    """Return the error of a sweep of which a worker process was killed, and write and print its summary.
-
-    Args:
-        folder: the sweep's, if it has begun.
-    """
-    from keypoints.runs.sweep_folder import SweepFolder
-
-    why = "a process of launch=cores was killed, perhaps for lack of memory (try hydra.launcher.n_jobs=1)"
-    if folder is None or not SweepFolder(folder).begun():
-        return TrainingError(f"{why} before the first run began")
-    end_sweep(folder, stopped=True)
-    table = SweepFolder(folder).table()
-    left = table.loc[table["status"] != "finished", "run"].tolist()
-    return TrainingError(f"{why}; unfinished: {some_of(left, _NAMED)}; {kept_of_sweep(folder)}")
+    with without_idle_warnings():
+        seed(cfg)
+        fit_in_all_processes(
+            prepare_to_join(run, cfg, resumed=resumed, recorded=recorded), run, recorded=recorded
+        )
 
 
-def end_sweep(folder: Path, *, stopped: bool) -> int:
-    """Write and print the summary of a sweep; return how many of its runs did not finish.
+def _report_what_there_is(run: RunFolder, trust: Sequence[str]) -> None:
+    """Make the report of a run that was stopped, if one of its epochs ended."""
+    from keypoints.reports.run import report_run
 
-    Args:
-        folder: the sweep's.
-        stopped: whether it was stopped, so that its end is told elsewhere.
-    """
-    from keypoints.reports.sweep import report_sweep
-    from keypoints.reports.terminal import print_sweep
-    from keypoints.runs.sweep_folder import SweepFolder
-    from keypoints.workers import end_workers
+    if run.metrics.is_file():
+        try:
+            report_run(run, trust=trust)
+        except (KeypointsError, OSError) as error:
+            log.warning("no report was made: %s", error)
 
-    end_workers()
-    sweep = SweepFolder(folder)
-    if not sweep.begun():
-        return 0
-    table = report_sweep(sweep)
-    print_sweep(table)
-    print(printable(f"The report: {sweep.report}"))
-    failed = int((table["status"] != "finished").sum())
-    if failed and not stopped:
-        print(printable(f"Once what is wrong is mended, go on with: keypoints train resume={folder}"))
-    return failed
+
+def _kept(run: RunFolder) -> str:
+    """Return what a run that was stopped has kept, and how it is resumed."""
+    from keypoints.tasks.checkpoint import read_checkpoint
+
+    kept = "no epoch had ended"
+    if run.last_checkpoint.is_file():
+        kept = f"{read_checkpoint(run.last_checkpoint)['epoch'] + 1} epochs are kept"
+    return f"{kept}; go on with: keypoints train {shlex.quote(f'resume={run.path}')}"
 
 
 VERB = Verb(

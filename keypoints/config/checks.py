@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from keypoints.config import options
 from keypoints.config.compose import composed, search_path
-from keypoints.config.overrides import is_listed, override_values
-from keypoints.config.quoting import own_folder, quote_paths
+from keypoints.config.overrides import is_listed, override_values, swept_values
+from keypoints.config.quoting import flag, own_folder, quote_paths
 from keypoints.config.registry import HYDRAS, conf_dir, is_group, is_swept, schema_of, types_of_key
 from keypoints.config.settings import PATH, Setting
 from keypoints.config.values import in_yaml
@@ -173,6 +173,12 @@ def _defaults(config: str, arguments: Sequence[str], found: Iterable[tuple[str, 
         or (own is not None and (own / override.key_or_group).is_dir())
     ]
     groups = [text for text in groups if "," not in text]
+    groups += [
+        text
+        for text, override in found
+        if override.key_or_group.endswith("._target_") and not override.is_sweep_override()
+    ]
+    config = flag(arguments, "--config-name", "-cn") or config
     try:
         return _composed(config, (*groups, *search_path(own)))
     except (HydraException, OmegaConfBaseException):
@@ -194,11 +200,10 @@ def _checked(config: str, text: str, override: Any, defaults: DictConfig | None)
         return text
     key = override.key_or_group
     setting = setting_of(config, key, defaults)
-    if setting is None or not is_listed(override):
+    if setting is None:
         return text
-    values = override_values(override)
-    meant = [setting.checked(value) for value in values]
-    if not any(isinstance(each, bool) for each in meant):
+    meant = [setting.checked(value) for value in swept_values(override)]
+    if not is_listed(override) or not any(isinstance(each, bool) for each in meant):
         return text
     return text.partition("=")[0] + "=" + ",".join(map(in_yaml, meant))
 

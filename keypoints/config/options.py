@@ -154,21 +154,29 @@ def first_sentence(text: str) -> str:
     return found[1] if found else text
 
 
-def comment(folders: Sequence[Path], key: str) -> str:
+def comment(folders: Sequence[Path], key: str, *, missing: bool = False) -> str:
     """Return the comment that stands behind a key in a file of its group, else in any other.
 
     Args:
         folders: of configuration.
         key: dotted, ``model.net.width``.
+        missing: look only where the value is ``???``.
     """
     group, _, inside = key.partition(".")
     for path in _files(folders, group):
-        if said := _comments(path).get(inside):
+        if (said := _comments(path).get(inside)) and (not missing or _is_missing(path, inside)):
             return said
     for path in (path for folder in folders for path in sorted(folder.rglob("*.yaml"))):
-        if (said := _comments(path).get(key)) and _GLOBAL.search(_text(path)):
+        if not _GLOBAL.search(_text(path)):
+            continue
+        if (said := _comments(path).get(key)) and (not missing or _is_missing(path, key)):
             return said
     return ""
+
+
+def _is_missing(path: Path, key: str) -> bool:
+    """Return whether a value in a file is ``???``."""
+    return dict(leaves(_values(path))).get(key) == "???"
 
 
 def _chain(folders: Sequence[Path], group: str, option: str, above: str = "") -> list[tuple[Path, str]]:
@@ -234,7 +242,10 @@ def setting_of(cfg: DictConfig, key: str) -> Setting:
     known = parameters(target).get(last) if isinstance(target, str) else None
     if known is not None and ANY not in known.types:
         optional = known.optional or default is None
-        return Setting(key, known.types, default, known.sentence, known.choices, optional=optional)
+        types, ours = known.types, known.module.startswith("keypoints")
+        if not ours and WHOLE in types:  # others' annotations are narrower than what they take
+            types |= {NUMBER}
+        return Setting(key, types, default, known.sentence, known.choices, optional=optional, finite=ours)
     sentence = "" if known is None else known.sentence
     return Setting(key, _types_like(default), default, sentence, optional=default is None)
 

@@ -67,6 +67,23 @@ def override_values(override: Any) -> list[Any]:
     return [each.text if isinstance(each, QuotedString) else each for each in listed]
 
 
+def swept_values(override: Any) -> list[Any]:
+    """Return the values of an override that can be told before it is swept: of a range, the first two.
+
+    Those of an interval or a pattern cannot.
+    """
+    from hydra.core.override_parser.types import ChoiceSweep, RangeSweep
+
+    value = override.value()
+    if isinstance(value, RangeSweep):
+        return list(islice(value.range(), 2))
+    return (
+        override_values(override)
+        if isinstance(value, ChoiceSweep) or not override.is_sweep_override()
+        else []
+    )
+
+
 def is_listed(override: Any) -> bool:
     """Return whether an override is one value, or a sweep over values that stand in it."""
     from hydra.core.override_parser.types import ChoiceSweep

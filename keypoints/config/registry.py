@@ -72,8 +72,8 @@ def register_schemas(verbs: Mapping[str, Schema], groups: Mapping[tuple[str, str
             keys = [each.name for each in fields(schema.node) if before.get(each.name, each) != each.default]
             node = OmegaConf.masked_copy(node, keys)
         store.store(name=name if "defaults" in node else f"{name}_schema", node=node)
-    for (group, option), node in groups.items():
-        store.store(group=group, name=option, node=node)
+    for (group, option), node in groups.items():  # without its type, which would refuse further keys of files
+        store.store(group=group, name=option, node=OmegaConf.to_container(OmegaConf.structured(node)))
 
 
 def schema_of(config: str) -> Schema:
@@ -103,13 +103,13 @@ def _settings(key: str) -> Iterable[Setting]:
     return (*named, *filter(None, [HYDRAS.get(key)]))
 
 
-def sentence_of(key: str) -> str:
-    """Return what a setting of any verb is; nothing where none is called ``key``.
+def setting_named(key: str) -> Setting | None:
+    """Return a setting that any verb has under a key, if one has.
 
     Args:
         key: dotted.
     """
-    return next((each.sentence for each in _settings(key)), "")
+    return next(iter(_settings(key)), None)
 
 
 def types_of_key(key: str, own: Path | None = None) -> frozenset[str]:
@@ -120,7 +120,7 @@ def types_of_key(key: str, own: Path | None = None) -> frozenset[str]:
         own: folder of the user's own configuration.
     """
     found = frozenset[str]().union(*(each.types for each in _settings(key)))
-    folders = (conf_dir(),) if own is None else (own, conf_dir())
+    folders = (conf_dir(),) if own is None else (conf_dir(), own)
     return found | {PATH} if not found and options.is_path(folders, key) else found
 
 

@@ -123,6 +123,7 @@ class Setting:
         choices: words that are allowed, if only some are.
         bounds: of a number.
         optional: null is allowed.
+        finite: a number has to be finite.
     """
 
     key: str
@@ -132,6 +133,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     bounds: Bounds = Bounds()
     optional: bool = False
+    finite: bool = True
 
     @property
     def required(self) -> bool:
@@ -162,7 +164,8 @@ class Setting:
             said = f"one of {', '.join(self.choices)}"
         else:
             types = self.types - {ANY} - ({WHOLE} if NUMBER in self.types else set())
-            said = " or ".join(_SAID[each] for each in sorted(types, reverse=True))
+            names = _SAID if self.finite else {**_SAID, NUMBER: "a number"}
+            said = " or ".join(names[each] for each in sorted(types, reverse=True))
         bounds = f" {self.bounds}" if str(self.bounds) else ""
         return f"{said}{bounds}{', or null' if self.optional else ''}"
 
@@ -188,6 +191,8 @@ class Setting:
             return self.optional or ANY in self.types
         if self.choices:
             return str(value) in self.choices
+        if _is_number(value) and not self.finite and self.types & {WHOLE, NUMBER}:
+            return True
         return any(_IS[each](value) for each in self.types) and (
             not _is_number(value) or self.bounds.hold(value)
         )
@@ -234,6 +239,15 @@ def setting(
     return field(default=default, metadata=told)
 
 
+def within(schema: type) -> Any:
+    """Return the field for a node with the settings of another schema, which files may add keys to.
+
+    Args:
+        schema: a dataclass whose fields are made by :func:`setting`.
+    """
+    return field(default_factory=dict, metadata={"within": schema})
+
+
 def defaults_list(*entries: Any) -> Any:
     """Return the field ``defaults`` of a schema, which is Hydra's and no setting.
 
@@ -256,8 +270,8 @@ def settings_of(schema: type, prefix: str = "") -> dict[str, Setting]:
         if "hydra" in each.metadata:
             continue
         key, hint = f"{prefix}{each.name}", hints[each.name]
-        if isinstance(hint, type) and hasattr(hint, "__dataclass_fields__"):
-            found |= settings_of(hint, f"{key}.")
+        if (inner := each.metadata.get("within")) is not None:
+            found |= settings_of(inner, f"{key}.")
             continue
         default = None if each.default is NO_DEFAULT else each.default
         types = types_of(hint)

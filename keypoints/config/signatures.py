@@ -36,12 +36,14 @@ class Parameter:
         optional: ``None`` is allowed.
         choices: words of a ``Literal``.
         sentence: of the docstring's ``Args``.
+        module: in which the class, or the one that it inherits its constructor from, is defined.
     """
 
     types: frozenset[str]
     optional: bool
     choices: tuple[str, ...] = ()
     sentence: str = ""
+    module: str = ""
 
 
 @lru_cache(maxsize=256)
@@ -68,7 +70,7 @@ def parameters(target: str) -> Mapping[str, Parameter]:
     taken = [each for each in (*given.posonlyargs, *given.args, *given.kwonlyargs) if each.arg != "self"]
     described = {each.arg: _parameter(each.annotation, defaults.get(each.arg)) for each in taken}
     return MappingProxyType(
-        {name: replace(each, sentence=told.get(name, "")) for name, each in described.items()}
+        {name: replace(each, sentence=told.get(name, ""), module=module) for name, each in described.items()}
     )
 
 
@@ -154,13 +156,21 @@ def _types(node: ast.expr | None) -> tuple[frozenset[str], tuple[str, ...]]:
     """Return the types that an annotation names, ``"null"`` for ``None``, and the words of a ``Literal``."""
     if isinstance(node, ast.Constant):
         if isinstance(node.value, str):
-            return _types(ast.parse(node.value, mode="eval").body)
+            return _types(_parsed(node.value))
         return frozenset({"null"} if node.value is None else {ANY}), ()
     if isinstance(node, ast.BinOp):
         return _joined([node.left, node.right])
     if isinstance(node, ast.Subscript):
         return _types_of_generic(node)
     return frozenset({_TYPES.get(_last_name(node), ANY)}), ()
+
+
+def _parsed(annotation: str) -> ast.expr | None:
+    """Return a quoted annotation as an expression; nothing where it is a text of another kind."""
+    try:
+        return ast.parse(annotation, mode="eval").body
+    except (SyntaxError, ValueError):
+        return None
 
 
 def _types_of_generic(node: ast.Subscript) -> tuple[frozenset[str], tuple[str, ...]]:
@@ -179,7 +189,8 @@ def _types_of_generic(node: ast.Subscript) -> tuple[frozenset[str], tuple[str, .
 
 def _joined(nodes: list[ast.expr]) -> tuple[frozenset[str], tuple[str, ...]]:
     parts = [_types(each) for each in nodes]
-    choices = tuple(word for _, words in parts for word in words)
+    any_word = any(WORD in types and not words for types, words in parts)
+    choices = () if any_word else tuple(word for _, words in parts for word in words)
     types = frozenset().union(*(types for types, _ in parts))
     types -= {WORD} if PATH in types else set()
     return types, choices if not types - {WORD, "null"} else ()

@@ -109,7 +109,7 @@ def test_values_of_a_file_are_checked_as_those_that_are_typed(tmp_path, capsys):
     for text, says in (
         ("seed: -3", "seed is a whole number from 0 up, not -3"),
         ("data: {batch_size: two}", "data.batch_size is a whole number, not 'two'"),
-        ("seed: many", "Value 'many' of type 'str' could not be converted to Integer"),
+        ("seed: many", "In 'experiment/mine': seed is a whole number from 0 up, not 'many'"),
         ("seeds: [1]\ndata: {fold: 1}", None),
     ):
         mine.write_text(f"# @package _global_\n{text}\n")
@@ -164,3 +164,69 @@ def test_flags_may_stand_before_the_first_word(tmp_path, monkeypatch, capsys):
 def test_the_readme_names_every_verb():
     readme = (ROOT / "README.md").read_text()
     assert [name for name in VERBS if f"keypoints {name}" not in readme] == []
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A folder of ``--config-dir`` and a package beside it, with what people write."""
+    (tmp_path / "my_nets.py").write_text(
+        "class Odd:\n    def __init__(self, size: 'any number' = 1): ...\n"
+        "class Chan:\n    def __init__(self, input_size, in_channels, out_features, channels: int = 3): ...\n"
+    )
+    files = {
+        "model/odd.yaml": "_target_: keypoints.RegressionTask\nnet: {_target_: my_nets.Odd, size: 1}\n",
+        "model/chan.yaml": "_target_: keypoints.RegressionTask\nnet: {_target_: my_nets.Chan, channels: 1}\n",
+        "experiment/places.yaml": "# @package _global_\npaths: {mine: /x}\ndata: {root: '${paths.mine}/f'}\n",
+        "paths/lab.yaml": "data: /lab\noutputs: out\ncache: /tmp\n",
+        "prim.yaml": "defaults: [train, _self_, {override model: chan}]\n",
+        "optimizer/adam.yaml": "# Mine.\n_target_: torch.optim.Adam\nlr: 1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("--config-dir . model.net.hidden=3", "hidden: 3"),  # though an annotation is no expression
+        ("--config-dir . model=odd model.net.size=2.5", "size: 2.5"),
+        ("--config-dir . experiment=places", "root: .*/f"),
+        ("--config-dir . paths=lab", "cache: /tmp"),
+        ("--config-dir . model.net._target_=my_nets.Chan model.net.channels=5", "channels: 5"),
+        ("--config-dir . --config-name prim model.net.channels=7", "channels: 7"),
+        ("+trainer.gradient_clip_val=inf", "gradient_clip_val: .*inf"),
+        ("callbacks.progress.refresh_rate=0.5", "refresh_rate: 0.5"),
+    ],
+)
+def test_what_others_write_is_taken(own, typed, says, capsys):
+    main(["train", *typed.split(), "--cfg", "job"])
+    assert re.search(says, capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("train paths.foo=1", "Could not override 'paths.foo'"),
+        ("train --config-dir . model=odd foo=1 -h", "Could not override 'foo'"),
+        ("train -cn nix -h", "Cannot find primary config 'nix'"),
+        ("train -m seed=choice(1.5,2)", "seed is a whole number from 0 up, not 1.5"),
+        ("train -m seed=range(0,2,0.5)", "seed is a whole number from 0 up, not 0.0"),
+    ],
+)
+def test_a_mistake_beside_flags_and_in_sweeps_is_named(own, typed, says, capsys):
+    before = sorted(own.rglob("*"))
+    with pytest.raises(SystemExit, match="1"):
+        main(typed.split())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {says}")
+    assert sorted(own.rglob("*")) == before
+
+
+def test_help_tells_of_the_option_that_is_taken(own, capsys):
+    """Of two of one name Hydra takes ours."""
+    main(["train", "--config-dir", ".", "--help"])
+    assert re.search(r"\* adam +Adam\.", capsys.readouterr().out)

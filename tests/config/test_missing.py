@@ -17,9 +17,7 @@ def own(tmp_path):
 def test_a_missing_value_is_told_with_what_belongs_there(own):
     cfg = preview("train", ["--config-dir", str(own)], ["experiment=mine"])
     told = "count has no value (???): give count=<value>, how many"
-    assert missing(cfg, own) == (
-        f"optimizer.lr has no value (???): give optimizer.lr=<value>, learning rate; {told}"
-    )
+    assert missing(cfg, own) == (f"optimizer.lr has no value (???): give optimizer.lr=<value>; {told}")
     cfg = preview("train", [f"--config-dir={own}"], ["experiment=mine", "count=1", "optimizer.lr=1e-2,1e-3"])
     assert missing(cfg, own) is None
 

@@ -4,7 +4,15 @@ from omegaconf import OmegaConf
 
 from keypoints.commands import VERBS
 from keypoints.commands.train import Train
-from keypoints.config.registry import conf_dir, is_group, is_path, is_quoted, is_swept, schema_of, sentence_of
+from keypoints.config.registry import (
+    conf_dir,
+    is_group,
+    is_path,
+    is_quoted,
+    is_swept,
+    schema_of,
+    setting_named,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,5 +68,5 @@ def test_groups_are_folders_of_the_configuration():
 
 
 def test_what_a_setting_is_can_be_asked_for():
-    assert sentence_of("folder") == "Folder of a run or of a sweep."
-    assert sentence_of("nothing") == ""
+    assert setting_named("folder").sentence == "Folder of a run or of a sweep."
+    assert setting_named("nothing") is None

@@ -1,4 +1,5 @@
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from omegaconf import MISSING, OmegaConf
@@ -10,6 +11,7 @@ from keypoints.config.settings import (
     Text,
     setting,
     settings_of,
+    within,
 )
 from keypoints.errors import ConfigError
 
@@ -28,7 +30,7 @@ class Example:
     photo: FilePath = setting(MISSING, "Photo.")
     title: Text | None = setting(None, "Title.")
     packages: Names = setting(None, "Packages.")
-    inner: Inner = field(default_factory=Inner)
+    inner: dict[str, Any] = within(Inner)
 
 
 SETTINGS = settings_of(Example)

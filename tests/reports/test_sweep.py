@@ -9,7 +9,7 @@ import warnings
 import pandas as pd
 import pytest
 
-from keypoints.commands.train import end_sweep
+from keypoints.commands.jobs import end_sweep
 from keypoints.errors import DataError
 from keypoints.reports.sweep import findings, report_sweep
 from keypoints.reports.terminal import print_sweep

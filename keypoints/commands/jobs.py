@@ -1,0 +1,208 @@
+"""Jobs of Hydra's for ``keypoints train``: a run by itself or of a sweep, and the end of a sweep."""
+
+import logging
+import math
+import shlex
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from time import sleep
+from typing import TYPE_CHECKING, Literal
+
+from omegaconf import DictConfig, open_dict
+
+from keypoints.commands.train import resume, train
+from keypoints.components import package_names, trusting
+from keypoints.config.checks import check_values
+from keypoints.config.missing import check_complete
+from keypoints.errors import DataError, KeypointsError, TrainingError, one_line, printable, some_of
+from keypoints.runs.checkpoint_files import other_checkpoints
+from keypoints.runs.status import clear, is_resumable, read_status
+
+if TYPE_CHECKING:
+    from keypoints.runs.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+_NAMED = 6
+"""Runs that a message names."""
+
+_LOOK_AGAIN = 0.2
+"""Seconds from look to look whether another job has ended."""
+
+OBJECTIVE = "best/mse"
+"""The metric that a search makes small."""
+
+
+def job(cfg: DictConfig, *, resumed: bool) -> float | None:
+    """Train a run by itself or of a sweep, in the folder that Hydra has for it; return a search's objective.
+
+    Args:
+        cfg: the configuration of ``keypoints train``.
+        resumed: do what is left of the run in that folder; ``cfg`` may be anybody's then, see
+            :mod:`keypoints.instantiate`.
+
+    Raises:
+        KeypointsError: for what the user can mend.
+    """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    hydra = HydraConfig.get()
+    in_sweep = hydra.mode == RunMode.MULTIRUN
+    with open_dict(cfg):
+        cfg.output = hydra.runtime.output_dir  # a multirun gives each job a folder of its own
+    overrides = list(hydra.overrides.task)
+    try:
+        if not resumed:
+            check_values("train", cfg)
+        check_complete(cfg)
+        with trusting(*package_names(cfg.trust)):
+            if not in_sweep:
+                return _train(cfg, overrides, 0, resumed)
+            with _alone_in_run(Path(cfg.output)):
+                if not resumed and (before := _same_before(Path(cfg.output), overrides)) is not None:
+                    return before
+                return _train(cfg, overrides, hydra.job.num, resumed)
+    except Exception as error:
+        if in_sweep:  # it is told of where it happens; of a run by itself, at the end
+            known = isinstance(error, KeypointsError)
+            log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
+        raise
+
+
+@contextmanager
+def _alone_in_run(folder: Path) -> Iterator[None]:
+    """Wait until no other job of a sweep trains the run in ``folder``, as one of the same setting may."""
+    from keypoints.files import alone
+
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(alone(folder, beside=True))
+            except DataError:
+                sleep(_LOOK_AGAIN)
+            else:
+                break
+        yield
+
+
+def _same_before(folder: Path, overrides: list[str]) -> float | None:
+    """Return the objective of the run that an earlier job of the same sweep trained, if one had this setting.
+
+    Raises:
+        TrainingError: if that run did not end.
+    """
+    from keypoints.runs.run_folder import RunFolder
+    from keypoints.runs.sweep_folder import same_overrides
+
+    run = RunFolder(folder)
+    if not run.status_file.exists() or not same_overrides(read_status(run).overrides, overrides):
+        return None
+    status = read_status(run)
+    if status.state != "finished":
+        raise TrainingError(f"is the setting of an earlier job again, which {status.state} ({folder.name})")
+    log.info("%s: is asked for again; it keeps the result that it has", folder.name)
+    return _objective(run)
+
+
+def _train(cfg: DictConfig, overrides: list[str], number: int, resumed: bool) -> float | None:
+    from keypoints.runs.run_folder import RunFolder
+
+    left = _left(Path(cfg.output)) if resumed else "all"
+    if left == "nothing":
+        return _objective(RunFolder(Path(cfg.output)))
+    if left == "some":
+        return resume(Path(cfg.output)).get(OBJECTIVE)
+    return train(cfg, overrides, number, recorded=resumed).get(OBJECTIVE)
+
+
+def _objective(run: "RunFolder") -> float:
+    """Return what a search makes small, of a run that is finished.
+
+    Raises:
+        DataError: if its status does not say it.
+    """
+    metrics = read_status(run).metrics
+    if OBJECTIVE not in metrics:
+        raise DataError(
+            f"{run.status_file}: is finished, but lacks the metric {OBJECTIVE}; delete the run's folder"
+        )
+    objective = metrics[OBJECTIVE]
+    return math.nan if objective is None else float(objective)
+
+
+def _left(folder: Path) -> Literal["all", "some", "nothing"]:
+    """What is left to do of a run to be resumed; what there is of one that cannot be is cleared away.
+
+    Raises:
+        ConfigError: if it is running at this moment.
+    """
+    from keypoints.runs.run_folder import RunFolder, is_sweep
+
+    run = RunFolder(folder)
+    if not run.status_file.exists():
+        return "all"
+    if is_resumable(run) or not is_sweep(folder.parent):
+        return "some"  # or a run by itself, of which resuming will say why it cannot
+    if read_status(run).state == "finished":
+        log.info("%s: finished before", folder.name)
+        return "nothing"
+    if other_checkpoints(run):
+        return "some"  # resuming will name them: clearing would delete them
+    clear(run)
+    run.status_file.unlink()
+    return "all"
+
+
+def kept_of_sweep(folder: Path) -> str:
+    """Return what a sweep that was stopped has kept, and how it is resumed."""
+    from keypoints.runs.sweep_folder import SweepFolder
+
+    sweep, kept = SweepFolder(folder), "no run had begun"
+    if sweep.begun():
+        rows = sweep.table()["status"]
+        kept = f"{(rows == 'finished').sum()} of {len(rows)} runs are finished"
+    return f"{kept}; go on with: keypoints train {shlex.quote(f'resume={folder}')}"
+
+
+def killed_workers(folder: Path | None) -> TrainingError:
+    """Return the error of a sweep of which a worker process was killed, and write and print its summary.
+
+    Args:
+        folder: the sweep's, if it has begun.
+    """
+    from keypoints.runs.sweep_folder import SweepFolder
+
+    why = "a process of launch=cores was killed, perhaps for lack of memory (try hydra.launcher.n_jobs=1)"
+    if folder is None or not SweepFolder(folder).begun():
+        return TrainingError(f"{why} before the first run began")
+    end_sweep(folder, stopped=True)
+    table = SweepFolder(folder).table()
+    left = table.loc[table["status"] != "finished", "run"].tolist()
+    return TrainingError(f"{why}; unfinished: {some_of(left, _NAMED)}; {kept_of_sweep(folder)}")
+
+
+def end_sweep(folder: Path, *, stopped: bool) -> int:
+    """Write and print the summary of a sweep; return how many of its runs did not finish.
+
+    Args:
+        folder: the sweep's.
+        stopped: whether it was stopped, so that its end is told elsewhere.
+    """
+    from keypoints.reports.sweep import report_sweep
+    from keypoints.reports.terminal import print_sweep
+    from keypoints.runs.sweep_folder import SweepFolder
+    from keypoints.workers import end_workers
+
+    end_workers()
+    sweep = SweepFolder(folder)
+    if not sweep.begun():
+        return 0
+    table = report_sweep(sweep)
+    print_sweep(table)
+    print(printable(f"The report: {sweep.report}"))
+    failed = int((table["status"] != "finished").sum())
+    if failed and not stopped:
+        print(printable(f"Once what is wrong is mended, go on with: keypoints train resume={folder}"))
+    return failed

@@ -1,0 +1,157 @@
+"""Fitting: Lightning's training of a task, with errors that name what to change."""
+
+import gc
+import signal
+import threading
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import pytorch_lightning as pl
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+from keypoints.callbacks.settings_check import SettingsCheck
+from keypoints.components import TRUST, trusted_by_user
+from keypoints.distributed import others_join
+from keypoints.errors import ConfigError, KeypointsError, TrainingError, one_line
+from keypoints.runs.run_folder import RunFolder
+from keypoints.training.prepare import Prepared
+
+
+def fit_in_all_processes(parts: Prepared, run: RunFolder, *, recorded: bool) -> None:
+    """Fit the parts of a run; processes that Lightning starts take part in it.
+
+    Args:
+        parts: of the training.
+        run: its folder.
+        recorded: whether the configuration was read from it, so that only trusted classes are built.
+
+    Raises:
+        KeypointsError: for what the user can mend.
+    """
+    shared = {TRUST: ",".join(sorted(trusted_by_user()))}
+    with others_join(run.path, recorded=recorded, shared=shared):
+        fit(parts)
+
+
+def fit(parts: Prepared) -> None:
+    """Let Lightning train, and say what to change where it, or the machine, cannot.
+
+    Args:
+        parts: of the training.
+
+    Raises:
+        ConfigError: the key of what Lightning cannot work with.
+        TrainingError: if memory ran out, or ``detect_anomaly`` found something.
+    """
+    trainer, data = parts.trainer, parts.data
+    try:
+        with garbage_set_aside(), _own_handler_of_ctrl_c():
+            trainer.fit(parts.task, datamodule=data, ckpt_path=parts.checkpoint, weights_only=True)
+    except SystemExit as ended:  # Lightning's answer to a KeyboardInterrupt
+        if isinstance(ended.__context__, KeyboardInterrupt):
+            raise ended.__context__ from None
+        raise
+    except (KeypointsError, OSError):
+        raise
+    except Exception as error:
+        if _is_lack_of_memory(error):
+            raise TrainingError(
+                f"out of memory ({one_line(error)[:200]}); {_smaller(data.batch_size)}"
+            ) from error
+        if isinstance(error, RuntimeError) and " returned nan values in its " in str(error):
+            raise TrainingError(
+                f"trainer.detect_anomaly: {one_line(error)} Train anew with a smaller optimizer.lr or "
+                "+trainer.gradient_clip_val=1"
+            ) from error
+        if (key := _complains(error, trainer)) is None:
+            raise
+        too_few = bool(getattr(trainer, "overfit_batches", 0)) and "_dataloader" in str(error)
+        instead = "; that is: trainer.overfit_batches=1, a number of batches" if too_few else ""
+        raise ConfigError(f"{key}: {one_line(error)}{instead}") from error
+
+
+def _complains(error: Exception, trainer: pl.Trainer) -> str | None:
+    """Return the key of the settings that Lightning cannot work with; nothing for a fault of other code.
+
+    Lightning raises whatever type comes to hand. An error counts as its own if its own code raised it, or one
+    of its callbacks did that asked torch for what is not there.
+    """
+    names = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    while names and _module_of(names[-1]) == "torch":
+        names.pop()
+    if not names or _module_of(names[-1]) not in ("pytorch_lightning", "lightning_fabric"):
+        return None
+    (check,) = (each for each in trainer.callbacks if isinstance(each, SettingsCheck))  # type: ignore[attr-defined]
+    keys = [check.key_of(frame.f_locals.get("self")) for frame in names]
+    key = next((key for key in reversed(keys) if key is not None), None)
+    own = isinstance(error, MisconfigurationException) or names[-1] is _last(error)
+    return key or ("trainer" if own else None)
+
+
+def _last(error: Exception) -> FrameType:
+    return list(traceback.walk_tb(error.__traceback__))[-1][0]
+
+
+def _module_of(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+@contextmanager
+def _own_handler_of_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C be what it was after the block: Lightning ignores it from the first one on."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread() and before is not None:
+            signal.signal(signal.SIGINT, before)
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, a GPU's or the machine's: torch says the latter by a RuntimeError's text."""
+    says = ("out of memory", "not enough memory", "allocate memory", "ALLOC_FAILED")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in says)
+
+
+def _smaller(batch_size: int) -> str:
+    if batch_size == 1:
+        return "data.batch_size is 1 already: try a smaller data.width and data.height, or a smaller network"
+    return f"try data.batch_size={batch_size // 2} instead of {batch_size}"
+
+
+@contextmanager
+def garbage_set_aside() -> Iterator[None]:
+    """Keep Python from looking for garbage in what is there already: that takes a quarter of a second."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
+def without_idle_warnings() -> Iterator[None]:
+    """Keep back what libraries warn of and what is meant here."""
+    with warnings.catch_warnings():
+        # The crops are in memory: more workers would only hand them from process to process.
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        # Epochs are logged, not steps.
+        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+        # Hydra's log file is in the run's folder before the metrics are; a resumed run has them already.
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning's own
+        # With check_val_every_n_epoch a scheduler that watches the validation waits for it.
+        warnings.filterwarnings(
+            "ignore", message="ReduceLROnPlateau conditioned on metric .* is set to `False`.*"
+        )
+        # That faces come in their own order is what overfit_batches is for.
+        warnings.filterwarnings("ignore", message="You requested to overfit but enabled .* shuffling.*")
+        # With one channel the first layer's weights have two names for the same layout.
+        warnings.filterwarnings("ignore", message=".*Grad strides do not match bucket view strides.*")
+        # The report's table of layers has no column of megabytes.
+        warnings.filterwarnings("ignore", message="Precision .* is not supported by the model summary.*")
+        yield

@@ -1,0 +1,64 @@
+"""What came of a training, in numbers."""
+
+import logging
+from collections.abc import Mapping
+
+import pandas as pd
+import pytorch_lightning as pl
+
+from keypoints.errors import ConfigError, TrainingError
+from keypoints.formatting import fixed
+from keypoints.mean_face import predicts_the_mean
+from keypoints.runs.history import summary
+from keypoints.runs.metrics_table import MetricsTable
+from keypoints.runs.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+
+def summarise(run: RunFolder, trainer: pl.Trainer) -> dict[str, float]:
+    """Return the metrics of a run's best and last epoch, from what it logged.
+
+    Args:
+        run: its folder, which the message names.
+        trainer: after the fit. With ``fast_dev_run`` it has no table, and its one epoch is all there is.
+
+    Raises:
+        ConfigError: if no epoch was validated.
+        TrainingError: if the validation MSE was a number in none.
+    """
+    tables = [logger for logger in trainer.loggers if isinstance(logger, MetricsTable)]
+    known = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    rows = tables[0].rows if tables else [{**known, "epoch": 0.0}]
+    if metrics := summary(pd.DataFrame(rows)):
+        return metrics
+    if any("val/mse" in row for row in rows):
+        raise TrainingError(f"{run.path}: the validation MSE was no number in any epoch; look at the faces")
+    raise ConfigError(
+        f"{run.path}: the training ended before an epoch was validated; give it more time or steps: "
+        "trainer.max_time, trainer.max_steps, trainer.val_check_interval"
+    )
+
+
+def tell(run: RunFolder, metrics: Mapping[str, float]) -> None:
+    """Log what came of a run.
+
+    Args:
+        run: its folder.
+        metrics: as of :func:`summarise`.
+    """
+    constant = metrics.get("constant/mse")
+    for when in ("best", "last"):
+        log.info(
+            "%s epoch (%d): validation MSE %s, MAE %s px, variance ratio %s",
+            when,
+            metrics[f"{when}/epoch"],
+            fixed(metrics[f"{when}/mse"], 6),
+            fixed(metrics[f"{when}/mae_px"], 2),
+            fixed(metrics[f"{when}/variance_ratio"], 2),
+        )
+    if constant is not None:
+        log.info("the constant predictor's validation MSE: %s", fixed(constant, 6))
+    if warning := predicts_the_mean(metrics["best/variance_ratio"]):
+        log.warning("%s", warning)
+    log.info("look at it: %s", run.report)

@@ -1,0 +1,174 @@
+import json
+import re
+import shutil
+import signal
+import threading
+
+import pandas as pd
+import pytest
+import yaml
+
+from keypoints.cli import main
+from keypoints.commands.jobs import _alone_in_run, _left
+from keypoints.runs.run_folder import OWN_SWEEP_FILE, RunFolder
+from tests.conftest import SMALL
+
+
+def test_a_sweep_is_interrupted_and_goes_on_with_what_is_missing(made_up_imm, tmp_path, monkeypatch, capsys):
+    from keypoints.tasks.base import Task
+
+    step, handler = Task.training_step, signal.getsignal(signal.SIGINT)
+
+    def interrupted(task, batch, batch_idx):
+        if task.hparams["optimizer"]["lr"] == 1e-3:
+            raise KeyboardInterrupt
+        return step(task, batch, batch_idx)
+
+    folder = tmp_path / "a sweep, [1]"
+    monkeypatch.setattr(Task, "training_step", interrupted)
+    with pytest.raises(SystemExit):
+        main(["train", *SMALL, "sweep=learning_rate", f"data.root={made_up_imm}", f"output={folder}"])
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
+    assert list(pd.read_csv(folder / "summary.csv")["status"]) == ["finished", "interrupted", "not begun"]
+    before = (folder / "lr-0.01" / "status.json").stat().st_mtime_ns
+
+    monkeypatch.setattr(Task, "training_step", step)
+    main(["train", f"resume={folder}"])
+    summary = pd.read_csv(folder / "summary.csv")
+    assert list(summary["run"]) == ["lr-0.01", "lr-0.001", "lr-0.0001"]
+    assert list(summary["status"]) == ["finished"] * 3
+    assert (folder / "lr-0.01" / "status.json").stat().st_mtime_ns == before
+    assert "lr-0.0001" in capsys.readouterr().out
+
+
+def test_a_run_is_interrupted_and_goes_on_where_it_was(made_up_imm, tmp_path, monkeypatch, capsys):
+    from keypoints.tasks.base import Task
+
+    step, handler = Task.training_step, signal.getsignal(signal.SIGINT)
+
+    def interrupted(task, batch, batch_idx):
+        if task.trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+        return step(task, batch, batch_idx)
+
+    folder = tmp_path / "a run, [1]"
+    monkeypatch.setattr(Task, "training_step", interrupted)
+    with pytest.raises(SystemExit):
+        main(["train", *SMALL, f"data.root={made_up_imm}", f"output={folder}"])
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
+    monkeypatch.setattr(Task, "training_step", step)
+    main(["train", f"resume={folder}"])
+    status = json.loads((folder / "status.json").read_text())
+    assert status["status"] == "finished"
+    assert status["metrics"]["last/epoch"] == 1
+    assert f"going on with {folder}" in (folder / "train.log").read_text()
+    with pytest.raises(SystemExit, match="1"):
+        main(["train", f"resume={folder}"])
+    assert "is finished; there is nothing to resume" in capsys.readouterr().err
+
+
+def test_a_setting_that_is_asked_for_again_has_the_result_that_it_has(made_up_imm, tmp_path, capsys):
+    folder = tmp_path / "sweep"
+    given = [*SMALL, "trainer.max_epochs=1", f"data.root={made_up_imm}", f"output={folder}"]
+    main(["train", "-m", *given, "optimizer.lr=1e-3,1e-3,0.001,1e-2"])
+    summary = pd.read_csv(folder / "summary.csv")
+    assert list(summary["run"]) == ["lr-0.001", "lr-0.01"]
+    assert list(summary["optimizer.lr"]) == [1e-3, 1e-2]
+    assert list(summary["status"]) == ["finished"] * 2
+    assert (folder / "lr-0.001" / "train.log").read_text().count("it keeps the result that it has") == 2
+    begun = {path: path.stat().st_mtime_ns for path in folder.glob("*/status.json")}
+    main(["train", f"resume={folder}"])
+    assert begun == {path: path.stat().st_mtime_ns for path in folder.glob("*/status.json")}
+    assert list(pd.read_csv(folder / "summary.csv")["run"]) == ["lr-0.001", "lr-0.01"]
+
+
+def test_a_setting_that_failed_fails_once(made_up_imm, tmp_path, capsys):
+    folder, empty = tmp_path / "sweep", tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(SystemExit, match="1"):
+        main(["train", "-m", *SMALL, f"data.root={empty}", "seed=0,0", f"output={folder}"])
+    assert "1 of the sweep's runs did not finish" in capsys.readouterr().err
+    (error,) = pd.read_csv(folder / "summary.csv")["error"]
+    assert "empty" in error
+
+
+def test_a_search_takes_the_result_of_a_point_that_it_draws_again(made_up_imm, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="the extra search is not installed")
+    folder = tmp_path / "sweep"
+    given = [*SMALL, "trainer.max_epochs=1", f"data.root={made_up_imm}", f"output={folder}", "seed=choice(3)"]
+    main(["train", "-m", *given, "hydra/sweeper=optuna", "hydra.sweeper.n_trials=3"])
+    assert [path.name for path in folder.glob("*/")] == ["seed-3"]
+    best = json.loads((folder / "seed-3" / "status.json").read_text())["metrics"]["best/mse"]
+    found = yaml.safe_load((folder / "optimization_results.yaml").read_text())
+    assert found["best_value"] == pytest.approx(best)
+
+
+def test_a_search_without_a_single_result_is_one_line(tmp_path, capsys):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="the extra search is not installed")
+    given = [*SMALL, f"data.root={tmp_path}", f"output={tmp_path / 'sweep'}", "seed=0,1"]
+    with pytest.raises(SystemExit, match="1"):
+        main(["train", *given, "sweep=search", "hydra.sweeper.n_trials=1"])
+    assert re.search(r"error: 1 of the sweep's runs did not finish \(.+\)\n$", capsys.readouterr().err)
+
+
+def test_a_job_waits_for_another_of_the_same_setting(tmp_path):
+    looked = threading.Event()
+    order = []
+
+    def second():
+        with _alone_in_run(tmp_path / "run"):
+            order.append("second")
+
+    with _alone_in_run(tmp_path / "run"):
+        other = threading.Thread(target=second)
+        other.start()
+        looked.wait(0.3)
+        order.append("first")
+    other.join()
+    assert order == ["first", "second"]
+
+
+def test_lists_can_be_swept(made_up_imm, tmp_path):
+    photo = next(made_up_imm.glob("*.jpg"))
+    for name in ("t, 1", "v"):
+        rows = [f"{photo.name},{10 + step},10,60,60,{30 + step},40,50,{42 + step}" for step in range(3)]
+        rows = ["image,left,top,width,height,x0,y0,x1,y1", *rows]
+        (tmp_path / f"{name}.csv").write_text("\n".join(rows) + "\n")
+    lists = f"data.train='{tmp_path / 't, 1.csv'}',{tmp_path / 'v.csv'}"
+    folder = tmp_path / "sweep"
+    with pytest.raises(SystemExit):  # one photo cannot both train and validate
+        main(["train", "-m", "data=labelled", f"data.root={made_up_imm}", lists, f"output={folder}"])
+    runs = sorted(path.name for path in folder.glob("*/"))
+    assert runs == sorted(f"train-{tmp_path.name.replace('_', '-')}-{name}.csv" for name in ("t-1", "v"))
+    said = pd.read_csv(folder / "summary.csv")
+    assert list(said["data.train"]) == [str(tmp_path / "t, 1.csv"), str(tmp_path / "v.csv")]
+
+
+def test_a_report_is_made_again(finished_run, finished_sweep, tmp_path, capsys):
+    for kind, folder in (("run", finished_run), ("sweep", finished_sweep)):
+        copy = tmp_path / f"{kind}=1, [x]"  # a name that Hydra's grammar would not take
+        shutil.copytree(folder, copy)
+        (copy / "report.html").unlink()
+        main(["report", str(copy)])
+        assert (copy / "report.html").is_file()
+
+
+def test_making_up_faces_says_how_to_use_them(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    main(["data", "synthesize", "persons=1", "faces=6"])
+    assert "paths.data=data/synthetic" in capsys.readouterr().out
+
+
+def test_a_run_of_a_sweep_is_not_cleared_of_checkpoints_with_names_of_their_own(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.path.mkdir()
+    (tmp_path / OWN_SWEEP_FILE).touch()
+    own = run.path / "checkpoints" / "epoch=3.ckpt"
+    for checkpoints, left in (([own], "some"), ([], "all")):
+        run.status_file.write_text('{"status": "failed"}')
+        own.parent.mkdir(exist_ok=True)
+        own.unlink(missing_ok=True)
+        for path in checkpoints:
+            path.touch()
+        assert _left(run.path) == left
+        assert own.exists() == (own in checkpoints)

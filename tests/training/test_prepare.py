@@ -1,0 +1,118 @@
+import re
+import shutil
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+
+from keypoints.commands import compose
+from keypoints.data.photo_facts import is_of_photo
+from keypoints.errors import CheckpointError
+from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
+from keypoints.tasks.base import Task, load_task
+from tests.conftest import SMALL
+from tests.working import resume, train
+
+
+@pytest.fixture
+def configured(made_up_imm, tmp_path):
+    """A small training's configuration; further overrides may be given."""
+
+    def make(*overrides, output="run"):
+        root = f"data.root={made_up_imm}"
+        return compose("train", [*SMALL, root, f"output={tmp_path / output}", *overrides])
+
+    return make
+
+
+def weights(cfg, which):
+    return torch.load(Path(cfg.output) / f"checkpoints/{which}.ckpt", weights_only=True)["state_dict"]
+
+
+@contextmanager
+def interrupted_at(step):
+    """Ctrl-C in the middle of a training."""
+    before = Task.training_step
+
+    def training_step(self, batch, batch_idx):
+        if self.trainer.global_step == step:
+            raise KeyboardInterrupt
+        return before(self, batch, batch_idx)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Task, "training_step", training_step)
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            yield
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
+
+
+def groups_of(folder):
+    ties = load_task(RunFolder(folder).last_checkpoint).trained_on.groups
+    return {tie for tie in ties if not is_of_photo(tie)}
+
+
+def test_a_run_begins_with_the_weights_of_another(configured, tmp_path, caplog):
+    train(configured(output="first"))
+    with caplog.at_level("INFO", "keypoints"):
+        train(configured(f"start_from={tmp_path / 'first'}", "optimizer.lr=0", output="second"))
+    first, second = (
+        weights(configured(output=name), which) for name, which in (("first", "best"), ("second", "last"))
+    )
+    assert all(torch.equal(first[name], second[name]) for name in second)
+    assert f"begins with the weights of {tmp_path / 'first/checkpoints/best.ckpt'}" in caplog.text
+    assert "begin anew" not in caplog.text
+    assert "it was trained on" not in caplog.text
+
+
+def test_weights_of_other_landmarks_begin_anew_and_are_named(configured, tmp_path, caplog):
+    train(configured(output="first"))
+    start = f"start_from={tmp_path / 'first/checkpoints/last.ckpt'}"
+    train(configured(start, "optimizer.lr=0", "data.landmarks=left_eye", output="second"))
+    first, second = weights(configured(output="first"), "last"), weights(configured(output="second"), "last")
+    fitting = [name for name in second if second[name].shape == first[name].shape]
+    assert len(second) - 2 == len(fitting) > 2
+    assert all(torch.equal(first[name], second[name]) for name in fitting)
+    assert (
+        "its landmarks are those of imm58-nose_tip, and here they are those of imm58-left_eye" in caplog.text
+    )
+    assert "have no counterpart there, and begin anew: net.head.3.weight, net.head.3.bias" in caplog.text
+
+
+def test_what_the_first_run_had_met_the_second_has_met_too_even_if_it_was_resumed(
+    configured, tmp_path, caplog
+):
+    train(configured("data.train_persons=3", output="first"))
+    start = (f"start_from={tmp_path / 'first'}", "data.train_persons=2", "trainer.max_epochs=4")
+    with interrupted_at(step=8):
+        train(configured(*start, output="second"))
+    resume(tmp_path / "second")
+    assert groups_of(tmp_path / "second") == groups_of(tmp_path / "first") == {"01", "02", "03"}
+    assert re.search(r"it was trained on 6 of the \d+ validation faces", caplog.text)
+    task = load_task(RunFolder(tmp_path / "second").best_checkpoint)
+    assert set(task.trained_on.validated) >= {"03", "04"}
+    assert sum(map(is_of_photo, task.trained_on.groups)) == 3 * 6  # each of the persons' photos too
+
+
+def test_weights_of_another_network_are_refused(configured, tmp_path):
+    train(configured(output="first"))
+    start = f"start_from={tmp_path / 'first'}"
+    with pytest.raises(
+        CheckpointError, match=r"best\.ckpt: has [\d,]+ of this network's [\d,]+ weights; take"
+    ):
+        train(configured(start, "model.net.channels=[8,8,8]", output="second"))
+    with pytest.raises(CheckpointError, match="nowhere: no such checkpoint"):
+        train(configured("start_from=nowhere", output="third"))
+    assert read_status(RunFolder(tmp_path / "third")).state == "failed"
+
+
+def test_a_checkpoint_of_weights_alone_cannot_be_gone_on_from(configured, tmp_path):
+    with interrupted_at(step=7):  # in the second epoch
+        train(configured("callbacks.last_checkpoint.seconds=0"))
+    run = RunFolder(tmp_path / "run")
+    shutil.copy(run.best_checkpoint, run.last_checkpoint)
+    with pytest.raises(CheckpointError, match=r"weights alone.*start_from="):
+        resume(run.path)

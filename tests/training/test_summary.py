@@ -1,0 +1,47 @@
+import math
+import re
+import warnings
+
+import pytest
+
+from keypoints.commands import compose
+from keypoints.runs.history import read_history
+from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
+from tests.conftest import SMALL
+from tests.working import train
+
+
+@pytest.fixture
+def configured(made_up_imm, tmp_path):
+    """A small training's configuration; further overrides may be given."""
+
+    def make(*overrides, output="run"):
+        root = f"data.root={made_up_imm}"
+        return compose("train", [*SMALL, root, f"output={tmp_path / output}", *overrides])
+
+    return make
+
+
+def test_the_result_is_what_was_logged(configured, tmp_path):
+    metrics = train(configured())
+    history = read_history(RunFolder(tmp_path / "run"))
+    assert metrics["best/mse"] == history["val/mse"].min()
+    assert metrics["best/epoch"] == history["val/mse"].idxmin()
+    assert metrics["last/mse"] == history["val/mse"].iloc[-1]
+    assert metrics["constant/mse"] == history["val/mse_constant"].iloc[0]
+
+
+def test_one_validation_face_has_a_report_without_a_ratio(configured, own_imm, tmp_path, caplog):
+    for photo in own_imm.glob("33-[2-6]m.*"):
+        photo.unlink()
+    with caplog.at_level("INFO", "keypoints"), warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        metrics = train(configured(f"data.root={own_imm}"))
+    run = RunFolder(tmp_path / "run")
+    assert math.isnan(metrics["best/variance_ratio"])
+    assert read_status(run).metrics["best/variance_ratio"] is None
+    assert "variance ratio –" in caplog.text
+    assert "same face for everyone" not in caplog.text + run.report.read_text()
+    assert "<td>–</td>" in run.report.read_text()
+    assert not re.search(r"\bnan\b", caplog.text + re.sub('base64,[^"]+', "", run.report.read_text()))
