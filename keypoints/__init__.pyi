@@ -6,8 +6,13 @@ from .callbacks.channels_last import ChannelsLast as ChannelsLast
 from .callbacks.first_layer_filters import FirstLayerFilters as FirstLayerFilters
 from .callbacks.last_checkpoint import LastCheckpoint as LastCheckpoint
 from .callbacks.mean_shape_baseline import ConstantPredictor as ConstantPredictor
+from .callbacks.metrics_history import History as History
 from .callbacks.progress_bar import ProgressBar as ProgressBar
 from .callbacks.run_description import Description as Description
+from .callbacks.run_description import HyperParameters as HyperParameters
+from .callbacks.seed_each_epoch import SeedEachEpoch as SeedEachEpoch
+from .callbacks.settings_check import SettingsCheck as SettingsCheck
+from .callbacks.terminate_on_nan import FiniteLoss as FiniteLoss
 from .callbacks.validation_panel import ValidationPanel as ValidationPanel
 from .components import configure as configure
 from .components import trust as trust

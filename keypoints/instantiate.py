@@ -8,7 +8,7 @@ A configuration that the user gives counts as his word for the packages that it 
 import multiprocessing
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,7 @@ from torch import nn
 
 from keypoints.callbacks.checkpoint_io import AtomicCheckpointIO
 from keypoints.callbacks.metrics_history import History
-from keypoints.callbacks.run_description import HyperParameters, hyper_parameters
+from keypoints.callbacks.run_description import HyperParameters
 from keypoints.callbacks.seed_each_epoch import SeedEachEpoch
 from keypoints.callbacks.settings_check import SettingsCheck, check_length
 from keypoints.callbacks.terminate_on_nan import FiniteLoss
@@ -149,10 +149,8 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
     callbacks = list(by_key.values())
     named = () if cfg.trainer.get("logger") is False else cfg.get("logger") or {}
     loggers = [_logger(cfg, f"logger.{name}", purge_step, recorded) for name in named]
-    table = next((each for each in loggers if isinstance(each, MetricsTable)), None)
-    if table is None:
-        table = MetricsTable()
-        loggers.append(table)
+    if not any(isinstance(each, MetricsTable) for each in loggers):
+        loggers.append(MetricsTable())
     # Lightning brings a checkpoint and a bar of its own where there is none; here none means none.
     extra: dict[str, Any] = {
         "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
@@ -161,13 +159,10 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
         "plugins": [AtomicCheckpointIO()],
     }
     extra = {name: value for name, value in extra.items() if cfg.trainer.get(name) is None}
-    callbacks += [
-        SeedEachEpoch(cfg.seed),
-        FiniteLoss(),
-        History(table),
-        HyperParameters(hyper_parameters(cfg)),
-        SettingsCheck(by_key),
-    ]
+    callbacks = _with_needed(callbacks, cfg)
+    for each in callbacks:
+        if isinstance(each, SettingsCheck):
+            each.watch(by_key)
     trainer = _make(cfg, "trainer", pl.Trainer, recorded, callbacks=callbacks, logger=loggers, **extra)
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         _pass_over_idle_hooks(callback, pl.Callback)
@@ -194,6 +189,23 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
             "sampler does it; leave it false"
         )
     return trainer
+
+
+def _with_needed(callbacks: Sequence[pl.Callback], cfg: DictConfig) -> list[pl.Callback]:
+    """Return the callbacks, behind them those of ``conf/callbacks/shared/needed.yaml``.
+
+    Older configurations and files of the user's own lack them.
+    """
+    needed: dict[type[pl.Callback], Callable[[], pl.Callback]] = {
+        SeedEachEpoch: lambda: SeedEachEpoch(cfg.seed),
+        FiniteLoss: FiniteLoss,
+        History: History,
+        HyperParameters: lambda: HyperParameters(str(cfg.output)),
+        SettingsCheck: SettingsCheck,
+    }
+    others = [each for each in callbacks if not isinstance(each, tuple(needed))]
+    given = {kind: [each for each in callbacks if isinstance(each, kind)] for kind in needed}
+    return [*others, *(given[kind][-1] if given[kind] else make() for kind, make in needed.items())]
 
 
 def _is_launched(trainer: pl.Trainer) -> bool:

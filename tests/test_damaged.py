@@ -15,7 +15,7 @@ from keypoints.cli import main
 from keypoints.errors import CheckpointError, DataError
 from keypoints.evaluation.face_tables import read_faces
 from keypoints.inference.onnx_model import ExportedModel
-from keypoints.runs.history import read_history
+from keypoints.runs.history import read_history, read_logged
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
 from keypoints.runs.sweep_folder import SweepFolder, recorded_overrides
@@ -34,9 +34,9 @@ READ_BY = {
     "landmarks.json": [],  # by the report of a sweep
 }
 READERS = {
-    "status.json": RunFolder.status,
+    "status.json": read_status,
     "config.yaml": RunFolder.configuration,
-    "metrics.csv": RunFolder.logged,
+    "metrics.csv": read_logged,
     "faces.csv": lambda run: read_faces(run.faces),
     "landmarks.json": RunFolder.scheme,
 }
@@ -95,7 +95,9 @@ def run(finished_run, tmp_path):
     run = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
     config = run.config.read_text()
     run.config.write_text(config.replace(str(OmegaConf.create(config).output), str(run.path)))
-    run.status_file.write_text(json.dumps({**read_status(run), "status": "interrupted"}))
+    run.status_file.write_text(
+        json.dumps({**json.loads(run.status_file.read_text()), "status": "interrupted"})
+    )
     run.last_checkpoint.unlink()
     return run
 

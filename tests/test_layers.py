@@ -230,7 +230,11 @@ def test_known_exceptions_are_still_there():
 
 @pytest.mark.parametrize("name", [name for name in FILES if name and not FILES[name].name.startswith("_")])
 def test_every_module_has_its_tests_in_the_same_place(name):
-    if name.startswith("commands.") and name not in ("commands.help", "commands.jobs", "commands.train"):
+    if name.startswith("commands.") and name not in (
+        "commands.help",
+        "commands.jobs",
+        "commands.train",
+    ):
         name = "commands.verb"  # schemas are tested together; the work, where it is done
     if name not in UNTESTED:
         path = FILES[name].relative_to(ROOT / "keypoints")

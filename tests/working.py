@@ -4,16 +4,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from keypoints.commands.evaluate import evaluate
 from keypoints.commands.train import resume, train
 
 __all__ = ["bench", "bench_prediction", "evaluate", "predict", "resume", "train"]
-
-
-def evaluate(cfg: DictConfig, command: str = "") -> Any:
-    from keypoints.evaluation import evaluate as module
-    from keypoints.reports import evaluation as report
-
-    return module.evaluate(cfg, report, command)
 
 
 def predict(cfg: DictConfig) -> Any:

@@ -15,13 +15,9 @@ class History(pl.Callback):
 
     A checkpoint at an epoch's end is written before Lightning logs what that epoch ends with. So this is
     added: a run that is killed in between resumes from the checkpoint with all its rows.
-
-    Args:
-        table: where the trainer logs.
     """
 
-    def __init__(self, table: MetricsTable) -> None:
-        self._table = table
+    def __init__(self) -> None:
         self._ends = False
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
@@ -39,14 +35,16 @@ class History(pl.Callback):
         checkpoint: dict[str, Any],
     ) -> None:
         """Add the rows."""
-        checkpoint[LOGGED] = [*map(dict, self._table.rows), *self._left(trainer)]
+        table = next((logger for logger in trainer.loggers if isinstance(logger, MetricsTable)), None)
+        if table is not None:
+            checkpoint[LOGGED] = [*map(dict, table.rows), *self._left(trainer, table)]
 
-    def _left(self, trainer: pl.Trainer) -> list[Row]:
+    def _left(self, trainer: pl.Trainer, table: MetricsTable) -> list[Row]:
         """Return the row that Lightning logs once the epoch's checkpoint is written."""
         if not self._ends:
             return []
         epoch = float(trainer.current_epoch)
         # Rows without an epoch are those that callbacks log by themselves, such as learning rates.
-        known = set().union(*(row for row in self._table.rows if row.get("epoch", epoch) == epoch))
+        known = set().union(*(row for row in table.rows if row.get("epoch", epoch) == epoch))
         left = {name: float(value) for name, value in trainer.callback_metrics.items() if name not in known}
         return [{**left, "epoch": epoch, "step": trainer.global_step - 1}] if left else []

@@ -1,11 +1,8 @@
 """What a run is, in TensorBoard: its architecture, its first batch, its charts, its hyper-parameters."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
@@ -59,34 +56,36 @@ class HyperParameters(pl.Callback):
     """Puts the run into the HPARAMS tab, with its final metrics, once it has ended.
 
     Args:
-        values: name to number, text or truth value.
+        folder: of the run, whose configuration it is; nothing is logged where there is none.
     """
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = dict(values)
+    def __init__(self, folder: str | Path) -> None:
+        self._run = RunFolder(Path(folder))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Log them with the best and the last validation MSE."""
+        if not self._run.config.is_file():
+            return
+        values = hyper_parameters(self._run)
         metrics = {"last/mse": trainer.callback_metrics.get("val/mse")}
         if isinstance(trainer.checkpoint_callback, ModelCheckpoint):
             metrics["best/mse"] = trainer.checkpoint_callback.best_model_score
         known = {name: float(value) for name, value in metrics.items() if value is not None}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(self._values, known)
+                logger.log_hyperparams(values, known)
 
 
-def hyper_parameters(cfg: DictConfig) -> dict[str, int | float | str]:
+def hyper_parameters(run: RunFolder) -> dict[str, int | float | str]:
     """Return what HPARAMS compares: all values of a run's configuration, and the options chosen for it.
 
     Runs of a sweep may differ in any of them, and none knows the others.
 
     Args:
-        cfg: the configuration of ``keypoints train``, whose run has begun.
+        run: its folder.
     """
-    run = RunFolder(Path(str(cfg.output)))
     overrides = read_status(run).overrides if run.status_file.is_file() else []
-    return {**flat(cfg), **chosen_groups(overrides)}
+    return {**flat(run.configuration()), **chosen_groups(overrides)}
 
 
 def architecture(module: pl.LightningModule) -> str:

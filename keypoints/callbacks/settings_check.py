@@ -25,14 +25,19 @@ class SettingsCheck(pl.Callback):
     Lightning says so only once the epoch has ended. It has to come behind the other callbacks, of which some
     learn as the training starts what they log.
 
-    Args:
-        callbacks: those of the configuration, by their keys.
-
     Raises:
         ConfigError: the key, the value and what to take instead.
     """
 
-    def __init__(self, callbacks: Mapping[str, pl.Callback]) -> None:
+    def __init__(self) -> None:
+        self._callbacks: dict[str, pl.Callback] = {}
+
+    def watch(self, callbacks: Mapping[str, pl.Callback]) -> None:
+        """Check these callbacks.
+
+        Args:
+            callbacks: those of the configuration, by their keys, for messages.
+        """
         self._callbacks = dict(callbacks)
 
     def key_of(self, callback: object) -> str | None:

@@ -4,15 +4,21 @@ import logging
 import shlex
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from keypoints.commands.verb import CHECKPOINT, Choosing, Flipping, Paths, Verb
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting, within
 from keypoints.errors import ConfigError
+from keypoints.files import alone, filled
+
+if TYPE_CHECKING:
+    from keypoints.evaluation.result import Evaluation
 
 log = logging.getLogger(__name__)
+
+_STRESS_FILES = ("stress.csv", "stress.png", "stressed_faces.png")
 
 
 @dataclass
@@ -52,20 +58,54 @@ class Evaluate(Flipping, Choosing):
 
 
 def run(cfg: DictConfig) -> None:
-    """Measure a model, or a table of predictions, on a split.
+    """Measure a model, or a table of predictions, on a split, and print the result.
 
     Raises:
-        ConfigError: if there is neither.
+        KeypointsError: as :func:`evaluate`.
     """
     if cfg.checkpoint is None and cfg.predictions is None:
         raise ConfigError("say which model: checkpoint=<file or run's folder>, or predictions=<table>")
-    from keypoints.evaluation.evaluate import evaluate
-    from keypoints.reports import evaluation as report
     from keypoints.reports.terminal import print_evaluation
 
-    done = evaluate(cfg, report, shlex.join([*sys.argv[0].split(), *sys.argv[1:]]))
+    done = evaluate(cfg, shlex.join([*sys.argv[0].split(), *sys.argv[1:]]))
     print_evaluation(done.result)
     log.info("look at it: %s", done.folder / "report.html")
+
+
+def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
+    """Measure a model, or a table of predictions, on a split.
+
+    Writes ``metrics.json``, ``faces.csv`` (a row a face), ``report.html`` and its figures; with
+    ``cfg.stress``, ``stress.csv`` too.
+
+    Args:
+        cfg: the configuration of ``keypoints evaluate``.
+        command: what was typed, for the page.
+
+    Raises:
+        CheckpointError: if the model cannot be used.
+        ConfigError: if a value cannot be used, the data have other landmarks than the model, or the model was
+            trained on the faces and ``cfg.force`` is not set.
+        DataError: if the faces or the table cannot be read, or another command writes to the folder.
+    """
+    from keypoints.evaluation.model_scores import ModelScores, model_scores
+    from keypoints.evaluation.prediction_scores import prediction_scores
+    from keypoints.evaluation.result import PAGE, Evaluation, write_metrics, write_result
+    from keypoints.reports.evaluation import draw_measured, draw_stress, write_report
+
+    asked = model_scores(cfg) if cfg.predictions is None else prediction_scores(cfg)
+    with alone(asked.folder), filled(asked.folder, last=PAGE, own=_STRESS_FILES) as part:
+        measured = asked.predict()
+        result, tables = write_metrics(asked.case, measured, part)
+        result["notes"] += asked.remarks(result)
+        pictures = draw_measured(part, asked.case, tables, result)
+        if cfg.stress and isinstance(asked, ModelScores):
+            stressed = asked.under_stress(cfg.stress_faces, part)
+            result["stress"] = stressed.tolerances
+            pictures += draw_stress(part, asked.case, stressed)
+        write_result(result, part)
+        write_report(part / PAGE, f"Evaluation of {asked.case.name}", result, pictures, command)
+    return Evaluation(asked.folder, result)
 
 
 VERB = Verb(

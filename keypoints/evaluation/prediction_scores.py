@@ -1,7 +1,8 @@
 """A table of predictions, whoever made it, measured like a model's."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,12 @@ from keypoints.evaluation.matching import Matches, match
 from keypoints.evaluation.per_face import Predictions
 from keypoints.evaluation.prediction_lists import PredictionList, photos_by_id, read_predictions
 from keypoints.evaluation.result import (
-    PAGE,
     Case,
-    Evaluation,
-    EvaluationReport,
     Measured,
     chosen_data,
     chosen_split,
     faces_to_measure,
-    write_metrics,
-    write_result,
 )
-from keypoints.files import alone, filled
 from keypoints.inference.prediction_files import TABLE
 from keypoints.tasks.metrics import default_norm, evaluation_metrics
 
@@ -42,16 +37,56 @@ _OF_MODELS = {"checkpoint": None, "flip_test": False, "boxes": "given", "stress"
 """Settings of ``evaluate`` that say something of a network, and their defaults."""
 
 
-def evaluate_predictions(cfg: DictConfig, report: EvaluationReport, command: str = "") -> Evaluation:
-    """Measure the table ``cfg.predictions`` against the faces of ``cfg.split``.
+@dataclass(frozen=True)
+class PredictionScores:
+    """A table of predictions and the faces that it is measured on.
 
-    Writes what :func:`keypoints.evaluation.evaluate.evaluate` does, without what needs a network. Means are
-    over the faces that the table has a prediction of; the others are counted, named and noted.
+    Args:
+        case: faces, landmarks, norm.
+        folder: for the results.
+        path: of the table.
+        table: its predictions.
+        truth: faces of the split.
+        matches: which prediction is of which face.
+    """
+
+    case: Case
+    folder: Path
+    path: Path
+    table: PredictionList
+    truth: Sequence[Face]
+    matches: Matches
+
+    def predict(self) -> Measured:
+        """Return the predictions for the faces that have one."""
+        faces = [self.truth[place] for place, _ in self.matches.pairs]
+        found = np.stack([self.table.predictions[place].points for _, place in self.matches.pairs])
+        about: dict[str, Any] = {
+            "checkpoint": None,
+            "predictions": str(self.path),
+            "data": type(self.case.data).__name__,
+            "missing": [_called(self.truth[place]) for place in self.matches.missing],
+            "without_truth": len(self.matches.without_truth),
+            "unusable_rows": len(self.table.unusable),
+        }
+        return Measured(faces, _predictions(faces, self.case.data.indices, found), None, about)
+
+    def remarks(self, result: Mapping[str, Any]) -> list[str]:
+        """Return what has to be known of the table: faces and rows that are not measured.
+
+        Args:
+            result: what ``metrics.json`` is to hold.
+        """
+        return _notes(self.table, self.matches, self.truth, result["metrics"]["failure_rate"])
+
+
+def prediction_scores(cfg: DictConfig) -> PredictionScores:
+    """Return the table ``cfg.predictions`` and the faces of ``cfg.split``.
+
+    Means are over the faces that the table has a prediction of; the others are counted, named and noted.
 
     Args:
         cfg: the configuration of ``keypoints evaluate``.
-        report: draws the figures and writes the page.
-        command: what was typed, for the page.
 
     Raises:
         ConfigError: if a value cannot be used, or is one of a network's.
@@ -87,26 +122,7 @@ def evaluate_predictions(cfg: DictConfig, report: EvaluationReport, command: str
         )
     folder = _folder(cfg, path, split)
     case = Case(f"{_name(path)}, {split}", data, split, data.scheme, norm, cfg.threshold, cfg.faces)
-    with alone(folder), filled(folder, last=PAGE) as part:
-        faces = [truth[place] for place, _ in matches.pairs]
-        found = np.stack([table.predictions[place].points for _, place in matches.pairs])
-        about: dict[str, Any] = {
-            "checkpoint": None,
-            "predictions": str(path),
-            "data": type(data).__name__,
-            "missing": [_called(truth[place]) for place in matches.missing],
-            "without_truth": len(matches.without_truth),
-            "unusable_rows": len(table.unusable),
-        }
-        result, tables = write_metrics(
-            case, Measured(faces, _predictions(faces, data.indices, found), None, about), part
-        )
-        failures = result["metrics"]["failure_rate"]
-        result["notes"] += _notes(table, matches, truth, failures)
-        pictures = report.draw_measured(part, case, tables, result)
-        write_result(result, part)
-        report.write_report(part / PAGE, f"Evaluation of {case.name}", result, pictures, command)
-    return Evaluation(folder, result)
+    return PredictionScores(case, folder, path, table, truth, matches)
 
 
 def _list_of(cfg: DictConfig, split: str) -> Path | None:

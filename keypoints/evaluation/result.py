@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -182,21 +182,8 @@ class Stressed(NamedTuple):
     """How many were measured."""
     examples: Mapping[str, Sequence[tuple[str, ByteArray]]]
     """One face by stress: at each level, the level and the picture with truth and prediction."""
-
-
-class EvaluationReport(Protocol):
-    """Figures and page of an evaluation; :mod:`keypoints.reports.evaluation` has these functions."""
-
-    def draw_measured(self, folder: Path, case: Case, tables: Tables, result: Mapping[str, Any]) -> list[Any]:
-        """Draw errors and faces into the folder; return the figures, for the page."""
-
-    def draw_stress(self, folder: Path, case: Case, stressed: Stressed) -> list[Any]:
-        """Draw errors under stress into the folder; return the figures, for the page."""
-
-    def write_report(
-        self, path: Path, title: str, result: Mapping[str, Any], pictures: Sequence[Any], command: str
-    ) -> Path:
-        """Write the page."""
+    tolerances: Sequence[str]
+    """What the model stands, in sentences."""
 
 
 def write_metrics(case: Case, measured: Measured, folder: Path) -> tuple[dict[str, Any], Tables]:

@@ -1,11 +1,13 @@
 import json
 
+from omegaconf import OmegaConf
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from keypoints.callbacks.run_description import Description, HyperParameters, architecture, hyper_parameters
 from keypoints.commands import compose
 from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
+from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.regression import RegressionTask
 
 
@@ -27,8 +29,17 @@ def test_the_architecture_has_every_layer_with_its_shape_and_parameters():
     assert "600" in text  # 12 · 7 · 7 weights and 12 biases
 
 
-def test_hyper_parameters_stand_with_the_final_metrics(watched):
-    trainer, events = watched(HyperParameters({"optimizer.lr": 1e-3, "kernels": "[7, 5, 3]"}))
+def run_with(folder, *overrides, **status):
+    """The folder of a run of this configuration."""
+    folder.mkdir()
+    (folder / "status.json").write_text(json.dumps({"status": "running", **status}))
+    cfg = compose("train", [*overrides, f"output={folder}"])
+    (folder / "config.yaml").write_text(OmegaConf.to_yaml(cfg, resolve=True))
+    return folder
+
+
+def test_hyper_parameters_stand_with_the_final_metrics(watched, tmp_path):
+    trainer, events = watched(HyperParameters(run_with(tmp_path / "run")))
     plugin = events.summary_metadata
     start = plugin["_hparams_/session_start_info"].plugin_data.content
     assert b"optimizer.lr" in start
@@ -37,17 +48,14 @@ def test_hyper_parameters_stand_with_the_final_metrics(watched):
 
 
 def test_whatever_may_differ_between_runs_is_a_hyper_parameter(watched, tmp_path):
-    run = tmp_path / "run"
-    run.mkdir()
-    (run / "status.json").write_text(json.dumps({"status": "running", "overrides": ["augmentation=wild"]}))
     chosen = ["augmentation=wild", "augmentation.transforms.flip.p=0.25", "trainer.precision=bf16-mixed"]
-    values = hyper_parameters(
-        compose("train", [*chosen, "start_from=best", "scheduler=cosine", f"output={run}"])
-    )
+    given = [*chosen, "start_from=best", "scheduler=cosine"]
+    run = run_with(tmp_path / "run", *given, overrides=["augmentation=wild"])
+    values = hyper_parameters(RunFolder(run))
     assert values["augmentation"] == "wild"
     assert values["scheduler._target_"] == "torch.optim.lr_scheduler.CosineAnnealingLR"
     assert str(run) not in map(str, values.values())
-    _, events = watched(HyperParameters(values))
+    _, events = watched(HyperParameters(run))
     start = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
     read = HParamsPluginData.FromString(start).session_start_info.hparams
     for key, kind, value in (

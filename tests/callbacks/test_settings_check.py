@@ -13,7 +13,9 @@ class Own(pl.Callback):
 
 def checked(watched, *callbacks):
     by_key = {type(each).__name__: each for each in callbacks}
-    return watched(*callbacks, SettingsCheck(by_key), epochs=1)
+    check = SettingsCheck()
+    check.watch(by_key)
+    return watched(*callbacks, check, epochs=1)
 
 
 @pytest.mark.parametrize("monitor", ["val/mse", "loss/train", "lr-Adam", "val/mse_constant"])
@@ -43,5 +45,6 @@ def test_without_strict_it_is_a_warning_and_beside_code_of_ones_own_no_word(watc
 
 def test_it_knows_the_keys_of_the_callbacks():
     own = Own()
-    check = SettingsCheck({"callbacks.own": own})
+    check = SettingsCheck()
+    check.watch({"callbacks.own": own})
     assert (check.key_of(own), check.key_of(Own())) == ("callbacks.own", None)

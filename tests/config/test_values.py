@@ -3,8 +3,8 @@ from keypoints.config.values import chosen_groups, flat
 
 
 def test_all_values_of_a_configuration_have_a_name_but_for_its_own_folder():
-    values = flat(compose("train", ["output=here", "callbacks=none", "data.landmarks=null"]))
-    assert values["callbacks"] == "none"
+    values = flat(compose("train", ["output=here", "logger=none", "data.landmarks=null"]))
+    assert values["logger"] == "none"
     assert values["data.landmarks"] == "null"
     assert values["trainer.enable_model_summary"] == "false"
     assert values["model.net.kernel_sizes"] == "[7, 5, 3]"

@@ -132,7 +132,7 @@ def test_data_that_moved_are_found_where_the_command_says(full_face, made_up_imm
 
 
 def test_stress_is_measured_and_drawn(full_face, tmp_path, monkeypatch):
-    monkeypatch.setattr("keypoints.evaluation.evaluate.STRESSES", few := few_stresses())
+    monkeypatch.setattr("keypoints.evaluation.model_scores.STRESSES", few := few_stresses())
     monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few)
     monkeypatch.setattr("keypoints.reports.error_figures.STRESSES", few)
     done = of(f"checkpoint={full_face}", "stress=true", f"output={tmp_path}", "faces=1")
@@ -402,7 +402,7 @@ def whole_picture(full_face, tmp_path_factory):
 def test_an_onnx_file_is_evaluated_as_its_checkpoint_is(
     full_face, whole_picture, made_up_imm, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("keypoints.evaluation.evaluate.STRESSES", few := few_stresses())
+    monkeypatch.setattr("keypoints.evaluation.model_scores.STRESSES", few := few_stresses())
     monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few)
     monkeypatch.setattr("keypoints.reports.error_figures.STRESSES", few)
     data = ["data=imm", f"data.root={made_up_imm}", "faces=1", "stress=true"]

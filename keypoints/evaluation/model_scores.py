@@ -1,9 +1,11 @@
-"""Evaluation: a model or a table of predictions, and a split, in; metrics, tables, figures and a page out."""
+"""A model on the faces of a split: its predictions, also under stress."""
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,22 +19,16 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.drawing import draw_face
 from keypoints.errors import ConfigError, DataError
 from keypoints.evaluation.per_face import BATCH, plain_batches, predict
-from keypoints.evaluation.prediction_scores import evaluate_predictions
 from keypoints.evaluation.result import (
-    PAGE,
     Case,
-    Evaluation,
-    EvaluationReport,
     Measured,
     Stressed,
     chosen_data,
     chosen_split,
     faces_to_measure,
-    write_metrics,
-    write_result,
 )
 from keypoints.evaluation.robustness import STRESSES, StressedFaces, changes, stress, tolerances
-from keypoints.files import alone, filled, write_whole
+from keypoints.files import write_whole
 from keypoints.geometry import ByteArray
 from keypoints.inference.detection import with_found_boxes
 from keypoints.inference.predictor import Model, load_model
@@ -42,28 +38,73 @@ from keypoints.tasks.metrics import default_norm, evaluation_metrics
 
 log = logging.getLogger(__name__)
 
-_STRESS_FILES = ("stress.csv", "stress.png", "stressed_faces.png")
+
+@dataclass(frozen=True)
+class ModelScores:
+    """A model and the faces that it is measured on.
+
+    Args:
+        case: faces, landmarks, norm.
+        folder: for the results.
+        model: predicts.
+        faces: of the split, in the boxes that were asked for.
+        mean: the mean-shape baseline, (K, 2) ratios; ``None`` where it is not known.
+        about: what ``metrics.json`` says of the model.
+        notes: what has to be known of its training.
+    """
+
+    case: Case
+    folder: Path
+    model: Model
+    faces: Sequence[Face]
+    mean: Tensor | None
+    about: Mapping[str, Any]
+    notes: Sequence[str]
+
+    def predict(self) -> Measured:
+        """Return the predictions for all faces, with progress."""
+        dataset = self._dataset()
+        total = math.ceil(len(dataset) / BATCH)
+        batches = track(plain_batches(dataset), "predicting", total, transient=True)
+        return Measured(self.faces, *predict(self.model, batches, self.mean), self.about, self.notes)
+
+    def _dataset(self) -> FaceDataset:
+        data = self.case.data
+        return FaceDataset(self.faces, data.indices, self.model.crop, memory=data.memory)
+
+    def remarks(self, result: Mapping[str, Any]) -> list[str]:  # noqa: ARG002
+        """Return further notes that the result gives rise to: none."""
+        return []
+
+    def under_stress(self, most: int, folder: Path) -> Stressed:
+        """Measure again with worse inputs; write ``stress.csv``.
+
+        Args:
+            most: faces, spread over all.
+            folder: where the table is written; it is there.
+        """
+        case, faces = self.case, _spread_over(self.faces, most)
+        stressed = StressedFaces(faces, case.data.indices, self.model.crop)
+        table = stress(
+            self.model, stressed, self.mean, case.norm, case.threshold, lambda steps: track(steps, "stress")
+        )
+        write_whole(folder / "stress.csv", table.to_csv(index=False))
+        examples = {kind.title: _stressed(self.model, stressed, name) for name, kind in STRESSES.items()}
+        return Stressed(table, len(faces), examples, tolerances(table))
 
 
-def evaluate(cfg: DictConfig, report: EvaluationReport, command: str = "") -> Evaluation:
-    """Evaluate the model ``cfg.checkpoint``, or the table ``cfg.predictions``, on ``cfg.split``.
-
-    Writes ``metrics.json``, ``faces.csv`` (a row a face), ``report.html`` and its figures; with
-    ``cfg.stress``, ``stress.csv`` too.
+def model_scores(cfg: DictConfig) -> ModelScores:
+    """Return the model ``cfg.checkpoint`` and the faces of ``cfg.split``.
 
     Args:
         cfg: the configuration of ``keypoints evaluate``.
-        report: draws the figures and writes the page.
-        command: what was typed, for the page.
 
     Raises:
         CheckpointError: if the model cannot be used.
         ConfigError: if a value cannot be used, the data have other landmarks than the model, or the model was
             trained on the faces and ``cfg.force`` is not set.
-        DataError: if the faces or the table cannot be read, or another command writes to the folder.
+        DataError: if the faces cannot be read.
     """
-    if cfg.predictions is not None:
-        return evaluate_predictions(cfg, report, command)
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
     model = load_model(path, run, flip_test=cfg.flip_test, trust=cfg.trust, device=cfg.device)
     norm = cfg.norm or default_norm(model.scheme)
@@ -82,8 +123,6 @@ def evaluate(cfg: DictConfig, report: EvaluationReport, command: str = "") -> Ev
     faces, missed = _in_boxes(cfg, model, faces, split)
     if missed:
         notes.append(f"the detector did not find {missed} of {missed + len(faces)} faces: left out")
-    folder = Path(cfg.output) if cfg.output else _folder(run, path, cfg, split)
-    name = f"{run.name}, {path.stem} epoch" if run else path.stem
     about = {
         "checkpoint": str(path),
         "data": type(data).__name__,
@@ -91,22 +130,10 @@ def evaluate(cfg: DictConfig, report: EvaluationReport, command: str = "") -> Ev
         "boxes": cfg.boxes,
         "not_found": missed,
     }
-    mean = _mean(model, data)
+    name = f"{run.name}, {path.stem} epoch" if run else path.stem
     case = Case(f"{name}, {split}", data, split, model.scheme, norm, cfg.threshold, cfg.faces)
-    with alone(folder), filled(folder, last=PAGE, own=_STRESS_FILES) as part:
-        dataset = FaceDataset(faces, data.indices, model.crop, memory=data.memory)
-        total = math.ceil(len(dataset) / BATCH)
-        batches = track(plain_batches(dataset), "predicting", total, transient=True)
-        measured = Measured(faces, *predict(model, batches, mean), about, notes)
-        result, tables = write_metrics(case, measured, part)
-        pictures = report.draw_measured(part, case, tables, result)
-        if cfg.stress:
-            stressed = _stress(case, model, mean, _spread_over(faces, cfg.stress_faces), part)
-            result["stress"] = tolerances(stressed.table)
-            pictures += report.draw_stress(part, case, stressed)
-        write_result(result, part)
-        report.write_report(part / PAGE, f"Evaluation of {case.name}", result, pictures, command)
-    return Evaluation(folder, result)
+    folder = Path(cfg.output) if cfg.output else _folder(run, path, cfg, split)
+    return ModelScores(case, folder, model, faces, _mean(model, data), about, notes)
 
 
 def _in_boxes(cfg: DictConfig, model: Model, faces: Sequence[Face], split: str) -> tuple[Sequence[Face], int]:
@@ -165,15 +192,6 @@ def _spread_over(faces: Sequence[Face], most: int) -> list[Face]:
     """At most so many of the faces, spread over all of them."""
     places = np.linspace(0, len(faces) - 1, min(most, len(faces))).round().astype(int)
     return [faces[place] for place in places]
-
-
-def _stress(case: Case, model: Model, mean: Tensor | None, faces: Sequence[Face], folder: Path) -> Stressed:
-    """Measure what spoils the model; write ``stress.csv``."""
-    stressed = StressedFaces(faces, case.data.indices, model.crop)
-    table = stress(model, stressed, mean, case.norm, case.threshold, lambda steps: track(steps, "stress"))
-    write_whole(folder / "stress.csv", table.to_csv(index=False))
-    examples = {kind.title: _stressed(model, stressed, name) for name, kind in STRESSES.items()}
-    return Stressed(table, len(faces), examples)
 
 
 def _stressed(model: Model, faces: StressedFaces, name: str) -> list[tuple[str, ByteArray]]:
