@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +22,7 @@ from pytorch_lightning.accelerators import Accelerator, CPUAccelerator
 from pytorch_lightning.callbacks import Checkpoint, LearningRateMonitor, ModelCheckpoint, ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import CheckpointIO, Precision
-from pytorch_lightning.profilers import PassThroughProfiler, Profiler
+from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.strategies import Strategy
 from torch import nn
 
@@ -155,7 +154,6 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
     extra: dict[str, Any] = {
         "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
-        "profiler": _NoProfiler(),
         "plugins": [AtomicCheckpointIO()],
     }
     extra = {name: value for name, value in extra.items() if cfg.trainer.get(name) is None}
@@ -269,16 +267,6 @@ def _idle_by_its_settings(owner: pl.Callback | Task) -> Any:
     if isinstance(owner, LearningRateMonitor) and owner.logging_interval == "epoch":
         return LearningRateMonitor.on_train_batch_start
     return None
-
-
-class _NoProfiler(PassThroughProfiler):
-    """Measures nothing, as Lightning's own, which makes a context for that at some 200 places of a step."""
-
-    _nothing = nullcontext()
-
-    def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]  # noqa: ARG002
-        """The same empty context for all actions."""
-        return self._nothing
 
 
 def _logger(cfg: DictConfig, key: str, purge_step: int | None, recorded: bool) -> Logger:

@@ -12,7 +12,6 @@ Metrics, callbacks, checkpoints and reports then work as for any other.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from inspect import signature
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -128,16 +127,6 @@ class Task(pl.LightningModule, ABC):
         """The names of the metrics that the task logs."""
         return ["loss/train", "loss/val", *map(str, self.metrics.keys())]
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; Lightning's note of the hook that it is in without asking what torch asks.
-
-        It makes that note 40 times at each step, and torch asks each time whether it is a parameter.
-        """
-        if name == "_current_fx_name":
-            object.__setattr__(self, name, value)
-        else:
-            super().__setattr__(name, value)
-
     @property
     def loss_words(self) -> tuple[str, str]:
         """What figures call the loss, and its unit."""
@@ -223,8 +212,6 @@ class Task(pl.LightningModule, ABC):
         self._losses.append((loss.detach(), len(batch.targets)))
         return loss
 
-    training_step.__signature__ = signature(training_step)  # type: ignore[attr-defined]  # Lightning asks at each step
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """The loss of a batch and the metrics, in pixels of the photos."""
         loss, predictions = self.compute_loss(batch)
@@ -269,16 +256,6 @@ class Task(pl.LightningModule, ABC):
             settings["total_steps"] = int(steps)
         schedule["scheduler"] = build(settings, LRScheduler, optimizer)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """As Lightning, which takes its time also where nothing is to be clipped."""
-        if gradient_clip_val is not None:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
         """One step of a scheduler, except those that watch a metric: see :meth:`on_train_epoch_end`."""
