@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from omegaconf import DictConfig
 from PIL import Image, ImageDraw
 
 from keypoints.commands import compose
@@ -236,3 +237,14 @@ def finished_sweep(made_up_imm: Path, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="session")
 def conf() -> Path:
     return conf_dir()
+
+
+@pytest.fixture
+def configured(made_up_imm: Path, tmp_path: Path) -> Callable[..., DictConfig]:
+    """A small training's configuration; further overrides may be given."""
+
+    def make(*overrides: str, output: str = "run") -> DictConfig:
+        root = f"data.root={made_up_imm}"
+        return compose("train", [*SMALL, root, f"output={tmp_path / output}", *overrides])
+
+    return make

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from keypoints.commands.verb import Verb
 from keypoints.config import options
-from keypoints.config.registry import conf_dir, schema_of
+from keypoints.config.registry import folders, schema_of
 from keypoints.config.settings import Setting
 from keypoints.errors import printable
 
@@ -132,16 +132,16 @@ def _about_groups(
     groups: Mapping[str, Any], cfg: DictConfig, own: Path | None, columns: int
 ) -> Iterator[str]:
     """Yield the options of each group, and the values in the options that are chosen."""
-    folders = (conf_dir(),) if own is None else (conf_dir(), own)
+    places = folders(own)
     yield from ("", *textwrap.wrap("Groups, each chosen by group=option; * is chosen here:", columns))
     for group, chosen in groups.items():
         yield f"  {group}"
         rows = []
-        for option in options.options(folders, group):
-            beyond = options.reach(folders, group, option) if group not in ("experiment", "sweep") else []
+        for option in options.options(places, group):
+            beyond = options.reach(places, group, option) if group not in ("experiment", "sweep") else []
             also = f" Also sets {', '.join(beyond)}." if beyond else ""
             mark = "*" if option == chosen else " "
-            rows.append((f"{mark} {option}", options.about(folders, group, option) + also))
+            rows.append((f"{mark} {option}", options.about(places, group, option) + also))
         yield from _table(rows, columns)
     plain: Any = OmegaConf.to_container(cfg)
     chosen_values = {group: plain[group] for group in groups if isinstance(plain.get(group), dict)}
@@ -154,7 +154,7 @@ def _about_groups(
             if key.endswith("._target_"):
                 continue
             known = options.setting_of(cfg, key)
-            said = options.sentence(folders, key, str(chosen), known)
+            said = options.sentence(places, key, str(chosen), known)
             yield f"    {key}={_written(value)}" + (f"  ({known.kind})" if known.kind != "value" else "")
             yield from textwrap.wrap(
                 said, columns, initial_indent=f"{'':8}", subsequent_indent=f"{'':8}", break_on_hyphens=False

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from keypoints.config import options
-from keypoints.config.registry import conf_dir, is_path, schema_of, setting_named
+from keypoints.config.registry import folders, is_path, schema_of, setting_named
 from keypoints.config.run_names import check_name
 from keypoints.errors import ConfigError
 
@@ -69,12 +69,8 @@ def need(key: str, own: Path | None = None, config: str | None = None) -> str:
     known = setting_named(key) if config is None else schema_of(config).all.get(key)
     kind = "|".join(known.choices) if known else ""
     said = f"{key} has no value (???): give {key}=<{kind or ('path' if is_path(key, own) else 'value')}>"
-    about = options.comment(_folders(own), key, missing=True) or ("" if known is None else known.sentence)
+    about = options.comment(folders(own), key, missing=True) or ("" if known is None else known.sentence)
     return f"{said}, {about[:1].lower()}{about[1:].rstrip('.')}" if about else said
-
-
-def _folders(own: Path | None) -> tuple[Path, ...]:
-    return (conf_dir(),) if own is None else (conf_dir(), own)
 
 
 def check_complete(cfg: DictConfig, own: Path | None = None, config: str | None = None) -> None:

@@ -92,6 +92,15 @@ def conf_dir() -> Path:
     return packaged if packaged.is_dir() else package.parent / "conf"
 
 
+def folders(own: Path | None = None) -> tuple[Path, ...]:
+    """Return the folders of configuration in Hydra's order: of two options of one name ours is taken.
+
+    Args:
+        own: folder of the user's own configuration.
+    """
+    return (conf_dir(),) if own is None else (conf_dir(), own)
+
+
 def is_group(key: str) -> bool:
     """Return whether a key is a group of ours."""
     return (conf_dir() / key).is_dir()
@@ -120,8 +129,7 @@ def types_of_key(key: str, own: Path | None = None) -> frozenset[str]:
         own: folder of the user's own configuration.
     """
     found = frozenset[str]().union(*(each.types for each in _settings(key)))
-    folders = (conf_dir(),) if own is None else (conf_dir(), own)
-    return found | {PATH} if not found and options.is_path(folders, key) else found
+    return found | {PATH} if not found and options.is_path(folders(own), key) else found
 
 
 def is_path(key: str, own: Path | None = None) -> bool:

@@ -29,7 +29,7 @@ class TrainedOn(NamedTuple):
     """The groups of the faces by which the best epoch was chosen."""
     support: dict[str, tuple[float, float]] | None = None
     """The range of each measure of :mod:`keypoints.data.statistics`, over the faces as the network saw them,
-    augmented; ``None`` in checkpoints of before."""
+    augmented; ``None`` in older checkpoints."""
 
     def after(self, before: "TrainedOn | None") -> "TrainedOn":
         """The same, of a model that began with the weights of one that was trained on ``before``."""

@@ -98,7 +98,7 @@ class RunFolder:
         return self.path / "landmarks.json"
 
     def scheme(self) -> LandmarkScheme | None:
-        """The landmarks that the run predicts; ``None`` of a run of before, which lacks the file.
+        """Return the landmarks that the run predicts; ``None`` for an older run, which lacks the file.
 
         Raises:
             DataError: if the file is damaged.

@@ -302,5 +302,5 @@ def describe(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return str(stop_of(error))
     if isinstance(error, KeypointsError):
-        return printable(" ".join(str(error).split()))  # in full: a file has room for it
+        return printable(" ".join(str(error).split()))  # uncut: a file need not be short
     return f"{type(error).__name__}: {one_line(error)}"

@@ -4,7 +4,6 @@ import signal
 import statistics
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -23,22 +22,7 @@ from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
 from keypoints.tasks.base import Task, load_task
 from tests.conftest import ROOT, SMALL
-from tests.working import resume, train
-
-
-@pytest.fixture
-def configured(made_up_imm, tmp_path):
-    """A small training's configuration; further overrides may be given."""
-
-    def make(*overrides, output="run"):
-        root = f"data.root={made_up_imm}"
-        return compose("train", [*SMALL, root, f"output={tmp_path / output}", *overrides])
-
-    return make
-
-
-def weights(cfg, which):
-    return torch.load(Path(cfg.output) / f"checkpoints/{which}.ckpt", weights_only=True)["state_dict"]
+from tests.working import interrupted_at, resume, train, weights
 
 
 def test_a_run_leaves_its_folder_whole(configured, tmp_path):
@@ -297,24 +281,6 @@ def dropping(made_up_imm, tmp_path, monkeypatch):
         return compose("train", [*ours, *overrides])
 
     return make
-
-
-@contextmanager
-def interrupted_at(step):
-    """Ctrl-C in the middle of a training."""
-    before = Task.training_step
-
-    def training_step(self, batch, batch_idx):
-        if self.trainer.global_step == step:
-            raise KeyboardInterrupt
-        return before(self, batch, batch_idx)
-
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Task, "training_step", training_step)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
-            yield
-    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
 
 
 def logged(folder):

@@ -3,25 +3,12 @@ import gc
 import pytest
 import torch
 
-from keypoints.commands import compose
 from keypoints.errors import TrainingError
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
 from keypoints.tasks.base import Task
 from keypoints.training.fit import garbage_set_aside
-from tests.conftest import SMALL
 from tests.working import train
-
-
-@pytest.fixture
-def configured(made_up_imm, tmp_path):
-    """A small training's configuration; further overrides may be given."""
-
-    def make(*overrides, output="run"):
-        root = f"data.root={made_up_imm}"
-        return compose("train", [*SMALL, root, f"output={tmp_path / output}", *overrides])
-
-    return make
 
 
 @pytest.mark.parametrize(

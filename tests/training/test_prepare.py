@@ -1,53 +1,15 @@
 import re
 import shutil
-import signal
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
 
-from keypoints.commands import compose
 from keypoints.data.photo_facts import is_of_photo
 from keypoints.errors import CheckpointError
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
-from keypoints.tasks.base import Task, load_task
-from tests.conftest import SMALL
-from tests.working import resume, train
-
-
-@pytest.fixture
-def configured(made_up_imm, tmp_path):
-    """A small training's configuration; further overrides may be given."""
-
-    def make(*overrides, output="run"):
-        root = f"data.root={made_up_imm}"
-        return compose("train", [*SMALL, root, f"output={tmp_path / output}", *overrides])
-
-    return make
-
-
-def weights(cfg, which):
-    return torch.load(Path(cfg.output) / f"checkpoints/{which}.ckpt", weights_only=True)["state_dict"]
-
-
-@contextmanager
-def interrupted_at(step):
-    """Ctrl-C in the middle of a training."""
-    before = Task.training_step
-
-    def training_step(self, batch, batch_idx):
-        if self.trainer.global_step == step:
-            raise KeyboardInterrupt
-        return before(self, batch, batch_idx)
-
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Task, "training_step", training_step)
-        with pytest.raises((KeyboardInterrupt, SystemExit)):
-            yield
-    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
+from keypoints.tasks.base import load_task
+from tests.working import interrupted_at, resume, train, weights
 
 
 def groups_of(folder):

@@ -2,25 +2,10 @@ import math
 import re
 import warnings
 
-import pytest
-
-from keypoints.commands import compose
 from keypoints.runs.history import read_history
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
-from tests.conftest import SMALL
 from tests.working import train
-
-
-@pytest.fixture
-def configured(made_up_imm, tmp_path):
-    """A small training's configuration; further overrides may be given."""
-
-    def make(*overrides, output="run"):
-        root = f"data.root={made_up_imm}"
-        return compose("train", [*SMALL, root, f"output={tmp_path / output}", *overrides])
-
-    return make
 
 
 def test_the_result_is_what_was_logged(configured, tmp_path):
