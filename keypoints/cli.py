@@ -35,6 +35,7 @@ from keypoints.distributed import is_recorded, run_to_join
 from keypoints.errors import ConfigError, KeypointsError, one_line, printable, shortened
 from keypoints.files import OF_DISKS
 from keypoints.logs import PlainRecord
+from keypoints.process import configure_libraries
 from keypoints.stopping import stop_of, stoppable
 from keypoints.workers import end_with
 
@@ -296,6 +297,7 @@ def _train(arguments: list[str]) -> None:
     if (folder := run_to_join()) is not None:
         from keypoints.commands.train import take_part
 
+        configure_libraries()
         take_part(folder, recorded=is_recorded())
         return
     from keypoints.runs.sweep_folder import RememberSweep
@@ -519,8 +521,13 @@ def _hydra(program: str, config: str, job: Job, arguments: Sequence[str]) -> Non
 
     register()
     check_files()
+
+    def configured(cfg: DictConfig) -> float | None:
+        configure_libraries()
+        return job(cfg)
+
     with _arguments([program, *quote_paths(as_typed(config, arguments))]):
-        hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(job)()
+        hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(configured)()
 
 
 @contextmanager

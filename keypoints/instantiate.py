@@ -19,7 +19,7 @@ from hydra.core.hydra_config import HydraConfig
 from lightning_fabric.plugins import ClusterEnvironment
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.accelerators import Accelerator, CPUAccelerator
-from pytorch_lightning.callbacks import Checkpoint, LearningRateMonitor, ModelCheckpoint, ProgressBar
+from pytorch_lightning.callbacks import Checkpoint, ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins import CheckpointIO, Precision
 from pytorch_lightning.profilers import Profiler
@@ -43,17 +43,6 @@ T = TypeVar("T")
 
 _OF_TASK = ("model", "loss", "optimizer", "scheduler")
 """The groups that a task is made of."""
-
-_EACH_STEP = (
-    "on_train_batch_start",
-    "on_before_zero_grad",
-    "on_before_backward",
-    "on_after_backward",
-    "on_before_optimizer_step",
-    "on_train_batch_end",
-)
-"""Lightning's hooks of a training step."""
-
 
 _PRECISIONS = frozenset({"32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16"})
 """Lightning's precisions that keep the weights in 32 bits; the last three are its older names."""
@@ -103,9 +92,7 @@ def make_task(cfg: DictConfig, data: FaceDataModule, *, recorded: bool = False) 
     if model is None:
         raise ConfigError("there is no model; choose one: model=convnet")
     with trusting(*trust_of(cfg, recorded=recorded)):
-        task = build(model, Task, scheme=data.scheme, crop=data.crop, **parts)
-    _pass_over_idle_hooks(task, pl.LightningModule)
-    return task
+        return build(model, Task, scheme=data.scheme, crop=data.crop, **parts)
 
 
 def trust_of(cfg: DictConfig, *, recorded: bool = False) -> tuple[str, ...]:
@@ -162,11 +149,6 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
         if isinstance(each, SettingsCheck):
             each.watch(by_key)
     trainer = _make(cfg, "trainer", pl.Trainer, recorded, callbacks=callbacks, logger=loggers, **extra)
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        _pass_over_idle_hooks(callback, pl.Callback)
-    if not torch.cuda.is_available():
-        # Lightning sets it. Without a GPU torch's optimizers then look for NVIDIA's library at each step.
-        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
     check_length(trainer)
     cores = os.cpu_count() or 1
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > cores:
@@ -242,31 +224,6 @@ def _is_wanted(callback: pl.Callback, cfg: DictConfig) -> bool:
     without = {"enable_checkpointing": Checkpoint, "enable_progress_bar": ProgressBar}
     kinds = tuple(kind for name, kind in without.items() if cfg.trainer.get(name) is False)
     return not isinstance(callback, kinds)
-
-
-def _pass_over_idle_hooks(owner: pl.Callback | Task, base: type) -> None:
-    """Let Lightning call of ``owner``'s hooks at each step only those that do something.
-
-    It calls all of them, and passes over a hook that is not callable. With a small network the calls that
-    do nothing are a twentieth of a training's time.
-
-    Args:
-        base: the class whose hooks do nothing.
-    """
-    for hook in _EACH_STEP:
-        its = getattr(type(owner), hook)
-        idle = its is getattr(base, hook) or its is _idle_by_its_settings(owner)
-        if idle and hook not in vars(owner):
-            setattr(owner, hook, None)
-
-
-def _idle_by_its_settings(owner: pl.Callback | Task) -> Any:
-    """Lightning's own hook of a step in which ``owner`` would only find that there is nothing to do."""
-    if isinstance(owner, ModelCheckpoint) and not owner._every_n_train_steps:
-        return ModelCheckpoint.on_train_batch_end if owner._train_time_interval is None else None
-    if isinstance(owner, LearningRateMonitor) and owner.logging_interval == "epoch":
-        return LearningRateMonitor.on_train_batch_start
-    return None
 
 
 def _logger(cfg: DictConfig, key: str, purge_step: int | None, recorded: bool) -> Logger:

@@ -9,6 +9,8 @@ from contextlib import suppress
 from functools import lru_cache
 from time import sleep
 
+from keypoints.process import configure_libraries
+
 _PAUSE = 1.0
 """Seconds between two looks at the parent."""
 _PATIENCE = 10.0
@@ -28,13 +30,14 @@ def end_with(parent: int) -> None:
 
 
 def serve(parent: int) -> None:
-    """Begin as a worker: end with the parent, and leave Ctrl-C, which reaches all processes, to it.
+    """Begin as a worker: end with the parent, leave Ctrl-C to it, and configure the libraries.
 
     Args:
         parent: as of :func:`end_with`.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with(parent)
+    configure_libraries()
 
 
 @lru_cache(maxsize=1)

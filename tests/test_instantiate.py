@@ -1,9 +1,7 @@
-import os
-
 import pytest
 import torch
 from omegaconf import open_dict
-from pytorch_lightning.callbacks import Checkpoint, LearningRateMonitor, ModelCheckpoint, ProgressBar
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
 
 from keypoints.commands import compose
 from keypoints.components import trusted_by_user
@@ -44,34 +42,9 @@ def test_what_is_no_model_or_no_datamodule_is_refused(cfg):
         make_data(cfg)
 
 
-def test_callbacks_are_called_at_each_step_only_if_they_do_something_at_it(cfg):
-    hooks = {type(each).__name__: each for each in make_trainer(cfg).callbacks}
-    assert callable(hooks["FiniteLoss"].on_train_batch_end)
-    assert hooks["FiniteLoss"].on_before_backward is None
-    assert hooks["SeedEachEpoch"].on_train_batch_end is None
-    assert callable(hooks["SeedEachEpoch"].on_train_epoch_start)
-
-
 class Own(ModelCheckpoint):
     def on_train_batch_end(self, *_):
         """Do what Lightning's does not."""
-
-
-def test_lightnings_own_callbacks_are_passed_over_where_their_settings_leave_them_nothing_to_do(cfg):
-    with open_dict(cfg):
-        cfg.callbacks.every_step = {
-            "_target_": "pytorch_lightning.callbacks.ModelCheckpoint",
-            "every_n_train_steps": 1,
-            "filename": "each",
-        }
-        cfg.callbacks.own = {"_target_": f"{__name__}.Own", "filename": "own"}
-    trainer = make_trainer(cfg)
-    called = {each.filename: callable(each.on_train_batch_end) for each in trainer.checkpoint_callbacks}
-    assert called == {"best": False, "last": False, "each": True, "own": True}
-    cfg.callbacks.learning_rate.logging_interval = "step"
-    for trained, wanted in ((trainer, False), (make_trainer(cfg), True)):
-        (rates,) = (each for each in trained.callbacks if isinstance(each, LearningRateMonitor))
-        assert callable(rates.on_train_batch_start) == wanted
 
 
 def test_a_configuration_of_the_users_counts_as_his_word_for_what_it_names_while_it_is_built(cfg):
@@ -92,17 +65,6 @@ class Counting(RegressionTask):
         self.steps += 1
 
 
-def test_a_tasks_hooks_are_called_at_each_step_only_if_it_has_some(cfg):
-    data = make_data(cfg)
-    assert make_task(cfg, data).on_train_batch_start is None
-    cfg.model._target_ = f"{__name__}.Counting"
-    task = make_task(cfg, data)
-    assert task.on_before_backward is None
-    trainer = make_trainer(cfg)
-    trainer.fit(task, datamodule=data)
-    assert task.steps == trainer.global_step > 0
-
-
 def test_gradients_are_clipped_where_that_is_asked_for(cfg):
     def moved(**settings):
         with open_dict(cfg):
@@ -118,23 +80,6 @@ def test_gradients_are_clipped_where_that_is_asked_for(cfg):
 
     assert moved() > 0.02
     assert moved(gradient_clip_val=0.01) == pytest.approx(0.01, rel=1e-3)
-
-
-def test_without_a_gpu_no_step_looks_for_nvidias_library(cfg, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")
-    make_trainer(cfg)
-    assert "PYTORCH_NVML_BASED_CUDA_CHECK" not in os.environ
-
-
-def test_a_hook_that_was_put_on_a_callback_itself_is_called(cfg):
-    hook = {"_target_": "hydra.utils.get_method", "path": "builtins.print"}
-    cfg.callbacks = {
-        "mine": {"_target_": "pytorch_lightning.callbacks.LambdaCallback", "on_train_batch_end": hook}
-    }
-    mine = make_trainer(cfg).callbacks[0]
-    assert mine.on_train_batch_end is print
-    assert mine.on_before_backward is None
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ LAYERS = (
         "logs",
         "mean_face",
         "older_names",
+        "process",
         "stopping",
         "structured_files",
         "workers",
@@ -45,6 +46,7 @@ WITHIN = {
     "landmarks": {"errors", "older_names"},
     "logs": {"errors"},
     "structured_files": {"errors", "input_files"},
+    "workers": {"process"},
     # 1
     "models": {"components"},  # a network's encoder is a component
     # 3

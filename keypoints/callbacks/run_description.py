@@ -49,7 +49,7 @@ class Description(pl.Callback):
     ) -> None:
         """Log the first batch, as the network gets it."""
         if trainer.global_step == 0 and isinstance(pl_module, Task):
-            add_picture(trainer, "training batch", picture_of(batch, pl_module.scheme), 0, photos=True)
+            add_picture(trainer, "training batch", picture_of(batch, pl_module.scheme), 0)
 
 
 class HyperParameters(pl.Callback):

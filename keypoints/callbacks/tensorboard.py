@@ -1,12 +1,8 @@
 """Reaching TensorBoard from a callback."""
 
-import io
-
 import numpy as np
 import pytorch_lightning as pl
-from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
-from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 from keypoints.data.dataset import Batch, pixels_of
@@ -29,27 +25,17 @@ def is_due(trainer: pl.Trainer, every: int) -> bool:
     return epoch % every == 0 or epoch == trainer.max_epochs
 
 
-def add_picture(
-    trainer: pl.Trainer, tag: str, picture: ByteArray, step: int, *, photos: bool = False
-) -> None:
-    """Log an (H, W, 3) RGB picture, packed more quickly than TensorBoard would, since the training waits.
+def add_picture(trainer: pl.Trainer, tag: str, picture: ByteArray, step: int) -> None:
+    """Log a picture in all TensorBoard loggers of a trainer.
 
     Args:
-        photos: it shows photos, which JPEG packs in a fraction of the time; else each pixel is kept.
+        trainer: the trainer.
+        tag: name of the picture in TensorBoard.
+        picture: (H, W, 3) RGB.
+        step: number of optimizer steps so far.
     """
-    if not (found := writers(trainer)):
-        return
-    packed = io.BytesIO()
-    if photos:
-        Image.fromarray(picture).save(packed, "jpeg", quality=90, subsampling=0)
-    else:
-        grey = (picture == picture[..., :1]).all()
-        Image.fromarray(picture[..., 0] if grey else picture).save(packed, "png", compress_level=1)
-    height, width, _ = picture.shape
-    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=packed.getvalue())
-    for writer in found:
-        file = writer._get_file_writer()  # type: ignore[no-untyped-call]
-        file.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
+    for writer in writers(trainer):
+        writer.add_image(tag, picture, step, dataformats="HWC")
 
 
 def picture_of(

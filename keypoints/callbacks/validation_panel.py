@@ -44,4 +44,4 @@ class ValidationPanel(pl.Callback):
         with torch.no_grad():
             predictions = pl_module(self._batch.to(pl_module.device).to_images()).float().cpu().numpy()
         picture = picture_of(self._batch, pl_module.scheme, predictions, len(predictions))
-        add_picture(trainer, "validation faces", picture, trainer.global_step, photos=True)
+        add_picture(trainer, "validation faces", picture, trainer.global_step)

@@ -105,9 +105,7 @@ class Augmentation:
 
     def __init__(self, transforms: "Mapping[str, Transform]", *, context: float = 1.6) -> None:
         import albumentations
-        import cv2
 
-        cv2.setNumThreads(1)  # a face is too small to share; the loader's processes work beside each other
         if not isinstance(context, int | float) or not 1 <= context <= 4:
             raise ConfigError(f"the augmentation's context is a factor from 1 to 4, not {context!r}")
         for name, transform in transforms.items():

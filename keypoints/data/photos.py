@@ -7,7 +7,6 @@ upright picture. Colours of 16 bits are scaled to 8. What is transparent stands 
 import io
 import math
 import struct
-import warnings
 from functools import cached_property
 from pathlib import Path
 
@@ -17,13 +16,6 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.input_files import MOST_PHOTO, read_bytes
-
-_MOST_MEGAPIXELS = 300
-"""Phones take photos of 200 million pixels. Pillow's own limit, for all that is read by it, is 179."""
-
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # from half of the limit on
-if Image.MAX_IMAGE_PIXELS is not None:
-    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, _MOST_MEGAPIXELS * 1_000_000 // 2)
 
 _MODES = {1: "L", 3: "RGB"}
 _BROKEN = (OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
@@ -50,7 +42,8 @@ class Photo:
 
     Args:
         path: the file.
-        megapixels: a picture of more is an error, and is not decoded; ``None``: of more than 300.
+        megapixels: a picture of more is an error, and is not decoded; ``None``: only Pillow's limit holds,
+            see :func:`keypoints.process.configure_libraries`.
         contents: the file's bytes, where they are in memory; ``path`` then only names it in errors, and
             is never opened.
     """
@@ -113,6 +106,11 @@ class Photo:
                 )
             if image.format == "TIFF":  # Pillow turns these by itself, and only once they are decoded
                 image.load()
+        except Image.DecompressionBombError as error:
+            raise DataError(
+                f"{self.path}: {one_line(error)}; save it with fewer pixels, or in Python raise "
+                "PIL.Image.MAX_IMAGE_PIXELS"
+            ) from error
         except UnidentifiedImageError as error:
             raise DataError(f"{self.path}: is no picture, or of a kind that cannot be read") from error
         except _BROKEN as error:

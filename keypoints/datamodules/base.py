@@ -21,6 +21,7 @@ from keypoints.data.statistics import measure, support_of
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Affine, Crop, ratio_to_pixels
 from keypoints.landmarks import LandmarkScheme
+from keypoints.process import configure_worker
 
 log = logging.getLogger(__name__)
 
@@ -261,6 +262,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             collate_fn=as_it_is,
             generator=torch.Generator(),  # else each iterator takes a number from those that dropout draws
             num_workers=self._num_workers,
+            worker_init_fn=configure_worker,
             persistent_workers=self._num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )

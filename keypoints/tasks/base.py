@@ -41,6 +41,7 @@ from keypoints.landmarks import LandmarkScheme
 from keypoints.models.budget import TooLargeError, bounded
 from keypoints.models.pretrained import blank
 from keypoints.tasks.checkpoint import CHECKPOINT_FORMAT, OURS, read_checkpoint
+from keypoints.tasks.epoch_mean import EpochMean
 from keypoints.tasks.metrics import validation_metrics
 from keypoints.tasks.trusted_loss import RefusedLoss, build_loss, loss_name, losses_spared
 
@@ -75,6 +76,8 @@ class Task(pl.LightningModule, ABC):
     """
 
     trained_on: TrainedOn | None = None
+    logs_each_step: bool = False
+    """Log the training loss at each step by Lightning, see :mod:`keypoints.tasks.epoch_mean`."""
 
     def __init__(
         self,
@@ -109,7 +112,7 @@ class Task(pl.LightningModule, ABC):
         self.metrics = validation_metrics(self.scheme)
         self._validated = False
         self._flip_test = False
-        self._losses: list[tuple[Tensor, int]] = []
+        self._epoch_mean = EpochMean()
         self.example_input_array = torch.zeros(1, self.crop.channels, self.crop.height, self.crop.width)
 
     @property
@@ -208,8 +211,17 @@ class Task(pl.LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """The loss of a batch; its mean over the epoch is logged at the epoch's end."""
         loss = self.training_loss(batch)
-        # Lightning could take this mean; its log() at each step takes half as long as a small network does.
-        self._losses.append((loss.detach(), len(batch.targets)))
+        if self.logs_each_step:
+            self.log(
+                "loss/train",
+                loss,
+                on_step=False,
+                on_epoch=True,
+                batch_size=len(batch.targets),
+                sync_dist=True,
+            )
+        else:
+            self._epoch_mean.add(loss, len(batch.targets))
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
@@ -222,7 +234,7 @@ class Task(pl.LightningModule, ABC):
 
     def on_train_epoch_start(self) -> None:
         """Forget the losses of steps that no epoch ended, such as those of a batch size that was tried."""
-        self._losses.clear()
+        self._epoch_mean.reset()
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the epoch, which have added up over processes by themselves."""
@@ -268,12 +280,10 @@ class Task(pl.LightningModule, ABC):
         Lightning would do it once the epoch's checkpoint is written, so that a run resumed from it
         lacked the step.
         """
-        if self._losses:
-            losses, faces = zip(*self._losses, strict=True)
-            weights = torch.tensor(faces, device=self.device) / sum(faces)
-            mean = (torch.stack(losses) * weights).sum()
-            self.log("loss/train", mean, batch_size=sum(faces), sync_dist=True)
-            self._losses.clear()
+        if self._epoch_mean:
+            mean, faces = self._epoch_mean.compute(), self._epoch_mean.faces
+            self.log("loss/train", mean, batch_size=faces, sync_dist=True)
+            self._epoch_mean.reset()
         validated, self._validated = self._validated, False
         for config in self.trainer.lr_scheduler_configs:
             watches = config.monitor == "loss/train" or validated

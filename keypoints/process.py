@@ -1,0 +1,32 @@
+"""Settings that libraries keep for a whole process. The command line and worker processes make them.
+
+Imports and constructors of this package leave them alone: in a program of the user's they are the user's.
+"""
+
+import os
+import sys
+import warnings
+
+MOST_MEGAPIXELS = 300
+"""Phones take photos of 200 million pixels. Pillow's own limit is 179 million."""
+
+
+def configure_libraries() -> None:
+    """Let Pillow read large photos without a warning, and OpenCV work with one thread a process.
+
+    A face is too small to share among threads, and loader processes work in parallel. A larger limit of
+    Pillow, and a number of threads in ``OPENCV_FOR_THREADS_NUM``, are kept.
+    """
+    from PIL import Image
+
+    warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # from half of the limit on
+    if Image.MAX_IMAGE_PIXELS is not None:
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MOST_MEGAPIXELS * 1_000_000 // 2)
+    os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # OpenCV reads it when it is imported
+    if "cv2" in sys.modules:
+        sys.modules["cv2"].setNumThreads(int(os.environ["OPENCV_FOR_THREADS_NUM"]))
+
+
+def configure_worker(_: int) -> None:
+    """Configure the libraries of a loader's worker process; its number does not matter."""
+    configure_libraries()
