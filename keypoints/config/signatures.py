@@ -61,7 +61,7 @@ def parameters(target: str) -> Mapping[str, Parameter]:
     if isinstance(node, ast.ClassDef):
         own = [each for each in node.body if isinstance(each, ast.FunctionDef) and each.name == "__init__"]
         if not own:
-            return _inherited(module, node)
+            return _fields(module, node) if _is_dataclass(node) else _inherited(module, node)
         function = own[0]
     assert isinstance(function, ast.FunctionDef)
     told = {**_sentences(module, node), **_sentences(module, function)}
@@ -79,6 +79,56 @@ def _inherited(module: str, node: ast.ClassDef) -> Mapping[str, Parameter]:
         if isinstance(base, ast.Name) and (taken := parameters(f"{module}.{base.id}")):
             return taken
     return MappingProxyType({})
+
+
+def _is_dataclass(node: ast.ClassDef) -> bool:
+    calls = (each.func if isinstance(each, ast.Call) else each for each in node.decorator_list)
+    return any(_last_name(each) == "dataclass" for each in calls)
+
+
+def _fields(module: str, node: ast.ClassDef) -> Mapping[str, Parameter]:
+    """Return the arguments of a dataclass: fields of its bases, then its own; positional ones first."""
+    found: dict[str, tuple[Parameter, bool]] = {}
+    _add_fields(module, node, found)
+    by_place = sorted(found, key=lambda name: found[name][1])
+    return MappingProxyType({name: found[name][0] for name in by_place})
+
+
+def _add_fields(module: str, node: ast.ClassDef, found: dict[str, tuple[Parameter, bool]]) -> None:
+    """Add the fields of a class and its bases: each argument, and whether it is keyword-only."""
+    for base in reversed(node.bases):
+        place = _find(f"{module}.{base.id}") if isinstance(base, ast.Name) else None
+        if place is not None and isinstance(place[1], ast.ClassDef):
+            _add_fields(place[0], place[1], found)
+    if not _is_dataclass(node):
+        return
+    told = _sentences(module, node)
+    by_keyword = any(_argument(each, "kw_only") is True for each in node.decorator_list)
+    for each in node.body:
+        if not isinstance(each, ast.AnnAssign) or not isinstance(each.target, ast.Name):
+            continue
+        if _last_name(each.annotation) == "ClassVar" or _argument(each.value, "init") is False:
+            continue
+        name, annotation = each.target.id, each.annotation
+        if isinstance(annotation, ast.Subscript) and _last_name(annotation.value) == "InitVar":
+            annotation = annotation.slice
+        default = each.value
+        if isinstance(default, ast.Call):
+            default = next((given.value for given in default.keywords if given.arg == "default"), None)
+        before = found.get(name)
+        sentence = told.get(name) or (before[0].sentence if before else "")
+        its = replace(_parameter(annotation, default), sentence=sentence, module=module)
+        keyword = _argument(each.value, "kw_only")
+        found[name] = (its, by_keyword if keyword is None else bool(keyword))
+
+
+def _argument(call: ast.expr | None, name: str) -> object:
+    """Return the constant that a call is given for an argument; ``None`` where there is none."""
+    given = call.keywords if isinstance(call, ast.Call) else []
+    return next(
+        (each.value.value for each in given if each.arg == name and isinstance(each.value, ast.Constant)),
+        None,
+    )
 
 
 def _defaults(given: ast.arguments) -> Iterator[tuple[str, ast.expr]]:

@@ -4,11 +4,11 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
-from keypoints.data.augmentation import Augmentation
 from keypoints.data.compact_copy import Original
 from keypoints.data.dataset import Batch, FaceDataset, as_it_is, pixels_of
 from keypoints.data.face import Face
@@ -18,6 +18,7 @@ from keypoints.data.provenance import TrainedOn, TrainingFaces
 from keypoints.data.readers.ibug300w import NAMING
 from keypoints.data.sampler import EpochSampler, even_batch_size
 from keypoints.data.statistics import measure, support_of
+from keypoints.datamodules.settings import FaceSettings
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Affine, Crop, ratio_to_pixels
 from keypoints.landmarks import LandmarkScheme
@@ -29,59 +30,50 @@ _MEASURED = 500
 """So many faces tell what the training faces are like."""
 
 
-class FaceDataModule(pl.LightningDataModule, ABC):
+class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
     """Crops and batches the faces that a subclass reads and splits in :meth:`read`.
+
+    A subclass is a dataclass whose fields are its own settings, beside those of :class:`FaceSettings`, and
+    whose ``__post_init__`` ends with :meth:`set_faces`; :class:`IMMDataModule` is an example. One with a
+    constructor of its own calls this one.
 
     Args:
         scheme: the landmarks of the faces as read.
-        landmarks: the part or selection of them to train on; ``None`` for all.
         crop: how a photo becomes an input.
-        batch_size: of training; validation needs no gradients and takes larger batches.
-        num_workers: processes that prepare batches; 0 is fastest for small crops held in memory.
-        seed: decides, with the epoch, the order of the training faces and what is drawn of them.
-        augmentation: of the training faces alone; none if it is not given.
-        memory_mb: megabytes that crops may take. Those of further faces are read at each use.
-        strict: ``False`` leaves out faces of ``train`` and ``val`` whose photos cannot be used, and says
-            which and how many; never faces that results are reported on.
+        settings: fields of :class:`FaceSettings`.
 
     Raises:
-        ConfigError: if the scheme has no such landmarks, or a number cannot be used.
+        ConfigError: if the scheme has no such landmarks, or a value cannot be used.
     """
 
-    def __init__(
-        self,
-        *,
-        scheme: LandmarkScheme,
-        landmarks: str | None,
-        crop: Crop,
-        batch_size: int,
-        num_workers: int,
-        seed: int,
-        augmentation: Augmentation | None = None,
-        memory_mb: float = 2000,
-        strict: bool = True,
-    ) -> None:
-        super().__init__()
-        if not isinstance(strict, bool):
-            raise ConfigError(f"strict is true or false, not {strict!r}")
-        if isinstance(memory_mb, bool) or not isinstance(memory_mb, int | float) or not memory_mb >= 0:
-            raise ConfigError(f"memory_mb is a number of megabytes from 0 up, not {memory_mb!r}")
-        whole_numbers = all(isinstance(value, int) for value in (batch_size, num_workers, seed))
-        if not whole_numbers or batch_size < 1 or num_workers < 0 or seed < 0:
-            raise ConfigError(
-                "batch_size has to be 1 or more, num_workers and seed 0 or more; "
-                f"they are {batch_size}, {num_workers} and {seed}"
-            )
-        self._all = scheme
-        self._select(landmarks)
-        self.crop = crop
-        self.batch_size = batch_size
-        self._num_workers = num_workers
-        self._seed = seed
-        self._augmentation = augmentation
-        self.memory = int(memory_mb * 1e6)
-        self._strict = strict
+    def __init__(self, *, scheme: LandmarkScheme, crop: Crop, **settings: Any) -> None:
+        size = {"width": crop.width, "height": crop.height, "channels": crop.channels}
+        FaceSettings.__init__(self, **{**size, **settings})
+        self.set_faces(scheme, crop)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        pl.LightningDataModule.__init__(self)
         self._datasets: dict[str, FaceDataset] = {}
+
+    def set_faces(self, scheme: LandmarkScheme, crop: Crop) -> None:
+        """Set the landmarks of the faces as read, and how a photo becomes an input.
+
+        Args:
+            scheme: all landmarks of the faces; those of the setting ``landmarks`` are trained on.
+            crop: how a photo becomes an input.
+
+        Raises:
+            ConfigError: if the scheme has no such landmarks.
+        """
+        self._all = scheme
+        self._select(self.landmarks)
+        self.crop = crop
+
+    @property
+    def memory(self) -> int:
+        """Memory for crops, in bytes."""
+        return int(self.memory_mb * 1e6)
 
     def _select(self, landmarks: str | None) -> None:
         scheme = self._all
@@ -178,11 +170,11 @@ class FaceDataModule(pl.LightningDataModule, ABC):
                 self.splits[split],
                 self.indices,
                 self.crop,
-                augmentation=self._augmentation if split == "train" else None,
+                augmentation=self.augmentation if split == "train" else None,
                 flip=self.scheme.flip_indices,
-                seed=self._seed,
+                seed=self.seed,
                 memory=self.memory - held,
-                strict=self._strict or split not in ("train", "val"),
+                strict=self.strict or split not in ("train", "val"),
             )
         return self._datasets[split]
 
@@ -250,7 +242,7 @@ class FaceDataModule(pl.LightningDataModule, ABC):
         rank, ranks = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         if not shuffle:
             batch_size = even_batch_size(len(dataset), ranks, batch_size)
-        sampler = EpochSampler(len(dataset), seed=self._seed, shuffle=shuffle, rank=rank, ranks=ranks)
+        sampler = EpochSampler(len(dataset), seed=self.seed, shuffle=shuffle, rank=rank, ranks=ranks)
         if self.trainer:  # of a resumed run, workers begin before Lightning has told the sampler its epoch
             sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
         return BatchLoader(
@@ -261,8 +253,8 @@ class FaceDataModule(pl.LightningDataModule, ABC):
             drop_last=shuffle and len(sampler) > batch_size and len(sampler) % batch_size == 1,
             collate_fn=as_it_is,
             generator=torch.Generator(),  # else each iterator takes a number from those that dropout draws
-            num_workers=self._num_workers,
+            num_workers=self.num_workers,
             worker_init_fn=configure_worker,
-            persistent_workers=self._num_workers > 0,
+            persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )

@@ -2,12 +2,11 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
-from keypoints.data.augmentation import Augmentation
 from keypoints.data.checks import shared_groups
 from keypoints.data.compact_copy import Original, original_of, read_map
 from keypoints.data.dataset_folders import find_root
@@ -24,6 +23,7 @@ from keypoints.data.readers.ibug300w import (
 )
 from keypoints.data.splits import split_by_group
 from keypoints.datamodules.base import FaceDataModule
+from keypoints.datamodules.settings import BoxSettings
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Crop
 from keypoints.landmarks import IBUG68
@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 Split = Literal["course", "official"]
 
 
-class IBUG300WDataModule(FaceDataModule):
+@dataclass(kw_only=True, eq=False, repr=False)
+class IBUG300WDataModule(BoxSettings, FaceDataModule):
     """300-W's 68 points, or some of them, on the box that is given for each face.
 
     Either way ``val``, by which the best epoch is chosen, is carved off the training faces by whole
@@ -48,64 +49,35 @@ class IBUG300WDataModule(FaceDataModule):
     Points come from the ``.pts`` file beside a picture, with decimals, if the list's are those rounded.
 
     Args:
-        root: the folder of the lists.
+        root: folder of the lists.
         split: ``"course"`` or ``"official"``.
-        landmarks: a part of the scheme; ``None`` for all 68.
-        width, height: of the network's input.
-        channels: 1 for grey, 3 for RGB.
-        margin: the factor by which boxes are enlarged; dlib's cut off part of the jaw.
-        batch_size, num_workers, seed, augmentation, memory_mb: as :class:`FaceDataModule`.
-        val_fraction: of the training faces, about.
-        val_seed: decides which they are. Not ``seed``: runs that differ by it are compared.
-        strict: ``False`` leaves out training faces that are not what they should be, and says which;
-            never faces of ``test``, ``common`` or ``challenge``.
+
+    Further arguments are those of :class:`BoxSettings` and :class:`FaceSettings`.
 
     Raises:
         ConfigError: if a value cannot be used.
     """
 
-    def __init__(
-        self,
-        root: str | Path,
-        *,
-        split: Split = "course",
-        landmarks: str | None = None,
-        width: int = 224,
-        height: int = 224,
-        channels: int = 1,
-        margin: float = 1.3,
-        batch_size: int = 64,
-        num_workers: int = 0,
-        seed: int = 0,
-        augmentation: Augmentation | None = None,
-        val_fraction: float = 0.1,
-        val_seed: int = 0,
-        strict: bool = True,
-        memory_mb: float = 2000,
-    ) -> None:
-        super().__init__(
-            scheme=IBUG68,
-            landmarks=landmarks,
-            crop=Crop(width, height, channels, source="box", margin=margin),
-            batch_size=batch_size,
-            num_workers=num_workers,
-            seed=seed,
-            augmentation=augmentation,
-            memory_mb=memory_mb,
-            strict=strict,
-        )
-        if split not in get_args(Split):
-            raise ConfigError(f"data.split is {' or '.join(get_args(Split))}, not {split!r}")
-        self._root = Path(root)
-        self._split = split
-        self._val_fraction = val_fraction
-        self._val_seed = val_seed
+    root: str | Path = field(kw_only=False)
+    split: Split = "course"
+    width: int = 224
+    height: int = 224
+    batch_size: int = 64
+    val_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.split not in get_args(Split):
+            raise ConfigError(f"data.split is {' or '.join(get_args(Split))}, not {self.split!r}")
+        self._root = Path(self.root)
+        crop = Crop(self.width, self.height, self.channels, source="box", margin=self.margin)
+        self.set_faces(IBUG68, crop)
 
     def read(self) -> Mapping[str, Sequence[Face]]:
         """The splits of the chosen kind; those without a face are left out, and named in the log."""
         find_root("ibug300w", "", self._root)
-        splits = self._course() if self._split == "course" else self._official()
-        train, val = split_by_group(splits.pop("train"), self._val_fraction, self._val_seed)
+        splits = self._course() if self.split == "course" else self._official()
+        train, val = split_by_group(splits.pop("train"), self.val_fraction, self.val_seed)
         return {"train": train, "val": _originals(val), **{name: own for name, own in splits.items() if own}}
 
     @cached_property
@@ -117,7 +89,7 @@ class IBUG300WDataModule(FaceDataModule):
         return original_of(face, self._root, self._originals) if self._originals else None
 
     def _course(self) -> dict[str, list[Face]]:
-        train = self._told(read_dlib_xml(self._root / TRAIN_LIST, strict=self._strict, exactly=True))
+        train = self._told(read_dlib_xml(self._root / TRAIN_LIST, strict=self.strict, exactly=True))
         if bare := [face for face in train if face.points is None]:
             raise DataError(f"{self._root / TRAIN_LIST}: {bare[0].photo.path.name} has no points")
         names = [name for name in (PARSED_LIST, TEST_LIST) if (self._root / name).is_file()]
@@ -129,7 +101,7 @@ class IBUG300WDataModule(FaceDataModule):
         return {"train": train, "test": [_without_points(face) for face in test]}
 
     def _official(self) -> dict[str, list[Face]]:
-        reading = read_annotated(self._root, strict=self._strict)
+        reading = read_annotated(self._root, strict=self.strict)
         for problem in reading.skipped:
             if any(f"{folder}/" in problem for name in ("common", "challenge") for folder in PROTOCOL[name]):
                 raise DataError(f"{problem}; faces that results are reported on are never left out")

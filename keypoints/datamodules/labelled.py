@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from keypoints.data.augmentation import Augmentation
 from keypoints.data.face import Face
 from keypoints.data.readers.ibug300w import NAMING, original_name
 from keypoints.data.readers.labelled import read_labelled
 from keypoints.data.splits import split_by_group, united_groups
 from keypoints.datamodules.base import FaceDataModule
+from keypoints.datamodules.settings import BoxSettings
 from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme, scheme_named
@@ -19,80 +20,53 @@ from keypoints.logs import log_some
 log = logging.getLogger(__name__)
 
 
-class LabelledDataModule(FaceDataModule):
-    """Faces of a list of labelled photos, and those of others to validate on and to be judged by.
+@dataclass(kw_only=True, eq=False, repr=False)
+class LabelledDataModule(BoxSettings, FaceDataModule):
+    """Faces of a list of labelled photos, and of further lists to validate and to test on.
 
     Args:
-        train: the list of the training faces; ``None`` if there are only faces to be judged by.
-        val: the list of the validation faces; ``None`` carves them off the training faces by whole
+        train: list of the training faces; ``None`` if there are only test faces.
+        val: list of the validation faces; ``None`` carves them off the training faces by whole
             groups: by photo, where the list names no others.
-        test: the list of the faces to be judged by, which are all in the split ``test``.
-        root: the folder that the lists' names of photos start from; ``None``: each list's own.
-        scheme: ``"imm58"`` or ``"ibug68"``, if the points are those; ``None`` takes them as they are,
-            without names, mirror image and distance to normalise by.
-        landmarks: a part of the scheme; ``None`` for all points.
-        width, height: of the network's input.
-        channels: 1 for grey, 3 for RGB.
-        source: what is cut out: each face's ``"box"``, or the whole ``"image"``.
-        margin: the factor by which it is enlarged.
-        batch_size, num_workers, seed, augmentation, memory_mb: as :class:`FaceDataModule`.
-        val_fraction: of the faces, about, where they are carved off.
-        val_seed: decides which they are. Not ``seed``: runs that differ by it are compared.
-        strict: ``False`` leaves out rows that cannot be used, and says which; never of ``test``.
+        test: list of the test faces, which are all in the split ``test``.
+        root: folder that photo names in the lists are relative to; ``None``: each list's own folder.
+        scheme: ``"imm58"`` or ``"ibug68"``, if the points are those; ``None`` takes points without names,
+            without a mirrored copy, and without a distance to normalise by.
+        source: ``"box"`` crops each face's box; ``"image"`` takes the full image.
+
+    Further arguments are those of :class:`BoxSettings` and :class:`FaceSettings`.
 
     Raises:
         ConfigError: if a value cannot be used, or no list is named.
         DataError: if the first list cannot be read.
     """
 
-    def __init__(
-        self,
-        train: str | Path | None = None,
-        *,
-        val: str | Path | None = None,
-        test: str | Path | None = None,
-        root: str | Path | None = None,
-        scheme: str | None = None,
-        landmarks: str | None = None,
-        width: int = 128,
-        height: int = 128,
-        channels: int = 1,
-        source: Literal["image", "box"] = "box",
-        margin: float = 1.3,
-        batch_size: int = 16,
-        num_workers: int = 0,
-        seed: int = 0,
-        augmentation: Augmentation | None = None,
-        val_fraction: float = 0.2,
-        val_seed: int = 0,
-        strict: bool = True,
-        memory_mb: float = 2000,
-    ) -> None:
-        self._root = None if root is None else Path(root)
-        self._strict = strict
+    train: str | Path | None = field(default=None, kw_only=False)
+    val: str | Path | None = None
+    test: str | Path | None = None
+    root: str | Path | None = None
+    scheme: InitVar[str | None] = None
+    width: int = 128
+    height: int = 128
+    source: Literal["image", "box"] = "box"
+    batch_size: int = 16
+    val_fraction: float = 0.2
+
+    def __post_init__(self, scheme: str | None) -> None:
+        super().__post_init__()
+        self._root = None if self.root is None else Path(self.root)
         self._known = None if scheme is None else scheme_named(scheme)
         self._lists = {
             split: Path(named)
-            for split, named in {"train": train, "val": val, "test": test}.items()
+            for split, named in {"train": self.train, "val": self.val, "test": self.test}.items()
             if named is not None
         }
         if not {"train", "test"} & set(self._lists):
             raise ConfigError("say which list of labelled photos: data.train=<list>, or data.test=<list>")
         self._faces: dict[str, list[Face]] = {}
         points = self._points(next(iter(self._lists)))
-        super().__init__(
-            scheme=self._known or _nameless(points),
-            landmarks=landmarks,
-            crop=Crop(width, height, channels, source=source, margin=margin),
-            batch_size=batch_size,
-            num_workers=num_workers,
-            seed=seed,
-            augmentation=augmentation,
-            memory_mb=memory_mb,
-            strict=strict,
-        )
-        self._val_fraction = val_fraction
-        self._val_seed = val_seed
+        crop = Crop(self.width, self.height, self.channels, source=self.source, margin=self.margin)
+        self.set_faces(self._known or _nameless(points), crop)
 
     def adopt(self, scheme: LandmarkScheme, crop: Crop) -> None:
         """Take over a checkpoint's landmarks and crop; points without names become its landmarks.
@@ -130,7 +104,7 @@ class LabelledDataModule(FaceDataModule):
                 f"{self._lists['train']}: all {len(faces)} faces are of one group, {faces[0].group}, which "
                 "is not split; name a list to validate on (data.val=<list>), or leave out the list's groups"
             )
-        return split_by_group(faces, self._val_fraction, self._val_seed)
+        return split_by_group(faces, self.val_fraction, self.val_seed)
 
     def of_groups(self, groups: Iterable[str], split: str) -> list[Face]:
         """The faces of a split that are of some groups, by their names in earlier files too.
@@ -156,7 +130,7 @@ class LabelledDataModule(FaceDataModule):
     def _list(self, split: str) -> list[Face]:
         """The faces of the list for a split, read once."""
         if split not in self._faces:
-            strict = self._strict or split == "test"
+            strict = self.strict or split == "test"
             reading = read_labelled(
                 self._lists[split], root=self._root, scheme=self._known, strict=strict, naming=NAMING
             )

@@ -1,0 +1,68 @@
+"""Settings that datamodules share."""
+
+from dataclasses import dataclass
+
+from keypoints.data.augmentation import Augmentation
+from keypoints.errors import ConfigError
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FaceSettings:
+    """Settings of every datamodule.
+
+    Args:
+        landmarks: part or selection of the landmarks to train on, such as ``"jaw"``; ``None`` for all.
+        width: of the network's input, in pixels.
+        height: of the network's input, in pixels.
+        channels: of the network's input: 1 for grey, 3 for RGB.
+        batch_size: training faces in a batch; validation needs no gradients and takes larger batches.
+        num_workers: processes that prepare batches; 0 is fastest for small crops held in memory.
+        seed: decides, with the epoch, the order of the training faces and their augmentation.
+        augmentation: of the training faces; ``None`` for none.
+        memory_mb: memory for crops, in megabytes. Further faces are read from disk at each use.
+        strict: ``False`` leaves out faces of ``train`` and ``val`` that cannot be used, and reports which and
+            how many; never faces that results are reported on.
+
+    Raises:
+        ConfigError: if a value cannot be used.
+    """
+
+    landmarks: str | None = None
+    width: int
+    height: int
+    channels: int = 1
+    batch_size: int
+    num_workers: int = 0
+    seed: int = 0
+    augmentation: Augmentation | None = None
+    memory_mb: float = 2000
+    strict: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.strict, bool):
+            raise ConfigError(f"strict is true or false, not {self.strict!r}")
+        megabytes = self.memory_mb
+        if isinstance(megabytes, bool) or not isinstance(megabytes, int | float) or not megabytes >= 0:
+            raise ConfigError(f"memory_mb is a number of megabytes from 0 up, not {megabytes!r}")
+        integers = (self.batch_size, self.num_workers, self.seed)
+        all_integers = all(isinstance(value, int) for value in integers)
+        if not all_integers or self.batch_size < 1 or self.num_workers < 0 or self.seed < 0:
+            raise ConfigError(
+                "batch_size has to be 1 or more, num_workers and seed 0 or more; "
+                f"they are {self.batch_size}, {self.num_workers} and {self.seed}"
+            )
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class BoxSettings(FaceSettings):
+    """Settings of a datamodule whose faces have boxes, and whose validation faces are carved off ``train``.
+
+    Args:
+        margin: factor by which each box is enlarged; dlib's boxes cut off part of the jaw.
+        val_fraction: fraction of the training faces that validate, about.
+        val_seed: decides which faces validate. It is not ``seed``: runs of several seeds are compared.
+    """
+
+    margin: float = 1.3
+    val_fraction: float
+    val_seed: int = 0

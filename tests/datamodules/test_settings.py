@@ -1,0 +1,93 @@
+from dataclasses import dataclass, field, fields
+
+import pytest
+
+from keypoints import FaceDataModule, IBUG300WDataModule, IMMDataModule, LabelledDataModule
+from keypoints.commands import compose
+from keypoints.datamodules.settings import BoxSettings, FaceSettings
+from keypoints.errors import ConfigError
+from keypoints.geometry import Crop
+from keypoints.landmarks import IMM58
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Own(FaceDataModule):
+    """A datamodule as the README tells to write one."""
+
+    root: str = field(kw_only=False)
+    width: int = 40
+    height: int = 30
+    batch_size: int = 2
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.set_faces(IMM58, Crop(self.width, self.height, self.channels))
+
+    def read(self):
+        return {}
+
+
+class Older(FaceDataModule):
+    """A datamodule with a constructor of its own."""
+
+    def __init__(self, root, *, landmarks=None, batch_size=4, num_workers=0, seed=0, augmentation=None):
+        super().__init__(
+            scheme=IMM58,
+            landmarks=landmarks,
+            crop=Crop(40, 30, 3),
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            augmentation=augmentation,
+        )
+
+    def read(self):
+        return {}
+
+
+@pytest.mark.parametrize("kind", [Own, Older])
+def test_a_subclass_may_be_a_dataclass_or_have_a_constructor(kind):
+    data = kind("folder", landmarks="nose_tip", batch_size=8)
+    assert (data.batch_size, data.num_workers, data.memory, data.strict) == (8, 0, 2_000_000_000, True)
+    assert (data.crop.size, data.width, data.height) == ((40, 30), 40, 30)
+    assert data.channels == data.crop.channels
+    assert len(data.scheme) == 1
+    assert data.trainer is None  # Lightning's own part is set up
+
+
+@pytest.mark.parametrize("kind", [Own, Older])
+def test_a_value_that_cannot_be_used_is_refused(kind):
+    with pytest.raises(ConfigError, match="batch_size has to be 1 or more"):
+        kind("folder", batch_size=0)
+    with pytest.raises(ConfigError, match="mouth"):
+        kind("folder", landmarks="mouths")
+
+
+def test_an_unknown_setting_of_a_subclass_is_refused():
+    with pytest.raises(TypeError, match="shuffle"):
+        Own("folder", shuffle=True)
+    with pytest.raises(TypeError, match="shuffle"):
+        FaceDataModule.__init__(object.__new__(Older), scheme=IMM58, crop=Crop(4, 3), shuffle=True)
+
+
+@pytest.mark.parametrize(
+    ("option", "kind"),
+    [("imm", IMMDataModule), ("ibug300w", IBUG300WDataModule), ("labelled", LabelledDataModule)],
+)
+def test_configuration_and_class_have_the_same_defaults(option, kind):
+    given = {each.name: each.default for each in fields(kind)}
+    options = compose("train", [f"data={option}", "model=convnet"]).data
+    compared = set(options) & set(given) - {"root", "train"}
+    assert {"width", "batch_size", "memory_mb"} <= compared
+    for name in compared:
+        assert options[name] == given[name], name
+
+
+def test_each_shared_setting_is_described_once():
+    shared = {each.name for each in fields(BoxSettings)}
+    for kind in (IMMDataModule, IBUG300WDataModule, LabelledDataModule):
+        described = {line.partition(":")[0].strip() for line in (kind.__doc__ or "").splitlines()}
+        assert not described & shared
+    for kind in (FaceSettings, BoxSettings):
+        for name in kind.__annotations__:
+            assert f"\n        {name}: " in kind.__doc__
