@@ -1,15 +1,18 @@
-"""The work of verbs, with the figures and pages that their commands hand in."""
+"""The work of verbs, from Python."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from omegaconf import DictConfig
 
-from keypoints.commands.evaluate import evaluate
+from keypoints.commands.bench import bench_prediction, bench_training
+from keypoints.commands.evaluate import evaluate as evaluate_typed
+from keypoints.commands.predict import predict
 from keypoints.commands.train import resume, train
 
 __all__ = [
@@ -24,26 +27,15 @@ __all__ = [
 ]
 
 
-def predict(cfg: DictConfig) -> Any:
-    from keypoints.inference import predict as module
-    from keypoints.reports.photos import PhotoReport
-
-    return module.predict(cfg, PhotoReport)
-
-
-def bench(cfg: DictConfig) -> Any:
-    from keypoints.benchmark import training_speed as module
-    from keypoints.reports import figures
-
-    return module.bench(cfg, lambda result, path: figures.save(figures.speed(result), path))
+def evaluate(cfg: DictConfig) -> Any:
+    """Return an evaluation's folder and its result, as plain values."""
+    done = evaluate_typed(cfg)
+    return done._replace(result=done.result.to_dict())  # type: ignore[arg-type]
 
 
-def bench_prediction(cfg: DictConfig) -> Any:
-    from keypoints.benchmark import prediction_speed as module
-    from keypoints.reports import figures
-    from keypoints.reports.prediction_speed import draw_speed
-
-    return module.bench_prediction(cfg, lambda result, path: figures.save(draw_speed(result), path))
+def bench(cfg: DictConfig) -> dict[str, Any]:
+    """Return the speed of a training, as plain values."""
+    return asdict(bench_training(cfg))
 
 
 def weights(cfg: DictConfig, which: str) -> dict[str, Any]:

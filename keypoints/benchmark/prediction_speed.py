@@ -4,23 +4,19 @@ All batch sizes are measured in turn, round by round, after a warm-up of each. P
 are given: reading a file and finding its faces is the same for all models.
 """
 
-import json
 import os
 import platform
-import statistics
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from time import perf_counter, process_time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from omegaconf import DictConfig
 
+from keypoints.benchmark.spread import Spread
 from keypoints.data.readers.ibug300w import detector_box
-from keypoints.files import alone, filled, write_whole
 from keypoints.geometry import Box, ByteArray
 from keypoints.inference.predictor import Predictor
-from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.synthetic.portrait import Head, Person, Pose, portrait
 
 _BATCHES = (1, 4, 16, 64)
@@ -29,12 +25,35 @@ _PHOTOS = 4
 """Made-up photos of 640 × 480 pixels, whose faces are predicted in turn."""
 
 
-class Speed(NamedTuple):
-    """What a measurement gave."""
+@dataclass(frozen=True)
+class PredictionSpeed:
+    """Speed of a model's prediction: contents of ``bench.json``.
 
-    folder: Path
-    result: dict[str, Any]
-    """The contents of ``bench.json``."""
+    The three last are by the size of the batch; ``cut_out`` is the cutting alone.
+
+    Args:
+        name: of the model.
+        model: its file.
+        scheme: name of its landmark scheme.
+        input: channels, height and width of the network's input.
+        runtime: library that runs the network.
+        processor: its name.
+        cores: of the machine.
+        faces_per_second: by the clock.
+        wall_ms: milliseconds a face, by the clock.
+        processor_ms: milliseconds a face, of all cores together.
+    """
+
+    name: str
+    model: str
+    scheme: str
+    input: Sequence[int]
+    runtime: str
+    processor: str
+    cores: int | None
+    faces_per_second: Mapping[str, Spread]
+    wall_ms: Mapping[str, Spread]
+    processor_ms: Mapping[str, Spread]
 
 
 class _Took(NamedTuple):
@@ -45,45 +64,32 @@ class _Took(NamedTuple):
     """Of all threads together."""
 
 
-def bench_prediction(cfg: DictConfig, draw: Callable[[Mapping[str, Any], Path], object]) -> Speed:
-    """Measure ``cfg.checkpoint``; writes ``bench.json`` and ``bench.png`` into ``cfg.output``.
+def measure_prediction(predictor: Predictor, name: str, rounds: int, seconds: float) -> PredictionSpeed:
+    """Return how fast a model predicts.
 
     Args:
-        cfg: the configuration of ``keypoints bench``.
-        draw: draws the result into a file.
-
-    Returns:
-        The folder, and by the size of the batch: ``faces_per_second``, and ``wall_ms`` and ``processor_ms``
-        of a face, each with median, lowest and highest of the rounds; ``cut_out`` is the cutting alone.
-
-    Raises:
-        CheckpointError: if the model cannot be used.
-        ConfigError: if a value cannot be used.
-        DataError: if another command writes to the folder.
+        predictor: the model.
+        name: of the model, for titles.
+        rounds: number of rounds; each measures all batch sizes.
+        seconds: least time that each batch size is measured in a round.
     """
-    path, run = find_checkpoint(cfg.checkpoint, cfg.which)
-    predictor = Predictor(path, flip_test=cfg.flip_test, trust=cfg.trust)
-    cfg.name = run.name if run else path.stem  # output= names a folder by it, unless it is given
-    folder = Path(cfg.output)
     parts = _parts(predictor)
-    with alone(folder), filled(folder, last="bench.json") as part:
-        for work in parts.values():
-            work()
-        rounds = [
-            {name: _timed(work, float(cfg.seconds)) for name, work in parts.items()}
-            for _ in range(int(cfg.rounds))
-        ]
-        result = {
-            "name": cfg.name,
-            "model": str(path),
-            **_settings(predictor),
-            "faces_per_second": _spreads(rounds, lambda took: 1 / took.wall),
-            "wall_ms": _spreads(rounds, lambda took: 1000 * took.wall),
-            "processor_ms": _spreads(rounds, lambda took: 1000 * took.processor),
-        }
-        write_whole(part / "bench.json", json.dumps(result, indent=2) + "\n")
-        draw(result, part / "bench.png")
-    return Speed(folder, result)
+    for work in parts.values():
+        work()
+    times = [{part: _timed(work, seconds) for part, work in parts.items()} for _ in range(rounds)]
+    crop = predictor.crop
+    return PredictionSpeed(
+        name=name,
+        model=str(predictor.path),
+        scheme=predictor.scheme.name,
+        input=[crop.channels, crop.height, crop.width],
+        runtime=predictor.runtime,
+        processor=platform.processor() or platform.machine(),
+        cores=os.cpu_count(),
+        faces_per_second=_spreads(times, lambda took: 1 / took.wall),
+        wall_ms=_spreads(times, lambda took: 1000 * took.wall),
+        processor_ms=_spreads(times, lambda took: 1000 * took.processor),
+    )
 
 
 def _parts(predictor: Predictor) -> dict[str, Callable[[], int]]:
@@ -124,22 +130,5 @@ def _timed(work: Callable[[], int], seconds: float) -> _Took:
     return _Took((perf_counter() - began) / faces, (process_time() - used) / faces)
 
 
-def _spreads(
-    rounds: Sequence[dict[str, _Took]], value: Callable[[_Took], float]
-) -> dict[str, dict[str, float]]:
-    spreads = {}
-    for name in rounds[0]:
-        found = [value(each[name]) for each in rounds]
-        spreads[name] = {"median": statistics.median(found), "lowest": min(found), "highest": max(found)}
-    return spreads
-
-
-def _settings(predictor: Predictor) -> dict[str, Any]:
-    crop = predictor.crop
-    return {
-        "scheme": predictor.scheme.name,
-        "input": [crop.channels, crop.height, crop.width],
-        "runtime": predictor.runtime,
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-    }
+def _spreads(rounds: Sequence[Mapping[str, _Took]], value: Callable[[_Took], float]) -> dict[str, Spread]:
+    return {name: Spread.of([value(each[name]) for each in rounds]) for name in rounds[0]}

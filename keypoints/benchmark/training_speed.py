@@ -6,14 +6,14 @@ an epoch is long, some of its steps are timed and the epoch is put together: its
 an epoch. The validation's own forward passes are left out.
 """
 
-import json
 import logging
 import math
 import os
 import platform
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any, TypeVar
@@ -24,12 +24,12 @@ from omegaconf import DictConfig, open_dict
 from torch.utils.data import DataLoader
 
 from keypoints.benchmark.course_dataset import CourseDataset
+from keypoints.benchmark.spread import Spread
 from keypoints.callbacks.stopwatch import Shares, Stopwatch, now
 from keypoints.data.dataset import Batch
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError
-from keypoints.files import alone, filled, part_folder, write_whole
-from keypoints.instantiate import make_data, make_task, make_trainer
+from keypoints.instantiate import make_task, make_trainer
 from keypoints.tasks.base import Task
 from keypoints.training.fit import garbage_set_aside, without_idle_warnings
 
@@ -43,51 +43,90 @@ _FEWEST = 4
 """Steps of an epoch that are timed, if it has them."""
 
 
-def bench(cfg: DictConfig, draw: Callable[[Mapping[str, Any], Path], object]) -> dict[str, Any]:
-    """Measure the training of ``cfg``; writes ``bench.json`` and ``bench.png`` into ``cfg.output``.
+@dataclass(frozen=True)
+class TrainingSpeed:
+    """Speed of a training: contents of ``bench.json``.
+
+    Args:
+        name: of the configuration.
+        input: channels, height and width of the network's input.
+        batch_size: training faces in a batch.
+        num_workers: processes that prepare batches.
+        precision: of the Trainer.
+        steps_an_epoch: number of training steps in an epoch.
+        gpu: its name; ``None`` without one.
+        processor: its name.
+        cores: of the machine.
+        threads: of torch.
+        torch: its version.
+        images_per_second: by part: the loader, the step, the Trainer, the course's loader and loop.
+        ratio: of the Trainer to the slower of its parts, and of the loader to the course's.
+        one_core: faces that one core prepares in a second of its time, as they are and augmented.
+        step_ms: milliseconds of a step, by what they go to.
+        epoch_ms: milliseconds that come once an epoch, by what they go to.
+        memory_mb: most memory that the training took, in megabytes.
+    """
+
+    name: str
+    input: Sequence[int]
+    batch_size: int
+    num_workers: int
+    precision: str
+    steps_an_epoch: int
+    gpu: str | None
+    processor: str
+    cores: int | None
+    threads: int
+    torch: str
+    images_per_second: Mapping[str, Spread]
+    ratio: Mapping[str, Spread]
+    one_core: Mapping[str, float]
+    step_ms: Mapping[str, float]
+    epoch_ms: Mapping[str, float]
+    memory_mb: Mapping[str, float]
+
+
+def measure_training(cfg: DictConfig, data: FaceDataModule, scratch: Path) -> TrainingSpeed:
+    """Return how fast the training of ``cfg`` is.
 
     Args:
         cfg: the configuration of ``keypoints bench``.
-        draw: draws the result into a file.
-
-    Returns:
-        ``images_per_second`` and ``ratio`` (the whole Trainer over the slower of its parts, and the loader
-        over the course's), each with median, lowest and highest; ``one_core``, faces that a core prepares a
-        second; ``step_ms`` and ``epoch_ms``, what the time goes to; ``memory_mb``; the settings.
+        data: its datamodule, set up for a fit.
+        scratch: folder for the checkpoints and logs of trainings that are timed.
 
     Raises:
         KeypointsError: as :func:`keypoints.training.prepare.prepare`.
     """
-    folder = Path(cfg.output)
-    data = make_data(cfg)
-    data.setup("fit")
-    with (
-        alone(folder),
-        filled(folder, last="bench.json") as part,
-        part_folder(folder / "scratch") as scratch,
-        without_idle_warnings(),
-        garbage_set_aside(),
-    ):
+    with without_idle_warnings(), garbage_set_aside():
         measured = _Measurement(cfg, data, scratch)
         rounds = [measured.round() for _ in measured.numbered(int(cfg.rounds))]
-        result = {
-            **_settings(cfg, data),
-            "images_per_second": {part: _spread([each[part] for each in rounds]) for part in rounds[0]},
-            "ratio": {
-                "trainer_to_slower_part": _spread(
+        step_ms, epoch_ms = measured.shares()
+        return TrainingSpeed(
+            name=cfg.name,
+            input=[data.crop.channels, data.crop.height, data.crop.width],
+            batch_size=data.batch_size,
+            num_workers=data.num_workers,
+            precision=str(cfg.trainer.precision),
+            steps_an_epoch=len(data.train_dataloader()),
+            gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            processor=platform.processor() or platform.machine(),
+            cores=os.cpu_count(),
+            threads=torch.get_num_threads(),
+            torch=torch.__version__,
+            images_per_second={part: Spread.of([each[part] for each in rounds]) for part in rounds[0]},
+            ratio={
+                "trainer_to_slower_part": Spread.of(
                     [each["trainer"] / min(each["loader"], each["step"]) for each in rounds]
                 ),
-                "loader_to_course_loader": _spread(
+                "loader_to_course_loader": Spread.of(
                     [each["loader"] / each["course_loader"] for each in rounds]
                 ),
             },
-            "one_core": measured.one_core(),
-            **measured.shares(),
-            "memory_mb": measured.memory(),
-        }
-        write_whole(part / "bench.json", json.dumps(result, indent=2) + "\n")
-        draw(result, part / "bench.png")
-    return result
+            one_core=measured.one_core(),
+            step_ms=step_ms,
+            epoch_ms=epoch_ms,
+            memory_mb=measured.memory(),
+        )
 
 
 class _Measurement:
@@ -141,24 +180,14 @@ class _Measurement:
             ways["augmented"] = lambda: dataset.__getitems__([(0, index) for index in indices])
         return {name: _rate_of_a_core(make, self._cfg.seconds) for name, make in ways.items()}
 
-    def shares(self) -> dict[str, dict[str, float]]:
-        """Milliseconds of each step, and of what comes once an epoch, by what they go to."""
+    def shares(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Return milliseconds of each step, and of what comes once an epoch, by what they go to."""
         trainer = self._trainer(self._steps)
         shares = Shares(trainer)
         trainer.profiler = shares  # type: ignore[attr-defined]
         trainer.callbacks.insert(0, Stopwatch(shares))  # type: ignore[attr-defined]
         trainer.fit(make_task(self._cfg, self._data), datamodule=self._data)
-        counts = {
-            "step_ms": (shares.of_steps, _EPOCHS * self._steps),
-            "epoch_ms": (shares.of_epochs, _EPOCHS),
-        }
-        return {
-            name: {
-                kind: 1000 * seconds / count
-                for kind, seconds in sorted(found.items(), key=lambda item: -item[1])
-            }
-            for name, (found, count) in counts.items()
-        }
+        return _in_ms(shares.of_steps, _EPOCHS * self._steps), _in_ms(shares.of_epochs, _EPOCHS)
 
     def memory(self) -> dict[str, float]:
         """The most that the whole Trainer took, in megabytes: in memory, and of the GPU's."""
@@ -283,22 +312,7 @@ def _endless(batches: Iterable[T]) -> Iterator[T]:
         yield from batches
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"median": statistics.median(values), "lowest": min(values), "highest": max(values)}
-
-
-def _settings(cfg: DictConfig, data: FaceDataModule) -> Mapping[str, Any]:
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {
-        "name": cfg.name,
-        "input": [data.crop.channels, data.crop.height, data.crop.width],
-        "batch_size": data.batch_size,
-        "num_workers": cfg.data.num_workers,
-        "precision": str(cfg.trainer.precision),
-        "steps_an_epoch": len(data.train_dataloader()),
-        "gpu": gpu,
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-    }
+def _in_ms(seconds: Mapping[str, float], count: int) -> dict[str, float]:
+    """Return milliseconds each of ``count`` times, the longest first."""
+    longest_first = sorted(seconds.items(), key=lambda item: -item[1])
+    return {kind: 1000 * total / count for kind, total in longest_first}

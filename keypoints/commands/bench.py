@@ -1,9 +1,10 @@
 """``keypoints bench``: how fast a training is and what its time goes to, or how fast a model predicts."""
 
+import json
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
@@ -11,6 +12,14 @@ from keypoints.commands.train import Train
 from keypoints.commands.verb import Choosing, Flipping, Verb
 from keypoints.config.missing import check_complete
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
+from keypoints.files import alone, filled, part_folder, write_whole
+
+if TYPE_CHECKING:
+    from keypoints.benchmark.prediction_speed import PredictionSpeed
+    from keypoints.benchmark.training_speed import TrainingSpeed
+
+RESULT = "bench.json"
+PICTURE = "bench.png"
 
 log = logging.getLogger(__name__)
 
@@ -31,23 +40,80 @@ class Bench(Flipping, Choosing, Train):
 
 
 def run(cfg: DictConfig) -> None:
-    """Measure how fast a training is, or a model's prediction."""
-    from keypoints.reports import figures
+    """Measure how fast a training is, or a model's prediction, and print it.
 
+    Args:
+        cfg: the configuration of ``keypoints bench``.
+
+    Raises:
+        KeypointsError: as :func:`bench_training` and :func:`bench_prediction`.
+    """
     if cfg.checkpoint is not None:
-        from keypoints.benchmark.prediction_speed import bench_prediction
-        from keypoints.reports.prediction_speed import draw_speed, print_speed
+        from keypoints.reports.prediction_speed import print_prediction_speed
 
-        speed = bench_prediction(cfg, lambda result, path: figures.save(draw_speed(result), path))
-        print_speed(speed.result)
-        log.info("look at it: %s", speed.folder / "bench.png")
-        return
-    check_complete(cfg)
-    from keypoints.benchmark.training_speed import bench
-    from keypoints.reports.terminal import print_bench
+        print_prediction_speed(bench_prediction(cfg))
+    else:
+        check_complete(cfg)
+        from keypoints.reports.training_speed import print_training_speed
 
-    print_bench(bench(cfg, lambda result, path: figures.save(figures.speed(result), path)))
-    log.info("look at it: %s", Path(cfg.output) / "bench.png")
+        print_training_speed(bench_training(cfg))
+    log.info("look at it: %s", Path(cfg.output) / PICTURE)
+
+
+def bench_training(cfg: DictConfig) -> "TrainingSpeed":
+    """Measure how fast a training is; write ``bench.json`` and ``bench.png`` into ``cfg.output``.
+
+    Args:
+        cfg: the configuration of ``keypoints bench``.
+
+    Raises:
+        KeypointsError: if a part of the training cannot be used, or another command writes to the folder.
+    """
+    from keypoints.benchmark.training_speed import measure_training
+    from keypoints.instantiate import make_data
+    from keypoints.reports.figures import save
+    from keypoints.reports.training_speed import draw_training_speed
+
+    folder = Path(cfg.output)
+    data = make_data(cfg)
+    data.setup("fit")
+    with (
+        alone(folder),
+        filled(folder, last=RESULT) as part,
+        part_folder(folder / "scratch") as scratch,
+    ):
+        speed = measure_training(cfg, data, scratch)
+        write_whole(part / RESULT, json.dumps(asdict(speed), indent=2) + "\n")
+        save(draw_training_speed(speed), part / PICTURE)
+    return speed
+
+
+def bench_prediction(cfg: DictConfig) -> "PredictionSpeed":
+    """Measure how fast ``cfg.checkpoint`` predicts; write the same files.
+
+    Args:
+        cfg: the configuration of ``keypoints bench``.
+
+    Raises:
+        CheckpointError: if the model cannot be used.
+        ConfigError: if a value cannot be used.
+        DataError: if another command writes to the folder.
+    """
+    from keypoints.benchmark.prediction_speed import measure_prediction
+    from keypoints.inference.predictor import Predictor
+    from keypoints.reports.figures import save
+    from keypoints.reports.prediction_speed import draw_prediction_speed
+    from keypoints.runs.checkpoint_files import find_checkpoint
+
+    path, run = find_checkpoint(cfg.checkpoint, cfg.which)
+    predictor = Predictor(path, flip_test=cfg.flip_test, trust=cfg.trust)
+    cfg.name = run.name if run else path.stem  # output= names a folder by it, unless it is given
+    folder = Path(cfg.output)
+    with alone(folder), filled(folder, last=RESULT) as part:
+        speed = measure_prediction(predictor, cfg.name, int(cfg.rounds), float(cfg.seconds))
+        write_whole(part / RESULT, json.dumps(asdict(speed), indent=2) + "\n")
+        save(draw_prediction_speed(speed), part / PICTURE)
+    return speed
 
 
 VERB = Verb(

@@ -3,7 +3,7 @@
 import logging
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
@@ -88,22 +88,25 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
             trained on the faces and ``cfg.force`` is not set.
         DataError: if the faces or the table cannot be read, or another command writes to the folder.
     """
+    from keypoints.evaluation.measure import measure
     from keypoints.evaluation.model_scores import ModelScores, model_scores
     from keypoints.evaluation.prediction_scores import prediction_scores
-    from keypoints.evaluation.result import PAGE, Evaluation, write_metrics, write_result
+    from keypoints.evaluation.result import Evaluation
+    from keypoints.evaluation.result_files import PAGE, write_files
     from keypoints.reports.evaluation import draw_measured, draw_stress, write_report
 
     asked = model_scores(cfg) if cfg.predictions is None else prediction_scores(cfg)
     with alone(asked.folder), filled(asked.folder, last=PAGE, own=_STRESS_FILES) as part:
-        measured = asked.predict()
-        result, tables = write_metrics(asked.case, measured, part)
-        result["notes"] += asked.remarks(result)
-        pictures = draw_measured(part, asked.case, tables, result)
+        result, tables = measure(asked.case, asked.predict())
+        result = result.with_notes(asked.remarks(result))
+        stressed = None
         if cfg.stress and isinstance(asked, ModelScores):
-            stressed = asked.under_stress(cfg.stress_faces, part)
-            result["stress"] = stressed.tolerances
+            stressed = asked.under_stress(cfg.stress_faces)
+            result = replace(result, stress=stressed.tolerances)
+        pictures = draw_measured(part, asked.case, tables, result)
+        if stressed is not None:
             pictures += draw_stress(part, asked.case, stressed)
-        write_result(result, part)
+        write_files(part, result, tables, stressed)
         write_report(part / PAGE, f"Evaluation of {asked.case.name}", result, pictures, command)
     return Evaluation(asked.folder, result)
 

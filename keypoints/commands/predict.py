@@ -1,14 +1,24 @@
 """``keypoints predict``: the landmarks of your own photos."""
 
 import logging
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import MISSING, DictConfig
 
 from keypoints.commands.verb import PLAIN, Flipping, OfModel, Verb
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
 from keypoints.errors import DataError
+from keypoints.files import alone, filled, tidy
+
+if TYPE_CHECKING:
+    from keypoints.inference.photo_inputs import PhotoInputs
+    from keypoints.inference.predict import DonePhoto
+    from keypoints.inference.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +36,29 @@ class Predict(Flipping, OfModel):
     report: bool = setting(False, "Write report.html too: each photo with what was measured of its faces.")
 
 
+class Predicted(NamedTuple):
+    """Folder and counts of a prediction."""
+
+    folder: Path
+    photos: int
+    faces: int
+    with_problems: int
+    """Number of photos that cannot be read, show no face, or have a box that cannot be used."""
+    page: Path | None
+    """The report, if one was asked for."""
+
+
 def run(cfg: DictConfig) -> None:
-    """Predict the landmarks of photos.
+    """Predict the landmarks of photos, and print how many.
+
+    Args:
+        cfg: the configuration of ``keypoints predict``.
 
     Raises:
         DataError: if a photo has no face, or not all of its own could be predicted.
+        KeypointsError: as :func:`predict`.
     """
-    from keypoints.inference.predict import predict
-    from keypoints.reports.photos import PhotoReport
-
-    done = predict(cfg, PhotoReport)
+    done = predict(cfg)
     log.info("%d faces of %d photos are in %s", done.faces, done.photos, done.folder)
     if done.page is not None:
         log.info("look at it: %s", done.page)
@@ -43,6 +66,107 @@ def run(cfg: DictConfig) -> None:
         raise DataError(
             f"{done.with_problems} of {done.photos} photos have no face, or not all of theirs; see above"
         )
+
+
+def predict(cfg: DictConfig) -> Predicted:
+    """Predict the faces of the photos ``cfg.input`` with ``cfg.checkpoint`` and write them to ``cfg.output``.
+
+    A photo that cannot be used is named and recorded as such, and the others are predicted. The files are
+    there only once all photos are done, and the table comes last: where it is missing, the command was
+    stopped, and can be given again.
+
+    Args:
+        cfg: the configuration of ``keypoints predict``.
+
+    Raises:
+        CheckpointError: if the checkpoint cannot be used.
+        ConfigError: if a value cannot be used, or faces have to be detected and dlib is not installed.
+        DataError: if there is no photo, the list cannot be read, the folder holds predictions already, or
+            another command writes to it.
+    """
+    from keypoints.inference.photo_inputs import find_photos
+    from keypoints.inference.predict import check_boxes
+    from keypoints.inference.prediction_files import PAGE, TABLE
+    from keypoints.inference.predictor import Predictor
+
+    folder, root = Path(str(cfg.output)), None if cfg.root is None else Path(str(cfg.root))
+    _check_free(folder)
+    inputs = find_photos(str(cfg.input), root, without=folder)
+    predictor = Predictor(str(cfg.checkpoint), cfg.which, flip_test=cfg.flip_test, trust=cfg.trust)
+    check_boxes(predictor, inputs)
+    with alone(folder):
+        _check_free(folder)  # another command may have ended meanwhile
+        with filled(folder, last=TABLE) as part:
+            photos = _write(predictor, inputs, part, with_report=cfg.report)
+    for problem in (problem for photo in photos for problem in photo.problems):
+        log.warning("%s", os.fsencode(problem).decode("utf-8", "replace"))  # a name may be no Unicode text
+    return Predicted(
+        folder,
+        len(photos),
+        sum(photo.faces for photo in photos),
+        sum(bool(photo.problems) for photo in photos),
+        folder / PAGE if cfg.report else None,
+    )
+
+
+class _Counted(NamedTuple):
+    """Number of faces of a photo, and its problems."""
+
+    faces: int
+    problems: list[str]
+
+
+def _check_free(folder: Path) -> None:
+    """See that a folder holds no predictions.
+
+    Raises:
+        DataError: if it does, or is a file.
+    """
+    from keypoints.inference.prediction_files import TABLE
+
+    if (folder / TABLE).exists():
+        tidy(folder)
+        raise DataError(f"{folder}: holds predictions already; name another folder: output=<folder>")
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder}: is a file; name a folder: output=<folder>")
+
+
+def _write(
+    predictor: "Predictor", inputs: "PhotoInputs", folder: Path, *, with_report: bool
+) -> list[_Counted]:
+    """Predict all photos and write their files into ``folder``, with progress in a terminal."""
+    from rich.progress import Progress
+
+    from keypoints.inference.overlays import OVERLAYS, write_overlay
+    from keypoints.inference.predict import predict_photos
+    from keypoints.inference.prediction_files import prediction_files
+    from keypoints.reports.photos import PhotoReport
+
+    page = PhotoReport(folder, predictor) if with_report else None
+    about = {"model": str(predictor.path), "crop": predictor.crop.to_dict()}
+    photos: list[_Counted] = []
+
+    def draw(done: "DonePhoto") -> None:
+        overlay = write_overlay(folder, done.photo, done.pixels, predictor.scheme.skeleton)
+        if page is not None:
+            page.add(done.number, done.photo, done.pixels, overlay)
+
+    (folder / OVERLAYS).mkdir()
+    with (
+        prediction_files(folder, predictor.scheme, about) as files,
+        ThreadPoolExecutor(os.cpu_count()) as threads,  # Pillow works outside the interpreter's lock
+        Progress(transient=True, disable=not sys.stdout.isatty()) as progress,
+    ):
+        bar = progress.add_task("predicting", total=len(inputs.photos))
+        for batch in predict_photos(predictor, inputs, threads):
+            list(threads.map(draw, batch))
+            for done in batch:
+                files.add(done.photo)
+                photos.append(_Counted(len(done.photo.faces), done.photo.problems))
+            progress.advance(bar, len(batch))
+        if page is not None:
+            page.write()
+    return photos
 
 
 VERB = Verb(

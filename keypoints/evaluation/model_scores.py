@@ -2,10 +2,9 @@
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,17 +17,10 @@ from keypoints.data.face import Face
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.drawing import draw_face
 from keypoints.errors import ConfigError, DataError
+from keypoints.evaluation.chosen_data import chosen_data, chosen_split, faces_to_measure
 from keypoints.evaluation.per_face import BATCH, plain_batches, predict
-from keypoints.evaluation.result import (
-    Case,
-    Measured,
-    Stressed,
-    chosen_data,
-    chosen_split,
-    faces_to_measure,
-)
+from keypoints.evaluation.result import Case, EvaluationResult, ModelSource, PredictedFaces, Stressed
 from keypoints.evaluation.robustness import STRESSES, StressedFaces, changes, stress, tolerances
-from keypoints.files import write_whole
 from keypoints.geometry import ByteArray
 from keypoints.inference.detection import with_found_boxes
 from keypoints.inference.predictor import Model, load_model
@@ -49,7 +41,7 @@ class ModelScores:
         model: predicts.
         faces: of the split, in the boxes that were asked for.
         mean: the mean-shape baseline, (K, 2) ratios; ``None`` where it is not known.
-        about: what ``metrics.json`` says of the model.
+        source: what ``metrics.json`` says of the model.
         notes: what has to be known of its training.
     """
 
@@ -58,37 +50,40 @@ class ModelScores:
     model: Model
     faces: Sequence[Face]
     mean: Tensor | None
-    about: Mapping[str, Any]
+    source: ModelSource
     notes: Sequence[str]
 
-    def predict(self) -> Measured:
+    def predict(self) -> PredictedFaces:
         """Return the predictions for all faces, with progress."""
         dataset = self._dataset()
         total = math.ceil(len(dataset) / BATCH)
         batches = track(plain_batches(dataset), "predicting", total, transient=True)
-        return Measured(self.faces, *predict(self.model, batches, self.mean), self.about, self.notes)
+        predictions, constant = predict(self.model, batches, self.mean)
+        return PredictedFaces(self.faces, predictions, constant, self.source, self.notes)
 
     def _dataset(self) -> FaceDataset:
         data = self.case.data
         return FaceDataset(self.faces, data.indices, self.model.crop, memory=data.memory)
 
-    def remarks(self, result: Mapping[str, Any]) -> list[str]:  # noqa: ARG002
-        """Return further notes that the result gives rise to: none."""
-        return []
-
-    def under_stress(self, most: int, folder: Path) -> Stressed:
-        """Measure again with worse inputs; write ``stress.csv``.
+    def remarks(self, result: EvaluationResult) -> list[str]:  # noqa: ARG002
+        """Return further notes that the result gives rise to: none.
 
         Args:
-            most: faces, spread over all.
-            folder: where the table is written; it is there.
+            result: the errors.
+        """
+        return []
+
+    def under_stress(self, most: int) -> Stressed:
+        """Measure again with worse inputs.
+
+        Args:
+            most: number of faces, spread over all.
         """
         case, faces = self.case, _spread_over(self.faces, most)
         stressed = StressedFaces(faces, case.data.indices, self.model.crop)
         table = stress(
             self.model, stressed, self.mean, case.norm, case.threshold, lambda steps: track(steps, "stress")
         )
-        write_whole(folder / "stress.csv", table.to_csv(index=False))
         examples = {kind.title: _stressed(self.model, stressed, name) for name, kind in STRESSES.items()}
         return Stressed(table, len(faces), examples, tolerances(table))
 
@@ -123,17 +118,11 @@ def model_scores(cfg: DictConfig) -> ModelScores:
     faces, missed = _in_boxes(cfg, model, faces, split)
     if missed:
         notes.append(f"the detector did not find {missed} of {missed + len(faces)} faces: left out")
-    about = {
-        "checkpoint": str(path),
-        "data": type(data).__name__,
-        "flip_test": bool(cfg.flip_test),
-        "boxes": cfg.boxes,
-        "not_found": missed,
-    }
+    source = ModelSource(str(path), type(data).__name__, bool(cfg.flip_test), cfg.boxes, missed)
     name = f"{run.name}, {path.stem} epoch" if run else path.stem
     case = Case(f"{name}, {split}", data, split, model.scheme, norm, cfg.threshold, cfg.faces)
     folder = Path(cfg.output) if cfg.output else _folder(run, path, cfg, split)
-    return ModelScores(case, folder, model, faces, _mean(model, data), about, notes)
+    return ModelScores(case, folder, model, faces, _mean(model, data), source, notes)
 
 
 def _in_boxes(cfg: DictConfig, model: Model, faces: Sequence[Face], split: str) -> tuple[Sequence[Face], int]:

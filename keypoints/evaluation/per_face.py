@@ -1,6 +1,7 @@
 """Face by face: what a model predicts, and how far off it is."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -139,14 +140,34 @@ def face_table(
     return pd.DataFrame(columns)
 
 
+@dataclass(frozen=True)
+class ConfidenceGroup:
+    """Points of similar confidence, of all faces.
+
+    Args:
+        confidence: mean confidence, from 0 to 1.
+        nme: mean error over the face's scale.
+        points: number of points.
+    """
+
+    confidence: float
+    nme: float
+    points: int
+
+
 def by_confidence(
     predictions: Predictions, norm: str, pair: tuple[int, int] | None, groups: int = 10
-) -> list[dict[str, float]]:
-    """What the confidence of a point says of its error.
+) -> list[ConfidenceGroup]:
+    """Return how the error of a point depends on its confidence.
+
+    Args:
+        predictions: of all faces.
+        norm: what errors are divided by, as of :func:`keypoints.tasks.metrics.evaluation_metrics`.
+        pair: the normalising points.
+        groups: number of groups, of equally many points.
 
     Returns:
-        ``groups`` of equally many points, the least sure first: their mean ``confidence``, their mean error
-        over the face's scale, ``nme``, and how many ``points`` they are. None without a confidence.
+        The groups, the least sure first; none without a confidence.
     """
     predicted, truth, sizes, confidence = predictions
     if confidence is None:
@@ -154,10 +175,10 @@ def by_confidence(
     errors = (predicted - truth).square().sum(dim=-1).sqrt() / face_scale(truth, sizes, norm, pair)[:, None]
     order = confidence.flatten().argsort()
     return [
-        {
-            "confidence": float(confidence.flatten()[places].mean()),
-            "nme": float(errors.flatten()[places].mean()),
-            "points": len(places),
-        }
+        ConfidenceGroup(
+            confidence=float(confidence.flatten()[places].mean()),
+            nme=float(errors.flatten()[places].mean()),
+            points=len(places),
+        )
         for places in order.tensor_split(min(groups, len(order)))
     ]

@@ -1,10 +1,9 @@
 """A table of predictions, whoever made it, measured like a model's."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,16 +13,11 @@ from keypoints.data.face import Face
 from keypoints.data.photos import Photo
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, DataError, shortened, some_of
+from keypoints.evaluation.chosen_data import chosen_data, chosen_split, faces_to_measure
 from keypoints.evaluation.matching import Matches, match
 from keypoints.evaluation.per_face import Predictions
 from keypoints.evaluation.prediction_lists import PredictionList, photos_by_id, read_predictions
-from keypoints.evaluation.result import (
-    Case,
-    Measured,
-    chosen_data,
-    chosen_split,
-    faces_to_measure,
-)
+from keypoints.evaluation.result import Case, EvaluationResult, PredictedFaces, TableSource
 from keypoints.inference.prediction_files import TABLE
 from keypoints.tasks.metrics import default_norm, evaluation_metrics
 
@@ -57,27 +51,26 @@ class PredictionScores:
     truth: Sequence[Face]
     matches: Matches
 
-    def predict(self) -> Measured:
+    def predict(self) -> PredictedFaces:
         """Return the predictions for the faces that have one."""
         faces = [self.truth[place] for place, _ in self.matches.pairs]
         found = np.stack([self.table.predictions[place].points for _, place in self.matches.pairs])
-        about: dict[str, Any] = {
-            "checkpoint": None,
-            "predictions": str(self.path),
-            "data": type(self.case.data).__name__,
-            "missing": [_called(self.truth[place]) for place in self.matches.missing],
-            "without_truth": len(self.matches.without_truth),
-            "unusable_rows": len(self.table.unusable),
-        }
-        return Measured(faces, _predictions(faces, self.case.data.indices, found), None, about)
+        source = TableSource(
+            predictions=str(self.path),
+            data=type(self.case.data).__name__,
+            missing=[_called(self.truth[place]) for place in self.matches.missing],
+            without_truth=len(self.matches.without_truth),
+            unusable_rows=len(self.table.unusable),
+        )
+        return PredictedFaces(faces, _predictions(faces, self.case.data.indices, found), None, source)
 
-    def remarks(self, result: Mapping[str, Any]) -> list[str]:
+    def remarks(self, result: EvaluationResult) -> list[str]:
         """Return what has to be known of the table: faces and rows that are not measured.
 
         Args:
-            result: what ``metrics.json`` is to hold.
+            result: the errors.
         """
-        return _notes(self.table, self.matches, self.truth, result["metrics"]["failure_rate"])
+        return _notes(self.table, self.matches, self.truth, result.metrics["failure_rate"])
 
 
 def prediction_scores(cfg: DictConfig) -> PredictionScores:

@@ -1,56 +1,34 @@
-"""What an evaluation gives, whoever predicted: metrics, tables, figures and a page."""
+"""Typed results of an evaluation, whether a model or a table of predictions is evaluated."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-import numpy as np
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
 
-from keypoints._version import __version__
-from keypoints.components import package_names, trusting
-from keypoints.config.compose import option
 from keypoints.data.face import Face
 from keypoints.datamodules.base import FaceDataModule
-from keypoints.errors import ConfigError, DataError
-from keypoints.evaluation.face_tables import in_common, tags_of
-from keypoints.evaluation.per_face import Predictions, by_confidence, face_table, in_originals, score
-from keypoints.files import write_whole
+from keypoints.evaluation.per_face import ConfidenceGroup, Predictions
 from keypoints.geometry import ByteArray, FloatArray
-from keypoints.instantiate import make_data
 from keypoints.landmarks import LandmarkScheme
-from keypoints.mean_face import predicts_the_mean
-from keypoints.runs.run_folder import RunFolder
-from keypoints.tasks.metrics import evaluation_metrics, normalized_mean_error
 
-PAGE = "report.html"
-_MOST_VALUES = 60
-"""A tag with more values than this tells faces apart, not groups of them."""
-
-
-class Evaluation(NamedTuple):
-    """What an evaluation gave."""
-
-    folder: Path
-    result: dict[str, Any]
-    """The contents of ``metrics.json``."""
+Scores = Mapping[str, float | None]
+"""Metrics by name, as :func:`keypoints.tasks.metrics.evaluation_metrics` names them; ``None``: not finite."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is evaluated, and how.
+    """Faces and landmarks that an evaluation measures.
 
     Args:
-        name: of what predicted, and the split, for titles.
-        data: the faces' datamodule.
-        split: whose faces they are.
-        scheme: the landmarks that are measured.
-        norm, threshold: as :func:`keypoints.tasks.metrics.evaluation_metrics`.
-        shown: that many best and worst faces are drawn.
+        name: of the model or the table, and the split, for titles.
+        data: datamodule of the faces.
+        split: name of their split.
+        scheme: landmarks that are measured.
+        norm: what errors are divided by, as of :func:`keypoints.tasks.metrics.evaluation_metrics`.
+        threshold: largest NME that is no failure.
+        shown: number of best and of worst faces that are plotted.
     """
 
     name: str
@@ -63,110 +41,143 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was predicted for some faces, in pixels of their photos, and what is known of it.
+class ModelSource:
+    """Model that was evaluated, in ``metrics.json``.
+
+    Args:
+        checkpoint: its file.
+        data: class of the datamodule.
+        flip_test: whether predictions are means over the input and its mirrored copy.
+        boxes: ``"given"`` or ``"detected"``.
+        not_found: number of faces that the detector did not find.
+    """
+
+    checkpoint: str
+    data: str
+    flip_test: bool
+    boxes: str
+    not_found: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableSource:
+    """Table of predictions that was evaluated, in ``metrics.json``.
+
+    Args:
+        checkpoint: ``None``: the model is not known.
+        predictions: the table's file.
+        data: class of the datamodule.
+        missing: faces that have no prediction, by their row in the list of faces.
+        without_truth: number of predictions that are of no face.
+        unusable_rows: number of rows of the table that hold no face.
+    """
+
+    checkpoint: None = None
+    predictions: str
+    data: str
+    missing: Sequence[str]
+    without_truth: int
+    unusable_rows: int
+
+
+@dataclass(frozen=True)
+class PredictedFaces:
+    """Predictions for the faces of a case.
 
     Args:
         faces: that were predicted.
-        predictions: of them.
-        constant: what the constant predictor says of them, where there is one.
-        about: what ``metrics.json`` says first: who predicted, and how.
-        notes: warnings.
+        predictions: of them, in pixels of their photos.
+        constant: the mean-shape baseline's predictions; ``None`` where it is not known.
+        source: model or table that the predictions come from.
+        notes: warnings about it.
     """
 
     faces: Sequence[Face]
     predictions: Predictions
     constant: Predictions | None
-    about: Mapping[str, Any]
+    source: ModelSource | TableSource
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-def chosen_data(
-    cfg: DictConfig, run: RunFolder | None, what: str, source: str | None = None
-) -> FaceDataModule:
-    """Return the data that a command names, or else those of the run.
+@dataclass(frozen=True)
+class GroupScores:
+    """Metrics of the faces that have one value of a tag."""
 
-    ``data.<key>=<value>`` without a choice of ``data`` changes the run's settings; with ``data.test`` and
-    another kind of data, or no run, it is meant for ``data=labelled``.
+    faces: int
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """Contents of ``metrics.json``.
 
     Args:
-        cfg: the configuration of ``keypoints evaluate``.
-        run: whose data are meant where the command names none.
-        what: is evaluated, for messages.
-        source: what is cut out of labelled photos, ``"box"`` or ``"image"``, if the command decides.
-
-    Raises:
-        ConfigError: if no data are named, or a value cannot be used.
-        DataError: if they cannot be read.
+        source: model or table that was evaluated.
+        version: of this package.
+        scheme: name of the landmark scheme.
+        split: name of the split.
+        faces: number of faces that were measured.
+        norm: what errors are divided by.
+        threshold: largest NME that is no failure.
+        metrics: over all faces.
+        constant: of the mean-shape baseline; ``None`` where it is not known.
+        by_part: metrics over all faces for each part of the landmarks.
+        by_tag: metrics by the values of each tag of the faces.
+        by_confidence: mean errors of points in groups of rising confidence; empty without confidences.
+        words: meanings of the values of tags.
+        worst_faces: what the worst faces have in common, in sentences.
+        notes: warnings.
+        stress: what the model stands, in sentences; ``None`` if it was not put under stress.
     """
-    given = cfg.get("data")
-    if given is not None and "_target_" in given:
-        return make_data(_with_data(cfg, {}, given, source))
-    changes = {} if given is None else dict(given)
-    settings = None if run is None else run.setting("data")
-    own = isinstance(settings, DictConfig) and ("train" in settings or "test" not in changes)
-    if changes.get("test") is not None and not own:
-        return make_data(_with_data(cfg, option("data", "labelled"), changes, source))
-    if settings is None and run is not None:
-        raise DataError(f"{run.config}: names no data; say on which: data=imm")
-    if settings is None:
-        raise ConfigError(f"{what}: is not in a run's folder, so say on which data: data=imm")
-    plain = OmegaConf.to_container(settings, resolve=True) if isinstance(settings, DictConfig) else None
-    if not isinstance(plain, dict):
-        raise ConfigError(f"{run.config if run else ''}: its data are no component; say on which: data=imm")
-    recorded = _with_data(cfg, plain, changes, source)
-    try:
-        with trusting(*package_names(cfg.trust)):
-            return make_data(OmegaConf.create({"data": OmegaConf.to_container(recorded.data)}), recorded=True)
-    except ConfigError as error:
-        raise ConfigError(f"{error} (as {'' if run is None else run.config} says)") from error
 
+    source: ModelSource | TableSource
+    version: str
+    scheme: str
+    split: str
+    faces: int
+    norm: str
+    threshold: float
+    metrics: Scores
+    constant: Scores | None
+    by_part: Mapping[str, Scores]
+    by_tag: Mapping[str, Mapping[str, GroupScores]]
+    by_confidence: Sequence[ConfidenceGroup]
+    words: Mapping[str, Mapping[str, str]]
+    worst_faces: Sequence[str]
+    notes: Sequence[str]
+    stress: Sequence[str] | None = None
 
-def _with_data(cfg: DictConfig, settings: Any, changes: Mapping[str, Any], source: str | None) -> DictConfig:
-    """Return the configuration with these settings of the data and the changes of them."""
-    whole: Any = OmegaConf.merge(cfg, {})
-    OmegaConf.set_struct(whole, value=False)
-    whole.data = OmegaConf.merge(settings, changes)
-    if cfg.root is not None:
-        whole.data.root = cfg.root
-    if source is not None and "source" in whole.data:
-        whole.data.source = source
-    return whole  # type: ignore[no-any-return]
+    @property
+    def missing(self) -> Sequence[str]:
+        """Faces without a prediction."""
+        return self.source.missing if isinstance(self.source, TableSource) else ()
 
+    def with_notes(self, notes: Sequence[str]) -> Self:
+        """Return the result with further warnings.
 
-def chosen_split(cfg: DictConfig, data: FaceDataModule) -> str:
-    """Return the split that is meant: ``val`` unless the command names another, or a test list alone.
+        Args:
+            notes: the warnings.
+        """
+        return replace(self, notes=[*self.notes, *notes])
 
-    Raises:
-        DataError: if there is no such split.
-    """
-    given = cfg.get("data") or {}
-    test_alone = given.get("test") is not None and given.get("train") is None
-    split = str(cfg.split or ("test" if test_alone else "val"))
-    if split not in data.splits:
-        raise DataError(f"there is no split {split!r}; there is {', '.join(data.splits)}")
-    return split
-
-
-def faces_to_measure(data: FaceDataModule, split: str) -> Sequence[Face]:
-    """Return the faces of a split, if anything can be measured on them.
-
-    Raises:
-        DataError: if not.
-    """
-    faces = data.splits[split]
-    if any(face.points is None for face in faces):
-        raise DataError(
-            f"the faces of {split} have no points to measure against; keypoints submit predicts them"
-        )
-    return faces
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as ``metrics.json`` holds them."""
+        values = asdict(self)
+        values = {**values.pop("source"), **values}
+        values["by_tag"] = {
+            tag: {value: {"faces": group.faces, **group.scores} for value, group in groups.items()}
+            for tag, groups in self.by_tag.items()
+        }
+        if self.stress is None:
+            del values["stress"]
+        return values
 
 
 class Tables(NamedTuple):
-    """What was measured face by face, for figures."""
+    """Measurements face by face, for ``faces.csv`` and figures."""
 
     on_photos: pd.DataFrame
-    """A row a face, in pixels of its photo as the figures draw it."""
+    """A row a face, in pixels of its photo as the figures plot it."""
     in_originals: pd.DataFrame
     """The same in pixels of the originals, with ``nme``."""
     constant: FloatArray | None
@@ -174,86 +185,20 @@ class Tables(NamedTuple):
 
 
 class Stressed(NamedTuple):
-    """What a model predicts under stress, for figures."""
+    """Predictions of a model under stress, for ``stress.csv`` and figures."""
 
     table: pd.DataFrame
     """A row a stress and level."""
     faces: int
-    """How many were measured."""
+    """Number of faces that were measured."""
     examples: Mapping[str, Sequence[tuple[str, ByteArray]]]
     """One face by stress: at each level, the level and the picture with truth and prediction."""
     tolerances: Sequence[str]
     """What the model stands, in sentences."""
 
 
-def write_metrics(case: Case, measured: Measured, folder: Path) -> tuple[dict[str, Any], Tables]:
-    """Measure what was predicted; write ``faces.csv``.
+class Evaluation(NamedTuple):
+    """Folder and result of an evaluation."""
 
-    Args:
-        case: what is measured.
-        measured: what was predicted.
-        folder: where the table is written; it is there.
-
-    Returns:
-        What ``metrics.json`` is to hold, and what the figures show.
-    """
-    faces, pair = measured.faces, case.scheme.normalizing_points
-    on_photos = face_table(faces, measured.predictions)
-    originals = [case.data.original(face) for face in faces]
-    predictions = in_originals(measured.predictions, originals)
-    constant = None if measured.constant is None else in_originals(measured.constant, originals)
-    table = face_table(faces, predictions, case.norm, pair)
-    on_photos["error_px"] = table["error_px"]
-    result = {**measured.about, **_result(case, predictions, constant, table)}
-    result["notes"] += measured.notes
-    errors = None if constant is None else normalized_mean_error(*constant[:3], norm=case.norm, pair=pair)
-    write_whole(folder / "faces.csv", table.to_csv(index=False))
-    return result, Tables(on_photos, table, None if errors is None else errors.double().numpy())
-
-
-def write_result(result: Mapping[str, Any], folder: Path) -> None:
-    """Write ``metrics.json``."""
-    write_whole(folder / "metrics.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
-
-
-def _result(
-    case: Case, predictions: Predictions, constant: Predictions | None, table: pd.DataFrame
-) -> dict[str, Any]:
-    """All that is measured, as plain values."""
-    scheme, words = case.scheme, case.data.words
-
-    def measured(chosen: Predictions, points: Sequence[int] | None = None) -> dict[str, float | None]:
-        metrics = evaluation_metrics(scheme, case.norm, case.threshold, points)
-        scores = score(metrics, chosen)
-        return {name: value if math.isfinite(value) else None for name, value in scores.items()}
-
-    by_tag: dict[str, dict[str, dict[str, float | int | None]]] = {}
-    for tag in tags_of(table):
-        values = sorted(table[tag].dropna().astype(str).unique())
-        if 1 < len(values) <= min(_MOST_VALUES, len(table) // 2):
-            places = {value: np.flatnonzero(table[tag].astype(str) == value).tolist() for value in values}
-            by_tag[tag] = {
-                value: {"faces": len(at), **measured(predictions.of(at))} for value, at in places.items()
-            }
-    metrics = measured(predictions)
-    ratio = metrics["variance_ratio"]
-    warning = predicts_the_mean(1.0 if ratio is None else ratio)
-    if not bool(predictions.predicted.isfinite().all()):
-        warning = "some predictions are no finite numbers: the network's weights are broken"
-    parts = scheme.parts if len(scheme.parts) > 1 else {}
-    return {
-        "version": __version__,
-        "scheme": scheme.name,
-        "split": case.split,
-        "faces": len(table),
-        "norm": case.norm,
-        "threshold": case.threshold,
-        "metrics": metrics,
-        "constant": None if constant is None else measured(constant),
-        "by_part": {name: measured(predictions, points) for name, points in parts.items()},
-        "by_tag": by_tag,
-        "by_confidence": by_confidence(predictions, case.norm, scheme.normalizing_points),
-        "words": {tag: dict(meanings) for tag, meanings in words.items()},
-        "worst_faces": in_common(table, words),
-        "notes": [warning] if warning else [],
-    }
+    folder: Path
+    result: EvaluationResult

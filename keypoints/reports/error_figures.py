@@ -7,10 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from keypoints.evaluation.per_face import ConfidenceGroup
 from keypoints.evaluation.robustness import STRESSES
 from keypoints.formatting import fixed
 from keypoints.geometry import ByteArray, FloatArray
-from keypoints.reports.figures import Lines, new_figure
+from keypoints.reports.figures import BASELINE, Lines, new_figure
 
 _MODEL, _CONSTANT = "tab:blue", "0.45"
 
@@ -133,7 +134,7 @@ def _diagonal(axes: Axes, *, from_zero: bool) -> None:
     axes.legend()
 
 
-def by_confidence(groups: Sequence[Mapping[str, float]], unit: str, title: str) -> Figure:
+def by_confidence(groups: Sequence[ConfidenceGroup], unit: str, title: str) -> Figure:
     """The mean error of points against how sure the model is of them.
 
     Args:
@@ -142,8 +143,8 @@ def by_confidence(groups: Sequence[Mapping[str, float]], unit: str, title: str) 
     """
     figure = new_figure(7.5, 5.2)
     axes = figure.subplots()
-    errors = [100 * group["nme"] for group in groups]
-    axes.plot([group["confidence"] for group in groups], errors, "o-", color=_MODEL, lw=2)
+    errors = [100 * group.nme for group in groups]
+    axes.plot([group.confidence for group in groups], errors, "o-", color=_MODEL, lw=2)
     axes.set_ylim(0, 1.1 * max((error for error in errors if 0 < error < np.inf), default=1.0))
     axes.set_xlabel("mean confidence of the points")
     axes.set_ylabel(f"mean error, % of {unit}", fontsize=9)
@@ -168,9 +169,7 @@ def under_stress(table: pd.DataFrame, unit: str, title: str) -> Figure:
         rows = table[table["stress"] == name].sort_values("level")
         axes.plot(rows["level"], 100 * rows["nme"], "o-", color=_MODEL, label="model")
         if "constant_nme" in rows:
-            axes.plot(
-                rows["level"], 100 * rows["constant_nme"], "--", color=_CONSTANT, label="constant predictor"
-            )
+            axes.plot(rows["level"], 100 * rows["constant_nme"], "--", color=_CONSTANT, label=BASELINE)
         axes.axvline(kind.levels[0], color="tab:green", ls=":", lw=1.5, label="unchanged")
         if kind.levels[0] == max(kind.levels):
             axes.invert_xaxis()  # worse to the right

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from keypoints.evaluation.face_tables import points_of, tags_of
-from keypoints.evaluation.result import Case, Stressed, Tables
+from keypoints.evaluation.result import Case, EvaluationResult, Scores, Stressed, Tables, TableSource
 from keypoints.formatting import shown
 from keypoints.geometry import FloatArray
 from keypoints.reports import error_figures, figures
@@ -30,23 +30,23 @@ _MOST_MISSING = 50
 """Faces without a prediction that the page lists."""
 
 
-def rows_of(result: Mapping[str, Any]) -> list[tuple[str, dict[str, str]]]:
+def rows_of(result: EvaluationResult) -> list[tuple[str, dict[str, str]]]:
     """The rows of the table of an evaluation, each with the group that it belongs to."""
-    missing = len(result.get("missing", ()))
-    faces = f"{result['faces']} of {result['faces'] + missing}" if missing else f"all {result['faces']}"
-    rows = [("all", _row(f"{faces} faces", result["metrics"]))]
-    if result["constant"] is not None:
-        rows.append(("all", _row("constant predictor", result["constant"])))
-    rows += [("landmarks", _row(name, scores)) for name, scores in result["by_part"].items()]
-    for tag, values in result["by_tag"].items():
-        for value, scores in values.items():
-            meaning = result["words"].get(tag, {}).get(value)
-            name = f"{tag} {value}" + (f", {meaning}" if meaning else "") + f" ({scores['faces']})"
-            rows.append((tag, _row(name, scores)))
+    missing = len(result.missing)
+    faces = f"{result.faces} of {result.faces + missing}" if missing else f"all {result.faces}"
+    rows = [("all", _row(f"{faces} faces", result.metrics))]
+    if result.constant is not None:
+        rows.append(("all", _row(figures.BASELINE, result.constant)))
+    rows += [("landmarks", _row(name, scores)) for name, scores in result.by_part.items()]
+    for tag, groups in result.by_tag.items():
+        for value, group in groups.items():
+            meaning = result.words.get(tag, {}).get(value)
+            name = f"{tag} {value}" + (f", {meaning}" if meaning else "") + f" ({group.faces})"
+            rows.append((tag, _row(name, group.scores)))
     return rows
 
 
-def _row(name: str, scores: Mapping[str, float | None]) -> dict[str, str]:
+def _row(name: str, scores: Scores) -> dict[str, str]:
     row = {"": name}
     for metric, (title, factor) in COLUMNS.items():
         value = scores.get(metric)
@@ -54,7 +54,7 @@ def _row(name: str, scores: Mapping[str, float | None]) -> dict[str, str]:
     return row
 
 
-def draw_measured(folder: Path, case: Case, tables: Tables, result: Mapping[str, Any]) -> list[Picture]:
+def draw_measured(folder: Path, case: Case, tables: Tables, result: EvaluationResult) -> list[Picture]:
     """Draw the best and worst faces of an evaluation, and its errors, into ``folder``.
 
     Args:
@@ -97,7 +97,7 @@ def draw(
     folder: Path,
     name: str,
     faces: pd.DataFrame,
-    result: Mapping[str, Any],
+    result: EvaluationResult,
     lines: figures.Lines,
     constant: FloatArray | None,
 ) -> list[Picture]:
@@ -108,19 +108,18 @@ def draw(
         faces: as :func:`keypoints.evaluation.per_face.face_table` gives, with ``nme``.
         result: what ``metrics.json`` holds.
         lines: the skeleton.
-        constant: the constant predictor's normalised errors of the faces.
+        constant: the mean-shape baseline's normalised errors of the faces.
     """
-    unit = NORMS[result["norm"]]
+    unit = NORMS[result.norm]
     truth, predicted = points_of(faces, "truth"), points_of(faces, "predicted")
-    curves = {"predictions" if result.get("predictions") else "model": faces["nme"].to_numpy(np.float64)}
+    who = "predictions" if isinstance(result.source, TableSource) else "model"
+    curves = {who: faces["nme"].to_numpy(np.float64)}
     if constant is not None:
-        curves["constant predictor"] = constant
+        curves[figures.BASELINE] = constant
     pictures = [
         Picture(
             figures.save(
-                error_figures.cumulative_errors(
-                    curves, result["threshold"], unit, f"{name}: cumulative errors"
-                ),
+                error_figures.cumulative_errors(curves, result.threshold, unit, f"{name}: cumulative errors"),
                 folder / "cumulative_errors.png",
             ),
             "Cumulative errors",
@@ -135,8 +134,8 @@ def draw(
     figure = error_figures.spread(truth, predicted, f"{name}: spread, predicted against true")
     caption = "Left: a mark a landmark and coordinate. Right: a mark a face and coordinate."
     pictures.append(Picture(figures.save(figure, folder / "spread.png"), "Spread", caption))
-    if result["by_confidence"]:
-        figure = error_figures.by_confidence(result["by_confidence"], unit, f"{name}: error by confidence")
+    if result.by_confidence:
+        figure = error_figures.by_confidence(result.by_confidence, unit, f"{name}: error by confidence")
         caption = "Each mark is a tenth of all points, by how sure the model says it is of them."
         path = figures.save(figure, folder / "confidence.png")
         pictures.append(Picture(path, "Error by confidence", caption))
@@ -174,6 +173,11 @@ def _tags(row: "pd.Series[Any]", tags: Sequence[str], words: Mapping[str, Mappin
     )
 
 
+def _file_of(result: EvaluationResult) -> str:
+    source = result.source
+    return source.predictions if isinstance(source, TableSource) else source.checkpoint
+
+
 def _listed(missing: Sequence[str]) -> list[str]:
     """The faces that the page lists."""
     more = len(missing) - _MOST_MISSING
@@ -181,21 +185,21 @@ def _listed(missing: Sequence[str]) -> list[str]:
 
 
 def write_report(
-    path: Path, title: str, result: Mapping[str, Any], pictures: Sequence[Picture], command: str
+    path: Path, title: str, result: EvaluationResult, pictures: Sequence[Picture], command: str
 ) -> Path:
     """Write the page."""
     return write_page(
         path,
         "evaluation.html",
         title=title,
-        about=f"{result.get('predictions') or result['checkpoint']} · {result['scheme']}",
-        units=f"MSE: ratio² of the photo. NME: % of {NORMS[result['norm']]}. AUC and failures: at "
-        f"{100 * result['threshold']:g} %. var.: variance from face to face, predictions over truth.",
-        notes=[("warn", note) for note in result["notes"]],
+        about=f"{_file_of(result)} · {result.scheme}",
+        units=f"MSE: ratio² of the photo. NME: % of {NORMS[result.norm]}. AUC and failures: at "
+        f"{100 * result.threshold:g} %. var.: variance from face to face, predictions over truth.",
+        notes=[("warn", note) for note in result.notes],
         rows=[row for _, row in rows_of(result)],
-        common=result["worst_faces"],
-        tolerances=result.get("stress", []),
-        missing=_listed(result.get("missing", [])),
+        common=result.worst_faces,
+        tolerances=result.stress or [],
+        missing=_listed(result.missing),
         pictures=pictures,
         command=command,
     )

@@ -1,6 +1,5 @@
 """Figures, each from plain data; matplotlib without a display."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,16 +27,8 @@ _DASHES = ("-", "--", "-.", ":")
 
 Lines = Sequence[tuple[int, int]]
 
-SPEEDS = {
-    "loader": "the loader alone",
-    "step": "the step alone",
-    "trainer": "the whole Trainer",
-    "course_loader": "the course's loader",
-    "course_loop": "the course's loop",
-    "trainer_to_slower_part": "the Trainer over its slower part",
-    "loader_to_course_loader": "the loader over the course's",
-}
-"""What :func:`keypoints.benchmark.training_speed.bench` measures, in words."""
+BASELINE = "mean-shape baseline"
+"""Name of the constant predictor, which predicts the mean training face, in tables and figures."""
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -73,7 +64,7 @@ def _label(name: str) -> str:
 
 
 def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figure:
-    """Training and validation over epochs, on a log axis, with the constant predictor as a line.
+    """Training and validation over epochs, on a log axis, with the mean-shape baseline as a line.
 
     Args:
         history: a row an epoch, as :meth:`keypoints.runs.run_folder.RunFolder.history` gives.
@@ -161,7 +152,7 @@ def _curve(axes: Axes, history: pd.DataFrame, column: str, label: str, color: st
 def _constant(axes: Axes, history: pd.DataFrame, column: str) -> None:
     if column in history and not (values := history[column].dropna()).empty:
         value = values.iloc[0]
-        line = axes.axhline(value, color="0.35", ls="--", lw=1.2, label=f"constant predictor: {shown(value)}")
+        line = axes.axhline(value, color="0.35", ls="--", lw=1.2, label=f"{BASELINE}: {shown(value)}")
         line.set_visible(0 < value < np.inf)  # a log axis has no place for others
 
 
@@ -319,37 +310,6 @@ def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -
         line[0].set_ylabel(label)
     between = "\n" if columns == 1 else " · "  # one photo is narrower than the title
     figure.suptitle(f"{title}{between}green: truth, red: prediction")
-    return figure
-
-
-def speed(result: Mapping[str, Any]) -> Figure:
-    """Images a second of each part, and what an epoch's time goes to, as a benchmark found."""
-    figure = new_figure(12, 4.2)
-    left, right = figure.subplots(1, 2)
-    rates = result["images_per_second"]
-    names = [SPEEDS[name] for name in rates]
-    medians = np.array([each["median"] for each in rates.values()])
-    spread = [
-        medians - [each["lowest"] for each in rates.values()],
-        [each["highest"] for each in rates.values()] - medians,
-    ]
-    colours = ["tab:gray" if name.startswith("course") else "tab:blue" for name in rates]
-    bars = left.barh(names, medians, xerr=spread, color=colours, ecolor="0.2", capsize=3)
-    left.bar_label(bars, [shown(median) for median in medians.tolist()], padding=8)
-    left.set_xscale("log")
-    left.margins(x=0.25)
-    left.set_xlabel("images a second: median, lowest to highest")
-    shares = Counter({kind: ms * result["steps_an_epoch"] for kind, ms in result["step_ms"].items()})
-    shares.update(result["epoch_ms"])
-    parts = [(kind, 100 * ms / shares.total()) for kind, ms in shares.most_common(10)]
-    bars = right.barh([kind for kind, _ in parts], [share for _, share in parts], color="tab:orange")
-    right.bar_label(bars, fmt="%.1f %%", padding=3)
-    right.margins(x=0.15)
-    right.set_xlabel("share of an epoch's time, %, without the validation's own")
-    for axes in (left, right):
-        axes.invert_yaxis()
-    ratio = 100 * result["ratio"]["trainer_to_slower_part"]["median"]
-    figure.suptitle(f"{result['name']}: the whole Trainer reaches {ratio:.0f} % of the slower of its parts")
     return figure
 
 

@@ -1,40 +1,42 @@
-"""How fast a model predicts, as :mod:`keypoints.benchmark.prediction_speed` found: a figure and a table."""
-
-from collections.abc import Mapping
-from typing import Any
+"""Figure and table of the speed of predictions, see :mod:`keypoints.benchmark.prediction_speed`."""
 
 import numpy as np
 from matplotlib.figure import Figure
 from rich import box
 from rich.table import Table
 
+from keypoints.benchmark.prediction_speed import PredictionSpeed
 from keypoints.formatting import shown
 from keypoints.reports.console import PlainConsole
 from keypoints.reports.figures import new_figure
 
 
-def draw_speed(result: Mapping[str, Any]) -> Figure:
-    """Faces a second, and what a face takes, by the size of the batch."""
+def draw_prediction_speed(speed: PredictionSpeed) -> Figure:
+    """Plot faces a second, and milliseconds a face, by the size of the batch.
+
+    Args:
+        speed: of a model.
+    """
     figure = new_figure(11, 3.6)
     left, right = figure.subplots(1, 2)
-    rates = {_words(name): spread for name, spread in result["faces_per_second"].items()}
-    medians = np.array([each["median"] for each in rates.values()])
+    rates = {_words(name): spread for name, spread in speed.faces_per_second.items()}
+    medians = np.array([each.median for each in rates.values()])
     spread = [
-        medians - [each["lowest"] for each in rates.values()],
-        [each["highest"] for each in rates.values()] - medians,
+        medians - [each.lowest for each in rates.values()],
+        [each.highest for each in rates.values()] - medians,
     ]
-    colours = ["tab:gray" if name == "cut_out" else "tab:blue" for name in result["faces_per_second"]]
+    colours = ["tab:gray" if name == "cut_out" else "tab:blue" for name in speed.faces_per_second]
     bars = left.barh(list(rates), medians, xerr=spread, color=colours, ecolor="0.2", capsize=3)
     left.bar_label(bars, [shown(median) for median in medians.tolist()], padding=8)
     left.set_xscale("log")
     left.margins(x=0.25)
     left.set_xlabel("faces a second: median, lowest to highest")
     places = np.arange(len(rates))
-    for offset, key, words, colour in (
-        (-0.2, "wall_ms", "by the clock", "tab:blue"),
-        (0.2, "processor_ms", "of all cores together", "tab:orange"),
+    for offset, times, words, colour in (
+        (-0.2, speed.wall_ms, "by the clock", "tab:blue"),
+        (0.2, speed.processor_ms, "of all cores together", "tab:orange"),
     ):
-        found = [each["median"] for each in result[key].values()]
+        found = [each.median for each in times.values()]
         bars = right.barh(places + offset, found, 0.4, label=words, color=colour)
         right.bar_label(bars, [shown(value) for value in found], padding=3)
     right.set_yticks(places, list(rates))
@@ -43,27 +45,31 @@ def draw_speed(result: Mapping[str, Any]) -> Figure:
     figure.legend(*right.get_legend_handles_labels(), loc="outside right upper", fontsize=9)
     for axes in (left, right):
         axes.invert_yaxis()
-    figure.suptitle(_title(result))
+    figure.suptitle(_title(speed))
     return figure
 
 
-def print_speed(result: Mapping[str, Any]) -> None:
-    """Print what :func:`draw_speed` draws."""
-    table = Table(title=_title(result), box=box.SIMPLE_HEAD, pad_edge=False)
+def print_prediction_speed(speed: PredictionSpeed) -> None:
+    """Print what :func:`draw_prediction_speed` plots.
+
+    Args:
+        speed: of a model.
+    """
+    table = Table(title=_title(speed), box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("faces cut out, predicted", no_wrap=True)
     for title in ("faces a second", "lowest", "highest", "ms a face", "processor ms"):
         table.add_column(title, justify="right")
-    for name, rate in result["faces_per_second"].items():
-        times = (result[key][name]["median"] for key in ("wall_ms", "processor_ms"))
-        rates = (rate[key] for key in ("median", "lowest", "highest"))
+    for name, rate in speed.faces_per_second.items():
+        times = (speed.wall_ms[name].median, speed.processor_ms[name].median)
+        rates = (rate.median, rate.lowest, rate.highest)
         table.add_row(_words(name), *map(shown, rates), *map(shown, times))
     PlainConsole().print(table)
 
 
-def _title(result: Mapping[str, Any]) -> str:
-    channels, height, width = result["input"]
+def _title(speed: PredictionSpeed) -> str:
+    channels, height, width = speed.input
     kind = "grey" if channels == 1 else "RGB"
-    return f"{result['name']}: {width} × {height}, {kind}, {result['runtime']}"
+    return f"{speed.name}: {width} × {height}, {kind}, {speed.runtime}"
 
 
 def _words(name: str) -> str:

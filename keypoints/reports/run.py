@@ -141,7 +141,7 @@ def _numbers(metrics: dict[str, float]) -> list[dict[str, str]]:
         if f"{when}/epoch" in metrics
     ]
     if rows and "constant/mse" in metrics:
-        constant = {"": "constant predictor", "MSE (ratio²)": shown(metrics["constant/mse"], 4)}
+        constant = {"": figures.BASELINE, "MSE (ratio²)": shown(metrics["constant/mse"], 4)}
         rows.append({**constant, "MAE (px)": "–", "variance ratio": "0"})
     return rows
 
@@ -157,9 +157,7 @@ def _curves(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
         figures.loss_curves(history, f"{run.name}: loss over epochs\n{_settings(run)}", *words),
         new.figure("curves"),
     )
-    caption = (
-        "Log axis. The dashed line is the constant predictor: the mean of the training faces for everyone."
-    )
+    caption = "Log axis. The dashed line is the mean-shape baseline: the mean training face, for every photo."
     return [Picture(path, "Loss curves", caption)]
 
 

@@ -104,7 +104,7 @@ def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
 
 
 def _against_baseline(finished: pd.DataFrame, best: float) -> list[str]:
-    """Return a sentence about the constant predictor, if there is one.
+    """Return a sentence about the mean-shape baseline, if there is one.
 
     Args:
         finished: rows of a sweep's table.
@@ -112,7 +112,7 @@ def _against_baseline(finished: pd.DataFrame, best: float) -> list[str]:
     """
     constant = shared_baseline(finished)
     if constant is not None:
-        text = f"The constant predictor scores {shown(constant)}"
+        text = f"The mean-shape baseline scores {shown(constant)}"
         if best > 0 and constant > 0:
             times, word = (constant / best, "better") if best <= constant else (best / constant, "worse")
             text += f"; the best setting is {fixed(times, 1)} times {word}"
@@ -120,7 +120,7 @@ def _against_baseline(finished: pd.DataFrame, best: float) -> list[str]:
     if finished["constant_mse"].isna().all():
         return []
     return [
-        "The constant predictor's score differs from run to run, as the faces or their crops do: compare "
+        "The mean-shape baseline's score differs from run to run, as the faces or their crops do: compare "
         "each run with its own."
     ]
 

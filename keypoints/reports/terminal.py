@@ -1,7 +1,6 @@
 """Tables for the terminal."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich import box
@@ -10,8 +9,11 @@ from rich.table import Table
 from keypoints.errors import one_line
 from keypoints.formatting import shown
 from keypoints.reports.console import PlainConsole
-from keypoints.reports.figures import SPEEDS
+from keypoints.reports.figures import BASELINE
 from keypoints.runs.sweep_folder import shared_baseline
+
+if TYPE_CHECKING:
+    from keypoints.evaluation.result import EvaluationResult
 
 _COLUMNS = {
     "best_mse": "best MSE",
@@ -27,9 +29,9 @@ _MOST_VALUES = 6
 
 
 def print_sweep(summary: pd.DataFrame) -> None:
-    """Print the summary of a sweep, the best run marked, with the constant predictor as its last row.
+    """Print the summary of a sweep, the best run marked, with the mean-shape baseline as its last row.
 
-    Where the constant predictor's MSE is not the same for all runs, each row has its own. ``var.`` is the
+    Where the baseline's MSE is not the same for all runs, each row has its own. ``var.`` is the
     variance of the predictions over the truth's, from face to face.
 
     Args:
@@ -57,7 +59,7 @@ def print_sweep(summary: pd.DataFrame) -> None:
             style=style,
         )
     if constant is not None:
-        table.add_row("constant predictor", shown(constant), *[""] * (len(columns) - 1), "", style="dim")
+        table.add_row(BASELINE, shown(constant), *[""] * (len(columns) - 1), "", style="dim")
     PlainConsole().print(table)
     for row in summary.to_dict("records"):
         if row["status"] != "finished" and row["error"]:
@@ -66,12 +68,12 @@ def print_sweep(summary: pd.DataFrame) -> None:
             )
 
 
-def print_evaluation(result: Mapping[str, Any]) -> None:
-    """Print the metrics of an evaluation: all faces, the constant predictor, parts, tags."""
+def print_evaluation(result: "EvaluationResult") -> None:
+    """Print the metrics of an evaluation: all faces, the mean-shape baseline, parts, tags."""
     from keypoints.reports.evaluation import rows_of  # late: torch comes with it, and no other table needs it
 
     table = Table(
-        title=f"{result['scheme']}, {result['split']}",
+        title=f"{result.scheme}, {result.split}",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
@@ -81,40 +83,14 @@ def print_evaluation(result: Mapping[str, Any]) -> None:
         table.add_column(title, justify="right" if title else "left", no_wrap=bool(title))
     before = rows[0][0]
     for group, row in rows:
-        if len(result["by_tag"].get(group, ())) > _MOST_VALUES:
+        if len(result.by_tag.get(group, ())) > _MOST_VALUES:
             continue
         if group != before:
             table.add_section()
         before = group
-        style = "dim" if row[""] == "constant predictor" else "bold" if row is rows[0][1] else None
+        style = "dim" if row[""] == BASELINE else "bold" if row is rows[0][1] else None
         table.add_row(*row.values(), style=style)
     console = PlainConsole()
     console.print(table)
-    for line in [*result["notes"], *result["worst_faces"], *result.get("stress", [])]:
+    for line in [*result.notes, *result.worst_faces, *(result.stress or [])]:
         console.print(line, highlight=False)
-
-
-def print_bench(result: Mapping[str, Any]) -> None:
-    """Print what was measured: images a second of each part, the ratios, and what the time goes to."""
-    speed = Table(title=f"{result['name']}: images a second", box=box.SIMPLE_HEAD, pad_edge=False)
-    speed.add_column("part")
-    for title in ("median", "lowest", "highest"):
-        speed.add_column(title, justify="right")
-    rows = {**result["images_per_second"], **result["ratio"]}
-    for name, values in rows.items():
-        if name in result["ratio"] and name == next(iter(result["ratio"])):
-            speed.add_section()
-        speed.add_row(SPEEDS[name], *(shown(values[title]) for title in ("median", "lowest", "highest")))
-    console = PlainConsole()
-    console.print(speed)
-    for kind, rate in result["one_core"].items():
-        console.print(
-            f"one core prepares {shown(rate)} faces a second, {kind}", highlight=False, soft_wrap=True
-        )
-    for title, found in (("each step", result["step_ms"]), ("once an epoch", result["epoch_ms"])):
-        told = ", ".join(
-            f"{kind} {shown(ms, 2)}" for kind, ms in found.items() if ms >= sum(found.values()) / 200
-        )
-        console.print(f"{title}, ms: {told}", highlight=False, soft_wrap=True)
-    memory = ", ".join(f"{kind} {shown(megabytes)} MB" for kind, megabytes in result["memory_mb"].items())
-    console.print(f"most memory: {memory}", highlight=False)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -15,10 +16,11 @@ SHORT = ("rounds=2", "seconds=0.02")
 )
 def test_a_model_is_measured_in_batches_of_several_sizes(model, runtime, tmp_path, request):
     path = request.getfixturevalue(model)
-    speed = bench_prediction(compose("bench", [f"checkpoint={path}", f"output={tmp_path / 'out'}", *SHORT]))
-    assert {each.name for each in speed.folder.iterdir()} == {"bench.json", "bench.png"}
-    result = json.loads((speed.folder / "bench.json").read_text())
-    assert result == speed.result
+    out = tmp_path / "out"
+    speed = bench_prediction(compose("bench", [f"checkpoint={path}", f"output={out}", *SHORT]))
+    assert {each.name for each in out.iterdir()} == {"bench.json", "bench.png"}
+    result = json.loads((out / "bench.json").read_text())
+    assert result == asdict(speed)
     assert result["runtime"].startswith(runtime)
     assert result["input"] == [1, 48, 48]
     for key in ("faces_per_second", "wall_ms", "processor_ms"):

@@ -176,7 +176,7 @@ def few_stresses():
 def test_the_command_prints_the_constant_predictor_beside_the_model(full_face, tmp_path, capsys):
     main(["evaluate", str(full_face), f"output={tmp_path / 'out, [1]'}"])
     printed = capsys.readouterr().out
-    assert "constant predictor" in printed
+    assert "mean-shape baseline" in printed
     assert "right_eye" in printed
     assert "view 1, frontal, neutral" not in printed  # six faces of one person are no groups
     page = (tmp_path / "out, [1]" / "report.html").read_text()

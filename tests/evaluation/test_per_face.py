@@ -54,11 +54,11 @@ def test_confidence_sorts_points_by_their_error():
     predicted = truth + torch.stack([errors, torch.zeros(4, 5)], -1)
     sizes = torch.full((4, 2), 100.0)
     groups = by_confidence(Predictions(predicted, truth, sizes, confidence), "diagonal", None, groups=4)
-    assert [group["points"] for group in groups] == [5, 5, 5, 5]
-    found = [group["confidence"] for group in groups]
+    assert [group.points for group in groups] == [5, 5, 5, 5]
+    found = [group.confidence for group in groups]
     assert found == sorted(found)
     for group in groups:
-        assert group["nme"] == pytest.approx(20 * (1 - group["confidence"]) / (100 * 2**0.5), rel=1e-4)
+        assert group.nme == pytest.approx(20 * (1 - group.confidence) / (100 * 2**0.5), rel=1e-4)
     assert by_confidence(Predictions(predicted, truth, sizes), "diagonal", None) == []
 
 

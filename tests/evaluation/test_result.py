@@ -1,66 +1,60 @@
+import json
+
 import pytest
-from omegaconf import OmegaConf
 
-from keypoints.commands import compose
-from keypoints.datamodules.imm import IMMDataModule
-from keypoints.datamodules.labelled import LabelledDataModule
-from keypoints.errors import ConfigError, DataError
-from keypoints.evaluation.result import chosen_data, chosen_split, faces_to_measure
-from keypoints.geometry import Crop
-from keypoints.landmarks import IMM58
-from keypoints.runs.run_folder import RunFolder
+from keypoints.evaluation.per_face import ConfidenceGroup
+from keypoints.evaluation.result import EvaluationResult, GroupScores, ModelSource, TableSource
+
+MODEL = ModelSource("best.ckpt", "IMMDataModule", flip_test=True, boxes="given", not_found=1)
+TABLE = TableSource(
+    predictions="found.csv", data="LabelledDataModule", missing=["row 3"], without_truth=2, unusable_rows=0
+)
 
 
-@pytest.fixture
-def listed(made_up_imm, tmp_path):
-    """A list of two points of two photos, without boxes."""
-    rows = "".join(f"01-{view}m.jpg,10,20,30,40\n" for view in (1, 2))
-    (tmp_path / "list.csv").write_text(f"image,x0,y0,x1,y1\n{rows}")
-    for view in (1, 2):
-        (tmp_path / f"01-{view}m.jpg").symlink_to(made_up_imm / f"01-{view}m.jpg")
-    return tmp_path / "list.csv"
+def result(source):
+    return EvaluationResult(
+        source=source,
+        version="1",
+        scheme="imm58",
+        split="val",
+        faces=8,
+        norm="pair",
+        threshold=0.08,
+        metrics={"nme": 0.1},
+        constant=None,
+        by_part={"jaw": {"nme": 0.2}},
+        by_tag={"view": {"1": GroupScores(4, {"nme": 0.3})}},
+        by_confidence=[ConfidenceGroup(0.5, 0.1, 58)],
+        words={"view": {"1": "frontal"}},
+        worst_faces=[],
+        notes=["a warning"],
+    )
 
 
-def configured(*overrides):
-    return compose("evaluate", list(overrides))
+@pytest.mark.parametrize(
+    ("source", "first"),
+    [
+        (MODEL, ["checkpoint", "data", "flip_test", "boxes", "not_found"]),
+        (TABLE, ["checkpoint", "predictions", "data", "missing", "without_truth", "unusable_rows"]),
+    ],
+)
+def test_plain_values_begin_with_the_source_and_keep_their_keys(source, first):
+    values = json.loads(json.dumps(result(source).to_dict()))
+    assert list(values) == [
+        *first,
+        *("version", "scheme", "split", "faces", "norm", "threshold", "metrics", "constant", "by_part"),
+        *("by_tag", "by_confidence", "words", "worst_faces", "notes"),
+    ]
+    assert values["by_tag"] == {"view": {"1": {"faces": 4, "nme": 0.3}}}
+    assert values["by_confidence"] == [{"confidence": 0.5, "nme": 0.1, "points": 58}]
 
 
-def test_data_that_are_chosen_come_before_those_of_the_run(made_up_imm, finished_run):
-    run = RunFolder(finished_run)
-    own = chosen_data(configured(), run, "a model")
-    other = chosen_data(configured("data=imm", f"data.root={made_up_imm}", "data.width=20"), run, "a model")
-    assert own.crop.width == 80
-    assert other.crop.width == 20
-    assert chosen_data(configured("data.width=40"), run, "a model").crop.width == 40
+def test_missing_faces_are_those_of_a_table():
+    assert result(MODEL).missing == ()
+    assert result(TABLE).missing == ["row 3"]
 
 
-def test_a_test_list_means_labelled_photos_without_a_run_and_of_a_run_of_another_data_set(
-    listed, finished_run
-):
-    for run in (None, RunFolder(finished_run)):
-        cfg = configured(f"data.test={listed}")
-        data = chosen_data(cfg, run, "a model", "image")
-        assert isinstance(data, LabelledDataModule)
-        assert chosen_split(cfg, data) == "test"
-        assert len(faces_to_measure(data, "test")) == 2
-    data = chosen_data(configured(f"data.test={listed}"), None, "a model")
-    with pytest.raises(DataError, match="2 of 2 faces have no box"):
-        _ = data.splits
-
-
-def test_the_split_is_val_unless_another_is_named(made_up_imm):
-    data = IMMDataModule(made_up_imm)
-    data.adopt(IMM58, Crop(20, 20))
-    assert chosen_split(configured(), data) == "val"
-    assert chosen_split(configured("split=train"), data) == "train"
-    with pytest.raises(DataError, match="no split 'test'; there is train, val"):
-        chosen_split(configured("split=test"), data)
-
-
-def test_without_any_data_the_way_out_is_named(finished_run, tmp_path):
-    with pytest.raises(ConfigError, match=r"best\.ckpt: is not in a run's folder, so say on which data"):
-        chosen_data(configured(), None, "best.ckpt")
-    bare = RunFolder(tmp_path)
-    bare.config.write_text(OmegaConf.to_yaml({key: key for key in ("model", "name", "seed", "trainer")}))
-    with pytest.raises(DataError, match=r"config\.yaml: "):
-        chosen_data(configured(), bare, "best.ckpt")
+def test_notes_are_added_behind():
+    more = result(MODEL).with_notes(["another"])
+    assert more.notes == ["a warning", "another"]
+    assert result(MODEL).notes == ["a warning"]

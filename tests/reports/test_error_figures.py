@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from keypoints.evaluation.per_face import ConfidenceGroup
 from keypoints.evaluation.robustness import STRESSES
 from keypoints.reports import error_figures
 from keypoints.reports.figures import save
@@ -13,7 +14,7 @@ ERRORS = np.array([0.02, 0.03, 0.05, 0.2])
 
 def test_cumulative_errors_rise_from_none_to_all_and_say_mean_auc_and_failures():
     figure = error_figures.cumulative_errors(
-        {"model": ERRORS, "constant predictor": ERRORS + 0.5}, 0.08, "something", "a title"
+        {"model": ERRORS, "mean-shape baseline": ERRORS + 0.5}, 0.08, "something", "a title"
     )
     (axes,) = figure.axes
     model, constant = axes.get_lines()[:2]
@@ -77,7 +78,7 @@ def test_errors_are_drawn_whatever_they_are(tmp_path, error):
             ),
             error_figures.by_landmark(same[0], np.full(3, min(error, 1e20)), [(0, 1)], "a title"),
             error_figures.spread(same, same, "a title"),
-            error_figures.by_confidence([{"confidence": 0.5, "nme": error}], "something", "a title"),
+            error_figures.by_confidence([ConfidenceGroup(0.5, error, 1)], "something", "a title"),
             error_figures.under_stress(table, "something", "a title"),
         ]
         for number, figure in enumerate(drawn):

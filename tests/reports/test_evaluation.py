@@ -1,3 +1,6 @@
+from dataclasses import replace
+
+from keypoints.evaluation.result import EvaluationResult, GroupScores, ModelSource
 from keypoints.reports.evaluation import rows_of, write_report
 from keypoints.reports.terminal import print_evaluation
 
@@ -9,31 +12,33 @@ SCORES = {
     "failure_rate": 0.125,
     "variance_ratio": None,
 }
-RESULT = {
-    "checkpoint": "best.ckpt",
-    "scheme": "imm58",
-    "split": "val",
-    "faces": 8,
-    "norm": "pair",
-    "threshold": 0.08,
-    "metrics": SCORES,
-    "constant": {**SCORES, "nme": 0.3},
-    "by_part": {"jaw": SCORES},
-    "by_tag": {
-        "view": {"1": {"faces": 4, **SCORES}},
-        "person": {f"{number}": {"faces": 1, **SCORES} for number in range(8)},
+RESULT = EvaluationResult(
+    source=ModelSource("best.ckpt", "IMMDataModule", flip_test=False, boxes="given", not_found=0),
+    version="0",
+    scheme="imm58",
+    split="val",
+    faces=8,
+    norm="pair",
+    threshold=0.08,
+    metrics=SCORES,
+    constant={**SCORES, "nme": 0.3},
+    by_part={"jaw": SCORES},
+    by_tag={
+        "view": {"1": GroupScores(4, SCORES)},
+        "person": {f"{number}": GroupScores(1, SCORES) for number in range(8)},
     },
-    "words": {"view": {"1": "frontal"}},
-    "worst_faces": ["person 3: 2 of the 2 worst faces"],
-    "notes": ["it predicts the mean <face>"],
-}
+    by_confidence=[],
+    words={"view": {"1": "frontal"}},
+    worst_faces=["person 3: 2 of the 2 worst faces"],
+    notes=["it predicts the mean <face>"],
+)
 
 
 def test_rows_are_all_faces_the_constant_predictor_parts_and_tags():
     rows = rows_of(RESULT)
     assert [row[""] for _, row in rows[:4]] == [
         "all 8 faces",
-        "constant predictor",
+        "mean-shape baseline",
         "jaw",
         "view 1, frontal (4)",
     ]
@@ -44,12 +49,12 @@ def test_rows_are_all_faces_the_constant_predictor_parts_and_tags():
 
 
 def test_without_training_faces_there_is_no_constant_predictor():
-    assert "constant predictor" not in [row[""] for _, row in rows_of({**RESULT, "constant": None})]
+    assert "mean-shape baseline" not in [row[""] for _, row in rows_of(replace(RESULT, constant=None))]
 
 
 def test_the_page_says_units_findings_and_stress_and_escapes_text(tmp_path):
     page = write_report(
-        tmp_path / "page.html", "a title", {**RESULT, "stress": ["blur: bad"]}, [], "keypoints …"
+        tmp_path / "page.html", "a title", replace(RESULT, stress=["blur: bad"]), [], "keypoints …"
     )
     text = page.read_text()
     assert "% of the distance of the outer eye corners" in text

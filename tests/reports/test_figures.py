@@ -32,7 +32,7 @@ def test_loss_curves_have_a_log_axis_units_final_values_and_the_constant_predict
     assert labels(axes) == [
         "training MSE: last 0.01",
         "validation MSE: last 0.06",
-        "constant predictor: 0.2",
+        "mean-shape baseline: 0.2",
         "best epoch: 1",
     ]
 
@@ -49,7 +49,7 @@ def test_a_comparison_gives_seeds_of_a_setting_one_colour_and_one_label():
     histories = {"a--seed-0": HISTORY, "a--seed-1": HISTORY, "b--seed-0": HISTORY}
     groups = {"a--seed-0": "a", "a--seed-1": "a", "b--seed-0": "b"}
     (axes,) = figures.comparison(histories, groups, "a title").axes
-    assert labels(axes) == ["a", "b--seed-0: best 0.05", "constant predictor: 0.2"]
+    assert labels(axes) == ["a", "b--seed-0: best 0.05", "mean-shape baseline: 0.2"]
     curves = [line for line in axes.lines if len(line.get_xdata()) == 3]
     assert curves[0].get_color() == curves[1].get_color() != curves[2].get_color()
 
@@ -120,23 +120,6 @@ def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
         figures.save(Broken(), path)
     assert path.read_bytes() == before
     assert [file.name for file in path.parent.iterdir()] == ["filters.png"]
-
-
-def test_speeds_have_their_spread_and_an_epochs_time_its_shares():
-    spread = {"median": 20.0, "lowest": 19.0, "highest": 23.0}
-    result = {
-        "name": "nose_tip",
-        "images_per_second": {"loader": spread, "trainer": spread},
-        "ratio": {"trainer_to_slower_part": {"median": 0.913}},
-        "step_ms": {"the step": 2.0},
-        "epoch_ms": {"logging": 20.0},
-        "steps_an_epoch": 10,
-    }
-    figure = figures.speed(result)
-    rates, shares = figure.axes
-    assert [text.get_text() for text in rates.get_yticklabels()] == ["the loader alone", "the whole Trainer"]
-    assert [bar.get_width() for bar in shares.patches] == [50, 50]
-    assert "91 % of the slower of its parts" in figure.get_suptitle()
 
 
 ODD = ["a$b{.jpg", "$\\frac{", "_hidden", "\x1b[31mred", "half \udc80", "[/] \u202etxt", "$a$ $b$", "100 %$"]

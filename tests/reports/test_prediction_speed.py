@@ -1,16 +1,24 @@
-from keypoints.reports.prediction_speed import draw_speed, print_speed
+from keypoints.benchmark.prediction_speed import PredictionSpeed
+from keypoints.benchmark.spread import Spread
+from keypoints.reports.prediction_speed import draw_prediction_speed, print_prediction_speed
 
-SPREAD = {"median": 20.0, "lowest": 10.0, "highest": 40.0}
-RESULT = {
-    "name": "a model",
-    "input": [3, 48, 64],
-    "runtime": "onnxruntime on cpu, int8",
-    **{key: {"cut_out": SPREAD, "1": SPREAD} for key in ("faces_per_second", "wall_ms", "processor_ms")},
-}
+SPREADS = {"cut_out": Spread(20.0, 10.0, 40.0), "1": Spread(20.0, 10.0, 40.0)}
+SPEED = PredictionSpeed(
+    name="a model",
+    model="model.onnx",
+    scheme="imm58",
+    input=[3, 48, 64],
+    runtime="onnxruntime on cpu, int8",
+    processor="x86",
+    cores=2,
+    faces_per_second=SPREADS,
+    wall_ms=SPREADS,
+    processor_ms=SPREADS,
+)
 
 
 def test_the_figure_names_the_model_the_batches_and_both_clocks():
-    figure = draw_speed(RESULT)
+    figure = draw_prediction_speed(SPEED)
     assert figure.get_suptitle() == "a model: 64 × 48, RGB, onnxruntime on cpu, int8"
     left, right = figure.axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["cut out alone", "in batches of 1"]
@@ -22,6 +30,6 @@ def test_the_figure_names_the_model_the_batches_and_both_clocks():
 
 
 def test_the_table_has_a_row_a_batch(capsys):
-    print_speed(RESULT)
+    print_prediction_speed(SPEED)
     row = next(line for line in capsys.readouterr().out.splitlines() if "in batches of 1" in line)
     assert row.split()[-5:] == ["20", "10", "40", "20", "20"]

@@ -40,7 +40,7 @@ def test_the_page_has_everything_and_needs_nothing_else(run):
         assert f"<h2>{title}</h2>" in html
     assert html.count("data:image/png;base64,") == 5
     assert not re.findall(r'(?:src|href)="(?!data:)', html)
-    assert "constant predictor" in html
+    assert "mean-shape baseline" in html
     assert "4 × 54 × 74" in html
     assert 'name="viewport"' in html
     assert "@media print" in html

@@ -131,13 +131,13 @@ def test_runs_whose_scores_are_no_numbers_are_passed_over():
         {"run": "b", "setting": "b", "best_mse": math.nan},
     ]
     said = " ".join(findings(finished(rows), {"a": history([0.0, math.inf, 0.002, 0.002])}))
-    assert said.startswith("The constant predictor scores 0.005; the best setting is 2.5 times better.")
+    assert said.startswith("The mean-shape baseline scores 0.005; the best setting is 2.5 times better.")
     assert "nan" not in said
     assert findings(finished(rows[1:]), {}) == []
     worse = " ".join(findings(finished([{**rows[0], "best_mse": 0.02}]), {}))
-    assert worse.startswith("The constant predictor scores 0.005; the best setting is 4.0 times worse.")
+    assert worse.startswith("The mean-shape baseline scores 0.005; the best setting is 4.0 times worse.")
     exact = " ".join(findings(finished([{**rows[0], "best_mse": 0.0}]), {}))
-    assert exact == "The constant predictor scores 0.005."
+    assert exact == "The mean-shape baseline scores 0.005."
 
 
 def test_baselines_of_other_faces_are_not_mixed_up():

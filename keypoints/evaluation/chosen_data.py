@@ -1,0 +1,95 @@
+"""Choice of the faces to evaluate on: the data and the split that a command names, or those of the run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from keypoints.components import package_names, trusting
+from keypoints.config.compose import option
+from keypoints.data.face import Face
+from keypoints.datamodules.base import FaceDataModule
+from keypoints.errors import ConfigError, DataError
+from keypoints.instantiate import make_data
+from keypoints.runs.run_folder import RunFolder
+
+
+def chosen_data(
+    cfg: DictConfig, run: RunFolder | None, what: str, source: str | None = None
+) -> FaceDataModule:
+    """Return the data that a command names, or else those of the run.
+
+    ``data.<key>=<value>`` without a choice of ``data`` changes the run's settings; with ``data.test`` and
+    another kind of data, or no run, it is meant for ``data=labelled``.
+
+    Args:
+        cfg: the configuration of ``keypoints evaluate``.
+        run: whose data are meant where the command names none.
+        what: is evaluated, for messages.
+        source: what is cut out of labelled photos, ``"box"`` or ``"image"``, if the command decides.
+
+    Raises:
+        ConfigError: if no data are named, or a value cannot be used.
+        DataError: if they cannot be read.
+    """
+    given = cfg.get("data")
+    if given is not None and "_target_" in given:
+        return make_data(_with_data(cfg, {}, given, source))
+    changes = {} if given is None else dict(given)
+    settings = None if run is None else run.setting("data")
+    own = isinstance(settings, DictConfig) and ("train" in settings or "test" not in changes)
+    if changes.get("test") is not None and not own:
+        return make_data(_with_data(cfg, option("data", "labelled"), changes, source))
+    if settings is None and run is not None:
+        raise DataError(f"{run.config}: names no data; say on which: data=imm")
+    if settings is None:
+        raise ConfigError(f"{what}: is not in a run's folder, so say on which data: data=imm")
+    plain = OmegaConf.to_container(settings, resolve=True) if isinstance(settings, DictConfig) else None
+    if not isinstance(plain, dict):
+        raise ConfigError(f"{run.config if run else ''}: its data are no component; say on which: data=imm")
+    recorded = _with_data(cfg, plain, changes, source)
+    try:
+        with trusting(*package_names(cfg.trust)):
+            return make_data(OmegaConf.create({"data": OmegaConf.to_container(recorded.data)}), recorded=True)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (as {'' if run is None else run.config} says)") from error
+
+
+def _with_data(cfg: DictConfig, settings: Any, changes: Mapping[str, Any], source: str | None) -> DictConfig:
+    """Return the configuration with these settings of the data and the changes of them."""
+    whole: Any = OmegaConf.merge(cfg, {})
+    OmegaConf.set_struct(whole, value=False)
+    whole.data = OmegaConf.merge(settings, changes)
+    if cfg.root is not None:
+        whole.data.root = cfg.root
+    if source is not None and "source" in whole.data:
+        whole.data.source = source
+    return whole  # type: ignore[no-any-return]
+
+
+def chosen_split(cfg: DictConfig, data: FaceDataModule) -> str:
+    """Return the split that is meant: ``val`` unless the command names another, or a test list alone.
+
+    Raises:
+        DataError: if there is no such split.
+    """
+    given = cfg.get("data") or {}
+    test_alone = given.get("test") is not None and given.get("train") is None
+    split = str(cfg.split or ("test" if test_alone else "val"))
+    if split not in data.splits:
+        raise DataError(f"there is no split {split!r}; there is {', '.join(data.splits)}")
+    return split
+
+
+def faces_to_measure(data: FaceDataModule, split: str) -> Sequence[Face]:
+    """Return the faces of a split, if anything can be measured on them.
+
+    Raises:
+        DataError: if not.
+    """
+    faces = data.splits[split]
+    if any(face.points is None for face in faces):
+        raise DataError(
+            f"the faces of {split} have no points to measure against; keypoints submit predicts them"
+        )
+    return faces

@@ -1,0 +1,96 @@
+"""Errors of predictions: metrics over all faces, by part and by tag, and tables face by face."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from keypoints._version import __version__
+from keypoints.evaluation.face_tables import in_common, tags_of
+from keypoints.evaluation.per_face import Predictions, by_confidence, face_table, in_originals, score
+from keypoints.evaluation.result import Case, EvaluationResult, GroupScores, PredictedFaces, Scores, Tables
+from keypoints.mean_face import predicts_the_mean
+from keypoints.tasks.metrics import evaluation_metrics, normalized_mean_error
+
+_MOST_VALUES = 60
+"""A tag with more values than this identifies faces, not groups of them."""
+
+
+def measure(case: Case, predicted: PredictedFaces) -> tuple[EvaluationResult, Tables]:
+    """Return the errors of predictions, together and face by face.
+
+    Args:
+        case: faces and landmarks that are measured.
+        predicted: their predictions.
+
+    Returns:
+        The metrics, and the tables for ``faces.csv`` and figures.
+    """
+    faces, pair = predicted.faces, case.scheme.normalizing_points
+    on_photos = face_table(faces, predicted.predictions)
+    originals = [case.data.original(face) for face in faces]
+    predictions = in_originals(predicted.predictions, originals)
+    constant = None if predicted.constant is None else in_originals(predicted.constant, originals)
+    table = face_table(faces, predictions, case.norm, pair)
+    on_photos["error_px"] = table["error_px"]
+    errors = None if constant is None else normalized_mean_error(*constant[:3], norm=case.norm, pair=pair)
+    tables = Tables(on_photos, table, None if errors is None else errors.double().numpy())
+    return _result(case, predicted, predictions, constant, table), tables
+
+
+def _result(
+    case: Case,
+    predicted: PredictedFaces,
+    predictions: Predictions,
+    constant: Predictions | None,
+    table: pd.DataFrame,
+) -> EvaluationResult:
+    metrics = _scores(case, predictions)
+    parts = case.scheme.parts if len(case.scheme.parts) > 1 else {}
+    words = case.data.words
+    return EvaluationResult(
+        source=predicted.source,
+        version=__version__,
+        scheme=case.scheme.name,
+        split=case.split,
+        faces=len(table),
+        norm=case.norm,
+        threshold=case.threshold,
+        metrics=metrics,
+        constant=None if constant is None else _scores(case, constant),
+        by_part={name: _scores(case, predictions, points) for name, points in parts.items()},
+        by_tag=_by_tag(case, predictions, table),
+        by_confidence=by_confidence(predictions, case.norm, case.scheme.normalizing_points),
+        words={tag: dict(meanings) for tag, meanings in words.items()},
+        worst_faces=in_common(table, words),
+        notes=[*_warnings(predictions, metrics), *predicted.notes],
+    )
+
+
+def _scores(case: Case, predictions: Predictions, points: Sequence[int] | None = None) -> Scores:
+    metrics = evaluation_metrics(case.scheme, case.norm, case.threshold, points)
+    scores = score(metrics, predictions)
+    return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+
+
+def _by_tag(
+    case: Case, predictions: Predictions, table: pd.DataFrame
+) -> Mapping[str, Mapping[str, GroupScores]]:
+    by_tag = {}
+    for tag in tags_of(table):
+        values = sorted(table[tag].dropna().astype(str).unique())
+        if 1 < len(values) <= min(_MOST_VALUES, len(table) // 2):
+            places = {value: np.flatnonzero(table[tag].astype(str) == value).tolist() for value in values}
+            by_tag[tag] = {
+                value: GroupScores(len(at), _scores(case, predictions.of(at))) for value, at in places.items()
+            }
+    return by_tag
+
+
+def _warnings(predictions: Predictions, metrics: Scores) -> list[str]:
+    if not bool(predictions.predicted.isfinite().all()):
+        return ["some predictions are no finite numbers: the network's weights are broken"]
+    ratio = metrics["variance_ratio"]
+    warning = predicts_the_mean(1.0 if ratio is None else ratio)
+    return [warning] if warning else []

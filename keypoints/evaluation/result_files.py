@@ -1,0 +1,25 @@
+"""Files of an evaluation's result."""
+
+import json
+from pathlib import Path
+
+from keypoints.evaluation.result import EvaluationResult, Stressed, Tables
+from keypoints.files import write_whole
+
+PAGE = "report.html"
+STRESS_TABLE = "stress.csv"
+
+
+def write_files(folder: Path, result: EvaluationResult, tables: Tables, stressed: Stressed | None) -> None:
+    """Write ``metrics.json``, ``faces.csv`` (a row a face), and ``stress.csv`` where there is stress.
+
+    Args:
+        folder: an existing folder.
+        result: metrics of all faces.
+        tables: measurements face by face.
+        stressed: predictions under stress.
+    """
+    write_whole(folder / "faces.csv", tables.in_originals.to_csv(index=False))
+    if stressed is not None:
+        write_whole(folder / STRESS_TABLE, stressed.table.to_csv(index=False))
+    write_whole(folder / "metrics.json", json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")

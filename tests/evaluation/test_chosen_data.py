@@ -1,0 +1,66 @@
+import pytest
+from omegaconf import OmegaConf
+
+from keypoints.commands import compose
+from keypoints.datamodules.imm import IMMDataModule
+from keypoints.datamodules.labelled import LabelledDataModule
+from keypoints.errors import ConfigError, DataError
+from keypoints.evaluation.chosen_data import chosen_data, chosen_split, faces_to_measure
+from keypoints.geometry import Crop
+from keypoints.landmarks import IMM58
+from keypoints.runs.run_folder import RunFolder
+
+
+@pytest.fixture
+def listed(made_up_imm, tmp_path):
+    """A list of two points of two photos, without boxes."""
+    rows = "".join(f"01-{view}m.jpg,10,20,30,40\n" for view in (1, 2))
+    (tmp_path / "list.csv").write_text(f"image,x0,y0,x1,y1\n{rows}")
+    for view in (1, 2):
+        (tmp_path / f"01-{view}m.jpg").symlink_to(made_up_imm / f"01-{view}m.jpg")
+    return tmp_path / "list.csv"
+
+
+def configured(*overrides):
+    return compose("evaluate", list(overrides))
+
+
+def test_data_that_are_chosen_come_before_those_of_the_run(made_up_imm, finished_run):
+    run = RunFolder(finished_run)
+    own = chosen_data(configured(), run, "a model")
+    other = chosen_data(configured("data=imm", f"data.root={made_up_imm}", "data.width=20"), run, "a model")
+    assert own.crop.width == 80
+    assert other.crop.width == 20
+    assert chosen_data(configured("data.width=40"), run, "a model").crop.width == 40
+
+
+def test_a_test_list_means_labelled_photos_without_a_run_and_of_a_run_of_another_data_set(
+    listed, finished_run
+):
+    for run in (None, RunFolder(finished_run)):
+        cfg = configured(f"data.test={listed}")
+        data = chosen_data(cfg, run, "a model", "image")
+        assert isinstance(data, LabelledDataModule)
+        assert chosen_split(cfg, data) == "test"
+        assert len(faces_to_measure(data, "test")) == 2
+    data = chosen_data(configured(f"data.test={listed}"), None, "a model")
+    with pytest.raises(DataError, match="2 of 2 faces have no box"):
+        _ = data.splits
+
+
+def test_the_split_is_val_unless_another_is_named(made_up_imm):
+    data = IMMDataModule(made_up_imm)
+    data.adopt(IMM58, Crop(20, 20))
+    assert chosen_split(configured(), data) == "val"
+    assert chosen_split(configured("split=train"), data) == "train"
+    with pytest.raises(DataError, match="no split 'test'; there is train, val"):
+        chosen_split(configured("split=test"), data)
+
+
+def test_without_any_data_the_way_out_is_named(finished_run, tmp_path):
+    with pytest.raises(ConfigError, match=r"best\.ckpt: is not in a run's folder, so say on which data"):
+        chosen_data(configured(), None, "best.ckpt")
+    bare = RunFolder(tmp_path)
+    bare.config.write_text(OmegaConf.to_yaml({key: key for key in ("model", "name", "seed", "trainer")}))
+    with pytest.raises(DataError, match=r"config\.yaml: "):
+        chosen_data(configured(), bare, "best.ckpt")

@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from keypoints.datamodules.imm import IMMDataModule
+from keypoints.evaluation.measure import measure
+from keypoints.evaluation.per_face import Predictions
+from keypoints.evaluation.result import Case, PredictedFaces
+from keypoints.tasks.metrics import evaluation_metrics
+from tests.evaluation.test_result import MODEL
+
+
+@pytest.fixture
+def case(made_up_imm):
+    data = IMMDataModule(made_up_imm)
+    return Case("a model, train", data, "train", data.scheme, "diagonal", 0.08, 2)
+
+
+def predicted(case, shift, notes=()):
+    """Return predictions that are all ``shift`` pixels to the right of the truth."""
+    faces = case.data.splits["train"]
+    truth = torch.stack([torch.from_numpy(face.landmarks()).float() for face in faces])
+    sizes = torch.tensor([[640.0, 480.0]] * len(faces))
+    wrong = truth + torch.tensor([shift, 0.0])
+    mean = truth.mean(dim=0).expand_as(truth)
+    return PredictedFaces(
+        faces, Predictions(wrong, truth, sizes), Predictions(mean, truth, sizes), MODEL, notes
+    )
+
+
+def test_errors_are_measured_together_by_part_and_by_tag(case):
+    result, tables = measure(case, predicted(case, 8.0))
+    assert result.faces == len(tables.in_originals) == len(case.data.splits["train"])
+    assert result.metrics["mae_px"] == pytest.approx(4.0, rel=1e-4)  # a coordinate
+    assert result.metrics["nme"] == pytest.approx(8 / 800, rel=1e-4)
+    assert tables.on_photos["error_px"].tolist() == pytest.approx([8.0] * result.faces, rel=1e-4)
+    assert set(result.by_part) == set(case.scheme.parts)
+    views = result.by_tag["view"]
+    assert sum(group.faces for group in views.values()) == result.faces
+    assert all(group.scores["nme"] == pytest.approx(0.01, rel=1e-4) for group in views.values())
+    assert set(result.metrics) == set(evaluation_metrics(case.scheme, case.norm, case.threshold).keys())
+    assert result.constant["nme"] > 0
+    assert tables.constant.shape == (result.faces,)
+
+
+def test_warnings_stand_before_the_notes_of_the_source(case):
+    broken = predicted(case, 1.0, ["of the source"])
+    broken.predictions.predicted[0] = torch.nan
+    notes = measure(case, broken)[0].notes
+    assert "no finite numbers" in notes[0]
+    assert notes[1:] == ["of the source"]
