@@ -1,4 +1,4 @@
-"""Points drawn on faces, with Pillow: fast enough to be done while training. Imports no torch."""
+"""Plots of points on faces, with Pillow: fast enough for use during training. Imports no torch."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ PREDICTION = (245, 45, 45)
 BOX = (60, 140, 255)
 _EDGE = (0, 0, 0)
 _SEEN = (640, 1600)
-"""The longer side of a drawn photo is at least, and at most, so many pixels."""
+"""Smallest and largest length of the longer side of a plotted photo, in pixels."""
 _GAP = 6
 
 
@@ -25,12 +25,14 @@ def draw_face(
     skeleton: Sequence[tuple[int, int]] = (),
     width: int = 320,
 ) -> ByteArray:
-    """The picture at ``width`` pixels, its points drawn: truth green, prediction red.
+    """Plot points on an image: the ground truth in green, the prediction in red.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB.
-        truth, prediction: (K, 2) ratios of the picture.
-        skeleton: pairs of points to join.
+        truth: (K, 2) ratios of the image, or ``None``.
+        prediction: (K, 2) ratios of the image, or ``None``.
+        skeleton: pairs of points to join by a line.
+        width: of the result, in pixels.
 
     Returns:
         (height, width, 3) RGB.
@@ -56,14 +58,14 @@ def draw_predictions(
     faces: Sequence[tuple[Box, FloatArray]],
     skeleton: Sequence[tuple[int, int]] = (),
 ) -> ByteArray:
-    """A photo with its faces' boxes, points and skeletons, in sizes that go with each face.
+    """Plot boxes, points and skeletons on a photo, in sizes proportional to each face.
 
-    Very large photos are drawn smaller, very small ones larger, so that all can be looked at.
+    Very large photos are shrunk and very small ones enlarged, so that the result fits a screen.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB.
-        faces: the box of each, and its (K, 2) points; all in pixels of ``image``.
-        skeleton: pairs of points to join.
+        faces: the box and the (K, 2) points of each, in pixels of ``image``.
+        skeleton: pairs of points to join by a line.
 
     Returns:
         (height, width, 3) RGB.
@@ -93,7 +95,7 @@ def draw_predictions(
 
 
 def contact_sheet(pictures: Sequence[ByteArray], columns: int = 4) -> ByteArray:
-    """Pictures of one size side by side on white, row by row."""
+    """Arrange pictures of the same size on a white sheet, row by row."""
     height, width = pictures[0].shape[:2]
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)

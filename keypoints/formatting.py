@@ -1,20 +1,20 @@
-"""Numbers as people read them, in tables, figures and messages."""
+"""Formatting of numbers for tables, figures and messages."""
 
 _LONG = 1e7
-"""From here on a number is shown with an exponent."""
+"""Numbers from here on are shown with an exponent."""
 
 _FINE = 3
-"""With more decimals than this a number is no 0 that is shown as one."""
+"""With more decimals than this, a number that would round to 0 is shown with an exponent."""
 
 
 def shown(value: float | str | None, digits: int = 3) -> str:
-    """Return a number with this many significant digits; a dash where there is none.
+    """Format a number with a given number of significant digits.
 
-    Tables, figures and messages all show numbers by this function or by :func:`fixed`.
+    Tables, figures and messages all format numbers with this function or with :func:`fixed`.
 
     Args:
-        value: the number; text stays as it is, ``None`` and NaN become a dash.
-        digits: significant digits. Whole numbers below ten million have all of theirs.
+        value: the number. Text is returned unchanged; ``None`` and NaN become a dash.
+        digits: significant digits. The integer part of numbers below ten million is shown in full.
 
     >>> shown(0.0123456), shown(12345.6), shown(4.3e18), shown(None)
     ('0.0123', '12346', '4.3e+18', '–')
@@ -28,11 +28,11 @@ def shown(value: float | str | None, digits: int = 3) -> str:
 
 
 def fixed(value: float | None, decimals: int) -> str:
-    """Return a number with this many decimals, or as :func:`shown` where they would not hold it.
+    """Format a number with a given number of decimals, or like :func:`shown` if it is too large or too small.
 
     Args:
         value: the number; ``None`` and NaN become a dash.
-        decimals: digits behind the point.
+        decimals: digits after the decimal point.
 
     >>> fixed(0.0123, 2), fixed(1234.5, 1), fixed(4.3e18, 6), fixed(4.3e-9, 6)
     ('0.01', '1234.5', '4.3e+18', '4.3e-09')

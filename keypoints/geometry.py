@@ -1,9 +1,8 @@
-"""The one affine between a photo and a network's input, and the one way to cut a crop.
+"""Affine map between photo and network input, and the cropping that training, prediction and export share.
 
-Coordinates are pixels, and pixel (0, 0) has its **centre** at (0, 0): a picture of width W reaches
+Coordinates are pixels, and pixel (0, 0) has its **centre** at (0, 0): a picture of width W extends
 from -0.5 to W - 0.5. *Ratio* coordinates of a network's input are (u + 0.5) / size, so that 0 and 1
-are its edges. Training, prediction and export all crop through this file. It imports neither torch
-nor albumentations.
+are its edges. This module imports neither torch nor albumentations.
 """
 
 import math
@@ -21,19 +20,19 @@ FloatArray = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
 
 _MOST_PADDING = 64
-"""A crop may be this many times the picture's area; a larger box is a mistake, not a face."""
+"""Largest area of a crop, as a multiple of the picture's area; a larger box is a mistake, not a face."""
 
 
 _MOST_INPUT = 2**24
-"""Pixels of a network's input: more is a mistake, or a file that would take all memory."""
+"""Largest number of pixels of a network's input; a larger one is a mistake, or would fill the memory."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of pixels: its first column and row, and how many of each; fractions allowed.
+    """Rectangle of pixels: its first column and row, its width and height; fractions are allowed.
 
     Its edges lie half a pixel outside its outermost pixel centres: at ``left - 0.5`` and
-    ``left + width - 0.5``. It may stick out of the picture.
+    ``left + width - 0.5``. It may extend beyond the picture.
 
     Raises:
         ValueError: if a number is not finite or a side is not positive.
@@ -55,16 +54,37 @@ class Box:
 
     @classmethod
     def whole(cls, size: tuple[int, int]) -> Self:
-        """The box of a whole picture of ``size`` (width, height)."""
+        """Return the box that covers a full picture.
+
+        Args:
+            size: width and height of the picture, in pixels.
+
+        Returns:
+            The box from (0, 0) with the picture's width and height.
+        """
         return cls(0, 0, size[0], size[1])
 
     def misses(self, size: tuple[int, int]) -> bool:
-        """Whether it shows nothing of a picture of ``size`` (width, height)."""
+        """Return whether the box and a picture do not overlap.
+
+        Args:
+            size: width and height of the picture, in pixels.
+
+        Returns:
+            ``True`` if the box contains no part of the picture.
+        """
         ends = self.left + self.width, self.top + self.height
         return min(ends) <= 0 or self.left >= size[0] or self.top >= size[1]
 
     def overlap(self, other: "Box") -> float:
-        """Intersection over union with ``other``, from 0 to 1."""
+        """Return the intersection over union with another box.
+
+        Args:
+            other: a box in the same pixel grid.
+
+        Returns:
+            A ratio from 0 (disjoint) to 1 (equal).
+        """
         across, down = (
             max(0.0, min(mine + side, its + its_side) - max(mine, its))
             for mine, side, its, its_side in (
@@ -76,22 +96,39 @@ class Box:
         return both / (self.width * self.height + other.width * other.height - both)
 
     def resized(self, width: float, height: float) -> "Box":
-        """The box of this size round the same centre."""
+        """Return the box with the same centre and another size.
+
+        Args:
+            width: of the new box, in pixels.
+            height: of the new box, in pixels.
+
+        Returns:
+            The new box.
+        """
         return Box(self.left + (self.width - width) / 2, self.top + (self.height - height) / 2, width, height)
 
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """A map of points (x, y) between two pixel grids: ``matrix`` is (2, 3), in pixels.
+    """Affine map of points (x, y) between two pixel grids, or a batch of maps.
 
-    Or many maps, (B, 2, 3), each for points of its own.
+    Args:
+        matrix: (2, 3), in pixels; (B, 2, 3) for a batch of maps.
     """
 
     matrix: FloatArray
 
     @classmethod
     def between(cls, source: Box, target: Box) -> Self:
-        """The map that takes the edges of ``source`` to the edges of ``target``."""
+        """Return the map that takes the edges of one box to the edges of another.
+
+        Args:
+            source: a box in the pixels that the map takes.
+            target: a box in the pixels that the map returns.
+
+        Returns:
+            A single map, with a (2, 3) matrix.
+        """
         across, down = target.width / source.width, target.height / source.height
         return cls(
             np.array(
@@ -103,19 +140,23 @@ class Affine:
         )
 
     def __call__(self, points: npt.ArrayLike) -> FloatArray:
-        """Map ``points``, (…, 2) pixels of the one grid, to pixels of the other.
+        """Map points from pixels of the first grid to pixels of the second.
 
-        Of B maps, (B, K, 2), or (K, 2) that all of them map.
+        Args:
+            points: (…, 2) for a single map; (B, K, 2) for a batch of B maps, or (K, 2) for each of them.
+
+        Returns:
+            The mapped points: (…, 2) for a single map, (B, K, 2) for a batch.
         """
         shift = self.matrix[..., 2]
         moved = np.asarray(points, np.float64) @ self.matrix[..., :2].swapaxes(-1, -2)
         return moved + (shift if shift.ndim == 1 else shift[:, None])
 
     def inverse(self) -> "Affine":
-        """The map back.
+        """Return the inverse map.
 
         Raises:
-            ValueError: if there is none.
+            ValueError: if the map has no inverse.
         """
         try:
             linear = np.linalg.inv(self.matrix[..., :2])
@@ -124,33 +165,42 @@ class Affine:
         return Affine(np.concatenate([linear, -linear @ self.matrix[..., 2:]], axis=-1))
 
     def then(self, other: "Affine") -> "Affine":
-        """This map, followed by ``other``."""
+        """Return the composition of this map and another.
+
+        Args:
+            other: the map to apply after this one; a single map or a batch of the same size.
+
+        Returns:
+            The map, or batch of maps, that applies this map first and then ``other``.
+        """
         matrix = other.matrix[..., :2] @ self.matrix
         matrix[..., 2] += other.matrix[..., 2]
         return Affine(matrix)
 
 
 def pixels_to_ratio(points: npt.ArrayLike, size: tuple[int, int]) -> FloatArray:
-    """Pixels (…, 2) of a picture of ``size`` (width, height) as ratios of it."""
+    """Convert (…, 2) pixels of a picture of ``size`` (width, height) to ratios of it."""
     return (np.asarray(points, np.float64) + 0.5) / size
 
 
 def ratio_to_pixels(points: npt.ArrayLike, size: tuple[int, int]) -> FloatArray:
-    """The inverse of :func:`pixels_to_ratio`."""
+    """Convert (…, 2) ratios of a picture of ``size`` (width, height) to its pixels."""
     return np.asarray(points, np.float64) * size - 0.5
 
 
 def cut(image: ByteArray, box: Box, size: tuple[int, int]) -> ByteArray:
-    """Resample what lies in ``box`` to ``size`` (width, height).
+    """Crop an image to a box and resample it to a given size.
 
-    Exactly the picture under ``Affine.between(box, Box.whole(size))``. What lies outside the
-    picture repeats its border. Scaling down averages over the area that a new pixel covers.
+    The result is exactly the image under ``Affine.between(box, Box.whole(size))``. Pixels outside the
+    image repeat its border. Downscaling averages over the area that a new pixel covers.
 
     Args:
-        image: (H, W) or (H, W, C).
+        image: (H, W) or (H, W, C) bytes.
+        box: the region to crop, in pixels of the image; it may extend beyond the image.
+        size: width and height of the result, in pixels.
 
     Raises:
-        ValueError: if the box misses the picture, or is beyond all proportion to it.
+        ValueError: if the box does not overlap the image, or is far larger than the image.
     """
     height, width = image.shape[:2]
     right, bottom = box.left + box.width, box.top + box.height
@@ -158,7 +208,7 @@ def cut(image: ByteArray, box: Box, size: tuple[int, int]) -> ByteArray:
         raise ValueError(f"{box} lies outside the picture of {width} × {height}")
     if box.width * box.height > _MOST_PADDING * width * height:
         raise ValueError(f"{box} is more than {_MOST_PADDING} times the picture of {width} × {height}")
-    # The resampling filter looks one new pixel beyond the box, so keep that much context.
+    # The resampling filter reads one new pixel beyond the box, so keep that much context.
     reach_x = math.ceil(max(1.0, box.width / size[0])) + 1
     reach_y = math.ceil(max(1.0, box.height / size[1])) + 1
     x0, x1 = math.floor(box.left) - reach_x, math.ceil(right) + reach_x
@@ -173,7 +223,7 @@ def cut(image: ByteArray, box: Box, size: tuple[int, int]) -> ByteArray:
 
 
 def as_input(crops: Sequence[ByteArray]) -> npt.NDArray[np.float32]:
-    """Crops, (H, W, C) bytes each, as a network takes them: (B, C, H, W) in [-0.5, 0.5]."""
+    """Convert crops, (H, W, C) bytes each, to a network's input: (B, C, H, W) in [-0.5, 0.5]."""
     images = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32)
     images /= 255
     images -= 0.5
@@ -182,19 +232,19 @@ def as_input(crops: Sequence[ByteArray]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Crop:
-    """How a face becomes a network's input. It travels in the checkpoint, never in a flag.
+    """Crop convention: how a face becomes a network's input. Checkpoints store it; no option overrides it.
 
     Args:
         width, height: of the network's input, in pixels.
         channels: 1 for grey, 3 for RGB.
-        source: what is cut out: the whole ``image``, or the face's ``box``.
-        margin: the factor by which the box is enlarged round its centre.
+        source: the region to crop: the full ``image``, or the face's ``box``.
+        margin: the factor by which the region is enlarged around its centre.
 
-    The shorter side of what is cut is then extended to the input's proportions, so that faces are
+    The shorter side of the region is then extended to the input's aspect ratio, so that faces are
     never stretched.
 
     Raises:
-        ConfigError: if a value cannot be used.
+        ConfigError: if a value is out of range.
     """
 
     width: int
@@ -221,14 +271,21 @@ class Crop:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height."""
+        """Width and height of the network's input, in pixels."""
         return self.width, self.height
 
     def region(self, image_size: tuple[int, int], box: Box | None) -> Box:
-        """What is cut out of a picture of ``image_size`` (width, height), in its pixels.
+        """Return the region of an image to crop.
+
+        Args:
+            image_size: width and height of the image, in pixels.
+            box: the face's box, in pixels of the image; ignored if ``source`` is ``image``.
+
+        Returns:
+            The region, in pixels of the image; it may extend beyond the image.
 
         Raises:
-            ValueError: if the face's box is needed, and there is none or it misses the picture.
+            ValueError: if ``source`` is ``box``, and there is no box or it does not overlap the image.
         """
         if self.source == "image":
             box = Box.whole(image_size)
@@ -239,38 +296,47 @@ class Crop:
         return self.around(box)
 
     def around(self, box: Box) -> Box:
-        """What is cut out round ``box``: enlarged by the margin, in the input's proportions."""
+        """Return the region to crop around a box: enlarged by the margin, with the input's aspect ratio.
+
+        Args:
+            box: in pixels of the image.
+
+        Returns:
+            The region, in pixels of the image, with the same centre as ``box``.
+        """
         width, height = box.width * self.margin, box.height * self.margin
         proportion = self.width / self.height
         return box.resized(max(width, height * proportion), max(height, width / proportion))
 
     def __call__(self, image: ByteArray, box: Box | None) -> tuple[ByteArray, Affine]:
-        """The network's input, not yet normalised, and the map to it from the picture's pixels.
+        """Return the network's input, not yet normalised, and the map to it from the image's pixels.
 
         Args:
-            image: (H, W) grey or (H, W, 3) RGB, as ``channels`` says.
-            box: the face's box; not looked at where the whole image is cut.
+            image: (H, W) grey or (H, W, 3) RGB, according to ``channels``.
+            box: the face's box, in pixels of the image; ignored if ``source`` is ``image``.
 
         Returns:
-            (height, width, channels) bytes, and the affine from ``image`` to them.
+            (height, width, channels) bytes, and the map from pixels of ``image`` to theirs.
 
         Raises:
-            ValueError: as :func:`cut` and :meth:`region`.
+            ValueError: see :func:`cut` and :meth:`region`.
         """
         return self.canvas(image, box, (0, 0))
 
     def canvas(self, image: ByteArray, box: Box | None, border: tuple[int, int]) -> tuple[ByteArray, Affine]:
-        """The network's input with what lies round it: without its border it is the input itself.
+        """Return the network's input with a border of its surroundings, and the map to it.
 
         Args:
-            image, box: as :meth:`__call__`.
-            border: how many of the input's pixels are added left and right, and above and below.
+            image: see :meth:`__call__`.
+            box: see :meth:`__call__`.
+            border: pixels of the input to add on each side: left and right, above and below.
 
         Returns:
-            (height, width, channels) bytes, and the affine from ``image`` to them.
+            (height + 2 · border[1], width + 2 · border[0], channels) bytes, whose middle is the network's
+            input, and the map from pixels of ``image`` to theirs.
 
         Raises:
-            ValueError: as :func:`cut` and :meth:`region`.
+            ValueError: see :func:`cut` and :meth:`region`.
         """
         size = self.width + 2 * border[0], self.height + 2 * border[1]
         region = self.region((image.shape[1], image.shape[0]), box)
@@ -279,15 +345,21 @@ class Crop:
         return pixels.reshape(size[1], size[0], self.channels), Affine.between(region, Box.whole(size))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that a checkpoint can hold; :meth:`from_dict` reads them back."""
+        """Return the crop as plain values for a checkpoint; :meth:`from_dict` reads them."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`.
+        """Return the crop that :meth:`to_dict` wrote.
+
+        Args:
+            values: the fields of the crop, by name.
+
+        Returns:
+            The crop.
 
         Raises:
-            ConfigError: if values are missing, unknown, or cannot be used.
+            ConfigError: if values are missing, unknown, or out of range.
         """
         try:
             return cls(**values)

@@ -1,6 +1,6 @@
-"""Landmark schemes: what each point of a face is, and how the points belong together.
+"""Landmark schemes: the points of a face, their parts, skeleton and mirror permutation.
 
-Output widths, flips, plots, metrics and reports all ask the scheme. Left and right are those of
+Models, augmentation, plots, metrics and reports all use the scheme. Left and right are those of
 the picture, not of the person: ``left_eye`` is the eye nearer to x = 0.
 """
 
@@ -15,19 +15,19 @@ from keypoints.older_names import SCHEME
 
 @dataclass(frozen=True)
 class LandmarkScheme:
-    """A named, ordered set of landmarks.
+    """Named, ordered set of landmarks.
 
     Args:
-        name: what reports and checkpoints call it.
-        parts: disjoint groups of indices that together are all the points.
-        flip_indices: the mirror permutation: after a horizontal flip, point ``i`` is what was point
-            ``flip_indices[i]``; its own inverse. ``None`` where the points are not closed under mirroring.
+        name: the scheme's name in reports and checkpoints.
+        parts: disjoint groups of point indices that together contain all points.
+        flip_indices: the mirror permutation: after a horizontal flip, point ``i`` is the former point
+            ``flip_indices[i]``. It is its own inverse. ``None`` if the points are not closed under mirroring.
         normalizing_points: the two points whose distance normalises NME, or ``None``.
-        skeleton: pairs of indices joined by a line when the face is drawn.
+        skeleton: pairs of indices joined by a line in plots.
         selections: further named subsets for :meth:`select`, which may overlap the parts.
 
     Raises:
-        ConfigError: if parts, permutation, normalizing points or skeleton contradict each other.
+        ConfigError: if parts, permutation, normalising points, skeleton or selections contradict each other.
     """
 
     name: str
@@ -40,13 +40,13 @@ class LandmarkScheme:
     def __post_init__(self) -> None:
         indices = [index for part in self.parts.values() for index in part]
         if not indices or sorted(indices) != list(range(len(indices))):
-            raise ConfigError(f"scheme {self.name}: the parts do not name each of 0…{len(indices) - 1} once")
+            raise ConfigError(f"scheme {self.name}: the parts must name each of 0…{len(indices) - 1} once")
         if self.flip_indices is not None and (
             sorted(self.flip_indices) != list(range(len(self)))
             or any(self.flip_indices[self.flip_indices[index]] != index for index in range(len(self)))
         ):
             raise ConfigError(
-                f"scheme {self.name}: flip_indices are no permutation of its points that undoes itself"
+                f"scheme {self.name}: flip_indices must be a permutation of its points and its own inverse"
             )
         used = [*(self.normalizing_points or ()), *(i for line in self.skeleton for i in line)]
         used += [i for selection in self.selections.values() for i in selection]
@@ -54,14 +54,20 @@ class LandmarkScheme:
             raise ConfigError(f"scheme {self.name}: an index lies outside its {len(self)} points")
 
     def __len__(self) -> int:
-        """The number of points."""
+        """Return the number of points."""
         return sum(len(part) for part in self.parts.values())
 
     def indices(self, name: str) -> tuple[int, ...]:
-        """The points of the part or selection ``name``.
+        """Return the point indices of a part or selection.
+
+        Args:
+            name: of the part or selection.
+
+        Returns:
+            Indices into the scheme's points, in order.
 
         Raises:
-            ConfigError: if there is none of that name; the message lists those there are.
+            ConfigError: if the name is unknown; the message lists the known ones.
         """
         subsets = {**self.parts, **self.selections}
         if name not in subsets:
@@ -70,9 +76,9 @@ class LandmarkScheme:
 
     @property
     def eye_line(self) -> tuple[int, int] | None:
-        """The pair, the point that is left in the picture of an upright face first.
+        """Normalising points of an upright face, the one further left in the picture first.
 
-        ``None`` where there is no pair, or the names of its parts do not tell left from right.
+        ``None`` if the scheme has none, or the names of their parts do not tell left from right.
         """
         if self.normalizing_points is None:
             return None
@@ -86,10 +92,19 @@ class LandmarkScheme:
         return None
 
     def select(self, name: str) -> "LandmarkScheme":
-        """The scheme of one part or selection, its points renumbered from 0 in their order.
+        """Return the scheme of one part or selection, its points renumbered from 0 in their order.
 
-        What does not survive the selection is dropped: lines with one end, the pair if either
-        point is gone, the flip if a point's mirror image is gone.
+        A line of the skeleton stays if both ends are selected, the normalising points if both are, and the
+        mirror permutation if each point's mirrored point is.
+
+        Args:
+            name: of the part or selection.
+
+        Returns:
+            A scheme called ``<scheme>-<name>``, with ``name`` as its only part.
+
+        Raises:
+            ConfigError: if the name is unknown; the message lists the known ones.
         """
         chosen = self.indices(name)
         new = {old: position for position, old in enumerate(chosen)}
@@ -108,7 +123,7 @@ class LandmarkScheme:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values that a checkpoint can hold; :meth:`from_dict` reads them back."""
+        """Return the scheme as plain values for a checkpoint; :meth:`from_dict` reads them."""
         return {
             "name": self.name,
             "parts": {name: list(part) for name, part in self.parts.items()},
@@ -120,7 +135,13 @@ class LandmarkScheme:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`.
+        """Return the scheme that :meth:`to_dict` wrote.
+
+        Args:
+            values: the fields of the scheme, by name; older names are read too.
+
+        Returns:
+            The scheme.
 
         Raises:
             ConfigError: if values are missing, of the wrong type, or contradict each other.
@@ -143,7 +164,7 @@ class LandmarkScheme:
 
 
 def _span(first: int, last: int) -> tuple[int, ...]:
-    """Indices from ``first`` to ``last``, both included, in either direction."""
+    """Return the indices from ``first`` to ``last``, both included, in either direction."""
     step = 1 if last >= first else -1
     return tuple(range(first, last + step, step))
 
@@ -162,7 +183,7 @@ def _scheme(
     normalizing_points: tuple[int, int],
     selections: Mapping[str, tuple[int, ...]],
 ) -> LandmarkScheme:
-    """A scheme whose skeleton follows each part in order, and back to its start if ``closed``."""
+    """Return a scheme whose skeleton joins the points of each part in order; ``closed`` parts form a loop."""
     skeleton = tuple(line for part in parts for line in _lines(parts[part], closed=part in closed))
     return LandmarkScheme(name, parts, flip_indices, normalizing_points, skeleton, selections)
 
@@ -194,8 +215,8 @@ IMM58 = _scheme(
 )
 """The IMM Face Database's 58 points (Nordstrøm et al., 2004).
 
-``nose_tip`` is the point the course calls so, index -6; it lies at the base of the nose.
-``normalizing_points`` are the outer eye corners.
+``nose_tip`` is the course's (UC Berkeley CS 194-26, project 5) nose point, index -6; it lies at the base of
+the nose. ``normalizing_points`` are the outer eye corners.
 """
 
 IBUG68 = _scheme(
@@ -230,14 +251,14 @@ IBUG68 = _scheme(
 """300-W's 68 points (Sagonas et al., 2013); ``normalizing_points`` are the outer eye corners."""
 
 SCHEMES: Mapping[str, LandmarkScheme] = {scheme.name: scheme for scheme in (IMM58, IBUG68)}
-"""The whole schemes there are, by name."""
+"""Complete schemes, by name."""
 
 
 def scheme_named(name: str) -> LandmarkScheme:
-    """The scheme of that name.
+    """Return the scheme with a given name.
 
     Raises:
-        ConfigError: if there is none; the message lists those there are.
+        ConfigError: if the name is unknown; the message lists the known ones.
     """
     if name not in SCHEMES:
         raise ConfigError(f"there is no landmark scheme {name!r}; there are {', '.join(SCHEMES)}")

@@ -1,15 +1,15 @@
-"""The failure that small networks are prone to: the same face for everyone."""
+"""Detection of collapse to the mean: small networks are prone to predict the same face for everyone."""
 
 MEAN_FACE = 0.1
-"""A network whose predictions vary less than this share of the truth predicts the mean face."""
+"""Variance ratio of predictions to ground truth below which a network predicts the mean face."""
 
 
 def predicts_the_mean(variance_ratio: float | None) -> str | None:
-    """Return a warning if predictions vary that little from face to face, else nothing.
+    """Return a warning if predictions hardly vary from face to face, else ``None``.
 
     Args:
-        variance_ratio: as of :class:`keypoints.tasks.metrics.VarianceRatio`; ``None`` or NaN where the true
-            faces do not vary, so that nothing can be said.
+        variance_ratio: see :class:`keypoints.tasks.metrics.VarianceRatio`; ``None`` or NaN if the true
+            faces do not vary, and then there is no warning.
     """
     if variance_ratio is None or not variance_ratio < MEAN_FACE:
         return None

@@ -5,7 +5,7 @@ from keypoints.drawing import BOX, PREDICTION, TRUTH, contact_sheet, draw_face, 
 from keypoints.geometry import Box
 
 
-def test_truth_is_green_and_prediction_red_where_their_points_are():
+def test_truth_is_plotted_in_green_and_prediction_in_red():
     picture = draw_face(
         np.full((60, 80), 128, np.uint8), truth=[[0.25, 0.5]], prediction=[[0.75, 0.5]], width=320
     )
@@ -22,18 +22,18 @@ def test_a_skeleton_joins_its_points():
     assert tuple(draw_face(grey, truth=points)[159, 160]) == (128, 128, 128)
 
 
-def test_points_outside_the_picture_do_no_harm():
+def test_points_outside_the_picture_are_accepted():
     assert draw_face(np.zeros((60, 80, 3), np.uint8), truth=[[-2, 0.5], [5, 9]]).shape == (240, 320, 3)
 
 
-def test_a_contact_sheet_keeps_the_order_row_by_row():
+def test_a_contact_sheet_is_filled_row_by_row():
     sheet = contact_sheet([np.full((10, 20, 3), shade, np.uint8) for shade in range(5)], columns=3)
     assert sheet.shape == (6 + 2 * 16, 6 + 3 * 26, 3)
     assert [sheet[10, x, 0] for x in (10, 36, 62)] == [0, 1, 2]
     assert [sheet[30, x, 0] for x in (10, 36, 62)] == [3, 4, 255]
 
 
-def test_predictions_are_drawn_in_sizes_that_go_with_the_face():
+def test_predictions_are_plotted_in_proportion_to_the_face():
     photo = np.full((480, 640, 3), 128, np.uint8)
     points = np.array([(300.0, 200.0), (340.0, 200.0)])
     drawn = draw_predictions(photo, [(Box(220, 100, 200, 200), points)], [(0, 1)])
@@ -48,7 +48,7 @@ def test_predictions_are_drawn_in_sizes_that_go_with_the_face():
 @pytest.mark.parametrize(
     ("size", "drawn"), [((4000, 3000), (1600, 1200)), ((64, 48), (640, 480)), ((9, 3000), (5, 1600))]
 )
-def test_very_large_and_very_small_photos_are_drawn_so_that_they_can_be_looked_at(size, drawn):
+def test_very_large_and_very_small_photos_are_rescaled(size, drawn):
     photo = np.full((size[1], size[0]), 128, np.uint8)
     point = np.array([(size[0] / 2 - 0.5, size[1] / 2 - 0.5)])
     picture = draw_predictions(photo, [(Box.whole(size), point)])

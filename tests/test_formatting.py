@@ -16,7 +16,7 @@ from keypoints.formatting import fixed, shown
         ("x", "x"),
     ],
 )
-def test_numbers_are_shown_with_three_digits(value, text):
+def test_numbers_are_shown_with_three_significant_digits(value, text):
     assert shown(value) == text
 
 
@@ -37,7 +37,7 @@ def test_numbers_are_shown_with_three_digits(value, text):
         ("text", 3, "text"),
     ],
 )
-def test_a_number_is_shown_with_its_exponent_in_full(value, digits, text):
+def test_only_very_large_or_small_numbers_have_an_exponent(value, digits, text):
     assert shown(value, digits) == text
 
 
@@ -54,5 +54,5 @@ def test_a_number_is_shown_with_its_exponent_in_full(value, digits, text):
         (None, 1, "–"),
     ],
 )
-def test_decimals_give_way_where_they_would_not_hold_a_number(value, decimals, text):
+def test_an_exponent_replaces_decimals_for_extreme_numbers(value, decimals, text):
     assert fixed(value, decimals) == text

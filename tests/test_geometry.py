@@ -16,7 +16,7 @@ points = st.lists(st.tuples(st.floats(-500, 1500), st.floats(-500, 1500)), min_s
 
 
 def blob(size, centre, radius):
-    """A bright Gaussian spot on black."""
+    """Return a bright Gaussian spot on black."""
     x, y = np.meshgrid(np.arange(size[0]), np.arange(size[1]))
     squares = (x - centre[0]) ** 2 + (y - centre[1]) ** 2
     return np.rint(255 * np.exp(-squares / (2 * radius**2))).astype(np.uint8)
@@ -29,34 +29,34 @@ def centroid(image):
 
 
 @given(boxes, boxes, points)
-def test_an_affine_and_its_inverse_give_the_points_back(source, target, there):
+def test_an_affine_followed_by_its_inverse_returns_the_points(source, target, there):
     affine = Affine.between(source, target)
     np.testing.assert_allclose(affine.inverse()(affine(there)), there, atol=1e-4)
 
 
 @given(boxes, boxes, boxes, points)
-def test_maps_compose(first, second, third, there):
+def test_affine_maps_compose(first, second, third, there):
     one_by_one = Affine.between(second, third)(Affine.between(first, second)(there))
     at_once = Affine.between(first, second).then(Affine.between(second, third))(there)
     np.testing.assert_allclose(at_once, one_by_one, atol=1e-4 * (1 + abs(one_by_one).max()))
 
 
 @given(points, st.tuples(st.integers(1, 4000), st.integers(1, 4000)))
-def test_ratios_and_pixels_are_each_others_inverse(there, size):
+def test_ratios_and_pixels_convert_back_and_forth(there, size):
     np.testing.assert_allclose(ratio_to_pixels(pixels_to_ratio(there, size), size), there, atol=1e-6)
 
 
-def test_ratio_coordinates_reach_from_edge_to_edge():
+def test_ratios_are_0_and_1_at_the_edges_of_the_picture():
     np.testing.assert_allclose(pixels_to_ratio([[-0.5, -0.5], [79.5, 59.5]], (80, 60)), [[0, 0], [1, 1]])
 
 
-def test_an_affine_takes_edges_to_edges_and_keeps_pixel_centres():
+def test_an_affine_maps_edges_to_edges():
     halved = Affine.between(Box.whole((640, 480)), Box.whole((320, 240)))
     np.testing.assert_allclose(halved([[-0.5, -0.5], [639.5, 479.5]]), [[-0.5, -0.5], [319.5, 239.5]])
     np.testing.assert_allclose(halved([0.5, 0.5]), [0, 0])  # the centre of the first four pixels
 
 
-def test_many_affines_map_as_each_of_them_does():
+def test_a_batch_of_affines_equals_its_single_maps():
     first, second = np.random.default_rng(0).normal(size=(2, 4, 2, 3))
     there = np.random.default_rng(1).normal(size=(4, 5, 2))
     for other in (Affine(second), Affine(second[0])):
@@ -70,7 +70,7 @@ def test_many_affines_map_as_each_of_them_does():
             np.testing.assert_allclose(back.matrix[place], alone.inverse().matrix)
 
 
-def test_an_affine_without_inverse_says_so():
+def test_inverting_a_singular_affine_is_an_error():
     with pytest.raises(ValueError, match="no inverse"):
         Affine(np.zeros((2, 3))).inverse()
 
@@ -79,37 +79,37 @@ def test_an_affine_without_inverse_says_so():
     "box",
     [
         Box(20, 10, 100, 80),
-        Box(-30, -20, 160, 120),  # sticks out to the left and above
-        Box(60.3, 30.7, 140.6, 110.2),  # sticks out to the right and below, at fractions of a pixel
-        Box(-351, -82, 700, 500),  # as far as the boxes of 300-W do
+        Box(-30, -20, 160, 120),  # extends beyond the left and top edges
+        Box(60.3, 30.7, 140.6, 110.2),  # extends beyond the right and bottom edges, at fractions of a pixel
+        Box(-351, -82, 700, 500),  # as far outside as boxes of 300-W
         Box(40, 30, 33, 29),  # scaled up
     ],
     ids=str,
 )
-def test_a_crop_round_trips_and_shows_what_its_affine_says(box):
+def test_a_crop_agrees_with_its_affine_map(box):
     size = (64, 48)
     affine = Affine.between(box, Box.whole(size))
     left, right = max(box.left, 0), min(box.left + box.width, 160)
     top, bottom = max(box.top, 0), min(box.top + box.height, 120)
-    spot = ((left + right) / 2 + 0.25, (top + bottom) / 2)  # in the middle of what both show
+    spot = ((left + right) / 2 + 0.25, (top + bottom) / 2)  # in the middle of the overlap of box and picture
     image = blob((160, 120), spot, radius=min(right - left, bottom - top) / 10)
     np.testing.assert_allclose(centroid(cut(image, box, size)), affine(spot), atol=0.05)
     np.testing.assert_allclose(affine.inverse()(affine(spot)), spot, atol=1e-4)
 
 
 def test_scaling_down_averages_and_does_not_alias():
-    stripes = np.tile(np.array([0, 255], np.uint8), (480, 320))  # one pixel black, one white
+    stripes = np.tile(np.array([0, 255], np.uint8), (480, 320))  # alternating black and white columns
     small = cut(stripes, Box.whole((640, 480)), (80, 60))
     assert small[:, 1:-1].min() >= 125
     assert small[:, 1:-1].max() <= 130
 
 
-def test_cutting_the_whole_picture_at_its_size_changes_nothing():
+def test_cropping_the_full_picture_at_its_size_changes_nothing():
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     np.testing.assert_array_equal(cut(image, Box.whole((64, 48)), (64, 48)), image)
 
 
-def test_what_lies_outside_the_picture_repeats_its_border_and_moves_nothing():
+def test_pixels_outside_the_picture_repeat_its_border():
     image = np.random.default_rng(0).integers(0, 256, (48, 64), np.uint8)
     larger = cut(image, Box(-16, -8, 96, 64), (96, 64))
     np.testing.assert_array_equal(larger[8:56, 16:80], image)
@@ -117,39 +117,39 @@ def test_what_lies_outside_the_picture_repeats_its_border_and_moves_nothing():
 
 
 @pytest.mark.parametrize("box", [Box(64, 0, 10, 10), Box(0, -20, 10, 20)], ids=str)
-def test_a_box_beside_the_picture_is_refused(box):
+def test_a_box_outside_the_picture_is_refused(box):
     with pytest.raises(ValueError, match="outside the picture of 64 × 48"):
         cut(np.zeros((48, 64), np.uint8), box, (10, 10))
 
 
-def test_a_box_beyond_all_proportion_is_refused_before_memory_is_taken():
+def test_a_far_too_large_box_is_refused():
     with pytest.raises(ValueError, match="times the picture"):
         cut(np.zeros((48, 64), np.uint8), Box(0, 0, 1e6, 1e6), (10, 10))
 
 
 @pytest.mark.parametrize("sides", [(0, 5), (5, -1), (float("nan"), 5), (float("inf"), 5)])
-def test_an_impossible_box_is_refused(sides):
+def test_a_box_with_invalid_sides_is_refused(sides):
     with pytest.raises(ValueError, match="box needs"):
         Box(0, 0, *sides)
 
 
-def test_a_crop_of_the_whole_image_keeps_proportions_by_padding():
+def test_a_crop_of_the_full_image_keeps_its_aspect_ratio():
     crop = Crop(80, 60)
     assert crop.region((640, 480), None) == Box(0, 0, 640, 480)
     assert crop.region((480, 480), None) == Box(-80, 0, 640, 480)
 
 
-def test_a_crop_of_a_box_enlarges_it_round_its_centre():
+def test_a_crop_of_a_box_enlarges_it_around_its_centre():
     crop = Crop(100, 100, source="box", margin=1.5)
     assert crop.region((640, 480), Box(10, 20, 100, 80)) == Box(-15, -15, 150, 150)
     with pytest.raises(ValueError, match="there is none"):
         crop.region((640, 480), None)
     with pytest.raises(ValueError, match=r"the box of 100 × 80 at \(650, 20\) lies outside .* 640 × 480"):
-        crop.region((640, 480), Box(650, 20, 100, 80))  # though the margin reaches into it
+        crop.region((640, 480), Box(650, 20, 100, 80))  # although its margin overlaps the picture
 
 
 @pytest.mark.parametrize(("channels", "shape"), [(1, (120, 160)), (3, (120, 160, 3))])
-def test_a_crop_has_its_channels_last(channels, shape):
+def test_a_crop_has_channels_last(channels, shape):
     pixels, affine = Crop(80, 60, channels)(np.zeros(shape, np.uint8), None)
     assert pixels.shape == (60, 80, channels)
     np.testing.assert_allclose(affine([159.5, 119.5]), [79.5, 59.5])
@@ -159,19 +159,19 @@ def test_a_crop_has_its_channels_last(channels, shape):
     "values",
     [{"width": 0}, {"width": 8.5}, {"height": "60"}, {"channels": 2}, {"source": "face"}, {"margin": 0}],
 )
-def test_an_impossible_crop_convention_is_refused(values):
+def test_an_invalid_crop_convention_is_refused(values):
     with pytest.raises(ConfigError):
         Crop(**{"width": 80, "height": 60, **values})
 
 
-def test_a_crop_convention_survives_being_written_as_plain_values():
+def test_a_crop_convention_survives_a_round_trip_through_plain_values():
     crop = Crop(224, 224, 3, "box", 1.3)
     assert Crop.from_dict(crop.to_dict()) == crop
     with pytest.raises(ConfigError, match="not a crop convention"):
         Crop.from_dict({"width": 80, "height": 60, "zoom": 2})
 
 
-def test_geometry_and_the_readers_need_neither_torch_nor_albumentations():
+def test_geometry_and_readers_import_neither_torch_nor_albumentations():
     code = (
         "import sys, keypoints, keypoints.geometry, keypoints.data.readers.imm, keypoints.drawing\n"
         "print(sorted({'torch', 'albumentations', 'pytorch_lightning'} & set(sys.modules)))"
@@ -190,6 +190,6 @@ def test_geometry_and_the_readers_need_neither_torch_nor_albumentations():
         ((0, -20, 9, 9), 0),
     ],
 )
-def test_boxes_overlap_by_what_they_share_of_both(other, overlap):
+def test_overlap_is_intersection_over_union(other, overlap):
     assert Box(0, 0, 10, 10).overlap(Box(*other)) == pytest.approx(overlap)
     assert Box(*other).overlap(Box(0, 0, 10, 10)) == pytest.approx(overlap)

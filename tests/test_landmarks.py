@@ -30,8 +30,8 @@ def test_mirroring_swaps_the_sides_of_the_named_parts(scheme):
         assert {scheme.flip_indices[i] for i in points} == set(scheme.parts[other])
 
 
-def test_the_flips_are_those_of_the_annotations():
-    # Written out in the data sets' own descriptions.
+def test_mirror_permutations_match_the_published_annotations():
+    # Copied from the data sets' own descriptions.
     assert IMM58.flip_indices[39:47] == (43, 42, 41, 40, 39, 46, 45, 44)
     assert IMM58.flip_indices[13:29] == (*range(21, 29), *range(13, 21))
     assert IBUG68.flip_indices[36:48] == (45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40)
@@ -67,17 +67,17 @@ def test_the_eye_line_runs_from_left_to_right_in_the_picture():
     assert unnamed.eye_line is None
 
 
-def test_the_normalising_pair_is_the_outer_eye_corners():
+def test_the_normalising_points_are_the_outer_eye_corners():
     assert (IMM58.normalizing_points, IBUG68.normalizing_points) == ((13, 21), (36, 45))
 
 
-def test_the_nose_tip_is_one_point_that_is_its_own_mirror_image():
+def test_the_nose_tip_is_one_point_and_mirrors_to_itself():
     nose = IMM58.select("nose_tip")
     assert IMM58.indices("nose_tip") == (58 - 6,)
     assert (len(nose), nose.flip_indices, nose.normalizing_points, nose.skeleton) == (1, (0,), None, ())
 
 
-def test_a_part_keeps_its_lines_and_loses_a_flip_that_leads_out_of_it():
+def test_a_part_keeps_its_lines_but_not_an_open_flip():
     eye = IBUG68.select("left_eye")
     assert eye.skeleton == ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (5, 0))
     assert eye.flip_indices is None
@@ -90,7 +90,7 @@ def test_an_unknown_selection_lists_the_known_ones():
 
 
 @pytest.mark.parametrize("scheme", [*SCHEMES, IMM58.select("nose_tip")], ids=lambda scheme: scheme.name)
-def test_a_scheme_survives_being_written_as_plain_values(scheme):
+def test_a_scheme_survives_a_round_trip_through_plain_values(scheme):
     assert LandmarkScheme.from_dict(scheme.to_dict()) == scheme
 
 
@@ -113,7 +113,7 @@ def test_a_scheme_that_contradicts_itself_is_refused(change):
         LandmarkScheme.from_dict({**sound, **change})
 
 
-def test_whole_schemes_are_found_by_name():
+def test_complete_schemes_are_found_by_name():
     assert scheme_named("ibug68") is IBUG68
     with pytest.raises(ConfigError, match="there are imm58, ibug68"):
         scheme_named("wflw98")
