@@ -1,1 +1,1 @@
-"""Faces: reading, checking, splitting, cropping, augmenting and batching them."""
+"""Reading, checking, splitting, cropping, augmenting and batching of faces."""

@@ -1,6 +1,6 @@
-"""Augmentation that moves the points with the picture, by transforms of albumentations.
+"""Augmentation of images and their points with albumentations transforms.
 
-To add a transform: name its class in YAML, under a name of your own,
+To add a transform, name its class in YAML, under a name of your choice:
 
 .. code-block:: yaml
 
@@ -12,8 +12,8 @@ To add a transform: name its class in YAML, under a name of your own,
         _target_: albumentations.GaussianBlur
         p: 0.3
 
-What is drawn is a function of seed, epoch and index alone: neither workers, their persistence,
-ranks nor resuming can change it. This module imports albumentations late: that takes seconds.
+Random numbers are a function of seed, epoch and index alone: they do not depend on workers, their
+persistence, ranks or resuming. This module imports albumentations late, because that takes seconds.
 """
 
 import math
@@ -37,33 +37,33 @@ if TYPE_CHECKING:
     Transform = Union[albumentations.BasicTransform, albumentations.BaseCompose]  # noqa: UP007  evaluated for types only
 
 _BENT = 0.05
-"""A map that no affine follows more closely than this, in pixels, is none."""
+"""Largest residual of an affine fit, in pixels; a transform with a larger one is not affine."""
 _COLUMNS = 5
-"""What albumentations keeps of a point: x, y, and a depth, an angle and a size, which are 0 here."""
+"""Values of a point in albumentations: x, y, and a depth, an angle and a size, which are 0 here."""
 _PROBES = 8
-"""Draws of each transform that are looked at before training begins."""
+"""Samples of each transform that are checked before training begins."""
 _OFF = 0.2
-"""A transform that moves the picture off its points by more than this, in pixels, is named."""
+"""Largest offset between image and points, in pixels; a transform with a larger one is reported."""
 _GREY, _BRIGHTER = 110, 60
-"""Levels of the canvas on which shifts are measured, and what its spots add to it."""
+"""Grey level of the canvas on which offsets are measured, and the levels that its spots add."""
 _FAINT = 4
-"""A spot that is left with fewer levels than this is covered, or lost in noise."""
+"""Smallest amplitude of a spot, in levels; a fainter one is covered, or lost in noise."""
 _UNCOVERED = 0.3
-"""Less than this share of a spot does not say where it is."""
+"""Smallest visible share of a spot from which its position is estimated."""
 _FEWEST = 6
-"""A field of shifts is fitted to no fewer spots than this."""
+"""Smallest number of spots to which a field of offsets is fitted."""
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """One draw of an augmentation for each of B faces.
+    """Augmented samples of B faces.
 
     Args:
-        pixels: (B, H, W, C), the canvases without their borders.
-        points: (B, K, 2) in their pixels, in the order that was given; none is missing, wherever it lies.
-        affine: the exact maps from the canvases' pixels to these; NaN where none fits (a perspective), and
-            then the draw can train a network but measure none.
-        mirrored: (B,), whether left and right changed places, so that points have to be permuted.
+        pixels: (B, H, W, C), the network's inputs: augmented canvases without their borders.
+        points: (B, K, 2) in pixels of the inputs, in the given order; points outside the input are kept.
+        affine: the exact maps from pixels of the canvases to pixels of the inputs; NaN if no affine map fits
+            (a perspective). Such a sample can be used for training, but not for metrics.
+        mirrored: (B,), whether left and right are swapped, so that points have to be permuted.
     """
 
     pixels: ByteArray
@@ -74,12 +74,12 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Checked:
-    """What :meth:`Augmentation.check` found that hinders no training but has to be known.
+    """Warnings of :meth:`Augmentation.check`, which do not prevent training.
 
     Args:
-        bending: names of transforms that bend the picture, so that no affine leads back to the photo.
-        moving: transforms that move the picture and leave its points, as ``"name: class"``, and by how many
-            pixels at most.
+        bending: names of transforms that are not affine, so that no affine map leads back to the photo.
+        moving: transforms that move the image but not its points, as ``"name: class"``, with the largest
+            offset in pixels.
     """
 
     bending: tuple[str, ...]
@@ -87,20 +87,20 @@ class Checked:
 
 
 class Augmentation:
-    """Transforms, one after the other, each drawn anew for each face and epoch.
+    """Sequence of transforms, sampled independently for each face and epoch.
 
-    They see a canvas: the network's input and some of the photo round it, so that rotated corners
-    hold picture. What they take as fractions of the picture are fractions of the canvas. Where an
-    ``albumentations.Affine`` is always drawn and those after it change pixels alone, it makes the input at
-    once, and those after it see the input.
+    Transforms take a canvas: the network's input with some of the photo around it, so that rotated corners
+    are filled from the photo. Parameters relative to the image are relative to the canvas. An
+    ``albumentations.Affine`` with p = 1, followed only by transforms of pixels, produces the network's input
+    directly, and the transforms after it take that input.
 
     Args:
-        transforms: albumentations' transforms or compositions by a name of your choice, in order.
-        context: sides of the canvas over sides of the network's input.
+        transforms: albumentations transforms or compositions by a name of your choice, in order.
+        context: sides of the canvas as a multiple of the sides of the network's input, from 1 to 4.
 
     Raises:
-        ConfigError: if there is something else among the transforms, a transform does not take its
-            settings, or the context is below 1.
+        ConfigError: if a value is not an albumentations transform, a transform refuses its settings, or the
+            context is out of range.
     """
 
     def __init__(self, transforms: "Mapping[str, Transform]", *, context: float = 1.6) -> None:
@@ -111,13 +111,20 @@ class Augmentation:
         for name, transform in transforms.items():
             if not isinstance(transform, albumentations.BasicTransform | albumentations.BaseCompose):
                 kind = type(transform).__name__
-                raise ConfigError(f"augmentation.transforms.{name}: {kind} is no transform of albumentations")
+                raise ConfigError(f"augmentation.transforms.{name}: {kind} is no albumentations transform")
         self.context = float(context)
         self._transforms = dict(transforms)
         self._pipelines = {(0, 0): _onto_input(self._transforms.values(), (0, 0))}
 
     def border(self, size: tuple[int, int]) -> tuple[int, int]:
-        """How many pixels the canvas adds to an input of ``size`` left and right, and above and below."""
+        """Return the border that the canvas adds to an input.
+
+        Args:
+            size: width and height of the network's input, in pixels.
+
+        Returns:
+            Pixels added on each side: left and right, above and below.
+        """
         width, height = size
         return round((self.context - 1) / 2 * width), round((self.context - 1) / 2 * height)
 
@@ -128,41 +135,46 @@ class Augmentation:
         seeds: Sequence[Sequence[int]],
         border: tuple[int, int] = (0, 0),
     ) -> Drawn:
-        """Draw once for each face.
+        """Augment each face once.
 
         Args:
-            canvases: (H, W, C), one or more of the same shape.
-            points: (B, K, 2) in their pixels.
-            seeds: whole numbers for each; the same ones give the same draw.
-            border: how many of their pixels lie left and right of the network's input, and above and below.
+            canvases: B canvases of the same shape (H, W, C).
+            points: (B, K, 2) in pixels of the canvases.
+            seeds: integers for each face; equal ones give equal samples.
+            border: pixels of the canvas around the network's input: left and right, above and below.
+
+        Returns:
+            The augmented samples, without the border.
 
         Raises:
-            ConfigError: if a transform drops points or changes the picture's size.
+            ConfigError: if a transform fails, changes the number of points, or changes the image's size,
+                channels or type.
         """
         if border not in self._pipelines:
             self._pipelines[border] = _onto_input(self._transforms.values(), border)
         return _draw(self._pipelines[border], canvases, points, seeds)
 
     def check(self, shape: tuple[int, int, int], *, may_mirror: bool) -> Checked:
-        """Try each transform by itself on a made-up canvas of ``shape`` (H, W, C).
+        """Try each transform by itself, with its own settings, on a synthetic canvas.
 
-        Whether the picture stays with its points is measured, with the settings that each has: on a canvas
-        with spots, and by how far they come to lie from their points.
+        Offsets between image and points are measured on a canvas with bright spots: the distance of each
+        transformed spot from its transformed point.
 
         Args:
+            shape: (H, W, C) of the canvas, in pixels.
             may_mirror: whether the landmarks have a mirror permutation.
 
         Returns:
-            The names of those that bend the picture, and of those that move it by more than 0.2 pixels off
-            its points.
+            The transforms that are not affine, and those that move the image off its points by more than
+            0.2 pixels.
 
         Raises:
-            ConfigError: if one fails, drops points, changes the picture's size, or mirrors what may
-                not be mirrored; the message names it.
+            ConfigError: if a transform fails, loses points, changes the image's size, or mirrors landmarks
+                that have no mirror permutation; the message names the transform.
         """
         height, width, _ = shape
         pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-        # Points inside and outside of the canvas.
+        # Points inside and outside the canvas.
         grid = np.stack(np.meshgrid(np.linspace(-0.3, 1.3, 9), np.linspace(-0.3, 1.3, 9)), axis=-1)
         points = np.stack([grid.reshape(-1, 2) * (width, height)] * _PROBES)
         seeds = [[probe] for probe in range(_PROBES)]
@@ -184,7 +196,7 @@ class Augmentation:
                 if drawn.mirrored.any() and not may_mirror:
                     raise ConfigError(
                         f"{where}: {type(leaf).__name__} mirrors faces, but these landmarks have no mirror "
-                        "image of their own; leave it out, or take all landmarks"
+                        "permutation; leave it out, or take all landmarks"
                     )
                 if np.isnan(drawn.affine.matrix).any():
                     bending.append(name)
@@ -195,11 +207,11 @@ class Augmentation:
 
 
 def check_targets(settings: object, file: str = "its file") -> None:
-    """See that the configuration of an augmentation names a class for each transform.
+    """Check that the configuration of an augmentation names a class for each transform.
 
     Args:
         settings: the group ``augmentation`` as plain values.
-        file: what messages call the file that they stand in.
+        file: the name of the file with these settings, for messages.
 
     Raises:
         ConfigError: if a ``_target_`` is missing; the message names the key.
@@ -230,12 +242,12 @@ def _check_target(settings: object, key: str, file: str) -> None:
 
 
 def _merged(points: FloatArray) -> bool:
-    """Whether points that were apart have come together."""
+    """Return whether distinct points were mapped to the same place."""
     return len(np.unique(points.round(3), axis=0)) < len(points)
 
 
 def _leaves(transform: "Transform") -> "Iterator[albumentations.BasicTransform]":
-    """The single transforms of a composition, or the one that it is."""
+    """Yield the single transforms of a composition, or the transform itself if it is single."""
     import albumentations
 
     if isinstance(transform, albumentations.BaseCompose):
@@ -246,19 +258,19 @@ def _leaves(transform: "Transform") -> "Iterator[albumentations.BasicTransform]"
 
 
 class _Pipeline(NamedTuple):
-    """How a canvas becomes the network's input."""
+    """Transforms from a canvas to the network's input."""
 
     compose: "albumentations.Compose"
     called: str
-    """What messages call it: where it is configured, and its transforms."""
+    """Description for messages: the configuration key, and the transforms."""
     cut_within: tuple[int, int] = (0, 0)
-    """Pixels of its border that the transforms themselves cut away, left and right, and above and below."""
+    """Pixels of the border that a transform removes on each side: left and right, above and below."""
     cut_afterwards: tuple[int, int] = (0, 0)
-    """Those that are cut away once all are done."""
+    """Pixels of the border to remove on each side after all transforms."""
 
 
 def _onto_input(transforms: "Iterable[Transform]", border: tuple[int, int]) -> _Pipeline:
-    """The transforms, of which one cuts the border away if it can."""
+    """Return a pipeline of the transforms; its last affine one removes the border if it can."""
     import albumentations
 
     from keypoints.data.transforms import AffineOntoInput
@@ -276,14 +288,14 @@ def _onto_input(transforms: "Iterable[Transform]", border: tuple[int, int]) -> _
 
 
 def _keeps_points(transform: "Transform") -> bool:
-    """Whether it changes pixels alone, wherever they are."""
+    """Return whether a transform changes pixel values only, so that points stay where they are."""
     import albumentations
 
     return all(isinstance(leaf, albumentations.ImageOnlyTransform) for leaf in _leaves(transform))
 
 
 def _compose(where: str, transforms: "list[Transform]") -> "albumentations.Compose":
-    """The transforms with points that are kept wherever they lie; unknown settings are refused."""
+    """Compose the transforms so that points outside the image are kept; refuse unknown settings."""
     import albumentations
 
     from keypoints.data.transforms import without_reflected_points
@@ -296,8 +308,8 @@ def _compose(where: str, transforms: "list[Transform]") -> "albumentations.Compo
             compose = albumentations.Compose(once, keypoint_params=points, strict=True, seed=0)
     except ValueError as error:
         raise ConfigError(f"{where}: {one_line(error)}") from error
-    # The settings are right. What it is called with is so too, with points as albumentations keeps them: a
-    # composition within another takes them as they are, in two thirds of the time.
+    # The settings are checked, and _draw passes points in albumentations' own layout: without its checks and
+    # conversions a call takes two thirds of the time.
     compose.disable_check_args_private()
     compose.is_check_shapes = False
     return compose
@@ -353,13 +365,13 @@ def _once(
     keypoints: npt.NDArray[np.float32],
     seed: Sequence[int],
 ) -> tuple[ByteArray, npt.NDArray[np.float32]]:
-    """The picture and the points of one face, as they are drawn."""
+    """Return the augmented image and points of one face."""
     generator = np.random.default_rng(list(seed))
-    # One pair of generators for all: with a seed each, all transforms would draw the same numbers.
+    # All transforms share one pair of generators: with a seed each, they would sample the same numbers.
     pipeline.compose.set_random_state(generator, random.Random(int(generator.integers(2**63))))
     try:
         done = pipeline.compose(image=canvas, keypoints=keypoints)
-    except Exception as error:  # whatever a transform raises, OpenCV's errors among them
+    except Exception as error:  # transforms may raise anything, such as OpenCV's errors
         raise ConfigError(f"{pipeline.called} failed: {one_line(error)[:200]}") from error
     return done["image"], done["keypoints"]
 
@@ -371,27 +383,27 @@ def _described(image: ByteArray) -> str:
 
 @lru_cache
 def _anchors(width: int, height: int) -> tuple[FloatArray, FloatArray]:
-    """Nine points spread over the canvas, (9, 2), and what solves for the affine that moved them, (3, 9)."""
+    """Return nine points spread over the canvas, (9, 2), and the pseudo-inverse for affine fits, (3, 9)."""
     x, y = np.meshgrid([0.0, (width - 1) / 2, width - 1.0], [0.0, (height - 1) / 2, height - 1.0])
     anchors = np.stack([x.ravel(), y.ravel()], axis=1)
     return anchors, np.linalg.pinv(np.column_stack([anchors, np.ones(9)]))
 
 
 class _Spots(NamedTuple):
-    """A canvas with bright spots on it, and the same without them."""
+    """Canvas with bright spots, and the same canvas without them."""
 
     points: FloatArray
     """(N, 2), the spots' centres in pixels, spread over the canvas's middle."""
     width: float
     """Standard deviation of each spot, in pixels."""
     reach: int
-    """How far from a point its spot is looked for, in pixels."""
+    """Half side of the window around a point in which its spot is localised, in pixels."""
     bare: ByteArray
     spotted: ByteArray
 
     @classmethod
     def on(cls, shape: tuple[int, int, int]) -> "_Spots":
-        """Spots on a canvas of ``shape`` (H, W, C)."""
+        """Return spots on a canvas of ``shape`` (H, W, C)."""
         height, width, channels = shape
         side = min(height, width)
         along = np.linspace(0.2, 0.8, int(np.clip(0.6 * side / 24 + 1, 3, 5)))
@@ -411,9 +423,9 @@ class _Spots(NamedTuple):
 
 
 def _shift(pipeline: _Pipeline, spots: _Spots) -> float:
-    """How far ``pipeline`` moves the picture off its points at most, in pixels, over several draws.
+    """Return the largest offset between image and points over several samples, in pixels.
 
-    Each draw is made twice, with spots and without: what differs is the spots, whatever else was drawn.
+    Each sample is taken twice, with and without spots: the difference shows the spots alone.
     """
     drawn = _draw(
         pipeline,
@@ -440,14 +452,14 @@ def _shift(pipeline: _Pipeline, spots: _Spots) -> float:
 
 
 def _common(points: FloatArray, off: FloatArray) -> float:
-    """How far a picture is moved or scaled off its points, in pixels; 0 if that is no more than allowed.
+    """Return the common offset (shift, scale, rotation) of an image from its points, in pixels.
 
-    What covers or breaks a spot shifts it at random. So the shifts that an affine map has, root mean square,
-    have to exceed the limit by two of their standard errors.
+    It is the root mean square of an affine fit to the offsets. Noise and covered spots give random offsets,
+    so the result is 0 unless it exceeds the limit by two of its standard errors.
 
     Args:
-        points: (N, 2), where spots belong.
-        off: (N, 2), how far from there they are.
+        points: (N, 2), the expected positions of the spots.
+        off: (N, 2), the offset of each spot from its point, in pixels.
     """
     if len(points) < _FEWEST:
         return 0.0
@@ -461,14 +473,14 @@ def _common(points: FloatArray, off: FloatArray) -> float:
 def _found(
     windows: FloatArray, centres: FloatArray, spots: _Spots
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    """How far from their points spots are, (N, 2), in pixels, and whether enough is seen of each, (N,).
+    """Return the offsets of spots from their points, (N, 2), in pixels, and which are visible, (N,).
 
-    By least squares, with a spot of the known width; pixels that are covered are left out.
+    Fits a Gaussian of the known width by least squares; covered pixels are left out.
 
     Args:
-        windows: (N, side, side), what is left of each spot, in levels.
-        centres: (N, 2), the points, in pixels from the windows' middles.
-        spots: what was on the canvas.
+        windows: (N, side, side), the visible part of each spot, in grey levels.
+        centres: (N, 2), the points, in pixels from the windows' centres.
+        spots: the original spots.
     """
     near, count = np.arange(-spots.reach, spots.reach + 1), len(windows)
     levels = windows.reshape(count, -1, 1)

@@ -1,4 +1,4 @@
-"""What can be wrong with a data set, and what is worth knowing about it."""
+"""Checks of data sets: boxes, points, photo sizes, mirrored copies and duplicates."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -15,49 +15,49 @@ from keypoints.geometry import Box, FloatArray
 from keypoints.landmarks import IBUG68
 
 _NEAR = 0.25
-"""How far outside its picture a point may lie, in parts of the face's longer side."""
+"""Largest distance of a point from its picture, as a fraction of the face's longer side."""
 
 _LEAST = 0.1
-"""A face takes at least this part of its picture's longer side, where its points do not say more."""
+"""Smallest assumed side of a face, as a fraction of the picture's longer side."""
 
 _RATIO = 1.5
-"""Coordinates up to here, all of a face's, are fractions of the photo's sides, and no pixels."""
+"""Coordinates are taken for fractions of the photo's sides if all of a face's are at most this large."""
 
 _OVERLAP = 0.2
-"""A face's box and the tight box of its points overlap by more than this; those of 300-W by 0.44."""
+"""Smallest overlap (IoU) of a face's box and the tight box of its points; in 300-W the smallest is 0.44."""
 
 _ROUNDING = 2.0
-"""Whole pixels of a mirror image or of a list may be this far from where they belong."""
+"""Tolerance for coordinates that a list or a mirrored copy rounds to integers, in pixels."""
 
 
 class Finding(NamedTuple):
-    """One thing about one file."""
+    """Finding about one file."""
 
     file: str
     what: str
     wrong: bool = True
-    """Or only worth knowing."""
+    """``False`` for a remark that is not an error."""
 
 
 class Count(NamedTuple):
-    """How many there are of something."""
+    """Number of items of one kind."""
 
     what: str
     found: int
     published: int | None
-    """``None`` of data that nobody published."""
+    """Number that the data set's authors state; ``None`` for other data."""
 
 
 class Seen(NamedTuple):
-    """What is remembered of a picture that was decoded."""
+    """Size and digest of a decoded picture."""
 
     size: tuple[int, int]
     digest: bytes
-    """Of its pixels."""
+    """Digest of the pixels."""
 
 
 def look(path: Path) -> Seen | DataError:
-    """Decode a picture, whole."""
+    """Decode a picture in full; return its size and digest, or the error."""
     photo = Photo(path)
     try:
         pixels = photo.decode(3)
@@ -67,13 +67,13 @@ def look(path: Path) -> Seen | DataError:
 
 
 def finding(error: DataError, *, wrong: bool = True) -> Finding:
-    """The finding of an error whose message begins with the file."""
+    """Return the finding for an error whose message begins with the file."""
     file, _, what = str(error).partition(": ")
     return Finding(file, what, wrong)
 
 
 def check_face(face: Face, size: tuple[int, int]) -> Iterator[str]:
-    """What is wrong with a face's box and points in its picture of ``size`` (width, height)."""
+    """Yield the errors of a face's box and points in its picture of ``size`` (width, height)."""
     if (misses := _misses(face.box, size)) is not None:
         yield misses
     if face.points is None:
@@ -81,36 +81,37 @@ def check_face(face: Face, size: tuple[int, int]) -> Iterator[str]:
     if (far := far_points(face, size)) is not None:
         yield far
     if face.box is not None and _overlap(face.box, face.points) < _OVERLAP:
-        yield f"{_shown(face.box)} is not round the points, which reach {_reach(face.points)}"
+        yield f"{_shown(face.box)} does not surround the points, which reach {_reach(face.points)}"
 
 
 def check_size(told: tuple[int, int] | None, size: tuple[int, int]) -> None:
-    """See that a list has the size of a photo right.
+    """Check that a list states the size of a photo correctly.
 
     Args:
-        told: width and height by the list; ``None`` or zeros where it does not tell them.
-        size: of the upright photo.
+        told: width and height in the list; ``None`` or zeros if the list does not state them.
+        size: width and height of the upright photo.
 
     Raises:
-        ValueError: if it has not: boxes and points would lie elsewhere.
+        ValueError: if they differ: the list's boxes and points would be misplaced.
     """
     if told is None or 0 in told or told == size:
         return
     why = "its list was made before the photo was turned upright" if told == size[::-1] else "was it resized?"
     raise ValueError(
-        f"the list says {_size(told)} pixels, and the photo has {_size(size)} ({why}): make the list anew"
+        f"the list says {_size(told)} pixels, and the photo has {_size(size)} ({why}): make the list again"
     )
 
 
 def check_pixels(face: Face, size: tuple[int, int]) -> None:
-    """See that a face's box and points can be pixels of its picture.
+    """Check that a face's box and points are plausible pixels of its picture.
 
     Args:
-        face: it may lack one or the other.
+        face: with or without box and points.
         size: width and height of the upright picture.
 
     Raises:
-        ValueError: if they cannot.
+        ValueError: if the box misses the picture, the points look like fractions of the photo's sides, or
+            most points lie far outside the picture.
     """
     if (misses := _misses(face.box, size)) is not None:
         raise ValueError(misses)
@@ -123,11 +124,11 @@ def check_pixels(face: Face, size: tuple[int, int]) -> None:
 
 
 def far_points(face: Face, size: tuple[int, int]) -> str | None:
-    """Return that points lie far outside the picture of ``size`` (width, height), if one does.
+    """Return a message about points that lie far outside the picture; ``None`` if there are none.
 
     Args:
         face: with points.
-        size: of the upright picture.
+        size: width and height of the upright picture.
     """
     far = np.flatnonzero(_are_far(face, size))
     if not len(far):
@@ -139,7 +140,7 @@ def far_points(face: Face, size: tuple[int, int]) -> str | None:
 
 
 def _are_far(face: Face, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """(N,) whether each point lies farther outside the picture than a face that is cut off there explains."""
+    """Return (N,) flags of points that lie farther outside the picture than a cut-off face explains."""
     points = face.landmarks()
     sides = [0.0] if face.box is None else [face.box.width, face.box.height]
     reach = _NEAR * max(*sides, *np.ptp(points, axis=0), _LEAST * max(size))
@@ -148,7 +149,7 @@ def _are_far(face: Face, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
 
 
 def _misses(box: Box | None, size: tuple[int, int]) -> str | None:
-    """Return that a box misses the picture, if it does."""
+    """Return a message if a box does not overlap the picture, else ``None``."""
     if box is None or (-box.width < box.left < size[0] and -box.height < box.top < size[1]):
         return None
     return f"{_shown(box)} misses the picture of {_size(size)}"
@@ -171,41 +172,41 @@ def _point(point: FloatArray) -> str:
 
 
 def _overlap(box: Box, points: FloatArray) -> float:
-    """Intersection over union of a box and the tight box of points."""
+    """Return the intersection over union of a box and the tight box of points."""
     corner, sides = np.array([box.left, box.top]), np.array([box.width, box.height])
     low, high = points.min(axis=0), points.max(axis=0)
     common = np.maximum(np.minimum(corner + sides, high) - np.maximum(corner, low), 0).prod()
     return float(common / (sides.prod() + (high - low).prod() - common))
 
 
-def check_twin(face: Face, twin: Face, size: tuple[int, int], twin_size: tuple[int, int]) -> Iterator[str]:
-    """What is wrong with ``twin`` as the mirror image of a 300-W face, given their pictures' sizes."""
+def check_twin(face: Face, copy: Face, size: tuple[int, int], copy_size: tuple[int, int]) -> Iterator[str]:
+    """Yield the errors of a 300-W face's mirrored copy, given both pictures' sizes."""
     width = size[0]
-    if np.abs(np.subtract(size, twin_size)).max() > _ROUNDING:
-        yield f"is not of the size of {face.photo.path.name}, whose mirror image it is"
+    if np.abs(np.subtract(size, copy_size)).max() > _ROUNDING:
+        yield f"differs in size from {face.photo.path.name}, of which it is the mirrored copy"
         return
-    if face.box is not None and twin.box is not None:
+    if face.box is not None and copy.box is not None:
         left = width - face.box.width - face.box.left
         expected = (left, face.box.top, face.box.width, face.box.height)
-        found = (twin.box.left, twin.box.top, twin.box.width, twin.box.height)
+        found = (copy.box.left, copy.box.top, copy.box.width, copy.box.height)
         if np.abs(np.subtract(expected, found)).max() > _ROUNDING:
-            yield f"{_shown(twin.box)} does not mirror that of {face.photo.path.name}"
-    if face.points is not None and twin.points is not None:
+            yield f"{_shown(copy.box)} does not mirror that of {face.photo.path.name}"
+    if face.points is not None and copy.points is not None:
         mirrored = face.points[list(IBUG68.flip_indices or ())] * (-1, 1) + (width - 1, 0)
-        off = float(np.abs(mirrored - twin.points).max())
+        off = float(np.abs(mirrored - copy.points).max())
         if off > _ROUNDING:
             yield f"its points are up to {off:.0f} px off the mirrored points of {face.photo.path.name}"
 
 
 def check_rounded(listed: Face, exact: FloatArray) -> Iterator[str]:
-    """Whether a list's points are those of the ``.pts`` file, rounded."""
+    """Yield an error if a list's points are not the rounded points of the ``.pts`` file."""
     off = float(np.abs(listed.landmarks() - exact).max())
     if off > _ROUNDING:
         yield f"its points are up to {off:.0f} px off those of its .pts file"
 
 
 def repeated(groups: Mapping[Path, str], seen: Mapping[Path, Seen | DataError]) -> Iterator[list[Path]]:
-    """Pictures that show the same and are of different groups."""
+    """Yield the sets of identical pictures that belong to different groups."""
     same: dict[bytes, list[Path]] = {}
     for path, what in seen.items():
         if isinstance(what, Seen) and path in groups:
@@ -216,5 +217,5 @@ def repeated(groups: Mapping[Path, str], seen: Mapping[Path, Seen | DataError]) 
 
 
 def shared_groups(first: Iterable[Face], second: Iterable[Face]) -> set[str]:
-    """The groups that have faces in both."""
+    """Return the groups that have faces in both collections."""
     return {face.group for face in first} & {face.group for face in second}

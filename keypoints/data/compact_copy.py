@@ -1,7 +1,7 @@
-"""A compact copy of a data set: which part of a picture is kept, how small, and the way back.
+"""Compact copies of data sets: the region kept of each picture, its scale, and the map to the original.
 
-Beside the copy lies ``originals.csv``: for each picture the original that it was cut from, its
-size, and the affine from pixels of the copy to pixels of the original.
+A compact copy contains ``originals.csv``, which lists for each picture its original, the original's size, and
+the affine map from pixels of the copy to pixels of the original.
 """
 
 import csv
@@ -24,17 +24,17 @@ MAP_FILE = "originals.csv"
 
 _COLUMNS = ("picture", "original", "width", "height", "xx", "xy", "x0", "yx", "yy", "y0")
 _MARGIN = 0.1
-"""Round the landmarks, in parts of the box's longer side."""
+"""Margin around the landmarks, as a fraction of the box's longer side."""
 
 
 @dataclass(frozen=True, eq=False)
 class Original:
-    """What a picture of the copy was cut from.
+    """Original of a picture in the copy.
 
     Args:
         file: its path from the root of the original data set.
         size: its width and height in pixels.
-        to_original: the map to its pixels from those of the copy.
+        to_original: the map from pixels of the copy to pixels of the original.
     """
 
     file: str
@@ -43,7 +43,7 @@ class Original:
 
 
 def format_map(originals: Mapping[str, Original]) -> str:
-    """The text of ``originals.csv``: the originals by the names of the copy's pictures."""
+    """Return the text of ``originals.csv`` for originals by the names of the copy's pictures."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -54,9 +54,9 @@ def format_map(originals: Mapping[str, Original]) -> str:
 
 
 def read_map(root: str | Path) -> dict[str, Original]:
-    """The originals of a shrunken copy, by the pictures' paths from ``root``.
+    """Return the originals of a compact copy, by the pictures' paths from ``root``.
 
-    Empty where ``root`` is no such copy: its pictures are the originals.
+    The result is empty if ``root`` is not a compact copy: its pictures are the originals.
 
     Raises:
         DataError: if the map is damaged; the message names the line.
@@ -79,20 +79,20 @@ def read_map(root: str | Path) -> dict[str, Original]:
 
 
 def _read_original(cells: Sequence[str]) -> tuple[str, Original]:
-    """Return the name of a picture of the copy, and what it was cut from."""
+    """Return the name of a picture in the copy, and its original."""
     name, file, *numbers = cells
     width, height = map(whole_number, numbers[:2])
     matrix = np.array(list(map(number, numbers[2:]))).reshape(2, 3)
     if width < 1 or height < 1 or not np.isfinite(np.linalg.inv(matrix[:, :2])).all():
-        raise ValueError(f"{width} × {height} or the map cannot be")
+        raise ValueError(f"the size {width} × {height} or the map is impossible")
     return name, Original(file, (width, height), Affine(matrix))
 
 
 def original_of(face: Face, root: Path, originals: Mapping[str, Original]) -> Original:
-    """The original of a face's picture below ``root``; the picture itself where it has no other.
+    """Return the original of a face's picture below ``root``; without ``originals`` the picture itself.
 
     Raises:
-        DataError: if there is a map, and this picture is missing from it.
+        DataError: if there are originals, but none for this picture.
     """
     name = face.photo.path.relative_to(root).as_posix()
     if not originals:
@@ -103,12 +103,13 @@ def original_of(face: Face, root: Path, originals: Mapping[str, Original]) -> Or
 
 
 def surroundings(size: tuple[int, int], box: Box, points: FloatArray | None, context: float) -> Box:
-    """The part of a picture of ``size`` that holds the box, ``context`` times enlarged, and all points.
+    """Return the region of a picture that contains the box, ``context`` times enlarged, and all points.
 
-    Whole pixels, clipped to the picture; round the points there is a margin of a tenth of the box.
+    The region has integer pixels, is clipped to the picture of ``size`` (width, height), and has a margin
+    of a tenth of the box's longer side around the points.
 
     Raises:
-        ValueError: if it misses the picture.
+        ValueError: if the region does not overlap the picture.
     """
     around = box.resized(box.width * context, box.height * context)
     low = np.array([around.left, around.top])
@@ -125,12 +126,12 @@ def surroundings(size: tuple[int, int], box: Box, points: FloatArray | None, con
 
 
 def scaled_down(part: Box, longer: float, side: int) -> tuple[Box, tuple[int, int]]:
-    """What to cut, and to which size, so that ``longer`` pixels become at most ``side``; never up.
+    """Return the box to crop and its new size, so that ``longer`` pixels become at most ``side``.
 
-    The scale is the same across and down, so less than one new pixel of ``part`` is left away at its
-    right and lower edges.
+    Nothing is enlarged. The scale is the same in x and y, so less than one new pixel of ``part`` is lost at
+    its right and lower edges.
     """
     scale = min(1.0, side / longer)
-    # 1e-6: a product that should be whole may fall short of it.
+    # 1e-6: rounding errors may leave a product just below the integer that it should be.
     width, height = (max(math.floor(extent * scale + 1e-6), 1) for extent in (part.width, part.height))
     return Box(part.left, part.top, width / scale, height / scale), (width, height)

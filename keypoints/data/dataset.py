@@ -1,4 +1,4 @@
-"""Faces as a network gets them: crops in memory, augmented as they are asked for; and the batch of them."""
+"""Dataset of faces for training: crops in memory, augmented on access, and the batch type."""
 
 import logging
 import os
@@ -31,52 +31,62 @@ IndexArray = npt.NDArray[np.int64]
 
 
 class Batch(NamedTuple):
-    """What a task is given; B faces of K landmarks.
+    """Batch of B faces with K landmarks.
 
-    A single sample, before it is collated, has the same fields without the first dimension.
+    A single sample has the same fields without the first dimension.
     """
 
     pixels: Tensor
-    """(B, C, H, W) uint8: on the way from a loader's process, and to a GPU, a quarter of the bytes that
-    :meth:`to_images` makes of them."""
+    """(B, C, H, W) uint8 inputs; bytes make transfers from loader processes and to a GPU four times smaller
+    than the float32 of :meth:`to_images`."""
     targets: Tensor
-    """(B, K, 2) float32: x and y as ratios of the input; outside 0…1 where the crop cuts points off."""
+    """(B, K, 2) float32: x and y as ratios of the input; outside 0…1 for points outside the crop."""
     to_photo: Tensor
-    """(B, 2, 3) float32: the affine from pixels of the input to pixels of the photo; NaN where an
-    augmentation bent the picture."""
+    """(B, 2, 3) float32: the affine map from pixels of the input to pixels of the photo; NaN after an
+    augmentation that is not affine."""
     photo_sizes: Tensor
     """(B, 2) float32: the photos' width and height in pixels."""
     indices: Tensor
-    """(B,) int64: which faces of the dataset these are."""
+    """(B,) int64: indices of the faces in the dataset."""
 
     def to_images(self) -> Tensor:
-        """Return what a network takes, (B, C, H, W) float32 in [-0.5, 0.5], on the device of the pixels."""
+        """Return the network's input, (B, C, H, W) float32 in [-0.5, 0.5], on the device of the pixels."""
         return self.pixels.float().div_(255).sub_(0.5)
 
     @property
     def images(self) -> Tensor:
-        """Deprecated: :meth:`to_images`, which says that it converts the batch."""
+        """Deprecated name of :meth:`to_images`."""
         warnings.warn("Batch.images is called Batch.to_images() now", DeprecationWarning, stacklevel=2)
         return self.to_images()
 
     def in_photo(self, ratios: Tensor, size: tuple[int, int]) -> Tensor:
-        """Return points in pixels of the photos.
+        """Map points from ratios of the input to pixels of the photos.
 
         Args:
             ratios: (B, K, 2) ratios of the input.
-            size: width and height of the input.
+            size: width and height of the input, in pixels.
+
+        Returns:
+            (B, K, 2) float32 pixels of the photos.
         """
         pixels = ratios.float() * ratios.new_tensor(size) - 0.5
-        # Not a matrix product: those lose digits under reduced precision.
+        # No matrix product, because it would lose digits under reduced precision.
         return (pixels[:, :, None] * self.to_photo[:, None, :, :2]).sum(-1) + self.to_photo[:, None, :, 2]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What a loader's process sends: one piece of shared memory, and not one for each field."""
+        """Pickle the small fields as arrays, so that a loader process shares one tensor instead of five."""
         small = [field.cpu().numpy() for field in self[1:]]
         return _unpacked, (self.pixels, *small)
 
     def to(self, device: torch.device) -> "Batch":
-        """The batch on ``device``: what Lightning asks of it, which else would search it for tensors."""
+        """Return the batch on a device; Lightning calls this method instead of searching for tensors.
+
+        Args:
+            device: the target device.
+
+        Returns:
+            The batch on that device; the batch itself if it is there already.
+        """
         if self.pixels.device == device:
             return self
         return Batch(*(field.to(device, non_blocking=device.type == "cuda") for field in self))
@@ -87,32 +97,32 @@ def _unpacked(pixels: Tensor, *small: npt.NDArray[Any]) -> Batch:
 
 
 def pixels_of(batch: Batch, most: int | None = None) -> list[ByteArray]:
-    """The batch's first pictures: (H, W) grey or (H, W, 3) RGB each."""
+    """Return the inputs of a batch, at most the first ``most``: (H, W) grey or (H, W, 3) RGB each."""
     planes = batch.pixels[:most].cpu().numpy()
     return [image[0] if len(image) == 1 else image.transpose(1, 2, 0) for image in planes]
 
 
 class FaceDataset(Dataset[Batch]):
-    """Faces, decoded once and held in memory as crops, with context round them if they are augmented.
+    """Dataset of faces, decoded once and cached as crops, with a border of context if they are augmented.
 
-    Every photo is decoded as the dataset is made, so that a damaged one is named before any training.
-    Of as many faces as the memory allows, the crops are held; those of the others are cut from their
-    photos again at each use, which gives the same samples, only later.
+    The constructor decodes every photo, so that a damaged one is reported before training. Crops are cached
+    up to the memory limit. The other faces are decoded again at each access, which gives the same samples
+    more slowly.
 
     Args:
-        faces: all with points, or all without: then targets are NaN, and there is nothing to measure.
-        landmarks: which of a face's points are the targets.
-        crop: how a photo becomes an input.
-        augmentation: what is drawn anew for each face and epoch, or nothing.
+        faces: all with points, or all without; without points, targets are NaN and metrics are undefined.
+        landmarks: indices of the face's points that are the targets.
+        crop: the conversion from photo to network input.
+        augmentation: sampled again for each face and epoch; ``None`` for none.
         flip: the landmarks' mirror permutation, for an augmentation that mirrors.
-        seed: decides, with epoch and index, what is drawn.
-        memory: bytes that the crops may take, or ``None`` to hold them all.
-        strict: ``False`` leaves out faces whose photos cannot be used, and says which; :attr:`faces` are
+        seed: determines random numbers, together with epoch and index.
+        memory: largest size of the cached crops in bytes; ``None`` to cache them all.
+        strict: ``False`` leaves out faces whose photos cannot be used, with a warning; :attr:`faces` are
             then the others.
 
     Raises:
-        DataError: if a photo cannot be decoded, a face's box misses it, a point lies far outside it, or some
-            faces have points and others have none.
+        DataError: if a photo cannot be decoded, a face's box misses it, a point lies far outside it, or only
+            some of the faces have points.
         ConfigError: if the augmentation cannot be used on these faces.
     """
 
@@ -165,7 +175,7 @@ class FaceDataset(Dataset[Batch]):
         shape = (self._crop.height + 2 * down, self._crop.width + 2 * across, self._crop.channels)
         checked = augmentation.check(shape, may_mirror=self._flip is not None)
         if bending := ", ".join(checked.bending):
-            log.info("%s: no affine leads back to the photo, so it serves training only", bending)
+            log.info("%s: no affine leads back to the photo, so it can be used in training only", bending)
         for name, pixels in checked.moving.items():
             log.warning(
                 "augmentation.transforms.%s moves the picture off its points by up to %.1f pixels of the "
@@ -175,7 +185,7 @@ class FaceDataset(Dataset[Batch]):
             )
 
     def _usable(self, found: Sequence[Affine | DataError], *, strict: bool) -> list[Affine]:
-        """The affines of the faces that can be used; without ``strict`` the others are left out."""
+        """Return the affine maps of the usable faces; without ``strict``, remove the other faces."""
         problems = [item for item in found if isinstance(item, DataError)]
         if problems and (strict or len(problems) == len(found)):
             raise problems[0]
@@ -189,7 +199,7 @@ class FaceDataset(Dataset[Batch]):
         return [item for item in found if isinstance(item, Affine)]
 
     def _prepare(self, index: int) -> Affine | DataError:
-        """The affine from a photo to its canvas, which is held if there is room for it."""
+        """Return the affine map from a photo to its canvas, and cache the canvas within the memory limit."""
         try:
             canvas, affine = self._cut(index)
             _check_points(self.faces[index])
@@ -200,7 +210,7 @@ class FaceDataset(Dataset[Batch]):
         return affine
 
     def _cut(self, index: int) -> tuple[ByteArray, Affine]:
-        """The canvas of a face, from its photo, and the affine to it."""
+        """Crop the canvas of a face from its photo; return it and the affine map to it."""
         face = self.faces[index]
         try:
             return self._crop.canvas(face.photo.decode(self._crop.channels), face.box, self._border)
@@ -214,13 +224,13 @@ class FaceDataset(Dataset[Batch]):
         return len(self.faces)
 
     def __getitem__(self, key: Key) -> Batch:
-        """The sample that ``key`` stands for, augmented if the dataset is."""
+        """Return the sample for ``key`` (epoch, index), with augmentation."""
         return _only(self.__getitems__([key]))
 
     def __getitems__(self, keys: Sequence[Key | int]) -> Batch:
-        """The samples that ``keys`` stand for as one batch: what a loader asks for, and need not collate.
+        """Return the samples for ``keys`` as one batch, with augmentation; a loader need not collate them.
 
-        A key without an epoch, as Lightning's ``overfit_batches`` gives it, stands for the first one.
+        An index without an epoch, as from Lightning's ``overfit_batches``, stands for epoch 0.
         """
         pairs = [(0, key) if isinstance(key, int) else key for key in keys]
         if self._augmentation is None:
@@ -239,22 +249,22 @@ class FaceDataset(Dataset[Batch]):
         return self._batch(indices, drawn.pixels, self._ratios(points), to_photo.matrix.astype(np.float32))
 
     def augmented_by(self, augmentation: Augmentation) -> Self:
-        """The same faces, not read again, under another augmentation of the same context."""
+        """Return the dataset with another augmentation of the same context; photos are not read again."""
         other = copy(self)
         other._augmentation = augmentation
         return other
 
     def plain(self, index: int) -> Batch:
-        """The sample of the face ``index``, not augmented."""
+        """Return the sample of the face ``index``, not augmented."""
         return _only(self.batch([index]))
 
     def batch(self, indices: Sequence[int]) -> Batch:
-        """The samples of these faces, not augmented, as one batch."""
+        """Return the samples of the given faces as one batch, not augmented."""
         chosen = np.array(indices)
         return self._batch(chosen, self._middles(chosen), self._ratio_targets[chosen], self._to_photo[chosen])
 
     def _middles(self, indices: IndexArray) -> ByteArray:
-        """The inputs of these faces, (B, H, W, C), not augmented."""
+        """Return the inputs of the given faces, (B, H, W, C), not augmented."""
         (across, down), (width, height) = self._border, self._crop.size
         inside = slice(down, down + height), slice(across, across + width)
         if not self.read_again:
@@ -268,41 +278,41 @@ class FaceDataset(Dataset[Batch]):
         return Batch(*(torch.from_numpy(np.ascontiguousarray(field)) for field in fields))
 
     def _on_canvas(self, face: Face, affine: Affine) -> FloatArray:
-        """The targets of a face, (K, 2) pixels of its canvas."""
+        """Return the targets of a face, (K, 2) pixels of its canvas; NaN without points."""
         if not self.has_points:
             return np.full((len(self._landmarks), 2), np.nan)
         return affine(face.landmarks()[self._landmarks])
 
     def _ratios(self, points: FloatArray) -> SingleArray:
-        """Pixels of the input, (…, 2), as ratios of it."""
+        """Convert pixels of the input, (…, 2), to ratios of it."""
         return pixels_to_ratio(points, self._crop.size).astype(np.float32)
 
     @property
     def targets(self) -> Tensor:
-        """(N, K, 2) ratios of the input, of all faces, not augmented."""
+        """Targets of all faces, (N, K, 2) ratios of the input, not augmented."""
         return torch.from_numpy(self._ratio_targets)
 
     @property
     def nbytes(self) -> int:
-        """The memory that the crops take."""
+        """Size of the cached crops, in bytes."""
         return self._canvases.nbytes
 
     @property
     def read_again(self) -> int:
-        """How many faces are not held: their photos are read at each use."""
+        """Number of faces that are not cached, whose photos are read at each access."""
         return len(self.faces) - len(self._canvases)
 
 
 _FAR = 1.0
-"""How far outside its photo a point may lie, in widths and heights of it. Beyond is a slip, and one such face
-outweighs all others in a loss."""
+"""Largest distance of a point from its photo, as a fraction of its width and height. A point further away is
+an annotation error, and one such face would dominate the loss."""
 
 
 def _check_points(face: Face) -> None:
-    """See that a face's points lie in its photo, which is decoded, or near it.
+    """Check that a face's points lie in or near its photo, which has to be decoded.
 
     Raises:
-        DataError: if one is far outside.
+        DataError: if a point lies far outside.
     """
     if face.points is None:
         return
@@ -319,29 +329,31 @@ def _check_points(face: Face) -> None:
 
 
 _MANY = 500
-"""Faces that take long enough to decode for a progress bar."""
+"""Smallest number of faces for which decoding shows a progress bar."""
 
 
 def _only(batch: Batch) -> Batch:
-    """The one sample of ``batch``."""
+    """Return the only sample of a batch, without the first dimension."""
     return Batch(*(field[0] for field in batch))
 
 
 def as_it_is(batch: Any) -> Any:
-    """How a loader collates what :class:`FaceDataset` gives it: that is a batch already."""
+    """Return the batch unchanged: the collate function for :class:`FaceDataset`, which returns batches."""
     return batch
 
 
 def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) -> Tensor:
-    """The mean of the faces' targets, (K, 2) ratios of the input: the constant predictor. Decodes nothing.
+    """Return the mean of the faces' targets, (K, 2) ratios of the input, for the mean-shape baseline.
+
+    No photo is decoded.
 
     Raises:
-        DataError: if a face has no box and the crop needs one.
+        DataError: if a face has no box and the crop needs one, or its box misses the photo.
     """
     ratios = []
     for face in faces:
         try:
-            region = crop.region(Photo(face.photo.path).size, face.box)  # the face's own would keep its bytes
+            region = crop.region(Photo(face.photo.path).size, face.box)  # face.photo would keep its bytes
         except ValueError as error:
             raise DataError(f"{face.photo.path}: {error}") from error
         points = Affine.between(region, Box.whole(crop.size))(face.landmarks()[list(landmarks)])
@@ -350,5 +362,5 @@ def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) ->
 
 
 def whole(dataset: FaceDataset, indices: Iterable[int] | None = None) -> Batch:
-    """Faces of ``dataset`` as one batch, not augmented; all of them if none are named."""
+    """Return the faces with the given indices as one batch, not augmented; all faces by default."""
     return dataset.batch(range(len(dataset)) if indices is None else list(indices))

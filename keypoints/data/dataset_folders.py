@@ -1,4 +1,4 @@
-"""Where each data set lies unless told otherwise, and where it comes from."""
+"""Default folder and download address of each data set."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ IBUG_FOLDER = "ibug_300W_large_face_landmark_dataset"
 
 
 class Home(NamedTuple):
-    """The folder of a data set below the data folder, and its archive."""
+    """Folder of a data set below the data folder, and the address of its archive."""
 
     folder: str
     source: str
@@ -21,11 +21,11 @@ HOMES = {"imm": Home(IMM_FOLDER, imm.SOURCE), "ibug300w": Home(IBUG_FOLDER, ibug
 
 
 def find_root(dataset: str | None, data: str | Path, root: str | Path | None) -> Path:
-    """The folder of ``dataset``: ``root`` where it is given, else its own below the folder ``data``.
+    """Return the folder of ``dataset``: ``root`` if it is given, else its default below the folder ``data``.
 
     Raises:
-        ConfigError: if there is no such data set; the message lists those there are.
-        DataError: if the folder is not there.
+        ConfigError: if the data set is unknown; the message lists the known ones.
+        DataError: if the folder does not exist.
     """
     if dataset not in HOMES:
         raise ConfigError(f"dataset is {' or '.join(HOMES)}, not {dataset!r}")

@@ -1,9 +1,9 @@
-"""What every reader returns and everything else accepts.
+"""Face: one annotated face of a photo, as all readers return it.
 
-To add a dataset:
+To add a data set:
 
-1. write a reader here, in a file of its own, that returns a list of :class:`Face`;
-2. write a datamodule in ``keypoints/datamodules/`` that says how they are split;
+1. write a reader in ``keypoints/data/readers/``, in its own file, that returns a list of :class:`Face`;
+2. write a datamodule in ``keypoints/datamodules/`` that defines the splits;
 3. add ``conf/data/<name>.yaml``, which names that datamodule.
 """
 
@@ -22,14 +22,15 @@ class Face:
     """One face of one photo.
 
     Args:
-        photo: the picture it is in.
-        box: where, in the photo's pixels, or ``None`` where the whole photo is the face.
-        points: (N, 2) landmarks in the photo's pixels, or ``None`` where there are none.
-        group: what must not stand on both sides of a split: a person, a photo and its mirror image.
-        photo_id: the photo, by :func:`keypoints.data.photo_facts.look_at_photos`, whatever the group;
-            empty where a reader has not looked at it.
-        tags: what results are told apart by, such as ``{"view": "1"}``.
-        source: the list and the row that it was read from, for messages; empty where there is no list.
+        photo: the photo that shows the face.
+        box: the face's box in the photo's pixels; ``None`` if the full photo is the face.
+        points: (N, 2) landmarks in the photo's pixels; ``None`` if the face has no annotation.
+        group: name of a set of faces that must be in the same split, such as a person, or a photo with its
+            mirrored copy.
+        photo_id: identifies the photo, independent of the group, by
+            :func:`keypoints.data.photo_facts.look_at_photos`; empty if the reader does not set it.
+        tags: attributes by which results are grouped, such as ``{"view": "1"}``.
+        source: the list and row that the face was read from, for messages; empty without a list.
     """
 
     photo: Photo
@@ -42,19 +43,19 @@ class Face:
 
     @property
     def name(self) -> str:
-        """The photo's file name without its suffix."""
+        """Name of the photo's file, without its suffix."""
         return self.photo.path.stem
 
     @property
     def ties(self) -> frozenset[str]:
-        """What ties it to other faces: none of them may have one of these on the other side of a split."""
+        """Group and photo of the face; all faces with one of these must be in the same split."""
         return frozenset({self.group, self.photo_id or self.group})
 
     def landmarks(self) -> FloatArray:
-        """The points, for uses that need them.
+        """Return the face's points, (N, 2) pixels of the photo.
 
         Raises:
-            ValueError: if there are none.
+            ValueError: if the face has no points.
         """
         if self.points is None:
             raise ValueError(f"{self.photo.path}: this face has no points")
@@ -62,8 +63,8 @@ class Face:
 
 
 class Reading(NamedTuple):
-    """What a reader found where bad entries may be passed over."""
+    """Result of a reader that may skip bad entries."""
 
     faces: list[Face]
     skipped: list[str]
-    """Why each of the others was passed over: a line that names the file and the entry."""
+    """Reason for each skipped entry: a line that names the file and the entry."""

@@ -1,4 +1,4 @@
-"""What hands a datamodule's batches to a training."""
+"""Loader of batches for training."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -9,23 +9,23 @@ from torch.utils.data import DataLoader
 from keypoints.data.dataset import Batch
 
 _FACES = 64
-"""So many, or one batch of more, are prepared at once."""
+"""Number of faces that are prepared together, if a batch is not larger."""
 
 
 class BatchLoader(DataLoader[Batch]):
-    """torch's loader, which without processes of its own prepares several batches at once.
+    """Loader that, without worker processes, prepares several batches at once.
 
-    What prepares a face takes twice as long where a training step has run in between, which leaves nothing
-    of it in the processor's caches.
+    Preparing a face directly after a training step takes twice as long, because the step has evicted the
+    code and data for it from the processor's caches.
     """
 
     @property
     def at_once(self) -> int:
-        """How many batches are prepared at once."""
+        """Number of batches that are prepared together."""
         return 1 if self.num_workers else max(1, _FACES // (self.batch_size or _FACES))
 
     def __iter__(self) -> Any:
-        """The batches of an epoch."""
+        """Return an iterator over the batches of an epoch."""
         batches = super().__iter__()
         return batches if self.num_workers else _several_at_once(batches, self.at_once)
 

@@ -1,4 +1,4 @@
-"""What is known of photos before they are decoded: their sizes, and which they are."""
+"""Sizes and identities of photos, read without decoding them."""
 
 import hashlib
 import os
@@ -16,41 +16,41 @@ from keypoints.input_files import MOST_PHOTO, read_bytes
 
 
 class Facts(NamedTuple):
-    """What is known of a photo without decoding it."""
+    """Size and identity of a photo that has not been decoded."""
 
     size: tuple[int, int] | None
-    """Width and height of the upright picture; ``None`` if it is none."""
+    """Width and height of the upright picture; ``None`` if the file is no picture."""
     group: str
-    """The photo, with its mirror image: the same by whatever list it is found, and wherever it lies."""
+    """Identity of the photo and its mirrored copy, independent of the list that names it and its folder."""
     photo_id: str
-    """The same by name and contents alone, also of a photo in 300-W's folders."""
+    """Identity of the photo by name and contents alone, also for a photo in 300-W's folders."""
 
 
 class Naming(NamedTuple):
-    """What a data set's names of files tell, wherever its photos lie and whatever list names them."""
+    """Naming convention of a data set, which relates file names to originals and groups."""
 
     original: Callable[[Path], Path]
-    """The photo that a file is the mirrored copy of, or the file itself."""
+    """Function from a file to the photo that it is a mirrored copy of, or to the file itself."""
     group: Callable[[Path], str | None]
-    """The group that the data set's own lists give a photo; ``None`` for photos of other data sets."""
+    """Function from a photo to its group in the data set's own lists; ``None`` for other photos."""
 
 
 PLAIN = Naming(original=lambda path: path, group=lambda _: None)
-"""Names tell nothing."""
+"""No convention: file names carry no information."""
 
 
 def look_at_photos(paths: Iterable[Path], naming: Naming = PLAIN) -> dict[Path, Facts | DataError]:
-    """Look at photos; none is decoded.
+    """Return the sizes and identities of photos; no photo is decoded.
 
-    A photo that the naming knows has the group that its data set's own lists give it, with its other faces.
-    Any other is a group of its own, known by its file name and a digest of its contents.
+    A photo that the naming convention recognises has the same group as in its data set's own lists. Any
+    other photo is a group of its own, identified by its file name and a digest of its contents.
 
     Args:
         paths: regular files, or links to some.
-        naming: of the data set whose photos may be among them.
+        naming: of the data set whose photos may be among the files.
 
     Returns:
-        What is known of each, or why it cannot be read.
+        The facts about each photo, or the error that prevents reading it.
     """
     distinct = list(dict.fromkeys(paths))
     originals = {path: naming.original(path) for path in distinct}
@@ -74,23 +74,23 @@ def _look(naming: Naming, path: Path) -> Facts | DataError:
         return error
     try:
         size = Photo(path, contents=contents).size
-    except DataError:  # decoding it will say what is wrong
+    except DataError:  # decoding the photo will report what is wrong
         size = None
     photo_id = f"{composed(file.name)} {hashlib.blake2b(contents, digest_size=16).hexdigest()}"
     return Facts(size, naming.group(file) or photo_id, photo_id)
 
 
 def count_groups(ties: Collection[str]) -> int:
-    """Return how many groups a model's file keeps: those with names, or else the photos.
+    """Return the number of named groups, or of photos if no group has a name.
 
     Args:
-        ties: groups, and photos by name and contents.
+        ties: groups, and photos by name and contents, from a model's file.
     """
     return sum(not is_of_photo(tie) for tie in ties) or len(ties)
 
 
 def named_group(group: str) -> str:
-    """Return a group as a list keeps it: one that is a photo goes without saying.
+    """Return a group as written to a list: empty for a group that is just the photo.
 
     Args:
         group: of a face.
@@ -99,7 +99,7 @@ def named_group(group: str) -> str:
 
 
 def is_of_photo(group: str) -> bool:
-    """Whether :func:`look_at_photos` made the group of a photo's name and contents.
+    """Return whether a group is a photo's name and digest, as :func:`look_at_photos` makes it.
 
     >>> is_of_photo("a.jpg 0cc175b9c0f1b6a831c399e269772661"), is_of_photo("person 7")
     (True, False)

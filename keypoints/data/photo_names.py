@@ -1,6 +1,6 @@
-r"""The photos that a list names: where they are, on whatever machine it was written.
+r"""Lookup of photos by the names in a list, whatever system the list was written on.
 
-Windows writes ``images\a.jpg``; a Mac writes é as e and an accent. Either is the photo that is there.
+Windows writes ``images\a.jpg``; a Mac writes é as e and an accent. Both are matched to the file on disk.
 """
 
 import os
@@ -12,14 +12,14 @@ from keypoints.errors import shortened
 from keypoints.input_files import MISSING, why_not_regular
 
 _MOST_SHOWN = 255
-"""Characters of a name in a message; file systems take as many bytes."""
+"""Longest name in a message, in characters; file systems allow as many bytes."""
 
 
 class PhotoNames:
-    """Finds photos by the names that a list has for them. Links are followed; names lead nowhere else.
+    """Lookup of photos by the names in a list. Links are followed; names that leave the folder are refused.
 
     Args:
-        root: the folder that the names start from.
+        root: the folder that the names are relative to.
     """
 
     def __init__(self, root: Path) -> None:
@@ -27,14 +27,14 @@ class PhotoNames:
         self._listings: dict[Path, dict[str, list[str]]] = {}
 
     def find(self, name: str, *, missing_ok: bool = False) -> str:
-        """Return the path from the root of the photo that a list calls ``name``, as it is spelt on disk.
+        """Return the path of a photo relative to the root, as it is spelt on disk.
 
         Args:
-            name: with slashes, or with backslashes as on Windows; in any form of Unicode.
-            missing_ok: whether it need not be there.
+            name: the photo's name in the list, with slashes or backslashes, in any Unicode form.
+            missing_ok: whether the photo may be missing.
 
         Raises:
-            ValueError: if it leads out of the root, or is missing, or is no regular file.
+            ValueError: if the name leads out of the root, or the photo is missing or no regular file.
         """
         inside = name_below(self.root, name)
         if (why := why_not_regular(self.root / inside)) == MISSING:
@@ -50,7 +50,7 @@ class PhotoNames:
         return inside
 
     def _on_disk(self, inside: str) -> str | None:
-        """The path of a regular file whose names differ by their Unicode form at most."""
+        """Return the path of a regular file with this name up to its Unicode form; ``None`` if not unique."""
         found = Path()
         for part in Path(inside).parts:
             if not os.path.lexists(self.root / found / part):
@@ -62,7 +62,7 @@ class PhotoNames:
         return found.as_posix() if why_not_regular(self.root / found) is None else None
 
     def _listing(self, folder: Path) -> dict[str, list[str]]:
-        """The names in a folder by their composed form."""
+        """Return the names in a folder by their composed form."""
         if folder not in self._listings:
             names = self._listings[folder] = {}
             if folder.is_dir():
@@ -72,12 +72,12 @@ class PhotoNames:
 
 
 def composed(name: str) -> str:
-    """Return a name in the form of Unicode that has é as one character."""
+    """Return a name in Unicode's composed form (NFC), in which é is one character."""
     return unicodedata.normalize("NFC", name)
 
 
 def name_below(root: Path, name: str) -> str:
-    """A name in a list as the path from ``root``.
+    """Return a name in a list as a normalised path relative to ``root``.
 
     Raises:
         ValueError: if it leads out of that folder.

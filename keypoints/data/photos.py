@@ -1,7 +1,7 @@
-"""Reading picture files, as they come from cameras, phones and the web.
+"""Reading of picture files from cameras, phones and the web.
 
-Pictures are turned upright first, as their EXIF orientation says: sizes, boxes and points are all of the
-upright picture. Colours of 16 bits are scaled to 8. What is transparent stands on white, as on a page.
+Pictures are rotated upright according to their EXIF orientation: sizes, boxes and points all refer to the
+upright picture. 16-bit colours are scaled to 8 bits. Transparent areas are shown on white.
 """
 
 import io
@@ -19,7 +19,7 @@ from keypoints.input_files import MOST_PHOTO, read_bytes
 
 _MODES = {1: "L", 3: "RGB"}
 _BROKEN = (OSError, EOFError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
-"""What Pillow raises for files that are cut off, damaged, or not what they claim to be."""
+"""Exceptions that Pillow raises for files that are truncated, damaged, or of another format."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -30,7 +30,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by its EXIF orientation."""
+"""Transposition that makes a picture upright, by its EXIF orientation."""
 
 _ON_THEIR_SIDE = (5, 6, 7, 8)
 
@@ -38,14 +38,14 @@ _ON_THEIR_SIDE = (5, 6, 7, 8)
 class Photo:
     """One picture file, read from disk at most once until it is decoded.
 
-    The compressed bytes are held between the first look at :attr:`size` and :meth:`decode`.
+    The compressed bytes are kept between the first access to :attr:`size` and :meth:`decode`.
 
     Args:
         path: the file.
-        megapixels: a picture of more is an error, and is not decoded; ``None``: only Pillow's limit holds,
-            see :func:`keypoints.process.configure_libraries`.
-        contents: the file's bytes, where they are in memory; ``path`` then only names it in errors, and
-            is never opened.
+        megapixels: a picture with more million pixels is an error and is not decoded; ``None``: only Pillow's
+            limit holds, see :func:`keypoints.process.configure_libraries`.
+        contents: the file's bytes, if they are in memory; ``path`` is then only used in messages, and
+            never opened.
     """
 
     def __init__(self, path: Path, megapixels: float | None = None, *, contents: bytes | None = None) -> None:
@@ -74,7 +74,7 @@ class Photo:
             return (height, width) if _orientation(image) in _ON_THEIR_SIDE else (width, height)
 
     def decode(self, channels: int) -> ByteArray:
-        """The pixels of the upright picture: (H, W) grey for one channel, (H, W, 3) RGB for three.
+        """Return the pixels of the upright picture: (H, W) grey for 1 channel, (H, W, 3) RGB for 3.
 
         Raises:
             DataError: if the file cannot be read, is no picture, or is truncated.
@@ -97,14 +97,14 @@ class Photo:
             raise DataError(f"{self.path}: is no picture: the file is empty")
         try:
             image = Image.open(io.BytesIO(self._bytes))
-            if image.format == "EPS":  # Pillow runs Ghostscript on it: a file must start no program
+            if image.format == "EPS":  # Pillow would run Ghostscript, and a file must not start a program
                 raise DataError(f"{self.path}: is an EPS file, which is not read; save it as PNG or JPEG")
             if image.width * image.height > 1e6 * self._megapixels:
                 raise DataError(
                     f"{self.path}: has {image.width} × {image.height} pixels, more than the "
                     f"{self._megapixels:g} million that are taken"
                 )
-            if image.format == "TIFF":  # Pillow turns these by itself, and only once they are decoded
+            if image.format == "TIFF":  # Pillow rotates these itself, but only when they are decoded
                 image.load()
         except Image.DecompressionBombError as error:
             raise DataError(
@@ -119,25 +119,25 @@ class Photo:
 
 
 def grey(pixels: ByteArray) -> ByteArray:
-    """(H, W) of (H, W, 3) RGB pixels: what decoding to one channel gives."""
+    """Convert (H, W, 3) RGB pixels to (H, W) grey, as decoding to one channel does."""
     return np.asarray(Image.fromarray(pixels).convert("L"))
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8, as the header has it; 1, upright, where it has none."""
+    """Return the EXIF orientation in the header, 1 to 8; 1 (upright) if it has none."""
     if image.format == "PNG" and "exif" not in image.info:
-        return 1  # Pillow would decode the whole picture to look behind it
+        return 1  # Pillow would decode the full picture to search for EXIF data after it
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except (*_BROKEN, TypeError, KeyError):  # damaged metadata spoil no picture
+    except (*_BROKEN, TypeError, KeyError):  # a picture with damaged metadata is still usable
         return 1
 
 
 def _in_bytes(image: Image.Image) -> Image.Image:
-    """The picture in grey or RGB, 8 bits each, before it is turned."""
+    """Convert a picture to 8-bit grey or RGB, before it is rotated."""
     if image.mode in _MODES.values() and not image.has_transparency_data:
         return image
-    if image.mode.startswith("I"):  # I;16 and the like, and I, which holds 16 bits in 32
+    if image.mode.startswith("I"):  # I;16 and its variants, and I, which holds 16 bits in 32
         return Image.fromarray(_eight_bits(np.asarray(image, np.float64)))
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers of no known range; save it with 8 or 16 bits")
@@ -148,5 +148,5 @@ def _in_bytes(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(values: FloatArray) -> ByteArray:
-    """Numbers from 0 to 65535 as bytes."""
+    """Scale numbers from 0…65535 to bytes."""
     return np.rint(values.clip(0, 65535) / 257).astype(np.uint8)

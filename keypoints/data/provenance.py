@@ -1,52 +1,52 @@
-"""What a model's file keeps of its training data. Imports no torch."""
+"""Provenance of a model: the part of its training data that its file stores. Imports no torch."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class TrainingFaces(NamedTuple):
-    """What a file keeps of the faces that its network was trained on, as plain values."""
+    """Training faces as stored in a file without torch, as plain values."""
 
     groups: list[str]
-    """Their persons or photos, by name: no result on them says how well new faces are predicted."""
+    """Names of the training persons or photos; results on them say nothing about new faces."""
     validated: list[str]
-    """The persons or photos by which the best epoch was chosen."""
+    """Names of the persons or photos with which the best epoch was selected."""
     mean: list[list[float]]
-    """The mean of their landmarks, (K, 2) ratios of the crop."""
+    """Mean of the training landmarks, (K, 2) ratios of the crop."""
     data: str | None = None
-    """The name of the data set's folder or list."""
+    """Name of the data set's folder or list."""
 
 
 class TrainedOn(NamedTuple):
-    """What a checkpoint keeps of the faces that it was trained on, as plain values."""
+    """Training faces as stored in a checkpoint, as plain values."""
 
     groups: list[str]
-    """Their groups: persons, photos, by the names that their reader gives them. None of them may be among
-    the faces that the model is judged by."""
+    """Groups of the training faces (persons or photos), as named by their reader. None of them may be among
+    the faces that the model is evaluated on."""
     mean: list[list[float]]
-    """The mean of their targets, (K, 2) ratios of the input: what to say of a face that cannot be seen."""
+    """Mean of the training targets, (K, 2) ratios of the input: predicted for a face without a crop."""
     validated: Sequence[str] = ()
-    """The groups of the faces by which the best epoch was chosen."""
+    """Groups of the faces with which the best epoch was selected."""
     support: dict[str, tuple[float, float]] | None = None
-    """The range of each measure of :mod:`keypoints.data.statistics`, over the faces as the network saw them,
-    augmented; ``None`` in older checkpoints."""
+    """Range of each measure of :mod:`keypoints.data.statistics` over the augmented training faces; ``None``
+    in older checkpoints."""
 
     def after(self, before: "TrainedOn | None") -> "TrainedOn":
-        """The same, of a model that began with the weights of one that was trained on ``before``."""
+        """Add the groups of ``before``, the training data of the model that this one was initialised from."""
         if before is None:
             return self
         groups, validated = {*self.groups, *before.groups}, {*self.validated, *before.validated}
         return self._replace(groups=sorted(groups), validated=sorted(validated))
 
     def to_keep(self, data: str | None) -> TrainingFaces:
-        """Return what a file without torch keeps of it; ``data`` is the name of the data set."""
+        """Return the part for a file without torch; ``data`` is the name of the data set."""
         return TrainingFaces(list(self.groups), list(self.validated), self.mean, data)
 
 
 @runtime_checkable
 class HasProvenance(Protocol):
-    """Datamodule that says what a checkpoint is to keep of its training faces."""
+    """Datamodule with provenance of its training faces for checkpoints."""
 
     def trained_on(self) -> TrainedOn:
-        """Return what a checkpoint keeps of the training faces."""
+        """Return the provenance of the training faces."""
         ...

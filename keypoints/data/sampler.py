@@ -1,4 +1,4 @@
-"""The order in which training faces come, whatever the workers, the ranks, and where a run was stopped."""
+"""Order of the training faces, independent of workers, ranks and resuming."""
 
 from collections.abc import Iterator
 
@@ -8,21 +8,21 @@ from torch.utils.data import Sampler
 from keypoints.errors import ConfigError
 
 Key = tuple[int, int]
-"""Epoch and index: with the seed, all that decides what is drawn."""
+"""Epoch and index, which together with the seed determine all random numbers of a sample."""
 
 
 class EpochSampler(Sampler[Key]):
-    """Yields (epoch, index): the order is a function of the seed and the epoch alone.
+    """Sampler of (epoch, index), whose order is a function of the seed and the epoch alone.
 
-    So neither resuming nor the number of workers can change it. Lightning calls :meth:`set_epoch`.
+    Resuming and the number of workers do not change the order. Lightning calls :meth:`set_epoch`.
 
     Args:
         length: of the dataset.
         seed: of the order.
-        shuffle: whether the order is drawn anew each epoch.
-        rank, ranks: which of how many processes this is. Together they take what one process
-            would, batch by batch; the last few faces of a shuffled epoch come again from its
-            beginning where the ranks do not divide them, since each has to take as many steps.
+        shuffle: whether to shuffle each epoch; if not, the order is that of the dataset.
+        rank: index of this process.
+        ranks: number of processes. Together they take the same batches as one process. All ranks take the
+            same number of steps, so a shuffled epoch is padded with faces from its beginning.
     """
 
     def __init__(self, length: int, *, seed: int, shuffle: bool, rank: int = 0, ranks: int = 1) -> None:
@@ -34,7 +34,7 @@ class EpochSampler(Sampler[Key]):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Begin ``epoch``."""
+        """Set the epoch of the next iteration."""
         self._epoch = epoch
 
     def __len__(self) -> int:
@@ -42,7 +42,7 @@ class EpochSampler(Sampler[Key]):
 
     @property
     def _padded(self) -> int:
-        """The length that all ranks together go through."""
+        """Number of faces that all ranks together process in an epoch."""
         return -(-self._length // self._ranks) * self._ranks if self._shuffle else self._length
 
     def __iter__(self) -> Iterator[Key]:
@@ -54,10 +54,9 @@ class EpochSampler(Sampler[Key]):
 
 
 def even_batch_size(length: int, ranks: int, batch_size: int) -> int:
-    """The batch size from ``batch_size`` up with which all ranks take as many steps.
+    """Return the smallest batch size from ``batch_size`` up with which all ranks take as many steps.
 
-    The ranks may have a face more or less, and a step more or less: then they would wait for each
-    other for ever.
+    Ranks may differ by one face. If they differed by one step, they would wait for each other forever.
 
     Raises:
         ConfigError: if there are fewer faces than ranks.

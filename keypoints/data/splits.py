@@ -1,4 +1,4 @@
-"""Splitting faces without tearing groups apart."""
+"""Splits of faces that keep groups together."""
 
 from collections.abc import Sequence
 
@@ -10,19 +10,27 @@ from keypoints.errors import ConfigError, DataError
 
 
 def split_by_group(faces: Sequence[Face], fraction: float, seed: int) -> tuple[list[Face], list[Face]]:
-    """Carve about ``fraction`` of the faces off, by whole groups: what remains, and what is carved.
+    """Split off about a fraction of the faces, by complete groups.
 
-    Which groups is decided by the seed and the groups' names, whatever the order of the faces. Both
-    parts keep that order. Groups that share a photo are one.
+    The choice of groups depends on the seed and the groups' names, not on the order of the faces. Both parts
+    keep that order. Groups that share a photo count as one.
+
+    Args:
+        faces: in any order.
+        fraction: of the faces to split off, between 0 and 1.
+        seed: of the choice, an integer from 0 up.
+
+    Returns:
+        The remaining faces, and those that were split off.
 
     Raises:
-        ConfigError: if the fraction is not between 0 and 1, or the seed is no whole number from 0 up.
-        DataError: if there are not two groups.
+        ConfigError: if the fraction or the seed is out of range.
+        DataError: if there are fewer than two groups.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ConfigError(f"the seed of a split is a whole number from 0 up, not {seed!r}")
     if not isinstance(fraction, int | float) or not 0 < fraction < 1:
-        raise ConfigError(f"the fraction to carve off lies between 0 and 1, not {fraction!r}")
+        raise ConfigError(f"the fraction to split off lies between 0 and 1, not {fraction!r}")
     groups = united_groups(faces)
     names = sorted(set(groups))
     if len(names) < 2:
@@ -30,19 +38,19 @@ def split_by_group(faces: Sequence[Face], fraction: float, seed: int) -> tuple[l
     sizes = dict.fromkeys(names, 0)
     for group in groups:
         sizes[group] += 1
-    drawn = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
-    reached = np.cumsum([sizes[name] for name in drawn])
-    # As many groups as come nearest to the fraction; at least one stays on either side.
+    shuffled = [names[index] for index in np.random.default_rng(seed).permutation(len(names))]
+    reached = np.cumsum([sizes[name] for name in shuffled])
+    # The number of groups that comes nearest to the fraction, with at least one group in each part.
     count = int(np.abs(reached[:-1] - fraction * len(faces)).argmin()) + 1
-    carved = set(drawn[:count])
+    chosen = set(shuffled[:count])
     return (
-        [face for face, group in zip(faces, groups, strict=True) if group not in carved],
-        [face for face, group in zip(faces, groups, strict=True) if group in carved],
+        [face for face, group in zip(faces, groups, strict=True) if group not in chosen],
+        [face for face, group in zip(faces, groups, strict=True) if group in chosen],
     )
 
 
 def united_groups(faces: Sequence[Face]) -> list[str]:
-    """Return the group of each face; groups that share a photo have the name of the first of them.
+    """Return the group of each face; groups that share a photo are united under one name.
 
     Args:
         faces: in any order.
@@ -57,8 +65,8 @@ def united_groups(faces: Sequence[Face]) -> list[str]:
 
     for face in faces:
         one, other = find(face.group), find(face.photo_id or face.group)
-        # The smaller name stands for both, so that the order of the faces does not matter; a list's own
-        # group stands before a photo.
+        # The alphabetically first name is kept, so that the order of the faces does not matter; a list's own
+        # group takes precedence over a photo.
         kept, joined = sorted((one, other), key=lambda tie: (is_of_photo(tie), tie))
         first[joined] = kept
     return [find(face.group) for face in faces]

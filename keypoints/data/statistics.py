@@ -1,7 +1,7 @@
-"""Is a face like those of the training? A few measures of it as the network sees it, and their range there.
+"""Training-data statistics: measures of a face's input, their range in training, out-of-distribution notes.
 
-A checkpoint keeps the range, an ONNX file too. Places and angles are those of the predicted points: where
-these are far off, so are the measures. Imports no torch.
+Checkpoints and ONNX files store the ranges. Positions and angles are computed from the predicted points, so
+they are wrong if the prediction is. Imports no torch.
 """
 
 import math
@@ -15,7 +15,7 @@ from keypoints.geometry import Affine, ByteArray, Crop, FloatArray
 from keypoints.landmarks import LandmarkScheme
 
 Support = Mapping[str, tuple[float, float]]
-"""The range of each measure in training: between these lie 98 of 100 faces."""
+"""Training-data statistics: the range of each measure that contains 98 % of the training faces."""
 
 _SHARES = (1, 99)
 
@@ -27,13 +27,14 @@ _FRAMING = {
 
 @dataclass(frozen=True)
 class Measure:
-    """How a measure is said.
+    """Description of a measure for tables and out-of-distribution notes.
 
     Args:
-        title: in a table.
-        number: the format of its value.
-        sentence: what a remark says of a value; ``{side}`` is the input's width.
-        low, high: what it means to lie below or above the range; no remark where there is none.
+        title: heading in a table.
+        number: format of the value.
+        sentence: text of a note about a value; ``{side}`` is the input's width in pixels.
+        low: meaning of a value below the range; if empty, there is no note.
+        high: meaning of a value above the range; if empty, there is no note.
     """
 
     title: str
@@ -43,11 +44,11 @@ class Measure:
     high: str = ""
 
     def shown(self, value: float) -> str:
-        """The value in words."""
+        """Return a value as text."""
         return self.number.format(value).replace("%", " %")
 
     def between(self, low: float, high: float) -> str:
-        """The range in words; only the sides that matter."""
+        """Return a range as text, with only the limits that lead to notes."""
         if not self.high:
             return f"{self.shown(low)} and more"
         if not self.low:
@@ -88,25 +89,26 @@ MEASURES = {
         "{framing}",
     ),
 }
-"""By their names in checkpoints, in the order of tables."""
+"""Measures by their names in checkpoints, in the order of tables."""
 
 
 def measure(
     image: ByteArray, points: FloatArray, to_photo: Affine, scheme: LandmarkScheme, crop: Crop
 ) -> dict[str, float]:
-    """The measures of a face, by name; those that its landmarks do not give are left out.
+    """Return the measures of a face, by name, without those that its landmarks do not allow.
 
-    ``width``: of what the network sees, in pixels of the photo. ``sharpness``: see :func:`sharpness`.
-    ``tilt``: of the line between the outer eye corners, in degrees from level,
-    either way. ``turn``: how far the tip of the nose lies off the middle of that line, along it: 0 in
-    the middle, 1 at a corner; it grows with the head's yaw. ``size``: the square root of the area of the
-    box round the points; ``across`` and ``down``: its middle. These three are ratios of the input.
+    ``width``: width of the input's region, in pixels of the photo. ``sharpness``: see :func:`sharpness`.
+    ``tilt``: absolute angle of the line between the outer eye corners to the horizontal, in degrees.
+    ``turn``: distance of the tip of the nose from the middle of that line, along the line: 0 in the middle,
+    1 at a corner; it grows with the head's yaw. ``size``: square root of the area of the points' bounding
+    box; ``across`` and ``down``: its centre. These three are ratios of the input.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, the network's input.
         points: (K, 2) pixels of the input.
         to_photo: from pixels of the input to pixels of the photo.
-        scheme, crop: the model's.
+        scheme: the model's landmarks.
+        crop: the model's crop convention.
     """
     scale = math.sqrt(abs(np.linalg.det(to_photo.matrix[:, :2])))
     found = {"width": scale * crop.width, "sharpness": sharpness(image)}
@@ -125,14 +127,14 @@ def measure(
 
 
 def sharpness(image: ByteArray) -> float:
-    """The variance of the Laplacian, in grey levels²: small for blurred pictures.
+    """Return the variance of the Laplacian, in grey levels²: small for blurred pictures.
 
     J. L. Pech-Pacheco, G. Cristóbal, J. Chamorro-Martínez, J. Fernández-Valdivia: Diatom autofocusing in
-    brightfield microscopy: a comparative study, ICPR 2000. It depends on the picture's size, so it
-    is taken of networks' inputs and compared with those of the same network.
+    brightfield microscopy: a comparative study, ICPR 2000. The value depends on the picture's size, so
+    only inputs of the same network are compared.
 
     Args:
-        image: (H, W) grey or (H, W, 3) RGB; of less than 3 × 3 pixels it is 0.
+        image: (H, W) grey or (H, W, 3) RGB; the result is 0 for less than 3 × 3 pixels.
     """
     levels = (grey(image) if image.ndim == 3 else image).astype(np.float64)
     if min(levels.shape) < 3:
@@ -142,9 +144,9 @@ def sharpness(image: ByteArray) -> float:
 
 
 def support_of(faces: Iterable[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
-    """The range of each measure over the faces of the training, as :func:`measure` gives them.
+    """Return the range of each measure over the training faces, as :func:`measure` returns them.
 
-    What cannot be measured of a face, NaN, does not count.
+    Values that are not finite are ignored.
     """
     values: dict[str, list[float]] = {}
     for face in faces:
@@ -156,9 +158,9 @@ def support_of(faces: Iterable[Mapping[str, float]]) -> dict[str, tuple[float, f
 
 
 def remarks(measures: Mapping[str, float], support: Support, crop: Crop) -> list[str]:
-    """Where the training gives a face no support: plain sentences.
+    """Return the out-of-distribution notes of a face, as plain sentences.
 
-    A photo that has a pixel for each of the input's is never too small, whatever the training had.
+    A photo with at least the input's resolution is never too small, whatever the range in training.
     """
     found = []
     for name, value in measures.items():

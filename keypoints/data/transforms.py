@@ -1,6 +1,6 @@
-"""Transforms that albumentations lacks, for use beside its own: ``_target_: keypoints.…``.
+"""Transforms that complement those of albumentations: ``_target_: keypoints.…``.
 
-To add one: subclass one of albumentations' classes here, and test that a blob moves with its point.
+To add one, subclass an albumentations class here, and test that a blob moves with its point.
 """
 
 import math
@@ -17,20 +17,20 @@ from keypoints.geometry import Box, ByteArray, FloatArray, cut
 
 
 class LowResolution(albumentations.ImageOnlyTransform):  # type: ignore[misc]
-    """A photo of fewer pixels: scaled down over areas, and up again.
+    """Loss of resolution: downscaling by area averaging, and upscaling to the original size.
 
-    albumentations' Downscale does this too, but moves the picture by up to 0.6 pixels.
+    albumentations' Downscale is similar, but shifts the image by up to 0.6 pixels.
 
     Args:
-        scale_range: smallest and largest factor of the scaling down, above 0 and at most 1.
-        p: how often.
+        scale_range: smallest and largest scale factor, above 0 and at most 1.
+        p: probability.
 
     Raises:
-        ValueError: if the range is none.
+        ValueError: if the range is invalid.
     """
 
     class InitSchema(albumentations.BasicTransform.InitSchema):  # type: ignore[misc]
-        """What albumentations checks settings against."""
+        """Schema by which albumentations checks the settings."""
 
         scale_range: tuple[float, float]
 
@@ -42,11 +42,11 @@ class LowResolution(albumentations.ImageOnlyTransform):  # type: ignore[misc]
         self.scale_range = scale_range
 
     def get_params(self) -> dict[str, Any]:
-        """Draw the factor."""
+        """Sample the scale factor."""
         return {"scale": self.py_random.uniform(*self.scale_range)}
 
     def apply(self, img: ByteArray, scale: float, **params: Any) -> ByteArray:  # noqa: ARG002
-        """The picture, as if taken with fewer pixels."""
+        """Scale the image down and up again."""
         height, width = img.shape[:2]
         size = max(1, round(width * scale)), max(1, round(height * scale))
         planes = img[:, :, 0] if img.ndim == 3 and img.shape[2] == 1 else img
@@ -55,20 +55,19 @@ class LowResolution(albumentations.ImageOnlyTransform):  # type: ignore[misc]
 
 
 class AffineOntoInput(albumentations.Affine):  # type: ignore[misc]
-    """albumentations' Affine, which makes the middle of its canvas alone: the network's input, in one step.
+    """albumentations' Affine that computes only the middle of its canvas, which is the network's input.
 
-    What lies round it would be cut off anyway: with a canvas of 1.6 times the input's sides, that is 61 % of
-    the work.
+    The border would be cut off anyway: with a canvas of 1.6 times the input's sides, it is 61 % of the work.
 
     Attributes:
-        border: how many pixels of the canvas lie left and right of the input, and above and below.
+        border: pixels of the canvas around the input: left and right, above and below.
     """
 
     border = 0, 0
 
     @classmethod
     def of(cls, transform: albumentations.Affine, border: tuple[int, int]) -> Self:
-        """The same transform with the same settings, onto the input."""
+        """Return an equivalent of ``transform`` that produces the input."""
         made = cls(**transform.get_transform_init_args())
         made.border = border
         return made
@@ -78,9 +77,9 @@ class AffineOntoInput(albumentations.Affine):  # type: ignore[misc]
         params: dict[str, Any],
         data: dict[str, Any],  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Draw what albumentations draws, in its order, as the map onto the input.
+        """Sample the map to the input from the same random numbers, in the same order, as albumentations.
 
-        About the canvas's centre it is scaled, turned and sheared, and then moved.
+        The image is scaled, rotated and sheared about the canvas's centre, and then translated.
         """
         (height, width), (across, down) = params["shape"][:2], self.border
         move = self._get_translate_params((height, width))
@@ -107,7 +106,7 @@ class AffineOntoInput(albumentations.Affine):  # type: ignore[misc]
         output_shape: tuple[int, int],
         **params: Any,  # noqa: ARG002
     ) -> ByteArray:
-        """As albumentations, which first looks whether the map changes nothing: here it always does."""
+        """Warp the image as albumentations does, but without its test for an identity map."""
         height, width = output_shape
         fill = self.fill if isinstance(self.fill, Sequence) else [self.fill] * img.shape[2]
         warped = np.empty((height, width, img.shape[2]), np.uint8)
@@ -128,7 +127,7 @@ class AffineOntoInput(albumentations.Affine):  # type: ignore[misc]
         matrix: FloatArray,
         **params: Any,  # noqa: ARG002
     ) -> npt.NDArray[np.float32]:
-        """As albumentations, for what points are here: a place, and neither angle nor size."""
+        """Map points as albumentations does; points here have a position, but no angle or size."""
         moved = keypoints.copy()
         moved[:, :2] = keypoints[:, :2] @ matrix[:, :2].T + matrix[:, 2]
         return moved
@@ -137,16 +136,16 @@ class AffineOntoInput(albumentations.Affine):  # type: ignore[misc]
 def without_reflected_points(
     transform: albumentations.BasicTransform | albumentations.BaseCompose,
 ) -> albumentations.BasicTransform | albumentations.BaseCompose:
-    """Return a transform that gives each point once where its border is a reflection of the picture.
+    """Return a transform that returns each point once, even if its border reflects the image.
 
-    albumentations then adds the reflections of all points, nine for each and more, in an order that depends
-    on the draw. The picture and what is drawn for it stay as they are.
+    With such a border, albumentations adds the reflections of all points, nine or more for each, in an order
+    that depends on the sample. The image and its random numbers do not change.
 
     Args:
-        transform: or a composition, of which the transforms within are meant. It is not changed.
+        transform: a transform, or a composition of transforms. It is not modified.
 
     Returns:
-        A copy, or what was given where nothing reflects.
+        A modified copy, or ``transform`` itself if no border reflects.
     """
     if isinstance(transform, albumentations.BaseCompose):
         inner = [without_reflected_points(each) for each in transform.transforms]
@@ -158,7 +157,7 @@ def without_reflected_points(
     if getattr(transform, "border_mode", None) not in (cv2.BORDER_REFLECT, cv2.BORDER_REFLECT_101):
         return transform
     other, once = deepcopy(transform), deepcopy(transform)
-    other.border_mode = cv2.BORDER_CONSTANT  # of which points know nothing
+    other.border_mode = cv2.BORDER_CONSTANT  # which does not affect points
     once.apply_to_keypoints = other.apply_to_keypoints
-    once.add_targets({"keypoints": "keypoints"})  # it noted its own methods as it was made
+    once.add_targets({"keypoints": "keypoints"})  # the constructor has registered the original method
     return once

@@ -35,7 +35,7 @@ def single(transform, **settings):
 
 
 def draw(augmentation, canvas, points, seed, border=(0, 0)):
-    """One draw for one face."""
+    """Augment one face."""
     drawn = augmentation([canvas], points[None], [seed], border)
     return Drawn(drawn.pixels[0], drawn.points[0], Affine(drawn.affine.matrix[0]), drawn.mirrored[0])
 
@@ -45,7 +45,7 @@ def noise(shape=SHAPE):
 
 
 COVERING = (albumentations.GaussNoise, albumentations.CoarseDropout)
-"""They put something else where the blob is, and move nothing."""
+"""Transforms that move nothing, but may cover the blob."""
 
 SHIPPED = [
     (path.stem, name)
@@ -56,7 +56,7 @@ SHIPPED = [
 
 
 @pytest.mark.parametrize(("augmentation", "name"), SHIPPED)
-def test_a_blob_at_a_keypoint_is_found_at_the_moved_keypoint(augmentation, name):
+def test_a_blob_moves_with_its_keypoint(augmentation, name):
     transform = shipped(augmentation)._transforms[name]
     if isinstance(transform, COVERING):
         return
@@ -72,7 +72,7 @@ def test_a_blob_at_a_keypoint_is_found_at_the_moved_keypoint(augmentation, name)
 
 @pytest.mark.parametrize("name", ["rotate_shift", "wild"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_affine_is_that_which_moved_the_points(name, channels):
+def test_the_returned_affine_maps_the_original_points(name, channels):
     augmentation = shipped(name)
     for seed in range(20):
         drawn = draw(augmentation, noise((192, 256, channels)), POINTS, [seed])
@@ -81,13 +81,13 @@ def test_the_affine_is_that_which_moved_the_points(name, channels):
         np.testing.assert_allclose(drawn.affine.inverse()(drawn.points), POINTS, atol=1e-3)
 
 
-def test_points_outside_the_frame_are_kept_and_moved():
+def test_points_outside_the_image_are_transformed_and_kept():
     drawn = draw(single(albumentations.HorizontalFlip(p=1)), noise(), POINTS, [0])
     np.testing.assert_allclose(drawn.points[3], [255 + 20, 300])
     assert drawn.mirrored
 
 
-def test_the_course_turns_up_to_15_degrees_and_shifts_up_to_a_sixteenth_of_the_input():
+def test_rotate_shift_has_the_ranges_of_the_course():
     augmentation = shipped("rotate_shift")
     assert augmentation.border((160, 120)) == (48, 36)
     draws = [draw(augmentation, noise(), POINTS, [seed]) for seed in range(400)]
@@ -104,7 +104,7 @@ BORDER = 48, 36
 
 
 def with_and_without_border(transforms, canvas, seed):
-    """The same draw, of which the border is cut away within the transforms, or by hand."""
+    """Return the same sample twice: with the border removed by the transforms, and by hand."""
     make = Augmentation(transforms)
     onto, whole = draw(make, canvas, POINTS, [seed], BORDER), draw(make, canvas, POINTS, [seed])
     across, down = BORDER
@@ -121,7 +121,7 @@ def with_and_without_border(transforms, canvas, seed):
         {"rotate": (-30, 30), "scale": (0.4, 0.8), "border_mode": cv2.BORDER_REFLECT_101},
     ],
 )
-def test_an_affine_that_makes_the_input_at_once_makes_what_its_canvas_shows(settings, channels):
+def test_affine_onto_the_input_equals_the_cropped_canvas(settings, channels):
     transforms = {
         "flip": albumentations.HorizontalFlip(p=0.5),
         "move": albumentations.Affine(**settings, p=1),
@@ -147,20 +147,20 @@ def test_an_affine_that_makes_the_input_at_once_makes_what_its_canvas_shows(sett
         {"bend": albumentations.Perspective(p=1)},
     ],
 )
-def test_of_what_else_is_drawn_the_border_is_cut_away_afterwards(transforms):
+def test_other_transforms_have_the_border_removed_afterwards(transforms):
     for seed in range(4):
         onto, middle, points = with_and_without_border(transforms, noise(), seed)
         np.testing.assert_array_equal(onto.pixels, middle)
         np.testing.assert_allclose(onto.points, points, atol=1e-9)
 
 
-def test_the_shipped_affine_makes_the_input_at_once():
+def test_the_shipped_affine_produces_the_input_directly():
     augmentation = shipped("rotate_shift")
     draw(augmentation, noise(), POINTS, [0], BORDER)
     assert augmentation._pipelines[BORDER].cut_within == BORDER
 
 
-def test_transforms_draw_apart_and_not_the_same_numbers():
+def test_transforms_sample_different_random_numbers():
     augmentation = Augmentation(
         {
             "first": albumentations.Affine(rotate=(-15, 15), p=1),
@@ -178,7 +178,7 @@ def test_transforms_draw_apart_and_not_the_same_numbers():
     assert not any(np.isclose(both, doubled) for both, doubled in turned)
 
 
-def test_the_same_seed_gives_the_same_draw_whatever_was_drawn_before():
+def test_a_sample_depends_on_its_seed_only():
     augmentation, other = shipped("wild"), shipped("wild")
     first = draw(augmentation, noise(), POINTS, [0, 3, 7])
     draw(other, noise(), POINTS, [1, 2, 3])
@@ -190,7 +190,7 @@ def test_the_same_seed_gives_the_same_draw_whatever_was_drawn_before():
 
 
 @pytest.mark.parametrize("name", ["rotate_shift", "wild"])
-def test_faces_that_are_drawn_together_are_drawn_as_each_alone(name):
+def test_a_batch_equals_its_faces_augmented_one_by_one(name):
     augmentation, seeds = shipped(name), [[0, 0, 3], [0, 0, 1], [0, 1, 3]]
     canvases = [noise(), noise()[::-1].copy(), noise()[:, ::-1].copy()]
     points = POINTS + np.arange(3)[:, None, None]
@@ -203,7 +203,7 @@ def test_faces_that_are_drawn_together_are_drawn_as_each_alone(name):
         assert together.mirrored[place] == alone.mirrored
 
 
-def test_what_no_affine_follows_says_so():
+def test_a_transform_that_is_not_affine_is_reported():
     bent = single(albumentations.Perspective(p=1))
     assert np.isnan(draw(bent, noise(), POINTS, [0]).affine.matrix).all()
     assert bent.check(SHAPE, may_mirror=False).bending == ("it",)
@@ -211,7 +211,7 @@ def test_what_no_affine_follows_says_so():
 
 @pytest.mark.parametrize("name", ["rotate_shift", "wild"])
 @pytest.mark.parametrize("shape", [SHAPE, (96, 128, 3), (358, 358, 3)])
-def test_the_shipped_ones_bend_nothing_and_leave_the_picture_with_its_points(name, shape):
+def test_the_shipped_augmentations_pass_the_check(name, shape):
     checked = shipped(name).check(shape, may_mirror=True)
     assert checked.bending == ()
     assert checked.moving == {}
@@ -239,10 +239,10 @@ REFLECTING = {
 @pytest.mark.filterwarnings("ignore:ShiftScaleRotate is a special case")
 @pytest.mark.parametrize("border", [cv2.BORDER_REFLECT, cv2.BORDER_REFLECT_101])
 @pytest.mark.parametrize("name", REFLECTING)
-def test_a_border_that_reflects_the_picture_gives_each_point_once(name, border):
+def test_a_reflecting_border_returns_each_point_once(name, border):
     reflecting, plain = single(REFLECTING[name](border)), single(REFLECTING[name](cv2.BORDER_CONSTANT))
     assert reflecting.check(SHAPE, may_mirror=False) == plain.check(SHAPE, may_mirror=False)
-    reflecting = pickle.loads(pickle.dumps(reflecting))  # as a worker gets it
+    reflecting = pickle.loads(pickle.dumps(reflecting))  # as sent to a worker
     reflected = False
     for seed, (x, y) in enumerate(np.random.default_rng(0).uniform((90, 70), (166, 122), (12, 2))):
         points = np.array([[x, y], [-20, 300], [300, 20.5]])
@@ -264,19 +264,19 @@ def test_a_border_that_reflects_the_picture_gives_each_point_once(name, border):
 
 
 UNTRIED = {
-    "FDA": "needs other pictures at each call",
+    "FDA": "needs another picture at each call",
     "FromFloat": "changes the type of the pixels",
-    "HistogramMatching": "needs other pictures at each call",
-    "ImageOnlyTransform": "what the others derive from",
+    "HistogramMatching": "needs another picture at each call",
+    "ImageOnlyTransform": "the base class of the others",
     "Normalize": "changes the type of the pixels",
-    "PixelDistributionAdaptation": "needs other pictures at each call",
+    "PixelDistributionAdaptation": "needs another picture at each call",
     "TextImage": "needs a font and texts",
     "ToFloat": "changes the type of the pixels",
 }
-"""Pixel transforms of albumentations that no augmentation here can use."""
+"""Pixel transforms of albumentations that cannot be used here, with the reason."""
 
 UNCLEAR = {
-    "CLAHE": "amplifies a plain background by what is beside it",
+    "CLAHE": "amplifies a plain background depending on its neighbourhood",
     "ISONoise": "noise that depends on the picture",
     "RandomFog": "hides parts of spots",
     "RandomShadow": "darkens parts of spots",
@@ -284,10 +284,10 @@ UNCLEAR = {
     "ShotNoise": "noise that depends on the picture",
     "Superpixels": "paints patches in their mean colour",
 }
-"""Those that move nothing, by their code, but change a spot so that its centroid does not tell."""
+"""Transforms that move nothing, but distort a spot so much that its centroid is no measure."""
 
 SETTINGS = {"Superpixels": {"n_segments": (30, 30)}}
-"""Of those that take seconds by themselves."""
+"""Settings for transforms that take seconds by default."""
 
 PIXEL_TRANSFORMS = sorted(
     name
@@ -297,7 +297,7 @@ PIXEL_TRANSFORMS = sorted(
 
 
 def moved_at_most(augmentation):
-    """By how much spots' centroids differ from their points, in pixels: the median spot of the worst draw."""
+    """Return the distance of centroids from points, in pixels: the median spot of the worst sample."""
     points = np.stack(np.meshgrid([64.0, 128.0, 192.0], [48.0, 96.0, 144.0]), axis=-1).reshape(-1, 2)
     spots = sum(blob((256, 192), point, radius=5) / 255 for point in points)
     bare, spotted = (
@@ -316,7 +316,7 @@ def moved_at_most(augmentation):
 
 @pytest.mark.filterwarnings("ignore:The image is already an RGB")
 @pytest.mark.parametrize("name", [name for name in PIXEL_TRANSFORMS if name not in UNTRIED])
-def test_each_pixel_transform_that_moves_the_picture_off_its_points_is_named(name):
+def test_pixel_transforms_that_shift_the_image_are_reported(name):
     augmentation = single(getattr(albumentations, name)(**SETTINGS.get(name, {}), p=1))
     named = augmentation.check((192, 256, 3), may_mirror=False).moving
     if name in UNCLEAR:
@@ -329,7 +329,7 @@ def test_each_pixel_transform_that_moves_the_picture_off_its_points_is_named(nam
 
 
 @pytest.mark.parametrize("name", sorted(UNTRIED))
-def test_a_pixel_transform_that_is_not_tried_cannot_be_used(name):
+def test_untried_pixel_transforms_cannot_be_used(name):
     assert name in PIXEL_TRANSFORMS
     try:
         augmentation = single(getattr(albumentations, name)())
@@ -374,11 +374,11 @@ DROPOUT = albumentations.CoarseDropout(
     ids=lambda value: type(value).__name__ if not isinstance(value, list) else "",
 )
 @pytest.mark.parametrize("shape", [SHAPE, (192, 256, 3)])
-def test_what_covers_a_spot_or_moves_its_point_too_is_not_named(transform, named, shape):
+def test_transforms_that_keep_image_and_points_aligned_are_not_reported(transform, named, shape):
     assert list(single(transform).check(shape, may_mirror=True).moving) == named
 
 
-def test_a_training_begins_with_a_warning_that_says_by_how_many_pixels(made_up_imm, caplog):
+def test_a_warning_states_by_how_many_pixels_the_image_shifts(made_up_imm, caplog):
     FaceDataset(read_imm(made_up_imm)[:1], range(58), Crop(80, 60), augmentation=single(STILL))
     assert "moves the picture" not in caplog.text
     shaking = single(albumentations.MotionBlur())
@@ -426,15 +426,15 @@ class Dropping(albumentations.HorizontalFlip):
         (albumentations.Transpose, "Transpose made a picture of 192 × 256"),
     ],
 )
-def test_a_transform_that_cannot_be_used_is_named_before_training_begins(transform, says):
+def test_an_unusable_transform_is_refused_before_training(transform, says):
     augmentation = single(transform())
     with pytest.raises(ConfigError, match=says) as caught:
         augmentation.check(SHAPE, may_mirror=False)
     assert "\n" not in str(caught.value)
 
 
-def test_what_is_no_transform_and_what_takes_no_such_setting_are_refused():
-    with pytest.raises(ConfigError, match=r"transforms\.it: dict is no transform"):
+def test_wrong_types_and_settings_of_transforms_are_refused():
+    with pytest.raises(ConfigError, match=r"transforms\.it: dict is no albumentations transform"):
         single({"rotate": 5})
     with (
         pytest.warns(UserWarning, match="not valid"),
@@ -445,7 +445,7 @@ def test_what_is_no_transform_and_what_takes_no_such_setting_are_refused():
         single(albumentations.NoOp(), context=0)
 
 
-def test_a_user_adds_a_transform_in_yaml_or_on_the_command_line():
+def test_a_transform_can_be_added_on_the_command_line():
     cfg = compose(
         "train",
         [
@@ -458,10 +458,10 @@ def test_a_user_adds_a_transform_in_yaml_or_on_the_command_line():
     assert [type(transform).__name__ for transform in made._transforms.values()] == ["Affine", "GaussianBlur"]
 
 
-def test_the_yaml_in_the_modules_docstring_works_as_it_stands(tmp_path):
+def test_the_yaml_in_the_module_docstring_works(tmp_path):
     import keypoints.data.augmentation as module
 
-    block = module.__doc__.partition(".. code-block:: yaml\n")[2].partition("\n\nWhat is drawn")[0]
+    block = module.__doc__.partition(".. code-block:: yaml\n")[2].partition("\n\nRandom numbers")[0]
     mine = tmp_path / "augmentation" / "mine.yaml"
     mine.parent.mkdir()
     mine.write_text(textwrap.dedent(block))
@@ -488,7 +488,7 @@ MINE = {
 
 
 @pytest.mark.parametrize("key", MINE)
-def test_a_file_that_names_no_class_is_refused_with_its_name_and_the_key(key, tmp_path, capsys):
+def test_a_missing_target_is_reported_with_file_and_key(key, tmp_path, capsys):
     own = tmp_path / "augmentation" / "mine.yaml"
     own.parent.mkdir()
     head = "_target_: keypoints.data.augmentation.Augmentation\n" if key else ""
@@ -513,14 +513,14 @@ def test_a_file_that_names_no_class_is_refused_with_its_name_and_the_key(key, tm
         ),
     ],
 )
-def test_lists_and_names_of_transforms_that_are_mixed_up_are_told_apart(transforms, says):
+def test_lists_and_mappings_of_transforms_are_not_interchangeable(transforms, says):
     cfg = compose("train", ["augmentation=rotate_shift"])
     cfg.augmentation.transforms = transforms
     with pytest.raises(ConfigError, match=says):
         make_data(cfg)
 
 
-def test_the_readmes_file_is_used_as_it_stands(tmp_path, made_up_imm, caplog):
+def test_the_augmentation_file_of_the_readme_works(tmp_path, made_up_imm, caplog):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     ((name, text),) = re.findall(r"```yaml\n# my_conf/(augmentation/\w+\.yaml)\n(.*?)```", readme, re.DOTALL)
     own = tmp_path / name

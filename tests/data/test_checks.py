@@ -32,7 +32,7 @@ def face_of(box=BOX, points=None, group="a"):
     return Face(Photo(Path("face.jpg")), box, points, group)
 
 
-def test_a_face_in_its_picture_is_right():
+def test_a_face_inside_its_picture_passes():
     assert not list(check_face(face_of(points=wild_points(0)), SIZE))
     assert not list(check_face(face_of(box=None), SIZE))
     assert not list(check_face(face_of(box=Box(-70, -60, 80, 70)), SIZE))
@@ -49,19 +49,20 @@ def test_a_face_in_its_picture_is_right():
         ),
         (
             face_of(Box(0, 0, 50, 45), wild_points(0)),
-            "the box at (0, 0) of 50 × 45 is not round the points, which reach from (61, 41) to (139, 109)",
+            "the box at (0, 0) of 50 × 45 does not surround the points, "
+            "which reach from (61, 41) to (139, 109)",
         ),
     ],
 )
-def test_what_is_wrong_with_box_or_points_is_told(face, says):
+def test_errors_of_box_and_points_are_reported(face, says):
     assert list(check_face(face, SIZE)) == [says]
 
 
-def test_points_a_little_outside_the_picture_are_right():
+def test_points_slightly_outside_the_picture_pass():
     assert not list(check_face(face_of(None, wild_points(0) - (75, 0)), SIZE))
 
 
-def test_a_mirror_image_mirrors_box_and_points():
+def test_a_mirrored_copy_has_mirrored_box_and_points():
     points = wild_points(0)
     mirrored = points[list(IBUG68.flip_indices)] * (-1, 1) + (199, 0)
     twin = face_of(Box(60, 40, 80, 70), mirrored)
@@ -72,14 +73,14 @@ def test_a_mirror_image_mirrors_box_and_points():
     assert "does not mirror that of face.jpg" in next(check_twin(face_of(), moved, SIZE, SIZE))
 
 
-def test_a_mirror_image_is_of_its_originals_size():
+def test_a_mirrored_copy_has_the_size_of_its_original():
     assert not list(check_twin(face_of(), face_of(), SIZE, (201, 160)))  # boxes of a copy are rounded
     assert list(check_twin(face_of(), face_of(), SIZE, (160, 200))) == [
-        "is not of the size of face.jpg, whose mirror image it is"
+        "differs in size from face.jpg, of which it is the mirrored copy"
     ]
 
 
-def test_a_list_has_the_points_of_the_pts_file_rounded():
+def test_listed_points_are_the_rounded_points_of_the_pts_file():
     points = wild_points(1)
     assert not list(check_rounded(face_of(points=np.rint(points)), points))
     assert list(check_rounded(face_of(points=points + 5), points)) == [
@@ -87,7 +88,7 @@ def test_a_list_has_the_points_of_the_pts_file_rounded():
     ]
 
 
-def test_a_picture_is_decoded_whole(tmp_path):
+def test_a_picture_is_decoded_in_full(tmp_path):
     path = tmp_path / "a.png"
     Image.effect_noise((40, 30), 50).save(path)
     seen = look(path)
@@ -102,7 +103,7 @@ def test_an_error_is_a_finding_about_the_file_that_it_names():
     assert finding(DataError("a.xml: image 1: bad")) == Finding("a.xml", "image 1: bad", wrong=True)
 
 
-def test_the_same_picture_in_two_groups_is_found(tmp_path):
+def test_identical_pictures_in_different_groups_are_reported(tmp_path):
     paths = [tmp_path / f"{number}.png" for number in range(4)]
     for path, grey in zip(paths, (1, 1, 1, 2), strict=True):
         Image.new("L", (8, 8), grey).save(path)
@@ -112,16 +113,16 @@ def test_the_same_picture_in_two_groups_is_found(tmp_path):
     assert list(repeated(groups, seen)) == [paths[:3]]
 
 
-def test_groups_on_both_sides_are_found():
+def test_groups_in_both_collections_are_found():
     assert shared_groups([face_of(group="a"), face_of(group="b")], [face_of(group="b")]) == {"b"}
 
 
-def test_a_size_that_nobody_told_is_right():
+def test_an_unstated_size_passes():
     for told in (None, (0, 0), SIZE):
         check_size(told, SIZE)
 
 
-def test_a_point_farther_outside_than_a_face_that_is_cut_off_is_told():
+def test_a_point_too_far_outside_the_picture_is_reported():
     points = np.array([[10.0, 10], [90, 90], [50, -30]])
     assert far_points(face_of(None, points), SIZE) is None  # a quarter of 120 px
     assert (
@@ -131,7 +132,7 @@ def test_a_point_farther_outside_than_a_face_that_is_cut_off_is_told():
     check_pixels(face_of(None, points - (0, 20)), SIZE)
 
 
-def test_one_point_may_lie_a_little_outside():
+def test_a_single_point_may_lie_slightly_outside():
     check_pixels(face_of(None, np.array([[-4.0, 10]])), SIZE)
     with pytest.raises(ValueError, match="its points reach"):
         check_pixels(face_of(None, np.array([[-6.0, 10]])), SIZE)

@@ -33,7 +33,7 @@ originals = st.builds(
 
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1), originals))
-def test_a_map_written_and_read_back_is_the_same_to_the_last_bit(tmp_path_factory, found):
+def test_a_map_survives_a_round_trip_exactly(tmp_path_factory, found):
     root = tmp_path_factory.mktemp("copy")
     (root / MAP_FILE).write_text(format_map(found), encoding="utf-8")
     back = read_map(root)
@@ -43,7 +43,7 @@ def test_a_map_written_and_read_back_is_the_same_to_the_last_bit(tmp_path_factor
         np.testing.assert_array_equal(back[name].to_original.matrix, original.to_original.matrix)
 
 
-def test_a_folder_that_is_no_copy_has_an_empty_map(tmp_path):
+def test_a_folder_that_is_no_compact_copy_has_an_empty_map(tmp_path):
     assert read_map(tmp_path) == {}
 
 
@@ -63,14 +63,14 @@ LINE = "a.jpg,b.jpg,10,20,2.0,0.0,0.5,0.0,2.0,0.5"
         ([None, LINE.replace("2.0", "nan", 1)], "line 2: cannot be used"),
     ],
 )
-def test_a_damaged_map_is_named_with_the_line(tmp_path, lines, says):
+def test_a_damaged_map_is_reported_with_its_line(tmp_path, lines, says):
     head = format_map({}).strip()
     (tmp_path / MAP_FILE).write_text("\n".join(head if line is None else line for line in lines))
     with pytest.raises(DataError, match=rf"originals\.csv: .*{says}"):
         read_map(tmp_path)
 
 
-def test_a_picture_without_map_is_its_own_original_and_one_missing_from_the_map_an_error(made_up_imm):
+def test_without_a_map_a_picture_is_its_own_original(made_up_imm):
     face = Face(Photo(made_up_imm / "01-1m.jpg"), None, None, "01")
     own = original_of(face, made_up_imm, {})
     assert (own.file, own.size) == ("01-1m.jpg", (160, 120))
@@ -86,7 +86,7 @@ boxes = st.builds(Box, *[st.floats(-300, 900)] * 2, *[st.floats(1, 900)] * 2)
 
 
 @given(sizes, boxes, st.floats(1, 4), st.booleans())
-def test_what_is_kept_holds_box_and_points_as_far_as_the_picture_goes(size, box, context, with_points):
+def test_the_kept_region_contains_box_and_points(size, box, context, with_points):
     points = np.array([[box.left - 50, box.top], [box.left + 10, box.top + box.height + 70]])
     try:
         part = surroundings(size, box, points if with_points else None, context)
@@ -106,12 +106,12 @@ def test_what_is_kept_holds_box_and_points_as_far_as_the_picture_goes(size, box,
         assert bottom >= min(points[1, 1] + 1, size[1])
 
 
-def test_a_box_that_misses_the_picture_has_no_surroundings():
+def test_a_box_outside_the_picture_has_no_surroundings():
     with pytest.raises(ValueError, match="outside the picture of 100 × 80"):
         surroundings((100, 80), Box(300, 10, 20, 20), None, 2.0)
 
 
-def test_the_box_is_enlarged_round_its_centre_and_clipped():
+def test_the_box_is_enlarged_around_its_centre_and_clipped():
     assert surroundings((1000, 800), Box(100, 200, 100, 80), None, 2.0) == Box(50, 160, 200, 160)
     assert surroundings((220, 180), Box(100, 100, 100, 80), None, 2.0) == Box(50, 60, 170, 120)
 
@@ -120,7 +120,7 @@ parts = st.builds(Box, *[st.integers(0, 500)] * 2, *[st.integers(1, 3000)] * 2)
 
 
 @given(parts, st.integers(1, 3000), st.integers(1, 500))
-def test_it_is_scaled_down_alike_across_and_down_and_never_up(part, longer, side):
+def test_the_scale_is_uniform_and_never_enlarges(part, longer, side):
     region, size = scaled_down(part, longer, side)
     scale = min(1, side / longer)
     assert size[0] / region.width == pytest.approx(scale)
@@ -135,12 +135,12 @@ def test_it_is_scaled_down_alike_across_and_down_and_never_up(part, longer, side
         assert pixels <= max(whole, 1)
 
 
-def test_what_is_small_enough_is_cut_as_it_is():
+def test_a_small_region_keeps_its_size():
     assert scaled_down(Box(3, 4, 50, 60), 40, 240) == (Box(3, 4, 50, 60), (50, 60))
     assert scaled_down(Box(3, 4, 300, 210), 120, 40) == (Box(3, 4, 300, 210), (100, 70))
 
 
-def test_the_root_may_be_given_as_it_was_typed(made_up_imm, monkeypatch):
+def test_the_root_may_be_a_relative_path(made_up_imm, monkeypatch):
     monkeypatch.chdir(made_up_imm)
     face = Face(Photo(Path("01-1m.jpg")), None, None, "01")
     assert original_of(face, Path(), {}).file == "01-1m.jpg"

@@ -19,7 +19,7 @@ from keypoints.landmarks import IMM58
 
 @pytest.fixture(scope="module")
 def augmented(made_up_imm):
-    """Eight faces, strongly augmented."""
+    """Return a dataset of eight faces, strongly augmented."""
     cfg = compose("train", ["augmentation=wild"]).augmentation
     augmentation = instantiate(cfg, _convert_="all")
     faces = read_imm(made_up_imm)[:8]
@@ -29,7 +29,7 @@ def augmented(made_up_imm):
 
 
 def drawn(faces, epochs, *, rank=0, ranks=1, batch_size=4, **how):
-    """All that a training would be given in these epochs: a list of batches."""
+    """Return all training batches of the given epochs."""
     sampler = EpochSampler(len(faces), seed=0, shuffle=True, rank=rank, ranks=ranks)
     loader = DataLoader(faces, batch_size=batch_size, sampler=sampler, collate_fn=as_it_is, **how)
     batches = []
@@ -46,17 +46,17 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize(("workers", "persistent"), [(1, False), (1, True), (4, False), (4, True)])
-def test_workers_change_nothing_of_what_is_drawn(augmented, workers, persistent):
+def test_workers_do_not_change_the_samples(augmented, workers, persistent):
     expected = drawn(augmented, range(2))
-    assert not torch.equal(expected[0].to_images(), expected[2].to_images())  # each epoch draws anew
+    assert not torch.equal(expected[0].to_images(), expected[2].to_images())  # each epoch is sampled again
     assert_same(drawn(augmented, range(2), num_workers=workers, persistent_workers=persistent), expected)
 
 
-def test_resuming_draws_what_the_run_that_never_stopped_would_have_drawn(augmented):
+def test_a_resumed_run_has_the_samples_of_an_uninterrupted_one(augmented):
     assert_same(drawn(augmented, [2, 3]), drawn(augmented, range(4))[4:])
 
 
-def test_ranks_together_draw_what_one_process_draws_batch_by_batch(augmented):
+def test_ranks_together_take_the_batches_of_one_process(augmented):
     expected = drawn(augmented, range(2))
     ranks = [drawn(augmented, range(2), rank=rank, ranks=2, batch_size=2) for rank in range(2)]
     for step, batch in enumerate(expected):
@@ -65,7 +65,7 @@ def test_ranks_together_draw_what_one_process_draws_batch_by_batch(augmented):
             assert_same([ranks[rank][step]], [own])
 
 
-def test_augmented_points_lead_back_to_the_photo(augmented):
+def test_augmented_points_map_back_to_the_photo(augmented):
     for index, face in enumerate(augmented.faces):
         for epoch in range(4):
             sample = augmented[epoch, index]
@@ -76,14 +76,14 @@ def test_augmented_points_lead_back_to_the_photo(augmented):
             assert torch.allclose(photo, torch.from_numpy(truth), atol=2e-3)
 
 
-def test_an_augmented_dataset_still_gives_its_faces_as_they_are(augmented, made_up_imm):
+def test_an_augmented_dataset_also_returns_plain_samples(augmented, made_up_imm):
     bare = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60))
     for one, other in zip(whole(augmented), whole(bare), strict=True):
-        assert torch.allclose(one, other, atol=1.01 / 255)  # a rounding of the picture's resampling
+        assert torch.allclose(one, other, atol=1.01 / 255)  # rounding of the resampling
     assert torch.allclose(augmented.targets, bare.targets)
 
 
-def test_a_bent_face_trains_and_says_that_no_map_leads_back(made_up_imm, caplog):
+def test_a_face_without_affine_map_can_be_trained_on(made_up_imm, caplog):
     bend = Augmentation({"bend": albumentations.Perspective(p=1)})
     with caplog.at_level("INFO"):
         faces = FaceDataset(read_imm(made_up_imm)[:2], range(58), Crop(80, 60), augmentation=bend)
@@ -94,7 +94,7 @@ def test_a_bent_face_trains_and_says_that_no_map_leads_back(made_up_imm, caplog)
     assert faces.plain(0).to_photo.isfinite().all()
 
 
-def test_the_target_lies_on_the_picture_and_leads_back_to_the_photo(made_up_imm):
+def test_a_target_matches_the_image_and_maps_to_the_photo(made_up_imm):
     data = IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=40)
     data.setup()
     faces = data.dataset("train")
@@ -109,7 +109,7 @@ def test_the_target_lies_on_the_picture_and_leads_back_to_the_photo(made_up_imm)
 
 @pytest.mark.parametrize("augmentation", ["none", "wild"])
 @pytest.mark.parametrize("faces_held", [0, 3])
-def test_faces_that_memory_has_no_room_for_give_the_same_samples(made_up_imm, augmentation, faces_held):
+def test_uncached_faces_give_the_same_samples(made_up_imm, augmentation, faces_held):
     cfg = compose("train", [f"augmentation={augmentation}"]).augmentation
     how = {"augmentation": instantiate(cfg, _convert_="all") if cfg else None, "flip": IMM58.flip_indices}
     held = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60), **how)
@@ -121,7 +121,7 @@ def test_faces_that_memory_has_no_room_for_give_the_same_samples(made_up_imm, au
     assert torch.equal(read.targets, held.targets)
 
 
-def test_faces_of_which_some_have_no_points_are_refused(made_up_imm):
+def test_a_mix_of_faces_with_and_without_points_is_refused(made_up_imm):
     first, second = read_imm(made_up_imm)[:2]
     bare = type(first)(Photo(first.photo.path), None, None, first.group)
     with pytest.raises(
@@ -130,14 +130,14 @@ def test_faces_of_which_some_have_no_points_are_refused(made_up_imm):
         FaceDataset([bare, second], range(58), Crop(80, 60))
 
 
-def test_a_face_whose_box_misses_the_photo_is_named(made_up_imm):
+def test_a_box_outside_its_photo_is_reported(made_up_imm):
     face = read_imm(made_up_imm)[0]
     beside = type(face)(Photo(face.photo.path), Box(500, 0, 50, 50), face.points, face.group)
     with pytest.raises(DataError, match=r"01-1m\.jpg: .*outside the picture"):
         FaceDataset([beside], range(len(IMM58)), Crop(80, 60, source="box"))
 
 
-def test_training_and_prediction_give_a_network_the_same_numbers():
+def test_training_and_prediction_normalise_images_alike():
     pixels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
     batch = Batch(pixels, *(torch.zeros(1) for _ in range(4)))
     assert np.array_equal(batch.to_images().numpy(), as_input([pixels[0].permute(1, 2, 0).numpy()]))
@@ -145,7 +145,7 @@ def test_training_and_prediction_give_a_network_the_same_numbers():
     assert np.array_equal(pixels_of(batch)[0], pixels[0, 0].numpy())
 
 
-def test_the_older_name_of_the_images_works_and_says_the_new_one(augmented):
+def test_the_deprecated_name_of_the_images_still_works(augmented):
     batch = augmented.plain(0)
     with pytest.warns(DeprecationWarning, match="to_images"):
         assert torch.equal(batch.images, batch.to_images())

@@ -5,9 +5,7 @@ from keypoints.datamodules.imm import IMMDataModule
 
 
 @pytest.mark.parametrize(("batch_size", "at_once"), [(4, 4), (5, 3), (8, 2), (20, 1)])
-def test_several_batches_are_prepared_before_the_first_is_needed(
-    made_up_imm, monkeypatch, batch_size, at_once
-):
+def test_several_batches_are_prepared_at_once(made_up_imm, monkeypatch, batch_size, at_once):
     monkeypatch.setattr(loader_module, "_FACES", 16)
     data = IMMDataModule(made_up_imm, train_persons=4, batch_size=batch_size)
     dataset = data.dataset("train")
@@ -25,7 +23,7 @@ def test_several_batches_are_prepared_before_the_first_is_needed(
     assert sorted(indices) == list(range(len(dataset)))
 
 
-def test_processes_prepare_a_batch_each(made_up_imm):
+def test_worker_processes_prepare_one_batch_each(made_up_imm):
     loader = IMMDataModule(made_up_imm, train_persons=4, batch_size=4, num_workers=1).train_dataloader()
     assert loader.at_once == 1
     assert len(list(loader)) == len(loader)

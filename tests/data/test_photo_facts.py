@@ -23,17 +23,17 @@ def groups(*paths):
     return [look_at_photos(paths, NAMING)[path].group for path in paths]
 
 
-def test_photos_of_one_name_in_different_folders_are_different(photo):
+def test_photos_with_one_name_in_two_folders_are_different(photo):
     one, other = groups(photo("train/images/1.png", 1), photo("val/images/1.png", 2))
     assert one != other
 
 
-def test_camera_names_are_groups_of_their_own(photo):
+def test_photos_named_by_a_camera_are_separate_groups(photo):
     names = [f"IMG_20240101_10000{number}.png" for number in range(3)]
     assert len(set(groups(*(photo(name) for name in names)))) == 3
 
 
-def test_a_photo_is_the_same_after_a_move_and_by_a_link(photo, tmp_path):
+def test_a_moved_or_linked_photo_keeps_its_group(photo, tmp_path):
     path = photo("old/images/1.png")
     (before,) = groups(path)
     shutil.copytree(tmp_path / "old", tmp_path / "elsewhere")
@@ -41,7 +41,7 @@ def test_a_photo_is_the_same_after_a_move_and_by_a_link(photo, tmp_path):
     assert groups(tmp_path / "elsewhere/images/1.png", tmp_path / "link.png") == [before, before]
 
 
-def test_a_mirror_image_goes_with_its_original_where_that_lies_beside_it(photo):
+def test_a_mirrored_copy_has_the_group_of_its_original(photo):
     original, mirrored = photo("a.png", 1), photo("a_mirror.png", 2)
     alone = photo("b_mirror.png", 3)
     first, second, third = groups(original, mirrored, alone)
@@ -49,7 +49,7 @@ def test_a_mirror_image_goes_with_its_original_where_that_lies_beside_it(photo):
     assert groups(mirrored) == [first]
 
 
-def test_in_300_ws_folders_a_photo_is_known_by_its_name(photo):
+def test_photos_in_300w_folders_are_grouped_by_name(photo):
     path = photo("helen/trainset/100032540_1.png")
     link = path.parents[2] / "link.png"
     link.symlink_to(path)
@@ -67,24 +67,24 @@ def test_sizes_are_those_of_the_upright_photo(photo, tmp_path):
     assert isinstance(found[tmp_path / "none.png"], DataError)
 
 
-def test_groups_are_counted_by_their_names_where_they_have_some(photo):
+def test_named_groups_are_counted_before_photos(photo):
     photos = [*groups(photo("a.png")), *groups(photo("b.png"))]
     assert count_groups(photos) == 2
     assert count_groups(["anna", *photos]) == 1
 
 
-def test_groups_of_photos_are_told_from_those_that_a_list_names(photo):
+def test_photo_groups_are_distinguished_from_named_groups(photo):
     (group,) = groups(photo("a b.png"))
     assert is_of_photo(group)
     assert not any(map(is_of_photo, ["anna", "person 7", "helen/trainset/1", "", "a" * 32, f"x {'g' * 32}"]))
 
 
-def test_a_folder_of_300_ws_name_with_other_photos_is_none_of_300_ws(photo):
+def test_other_photos_in_a_folder_named_like_300w_are_not_grouped(photo):
     one, other = groups(photo("aa/afw/0.png", 1), photo("bb/afw/0.png", 2))
     assert one != other
 
 
-def test_a_copy_of_300_ws_photo_is_known_by_its_contents(photo, tmp_path):
+def test_a_copied_300w_photo_is_identified_by_its_contents(photo, tmp_path):
     path = photo("helen/trainset/100032540_1.png")
     copy = tmp_path / path.name
     shutil.copy(path, copy)

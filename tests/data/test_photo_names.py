@@ -29,11 +29,11 @@ def root(tmp_path):
         (unicodedata.normalize("NFD", f"Fotos é\\{COMPOSED}"), f"Fotos é/{DECOMPOSED}"),
     ],
 )
-def test_a_photo_is_found_however_its_name_was_written(root, name, found):
+def test_a_photo_is_found_by_any_spelling_of_its_name(root, name, found):
     assert PhotoNames(root).find(name) == found
 
 
-def test_a_name_that_is_there_as_it_stands_is_that_file(root):
+def test_an_exact_name_takes_precedence(root):
     (root / r"images\a.jpg").touch()
     assert PhotoNames(root).find(r"images\a.jpg") == r"images\a.jpg"
 
@@ -49,13 +49,13 @@ def test_links_are_followed(root, tmp_path_factory):
     "name",
     ["", ".", "..", "../b.jpg", "/etc/passwd", r"..\b.jpg", r"C:\photos\b.jpg", r"\\server\b.jpg", "a\0b"],
 )
-def test_no_name_leads_out(root, name):
+def test_names_outside_the_root_are_refused(root, name):
     for missing_ok in (False, True):
         with pytest.raises(ValueError, match=r"is not a name below"):
             PhotoNames(root).find(name, missing_ok=missing_ok)
 
 
-def test_a_missing_photo_is_named_unless_it_may_be_missing(root):
+def test_a_missing_photo_is_an_error_unless_allowed(root):
     with pytest.raises(ValueError, match=r"its picture images/none\.jpg is missing from "):
         PhotoNames(root).find(r"images\none.jpg")
     assert PhotoNames(root).find(r"images\none.jpg", missing_ok=True) == "images/none.jpg"
@@ -63,7 +63,7 @@ def test_a_missing_photo_is_named_unless_it_may_be_missing(root):
         PhotoNames(root).find("images")
 
 
-def test_a_name_of_which_there_are_two_forms_is_neither(root):
+def test_an_ambiguous_unicode_name_is_not_found(root):
     for name in ("x é 1.jpg", unicodedata.normalize("NFD", "x é 1.jpg")):
         (root / name).touch()
     if len(list(root.glob("x *"))) < 2:
@@ -74,7 +74,7 @@ def test_a_name_of_which_there_are_two_forms_is_neither(root):
         PhotoNames(root).find("x é\u200b 1.jpg")
 
 
-def test_many_missing_names_list_a_folder_once(root, monkeypatch):
+def test_missing_names_list_a_folder_only_once(root, monkeypatch):
     listed, listdir = [], os.listdir
     monkeypatch.setattr(os, "listdir", lambda folder: listed.append(folder) or listdir(folder))
     photos = PhotoNames(root)
@@ -83,6 +83,6 @@ def test_many_missing_names_list_a_folder_once(root, monkeypatch):
     assert len(listed) == 1
 
 
-def test_a_name_is_the_path_from_the_root():
+def test_names_are_normalised():
     assert name_below("/data", "a/../b.jpg") == "b.jpg"
     assert composed(DECOMPOSED) == COMPOSED

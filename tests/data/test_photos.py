@@ -26,7 +26,7 @@ def test_a_photo_decodes_to_colour_and_to_grey(picture):
     assert np.abs(Photo(path).decode(1) - luma).max() <= 1
 
 
-def test_a_photo_is_read_from_disk_once_for_its_size_and_its_pixels(picture):
+def test_a_photo_is_read_from_disk_only_once(picture):
     path, _ = picture
     photo = Photo(path)
     assert photo.size == (40, 30)
@@ -40,7 +40,7 @@ def test_a_photo_is_read_from_disk_once_for_its_size_and_its_pixels(picture):
     [(b"", "is no picture"), (b"not a picture", "is no picture"), (None, "cannot be read")],
     ids=["empty", "text", "missing"],
 )
-def test_a_file_that_is_no_picture_is_named(tmp_path, contents, says):
+def test_a_file_that_is_no_picture_is_reported(tmp_path, contents, says):
     path = tmp_path / "face.jpg"
     if contents is not None:
         path.write_bytes(contents)
@@ -50,7 +50,7 @@ def test_a_file_that_is_no_picture_is_named(tmp_path, contents, says):
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
-def test_a_truncated_picture_is_named(picture, suffix):
+def test_a_truncated_picture_is_reported(picture, suffix):
     path = picture[0].with_suffix(f".{suffix}")
     Image.fromarray(picture[1]).save(path)
     path.write_bytes(path.read_bytes()[:-500])
@@ -59,7 +59,7 @@ def test_a_truncated_picture_is_named(picture, suffix):
 
 
 QUARTERS = {1: 0, 8: 1, 3: 2, 6: 3}
-"""Quarter turns against the clock that make a picture upright, by its EXIF orientation."""
+"""Counter-clockwise quarter turns that make a picture upright, by its EXIF orientation."""
 
 
 def upright(pixels, orientation):
@@ -71,7 +71,7 @@ def upright(pixels, orientation):
 
 @pytest.mark.parametrize("suffix", ["png", "tiff", "webp", "jpg"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photo_is_turned_upright_and_so_is_its_size(picture, suffix, orientation):
+def test_a_photo_is_rotated_upright(picture, suffix, orientation):
     path, exif = picture[0].with_suffix(f".{suffix}"), Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation
     Image.fromarray(picture[1]).save(path, exif=exif, lossless=True)
@@ -81,7 +81,7 @@ def test_a_photo_is_turned_upright_and_so_is_its_size(picture, suffix, orientati
     assert Photo(path).decode(1).shape == expected.shape[:2]
 
 
-def test_an_orientation_that_is_none_spoils_no_picture(picture):
+def test_an_invalid_orientation_is_ignored(picture):
     path = picture[0].with_suffix(".jpg")
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 77
@@ -96,7 +96,7 @@ def test_an_orientation_that_is_none_spoils_no_picture(picture):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_plain_pictures_are_what_pillow_makes_of_them(picture, mode, suffix):
+def test_plain_pictures_decode_as_in_pillow(picture, mode, suffix):
     path = picture[0].with_suffix(f".{suffix}")
     Image.fromarray(picture[1]).convert(mode).save(path)
     for channels, wanted in ((1, "L"), (3, "RGB")):
@@ -105,7 +105,7 @@ def test_plain_pictures_are_what_pillow_makes_of_them(picture, mode, suffix):
 
 
 def kinds(pixels):
-    """The same picture in other kinds of file, each with how far its colours may be off."""
+    """Yield the same picture in other kinds of file, each with a tolerance for its colours."""
     colour = Image.fromarray(pixels)
     solid = colour.convert("RGBA")
     yield "opaque.png", solid, pixels, 0
@@ -131,7 +131,7 @@ def kinds(pixels):
     yield "grey_and_alpha.png", grey_and_alpha, np.full_like(pixels, 255), 0
 
 
-def test_every_kind_of_colour_is_read(picture, tmp_path):
+def test_all_colour_modes_are_read(picture, tmp_path):
     for name, image, expected, tolerance in kinds(picture[1]):
         image.save(tmp_path / name)
         found = Photo(tmp_path / name).decode(3)
@@ -140,7 +140,7 @@ def test_every_kind_of_colour_is_read(picture, tmp_path):
         np.testing.assert_array_equal(Photo(tmp_path / name).decode(1), grey(found), err_msg=name)
 
 
-def test_colours_of_no_known_range_are_refused(tmp_path):
+def test_floating_point_colours_are_refused(tmp_path):
     path = tmp_path / "float.tiff"
     Image.fromarray(np.zeros((4, 5), np.float32)).save(path)
     with pytest.raises(DataError, match=r"float\.tiff: .* save it with 8 or 16 bits"):
@@ -162,7 +162,7 @@ def test_a_large_photo_is_read_without_a_warning(tmp_path):
 
 
 def claiming(path, width, height):
-    """A file that says it has so many pixels."""
+    """Write a file whose header claims the given size."""
     Image.new("1", (1, 1)).save(path)
     header = struct.pack(">II", width, height)
     contents = bytearray(path.read_bytes())
@@ -172,12 +172,12 @@ def claiming(path, width, height):
     return path
 
 
-def test_a_phones_photo_of_200_megapixels_is_no_bomb(tmp_path, monkeypatch):
+def test_a_phone_photo_of_200_megapixels_is_accepted(tmp_path, monkeypatch):
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 150_000_000)  # as the command line sets it
     assert Photo(claiming(tmp_path / "phone.png", 16_320, 12_240)).size == (16_320, 12_240)
 
 
-def test_a_decompression_bomb_is_one_line(tmp_path):
+def test_a_decompression_bomb_is_reported_in_one_line(tmp_path):
     path = claiming(tmp_path / "bomb.png", 50_000, 50_000)
     for use in (lambda: Photo(path).size, lambda: Photo(path).decode(1)):
         with pytest.raises(DataError, match=r"bomb\.png: .*2500000000 pixels.*; save it with fewer") as error:
@@ -186,7 +186,7 @@ def test_a_decompression_bomb_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch, suffix):
+def test_a_too_large_picture_is_refused_before_decoding(tmp_path, monkeypatch, suffix):
     path = tmp_path / f"large.{suffix}"
     Image.new("L", (201, 100)).save(path)
     assert Photo(path, megapixels=0.0201).decode(1).shape == (100, 201)
@@ -197,7 +197,7 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, 
         Photo(path, megapixels=0.02).decode(1)
 
 
-def test_a_photo_in_memory_is_decoded_and_its_path_never_opened(picture, tmp_path):
+def test_a_photo_in_memory_never_opens_its_path(picture, tmp_path):
     path, pixels = picture
     photo = Photo(tmp_path / "no such folder" / "mine.png", contents=path.read_bytes())
     for _ in range(2):
@@ -212,7 +212,7 @@ def test_a_photo_in_memory_is_decoded_and_its_path_never_opened(picture, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["face.eps", "face.jpg"])
-def test_an_eps_file_is_refused_and_no_program_runs(picture, tmp_path, monkeypatch, name):
+def test_an_eps_file_is_refused_without_running_ghostscript(picture, tmp_path, monkeypatch, name):
     Image.fromarray(picture[1]).save(tmp_path / name, "EPS")
     monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_: pytest.fail("Ghostscript was called"))
     for use in (lambda: Photo(tmp_path / name).size, lambda: Photo(tmp_path / name).decode(3)):

@@ -10,21 +10,21 @@ def order(epoch, seed=0, length=20):
     return list(sampler)
 
 
-def test_the_order_is_a_function_of_seed_and_epoch_alone():
+def test_the_order_depends_on_seed_and_epoch_only():
     assert order(3) == order(3)
     assert order(3) != order(4)
     assert order(3, seed=1) != order(3)
 
 
-def test_each_epoch_has_every_face_once_and_says_which_epoch_it_is():
+def test_each_epoch_yields_every_face_once():
     assert sorted(order(7)) == [(7, index) for index in range(20)]
 
 
-def test_without_shuffling_the_faces_come_in_their_own_order():
+def test_without_shuffling_the_order_is_that_of_the_dataset():
     assert list(EpochSampler(3, seed=0, shuffle=False)) == [(0, 0), (0, 1), (0, 2)]
 
 
-def test_ranks_that_do_not_divide_the_faces_take_as_many_steps_and_leave_none_out():
+def test_all_ranks_take_as_many_training_steps():
     def keys(rank, shuffle):
         return [index for _, index in EpochSampler(10, seed=0, shuffle=shuffle, rank=rank, ranks=4)]
 
@@ -41,13 +41,13 @@ def test_ranks_that_do_not_divide_the_faces_take_as_many_steps_and_leave_none_ou
 
 @pytest.mark.parametrize("length", [7, 8, 9, 64, 65, 128, 129])
 @pytest.mark.parametrize("ranks", [1, 2, 3])
-def test_all_ranks_validate_in_as_many_steps(length, ranks):
+def test_all_ranks_take_as_many_validation_steps(length, ranks):
     batch_size = even_batch_size(length, ranks, 4)
     assert batch_size >= 4
     lengths = {len(range(rank, length, ranks)) for rank in range(ranks)}
     assert len({-(-own // batch_size) for own in lengths}) == 1
 
 
-def test_fewer_faces_than_processes_are_refused():
+def test_fewer_faces_than_ranks_are_refused():
     with pytest.raises(ConfigError, match=r"3 faces are too few for 4 processes; .*trainer\.devices"):
         even_batch_size(3, 4, 64)

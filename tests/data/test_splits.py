@@ -21,13 +21,13 @@ several = st.lists(st.integers(0, 9), min_size=2, max_size=60).filter(lambda gro
 
 
 @given(several, st.floats(0.01, 0.99), st.integers(0, 5))
-def test_every_face_is_on_one_side_and_no_group_on_both(groups, fraction, seed):
+def test_a_split_keeps_every_face_and_separates_groups(groups, fraction, seed):
     faces = faces_of(groups)
-    rest, carved = split_by_group(faces, fraction, seed)
+    rest, part = split_by_group(faces, fraction, seed)
     assert rest
-    assert carved
-    assert sorted(face.name for face in rest + carved) == sorted(face.name for face in faces)
-    assert not {face.group for face in rest} & {face.group for face in carved}
+    assert part
+    assert sorted(face.name for face in rest + part) == sorted(face.name for face in faces)
+    assert not {face.group for face in rest} & {face.group for face in part}
 
 
 @given(several, st.randoms(use_true_random=False))
@@ -39,7 +39,7 @@ def test_the_order_of_the_faces_does_not_matter(groups, random):
     assert first == [face for face in faces if face in second]
 
 
-def test_the_carved_part_is_about_the_fraction_and_another_seed_carves_another():
+def test_the_part_has_the_given_fraction_and_depends_on_the_seed():
     faces = faces_of([number // 2 for number in range(1000)])
     parts = [split_by_group(faces, 0.1, seed)[1] for seed in (0, 1)]
     assert [len(part) for part in parts] == [100, 100]
@@ -47,7 +47,7 @@ def test_the_carved_part_is_about_the_fraction_and_another_seed_carves_another()
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, float("nan")])
-def test_an_impossible_fraction_is_refused(fraction):
+def test_a_fraction_out_of_range_is_refused(fraction):
     with pytest.raises(ConfigError, match="between 0 and 1"):
         split_by_group(faces_of([1, 2]), fraction, 0)
 
@@ -57,7 +57,7 @@ def test_a_single_group_cannot_be_split():
         split_by_group(faces_of([1, 1]), 0.5, 0)
 
 
-def test_groups_that_share_a_photo_are_not_torn_apart():
+def test_groups_that_share_a_photo_stay_together():
     def face(group, photo):
         return Face(Photo(Path(f"{photo}.jpg")), None, None, group, photo_id=f"{photo}.jpg {photo * 32}")
 
@@ -65,6 +65,6 @@ def test_groups_that_share_a_photo_are_not_torn_apart():
     assert united_groups(faces) == ["anna", "anna", "anna", "carl", "dora"]
     assert united_groups(faces[::-1]) == ["dora", "carl", "anna", "anna", "anna"]
     for seed in range(5):
-        rest, carved = split_by_group(faces, 0.4, seed)
-        assert not {face.photo_id for face in rest} & {face.photo_id for face in carved}
-        assert not {face.group for face in rest} & {face.group for face in carved}
+        rest, part = split_by_group(faces, 0.4, seed)
+        assert not {face.photo_id for face in rest} & {face.photo_id for face in part}
+        assert not {face.group for face in rest} & {face.group for face in part}

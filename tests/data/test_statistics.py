@@ -12,7 +12,7 @@ DOUBLED = Affine.between(Box.whole((100, 100)), Box(30, 40, 200, 200))
 
 
 def face(angle=0.0, off=0.0):
-    """68 points of an input of 100 × 100, across from 20 to 80, down from 40 to 90; the eyes are 40 apart."""
+    """Return 68 points of a 100 × 100 input: x from 20 to 80, y from 40 to 90, eyes 40 pixels apart."""
     points = np.random.default_rng(0).uniform((20, 40), (80, 90), (68, 2))
     points[0], points[1] = (20, 40), (80, 90)
     turn = np.radians(angle)
@@ -26,7 +26,7 @@ def measured(points, scheme=IBUG68):
     return measure(np.zeros((100, 100), np.uint8), points, DOUBLED, scheme, CROP)
 
 
-def test_a_face_is_measured_as_the_network_sees_it():
+def test_measures_describe_the_input_of_the_network():
     found = measured(face())
     assert found == pytest.approx(
         {
@@ -44,7 +44,7 @@ def test_a_face_is_measured_as_the_network_sees_it():
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_tilt_and_turn_are_told_apart_and_count_either_way(sign):
+def test_tilt_and_turn_are_independent_of_direction(sign):
     found = measured(face(sign * 35, sign * 0.7))
     assert (found["tilt"], found["turn"]) == pytest.approx((35, 0.7))
 
@@ -53,7 +53,7 @@ def test_a_face_upside_down_is_tilted_most():
     assert measured(face(180))["tilt"] == pytest.approx(180)
 
 
-def test_fewer_landmarks_have_fewer_measures():
+def test_fewer_landmarks_give_fewer_measures():
     tip = measured(np.array([[29.5, 59.5]]), IMM58.select("nose_tip"))
     assert tip == pytest.approx({"width": 200, "sharpness": 0, "across": 0.3, "down": 0.6})
     eye = measured(face()[:8], IMM58.select("left_eye"))
@@ -78,12 +78,12 @@ def test_a_blurred_picture_is_less_sharp_in_colour_and_grey():
         assert blurred < sharp / 2
 
 
-def test_the_support_leaves_out_a_face_in_a_hundred_at_either_end_and_what_is_no_number():
+def test_ranges_exclude_the_outer_percentiles_and_infinite_values():
     faces = [{"tilt": float(value)} for value in range(101)] + [{"tilt": float("nan"), "size": float("inf")}]
     assert support_of(faces) == {"tilt": (1, 99)}
 
 
-def test_remarks_are_sentences_with_both_numbers():
+def test_notes_state_the_value_and_the_range_in_training():
     support = {
         "width": (120, 300),
         "sharpness": (33, 900),
@@ -119,8 +119,10 @@ def test_remarks_are_sentences_with_both_numbers():
     ]
 
 
-def test_what_is_as_in_training_or_better_needs_no_remark():
+def test_values_within_the_range_or_better_give_no_note():
     support = {"width": (120, 300), "sharpness": (33, 900), "tilt": (1, 28)}
     assert not remarks({"width": 1000, "sharpness": 2000, "tilt": 0}, support, CROP)
-    assert not remarks({"width": 101, "sharpness": 50, "tilt": 20}, support, CROP)  # a pixel for each
+    assert not remarks(
+        {"width": 101, "sharpness": 50, "tilt": 20}, support, CROP
+    )  # at least the input's resolution
     assert not remarks({"width": 1, "tilt": 90}, {}, CROP)

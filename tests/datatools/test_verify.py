@@ -200,7 +200,7 @@ def test_a_list_of_ones_own_is_looked_at_row_by_row(tmp_path, capsys):
     wrong = dict(wrongs(found))
     assert "line 8: its picture none.png is missing" in str(wrongs(found))
     assert "line 6: the box at (90, 5) of 30 × 30 misses the picture" in str(wrongs(found))
-    assert "is not round the points" in wrong["c.png"]
+    assert "does not surround the points" in wrong["c.png"]
     assert "truncated" in wrong["d.png"] or "no picture" in wrong["d.png"]
     remarks = {finding.what for finding in found.findings if not finding.wrong}
     assert remarks == {
