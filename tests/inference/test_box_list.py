@@ -53,8 +53,8 @@ def test_dlibs_lists_are_read_with_points_and_without(tmp_path):
     [
         ("", "is no list of photos"),
         ("photo,left\n", "is no list of photos: .*column 'image'"),
-        ("image,left,top,width\na.jpg,1,2,3\n", "of the box it has left, top, width alone"),
-        ("image,image\n", "one that stands twice"),
+        ("image,left,top,width\na.jpg,1,2,3\n", "it has only left, top, width"),
+        ("image,image\n", "a name that occurs twice"),
         ("image,left,top,width,height\na.jpg,1,2,wide,4\n", r"list\.csv: line 2: 'wide' is not a number"),
         ("image,left,top,width,height\na.jpg,1,2,0,4\n", "line 2: a box needs positive sides"),
         ("image,left,top,width,height\na.jpg,1,2\n", "line 2: has 3 cells"),

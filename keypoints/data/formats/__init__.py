@@ -1,1 +1,1 @@
-"""Formats of lists and annotations, one file a format, read and written; they need no torch."""
+"""Formats of lists and annotations, one module each, for reading and writing; they need no torch."""

@@ -1,11 +1,11 @@
-"""COCO's keypoints in JSON, with MMPose's ``center`` and ``scale``: an annotation a face.
+"""COCO's keypoints in JSON, with MMPose's ``center`` and ``scale``: one annotation per face.
 
 Points are pixels, and pixel (0, 0) has its centre at (0, 0). ``bbox`` is [left, top, width, height]
-from the outer edge of the first pixel, which is what :class:`Box` says as well. Where there is no
-``bbox``, the box is that of ``center`` and ``scale``, as in HRNet's list. A point with v = 0 is not
-labelled, and no face is taken without all of its points; v = 1 (hidden) and v = 2 are taken alike.
-A ``bbox`` that is empty or of 0 × 0 is none: label tools write it where nobody drew one.
-``group`` and ``tags`` of an annotation are ours, and other programs pass over them.
+from the outer edge of the first pixel, the same convention as :class:`Box`. Without a ``bbox``, the box is
+computed from ``center`` and ``scale``, as in HRNet's list. A point with v = 0 is not labelled, and a face
+needs all of its points; v = 1 (hidden) and v = 2 (visible) are treated alike. A ``bbox`` that is empty or
+0 × 0 means no box: label tools write it if nobody drew one. ``group`` and ``tags`` of an annotation are an
+extension of this project, which other programs ignore.
 """
 
 import json
@@ -27,30 +27,30 @@ from keypoints.landmarks import LandmarkScheme
 log = logging.getLogger(__name__)
 
 _LABELLED = 2
-"""COCO's v of a point that is labelled and can be seen."""
+"""COCO's v of a labelled and visible point."""
 _CATEGORY = 1
 _WHOLE = re.compile("0|[1-9][0-9]{0,17}")
 _FACES = ("face", "head", "person")
-"""Categories that a list of boxes to predict has, besides others."""
+"""Categories of boxes to predict; a list may contain others."""
 
 
 def recognises(beginning: str) -> bool:
-    """Whether it is a JSON object; :func:`read` looks closer."""
+    """Return whether a file begins like a JSON object; :func:`read` checks the rest."""
     return beginning.lstrip().startswith("{")
 
 
 class _Image(NamedTuple):
-    """A photo of the list."""
+    """Photo in the list."""
 
     name: str | None
     size: tuple[int, int] | None
 
 
 def read(reading: OpenList) -> None:
-    """Read the list.
+    """Add the faces of the list to ``reading``.
 
     Raises:
-        DataError: if it is not in the format, or an annotation cannot be used.
+        DataError: if the list is not in the format, or an annotation cannot be used.
     """
     images, annotations, categories = _parts(reading)
     kinds = Counter(kind for _, each in annotations if (kind := _key(each.get("category_id"))) in categories)
@@ -61,7 +61,7 @@ def read(reading: OpenList) -> None:
             if kind in categories and kind != most:
                 raise ValueError(
                     f"is of the category {categories[kind]}, and {kinds[most]} of {kinds.total()} are of "
-                    f"{categories[most]}; a list is of one"
+                    f"{categories[most]}; all faces of a list must have the same category"
                 )
             name, size = _image_of(annotation, images)
             group = annotation.get("group", "")
@@ -78,10 +78,10 @@ def read(reading: OpenList) -> None:
 
 
 def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
-    """Yield the boxes of the annotations, and then the photos without one.
+    """Yield the boxes of the annotations, and then the photos without annotations.
 
     Raises:
-        DataError: if it is not in the format, or a box cannot be used.
+        DataError: if the list is not in the format, or a box cannot be used.
     """
     images, annotations, categories = _parts(reading)
     faces = {key for key, name in categories.items() if name.lower() in _FACES}
@@ -102,9 +102,9 @@ def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
 def _parts(
     reading: OpenList,
 ) -> tuple[dict[object, _Image], list[tuple[int, dict[str, Any]]], dict[object, str]]:
-    """Photos by their ids, annotations of faces with their places, the categories' names by their ids.
+    """Return photos by id, annotations of faces with their positions, and names of categories by id.
 
-    A crowd is no face, nor is what is of a category without keypoints where others have some.
+    Annotations of crowds are left out, as are categories without keypoints if other categories have some.
     """
     try:
         whole = json.loads(reading.text())
@@ -135,7 +135,7 @@ def _parts(
 
 
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Width and height, if they are two whole numbers, however they are written."""
+    """Return width and height if both are integers, in any notation, else ``None``."""
     try:
         width, height = number(image.get("width")), number(image.get("height"))
     except ValueError:
@@ -165,7 +165,7 @@ def _records(reading: OpenList, whole: Mapping[str, Any], key: str) -> list[dict
 
 
 def _key(value: object) -> object:
-    """An id, if it is one that can be looked up; 1.0 and "1" are 1."""
+    """Return an id in normal form (1.0 and "1" become 1); ``None`` for a value of another type."""
     if (isinstance(value, float) and value.is_integer()) or (
         isinstance(value, str) and _WHOLE.fullmatch(value)
     ):
@@ -210,10 +210,10 @@ def _numbers(annotation: Mapping[str, Any], key: str, count: int) -> list[float]
 
 
 def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:
-    """The list's text, a line a record; ``names`` are what it calls the photos.
+    """Return the list's text, with one record per line; ``names`` are the photos' names in the list.
 
-    A face with a box has MMPose's ``center`` and ``scale`` besides its ``bbox``, one without has
-    none of them.
+    A face with a box has ``bbox`` and MMPose's ``center`` and ``scale``; a face without a box has none of
+    the three.
 
     Raises:
         DataError: if a photo's size cannot be read.
@@ -222,7 +222,7 @@ def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | 
     ids = {name: number for number, name in enumerate(photos, start=1)}
     images = []
     for name, path in photos.items():
-        width, height = Photo(path).size  # a Photo of its own, so that no picture stays in memory
+        width, height = Photo(path).size  # face.photo would keep the file's bytes
         images.append({"id": ids[name], "file_name": name, "width": width, "height": height})
     annotations = [
         {"id": number, "image_id": ids[name], "category_id": _CATEGORY, **_annotation(face)}
@@ -238,7 +238,7 @@ def _format(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _annotation(face: Face) -> dict[str, Any]:
-    """What an annotation says of the face itself."""
+    """Return the fields of an annotation that describe the face."""
     points = face.landmarks()
     box = {} if face.box is None else _format_box(face.box)
     return {
@@ -261,7 +261,7 @@ def _format_box(box: Box) -> dict[str, Any]:
 
 
 def _category(count: int, scheme: LandmarkScheme | None) -> dict[str, Any]:
-    """COCO's description of the points; its skeleton counts from 1."""
+    """Return COCO's description of the points, whose skeleton counts from 1."""
     names = [str(index) for index in range(count)]
     for part, indices in () if scheme is None else scheme.parts.items():
         for place, index in enumerate(indices):

@@ -1,4 +1,4 @@
-"""Dlib's lists as a format of labelled photos: any number of points, the pictures in any folder."""
+"""dlib's lists as a format of labelled photos, with any number of points and any folder of photos."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -15,17 +15,18 @@ log = logging.getLogger(__name__)
 
 
 def recognises(beginning: str) -> bool:
-    """Whether it is XML with dlib's outermost element."""
+    """Return whether a file begins like XML with dlib's root element."""
     return beginning.lstrip().startswith("<") and "<dataset" in beginning
 
 
 def read(reading: OpenList) -> None:
-    """Read the list. A picture without a box, or with ignored ones alone, shows no face.
+    """Add the faces of the list to ``reading``; a picture whose boxes are all ignored has no face.
 
-    What imglab says of a box besides is the face's tags; what it can mark of some is told of all.
+    imglab's other attributes of a box become tags. If some faces have one of imglab's flags, the others have
+    the tag with the value 0.
 
     Raises:
-        DataError: if it cannot be read, or a face cannot be used.
+        DataError: if the list cannot be read, or a face cannot be used.
     """
     images = list(read_images(reading.path, None, reading.root))
     entries = [
@@ -47,7 +48,7 @@ def read(reading: OpenList) -> None:
 
 
 def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
-    """Yield the boxes of each picture; one without is yielded too.
+    """Yield the boxes of each picture, or the picture alone if it has no box.
 
     Raises:
         DataError: if the list cannot be read, or a box cannot be used.
@@ -64,10 +65,10 @@ def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
 
 
 def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:
-    """The list's text; a face without a box gets that of the whole photo.
+    """Return the list's text; a face without a box gets the box of the full photo.
 
     Raises:
-        DataError: if a name cannot stand in it, or a photo cannot be read.
+        DataError: if a name contains characters that XML forbids, or a photo cannot be read.
     """
     entries = [
         Entry(
@@ -77,6 +78,6 @@ def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | 
             size,
         )
         for face, name in zip(faces, names, strict=True)
-        for size in [Photo(face.photo.path).size]  # the face's own photo would keep its bytes
+        for size in [Photo(face.photo.path).size]  # face.photo would keep the file's bytes
     ]
     return format_dlib_xml(entries, "labelled photos" if scheme is None else scheme.name)

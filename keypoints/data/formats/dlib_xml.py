@@ -1,7 +1,7 @@
-"""Dlib's lists of faces, read and written.
+"""Reading and writing of dlib's XML lists of faces.
 
 ``dataset > images > image[@file] > box[@left @top @width @height] > part[@name @x @y]``. Coordinates
-are whole pixels, 0-based. Nothing here trusts a list: it may come from anywhere.
+are integer pixels, 0-based. Lists are untrusted input.
 """
 
 import re
@@ -26,11 +26,11 @@ from keypoints.input_files import MOST_LIST, read_unpacked
 
 _ESCAPES = {"'": "&apos;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 _MOST_NAME = 1024
-"""Characters of a name in a message."""
+"""Longest name in a message, in characters."""
 _MOST_DIGITS = 10
-"""Of a part's name that is a number."""
+"""Number of characters from which a part's name is not read as a number."""
 FLAGS = ("difficult", "occluded", "truncated")
-"""What imglab marks of a box, or leaves out."""
+"""imglab's flags of a box, which are missing if they are not set."""
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -38,43 +38,46 @@ class Entry(NamedTuple):
     """One face of a list."""
 
     file: str
-    """The picture's path from the list's folder."""
+    """Path of the picture, relative to the folder of the pictures."""
     box: Box
-    """May stick out of the picture."""
+    """Box of the face, which may extend beyond the picture."""
     points: FloatArray | None
-    """(N, 2) pixels, or ``None`` where the list has none for this face."""
+    """(N, 2) pixels; ``None`` if the list has no points for this face."""
     size: tuple[int, int] | None = None
-    """Width and height of the picture, where the list tells them."""
+    """Width and height of the picture, if the list states them."""
     tags: Mapping[str, str] = MappingProxyType({})
-    """What imglab says of the box besides, such as ``{"occluded": "1", "label": "face"}``."""
+    """imglab's other attributes of the box, such as ``{"occluded": "1", "label": "face"}``."""
 
 
 class ListedImage(NamedTuple):
     """One picture of a list, with its faces."""
 
     file: str
-    """Its path from the list's folder."""
+    """Path of the picture, relative to the folder of the pictures."""
     size: tuple[int, int] | None
-    """Width and height, where the list tells them."""
+    """Width and height, if the list states them."""
     faces: list[Entry | DataError]
-    """Each, or what is wrong with it; none where nobody marked one."""
+    """Each face, or the error that prevents its use; empty if the picture has no box."""
     where: str
-    """What messages call it."""
+    """List, number and file of the picture, for messages."""
 
 
 def read_entries(
     path: Path, count: int | None, root: Path | None = None, *, missing_ok: bool = False
 ) -> Iterator[Entry | DataError]:
-    """The faces of the list ``path``, in its order, with all of its points or none.
+    """Yield the faces of a list, in its order, each with all points or none.
 
-    A face that is not what it should be, or whose picture is missing or lies outside the pictures'
-    folder, comes as the error in its place, as does a picture without a face.
+    An invalid face, a picture without a face, and a picture that is missing or outside the pictures' folder
+    are yielded as errors, in their places.
 
     Args:
-        path, count, root, missing_ok: as of :func:`read_images`.
+        path: see :func:`read_images`.
+        count: see :func:`read_images`.
+        root: see :func:`read_images`.
+        missing_ok: see :func:`read_images`.
 
     Raises:
-        DataError: as :func:`read_images`.
+        DataError: see :func:`read_images`.
     """
     for image in read_images(path, count, root, missing_ok=missing_ok):
         if isinstance(image, DataError):
@@ -93,22 +96,22 @@ def read_images(
     missing_ok: bool = False,
     boxes_alone: bool = False,
 ) -> Iterator[ListedImage | DataError]:
-    """The pictures of the list ``path``, in its order, with their faces.
+    """Yield the pictures of a list, in its order, with their faces.
 
-    What is not as it should be comes as the error in its place; the message names the list, and the image by
-    number and file. Boxes that are marked ``ignore`` are no faces. Pictures are not opened.
+    Invalid pictures and faces are yielded as errors, in their places; the message names the list, and the
+    image by number and file. Boxes with the flag ``ignore`` are left out. Pictures are not opened.
 
     Args:
         path: the list.
-        count: of the points, which are named by their numbers from 0 up; ``None`` takes the parts that most
-            faces have, in the order of their numbers, or of their names as dlib does.
-        root: the folder of the pictures; ``None`` is the list's own.
-        missing_ok: whether a picture need not be there.
-        boxes_alone: whether the parts are passed over.
+        count: number of points, whose parts are named by numbers from 0 up; ``None`` takes the parts that
+            most faces have, in the order of their numbers, or else of their names, as in dlib.
+        root: the folder of the pictures; ``None`` for the folder of the list.
+        missing_ok: whether pictures may be missing.
+        boxes_alone: whether to ignore the parts.
 
     Raises:
-        DataError: if the list itself cannot be read: cut off, no XML, not dlib's, without an image,
-            or with a document type, in which entities could be hidden.
+        DataError: if the list itself cannot be read: it is truncated, no XML, not dlib's, has no image, or
+            declares a document type, which could define entities.
     """
     photos = PhotoNames(path.parent if root is None else root)
     images = _images(path)
@@ -152,7 +155,7 @@ def _images(path: Path) -> list[Element]:
 
 
 def _file(photos: PhotoNames, image: Element, where: str, missing_ok: bool) -> str:
-    """The picture's path from the folder, inside of it; it is there, unless it may be missing."""
+    """Return the picture's path relative to the folder; refuse a path outside and a missing picture."""
     file = image.get("file")
     if not file:
         raise DataError(f"{where}: does not name its file")
@@ -185,12 +188,12 @@ def _boxes(image: Element) -> list[Element]:
 
 
 def _is_set(text: str) -> bool:
-    """Whether a switch of a box is on, as dlib reads it."""
+    """Return whether a flag of a box is set, by dlib's rules."""
     return text.strip().lower() in ("1", "true")
 
 
 def _tags(box: Element) -> dict[str, str]:
-    """What imglab says of a box besides its place."""
+    """Return imglab's attributes of a box other than its coordinates."""
     tags = {
         name: "1" if name in FLAGS and _is_set(text) else "0" if name in FLAGS else text
         for name, text in box.attrib.items()
@@ -209,22 +212,22 @@ def _box(element: Element, where: str) -> Box:
 
 
 class _Parts(NamedTuple):
-    """The parts that each face of a list has."""
+    """Names of the parts that each face of a list must have."""
 
     names: Mapping[str, str]
-    """How each is called, in the order of the points, by the form in which names are compared."""
+    """Names in the order of the points, by their normal form."""
     only: str
-    """What a message says of them."""
+    """Description of the expected parts, for messages."""
 
     @classmethod
     def numbered(cls, count: int) -> "_Parts":
-        """The numbers from 0 up."""
+        """Return parts that are named by numbers from 0 up."""
         names = {str(number): part_name(number, count) for number in range(count)}
         return cls(names, f"parts are named {part_name(0, count)!r} to {part_name(count - 1, count)!r}")
 
     @classmethod
     def of(cls, images: Iterable[Element]) -> "_Parts":
-        """Those that most faces of a list have."""
+        """Return the parts that most faces of a list have."""
         spelt: dict[str, str] = {}
         times: Counter[frozenset[str]] = Counter()
         for image in images:
@@ -239,11 +242,11 @@ class _Parts(NamedTuple):
         ((chosen, most),) = times.most_common(1)
         numbers = all(name.isdigit() and name.isascii() for name in chosen)
         ordered = sorted(chosen, key=int) if numbers else sorted(chosen)
-        agree = f"{most} of the list's {times.total()} faces with parts have the same {len(chosen)} others"
+        agree = f"{most} of the list's {times.total()} faces with parts have {len(chosen)} parts without it"
         return cls({name: spelt[name] for name in ordered}, agree)
 
     def points(self, box: Element, where: str) -> FloatArray | None:
-        """The parts of a box, by their names and not by their order; ``None`` if there are none."""
+        """Return the points of a box in the order of the names, (N, 2); ``None`` if it has no parts."""
         points: dict[str, tuple[float, float]] = {}
         for part in box.iterfind("part"):
             name = part.get("name", "")
@@ -265,12 +268,12 @@ class _Parts(NamedTuple):
 
 
 def _plain(name: str) -> str:
-    """The form in which names of parts are compared: 7, 07 and 007 are the same."""
+    """Return a part's name in normal form, in which 7, 07 and 007 are equal."""
     return str(int(name)) if name.isascii() and name.isdigit() and len(name) < _MOST_DIGITS else name
 
 
 def part_name(number: int, count: int) -> str:
-    """What the part of this number is called, so that dlib, which sorts by name, has ``count`` in order.
+    """Return the name of a part, padded with zeros so that dlib, which sorts names, keeps ``count`` in order.
 
     >>> part_name(7, 68), part_name(7, 106)
     ('07', '007')
@@ -279,13 +282,13 @@ def part_name(number: int, count: int) -> str:
 
 
 def format_dlib_xml(entries: Iterable[Entry], name: str) -> str:
-    """The text of dlib's list of ``entries``, titled ``name``, in pure ASCII.
+    """Return the text of dlib's list of ``entries``, titled ``name``, in pure ASCII.
 
-    Boxes and points are rounded to whole pixels, as dlib does. Neighbours of the same file become
+    Boxes and points are rounded to integer pixels, as in dlib. Consecutive entries of the same file become
     boxes of one image.
 
     Raises:
-        DataError: if a name holds a character that XML cannot.
+        DataError: if a name contains a character that XML forbids.
     """
     lines = [
         "<?xml version='1.0' encoding='ISO-8859-1'?>",
@@ -317,7 +320,7 @@ def _format_box(box: Box, points: FloatArray | None) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """The text in single quotes, escaped."""
+    """Return the text in single quotes, escaped."""
     if _NOT_XML.search(text):
         raise DataError(f"{text!r}: this name cannot stand in an XML list; rename the file")
     return f"'{escape(text, _ESCAPES)}'"

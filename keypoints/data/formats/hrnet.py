@@ -1,9 +1,9 @@
-"""HRNet's CSV: ``image_name,scale,center_w,center_h,original_0_x,original_0_y,…``, a row a face.
+"""HRNet's CSV: ``image_name,scale,center_w,center_h,original_0_x,original_0_y,…``, one row per face.
 
-Coordinates are taken as they stand for 0-based pixels, pixel (0, 0) with its centre at (0, 0): so does
-HRNet's own code (``lib/datasets`` of HRNet-Facial-Landmark-Detection), whatever its lists were made
-from. The centre is such a point too. The box is the square of side ``scale`` × 200 round it, which
-HRNet enlarges by 1.25 when it crops; here that is the crop's margin.
+Coordinates are 0-based pixels, and pixel (0, 0) has its centre at (0, 0), as in HRNet's own code
+(``lib/datasets`` of HRNet-Facial-Landmark-Detection), whatever source its lists were made from. The centre
+uses the same coordinates. The box is the square with side ``scale`` × 200 around the centre. HRNet enlarges
+it by 1.25 when it crops; here the crop's margin does that.
 """
 
 import re
@@ -32,12 +32,12 @@ from keypoints.landmarks import LandmarkScheme
 
 _FIRST = ["image_name", "scale", "center_w", "center_h"]
 _BESIDES = "box_size"
-"""A column of HRNet's list of AFLW: what errors are divided by there. It is passed over."""
+"""Column of HRNet's AFLW list, by which errors are normalised there; it is ignored."""
 _NAMES = ("image_name", "image_path")
 
 
 def recognises(beginning: str) -> bool:
-    """Whether the first line is of this format."""
+    """Return whether the first line of a file is of this format."""
     names = header(beginning)
     return names[:1] != [] and names[0] in _NAMES and set(_FIRST[1:]) <= set(names)
 
@@ -47,10 +47,10 @@ def _columns(count: int) -> list[str]:
 
 
 def read(reading: OpenList) -> None:
-    """Read the list.
+    """Add the faces of the list to ``reading``.
 
     Raises:
-        DataError: if its columns are not those of the format, or a row cannot be used.
+        DataError: if the columns are not those of the format, or a row cannot be used.
     """
     text = reading.text()
     names, count = _checked(reading, text)
@@ -66,7 +66,7 @@ def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
     """Yield the photo and the box of each row.
 
     Raises:
-        DataError: if its columns are not those of the format, or a row cannot be used.
+        DataError: if the columns are not those of the format, or a row cannot be used.
     """
     text = reading.text()
     names, _ = _checked(reading, text)
@@ -77,7 +77,7 @@ def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
 
 
 def _checked(reading: OpenList, text: str) -> tuple[list[str], int]:
-    """The names of the columns, and the number of points that they hold."""
+    """Check the columns; return their names and the number of points."""
     names = columns(reading.path, text)
     if names[0] in _NAMES:
         names = [_FIRST[0], *names[1:]]
@@ -96,9 +96,9 @@ def _box(row: Mapping[str, str]) -> Box:
 
 
 def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:  # noqa: ARG001
-    """The list's text; ``names`` are what it calls the photos.
+    """Return the list's text; ``names`` are the photos' names in the list.
 
-    A box that is not square becomes the square of its longer side. Groups and tags have no place in it.
+    A box becomes the square of its longer side. The format has no groups and tags.
 
     Raises:
         DataError: if a face has no box.

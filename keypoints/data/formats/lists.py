@@ -1,4 +1,4 @@
-"""What the formats of lists of labelled photos share; ``data/readers/labelled.py`` puts them together."""
+"""Code that the list formats of labelled photos share; ``data/readers/labelled.py`` combines the formats."""
 
 import csv
 import io
@@ -32,28 +32,28 @@ SIDE = 200.0
 """HRNet's and MMPose's unit of ``scale``, in pixels of the photo."""
 
 _MOST_ROW = 1 << 20
-"""Characters of a CSV's row: 10,000 points take 400,000."""
+"""Longest row of a CSV, in characters: 10,000 points take 400,000."""
 
 
 class ListedBox(NamedTuple):
-    """A row of a list of photos: one box, or a photo in which faces are to be looked for."""
+    """Row of a list of photos: one box, or a photo in which faces are to be detected."""
 
     name: str
-    """The photo's path from the root."""
+    """Path of the photo, relative to the root."""
     box: Box | None
     size: tuple[int, int] | None = None
-    """Width and height of the photo, where the list tells them."""
+    """Width and height of the photo, if the list states them."""
 
 
 class OpenList:
-    """A list that is being read: where its photos are, and what became of its rows so far.
+    """List that is being read: the folder of its photos, its faces and its skipped rows so far.
 
     Args:
         path: the list.
-        root: the folder that the names in it start from; none leads out of it.
-        scheme: what each face has to have a point for; ``None`` takes the number that most faces have.
-        strict: whether a row that cannot be used is an error, or is left out.
-        naming: of the data set whose photos may be among its own.
+        root: the folder that the names in the list are relative to; names outside it are refused.
+        scheme: the landmarks that each face must have; ``None`` takes the number that most faces have.
+        strict: whether a row that cannot be used is an error; if not, it is left out.
+        naming: naming convention of the data set whose photos may be in the list.
     """
 
     def __init__(
@@ -70,19 +70,19 @@ class OpenList:
         self._scheme = scheme
 
     def text(self) -> str:
-        """Return the whole file, its line ends as they are.
+        """Return the full text of the file, with its original line ends.
 
         Raises:
-            DataError: as :func:`keypoints.input_files.read_unpacked_text`.
+            DataError: see :func:`keypoints.input_files.read_unpacked_text`.
         """
         return read_unpacked_text(self.path, MOST_LIST)
 
     @contextmanager
     def row(self, where: str) -> Iterator[None]:
-        """Read one row in the block; a ``ValueError`` in it is what is wrong with the row.
+        """Return a context in which one row is read; a ``ValueError`` in it skips the row.
 
         Raises:
-            DataError: if the reading is strict; the message names the file and ``where``.
+            DataError: instead, if the reading is strict; the message names the file and ``where``.
         """
         with self._checking(f"{self.path}: {where}"):
             yield
@@ -99,23 +99,23 @@ class OpenList:
             self.skipped.append(str(problem))
 
     def refuse(self, problem: DataError) -> None:
-        """Leave out what cannot be read at all.
+        """Skip an entry that cannot be read.
 
         Args:
-            problem: what is wrong with it.
+            problem: the error of the entry.
 
         Raises:
-            DataError: that, if the reading is strict.
+            DataError: ``problem``, if the reading is strict.
         """
         if self.strict:
             raise problem
         self.skipped.append(str(problem))
 
     def check_count(self, points: int) -> None:
-        """See that faces have this number of points, which all of the list's have.
+        """Check the number of points that all faces of the list have.
 
         Raises:
-            DataError: if it is another than the scheme's.
+            DataError: if it differs from the scheme's.
         """
         if self._scheme is not None and points != len(self._scheme):
             raise DataError(
@@ -131,15 +131,15 @@ class OpenList:
         tags: Mapping[str, str] | None = None,
         size: tuple[int, int] | None = None,
     ) -> None:
-        """Keep a face of a photo.
+        """Add a face to the list's faces.
 
         Args:
             name: of the photo.
             box: of the face.
             points: (N, 2) pixels of the upright photo.
-            group: what the list says that the face goes with; else it is the photo.
-            tags: what results are told apart by.
-            size: width and height of the photo, as the list has them.
+            group: of the face, as stated by the list; if empty, the photo is the group.
+            tags: attributes by which results are grouped.
+            size: width and height of the photo, as stated by the list.
 
         Raises:
             ValueError: if the photo is missing, is no regular file, or is not below the root.
@@ -148,12 +148,12 @@ class OpenList:
         self._faces.append((Face(photo, box, np.array(points), group, tags or {}, self._row), size))
 
     def listed(self, name: str, box: Box | None, size: tuple[int, int] | None = None) -> ListedBox:
-        """Return a row of a list of photos, which may be missing.
+        """Return a row of a list of photos; the photo may be missing.
 
         Args:
-            name: of the photo, as the list has it.
-            box: of a face, if it has one.
-            size: of the photo, as the list has it.
+            name: of the photo, as stated by the list.
+            box: of a face, if the row has one.
+            size: width and height of the photo, as stated by the list.
 
         Raises:
             ValueError: if the photo is no regular file, or is not below the root.
@@ -161,22 +161,22 @@ class OpenList:
         return ListedBox(self.find(name, missing_ok=True), box, size)
 
     def find(self, name: str, *, missing_ok: bool = False) -> str:
-        """Return a photo's path from the root, as :meth:`PhotoNames.find`.
+        """Return a photo's path relative to the root, see :meth:`PhotoNames.find`.
 
         Args:
-            name: that the list has for it.
-            missing_ok: whether it need not be there.
+            name: of the photo, as stated by the list.
+            missing_ok: whether the photo may be missing.
 
         Raises:
-            ValueError: as there.
+            ValueError: see :meth:`PhotoNames.find`.
         """
         return self._photos.find(name, missing_ok=missing_ok)
 
     def finish(self) -> Reading:
-        """Return the faces whose rows agree with each other and with their photos; warn of single far points.
+        """Return the faces that agree with each other and their photos; warn of points far outside a photo.
 
         Raises:
-            DataError: if one does not and the reading is strict, or no face is left.
+            DataError: if a face does not agree and the reading is strict, or if no face is left.
         """
         rows = len(self._faces) + len(self.skipped)
         counts = Counter(len(face.landmarks()) for face, _ in self._faces)
@@ -201,7 +201,7 @@ class OpenList:
         return Reading(faces, self.skipped)
 
     def _agree(self, points: int, counts: Counter[int]) -> None:
-        """See that a face has as many points as it should, or as most have."""
+        """Check that a face has as many points as the scheme, or as most faces of the list."""
         if self._scheme is not None:
             if points != len(self._scheme):
                 raise ValueError(f"has {points} points, not the {len(self._scheme)} of {self._scheme.name}")
@@ -214,31 +214,31 @@ class OpenList:
 
 
 def beginning(path: Path) -> str:
-    """Return what tells a list's format: its first line, of thousands of points even.
+    """Return the beginning of a list, long enough for a first line with thousands of points.
 
     Raises:
-        DataError: if it cannot be read.
+        DataError: if the file cannot be read.
     """
     return read_beginning(path, 1 << 16).decode("utf-8-sig", errors="replace")
 
 
 def box_round(centre: tuple[float, float], scale: tuple[float, float]) -> Box:
-    """HRNet's and MMPose's box: ``scale`` × 200 pixels wide and high, round a point of the photo.
+    """Return HRNet's and MMPose's box: ``scale`` × 200 pixels wide and high, around a point of the photo.
 
     Raises:
-        ValueError: if no photo has such a box.
+        ValueError: if the box is impossible in a photo.
     """
     width, height = scale[0] * SIDE, scale[1] * SIDE
     return box(centre[0] + 0.5 - width / 2, centre[1] + 0.5 - height / 2, width, height)
 
 
 def centre_of(box: Box) -> tuple[float, float]:
-    """The point of the photo in the middle of ``box``."""
+    """Return the point of the photo in the middle of ``box``."""
     return box.left - 0.5 + box.width / 2, box.top - 0.5 + box.height / 2
 
 
 def scale_of(box: Box) -> float:
-    """HRNet's scale: the longer side of ``box``, in units of 200 pixels."""
+    """Return HRNet's scale: the longer side of ``box``, in units of 200 pixels."""
     return max(box.width, box.height) / SIDE
 
 
@@ -248,23 +248,23 @@ _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+,\d+(?:e[+-]?\d+)?\s*", re.ASCII | re.I
 
 
 class _Dialect(NamedTuple):
-    """How the cells of a CSV are told apart."""
+    """Separator of the cells of a CSV."""
 
     delimiter: str
-    """A comma, or what programs write where the comma stands in numbers."""
+    """Comma; or semicolon or tab, which programs write if the comma is the decimal separator."""
     blanks: bool
-    """Whether blanks stand behind each, which belong to no cell."""
+    """Whether each delimiter is followed by a blank that is not part of the cell."""
 
     @classmethod
     def of(cls, text: str) -> "_Dialect":
-        """The one of a text, by its first line."""
+        """Detect the dialect of a text from its first line."""
         first = _QUOTED.sub("", _LINE_END.split(text, maxsplit=1)[0])
         found = re.search("[,;\t]", first)
         delimiter = found[0] if found else ","
         return cls(delimiter, 0 < first.count(delimiter) == first.count(f"{delimiter} "))
 
     def cells(self, row: list[str]) -> list[str]:
-        """The cells of a row, as they are meant."""
+        """Return the cells of a row without the dialect's blanks and decimal commas."""
         if self.blanks:
             row = [cell.strip() for cell in row]
         if self.delimiter != ",":
@@ -273,12 +273,12 @@ class _Dialect(NamedTuple):
 
 
 def _named(cells: Sequence[str]) -> int:
-    """How many cells there are up to the last one that is not empty."""
+    """Return the number of cells up to the last one that is not empty."""
     return max((place for place, cell in enumerate(cells, start=1) if cell), default=0)
 
 
 def header(begins: str) -> list[str]:
-    """Return the cells of the first line, none if it is no CSV: what tells a list's format."""
+    """Return the cells of the first line, by which formats are recognised; empty if it is no CSV."""
     dialect = _Dialect.of(begins)
     try:
         first = next(
@@ -296,18 +296,18 @@ def header(begins: str) -> list[str]:
 
 
 def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield all rows of a CSV, the first and empty ones too, with the number of the line on which each ends.
+    """Yield all rows of a CSV, with the header and empty rows, and the number of the line on which each ends.
 
-    Lines may end as on Windows or on an old Mac. Cells are told apart by commas, semicolons or tabs,
-    whichever comes first; where it is none, numbers may have a decimal comma. Empty
-    cells behind the last column are none.
+    Lines may end as on Windows or on an old Mac. The delimiter is a comma, semicolon or tab, whichever
+    occurs first; if it is not the comma, numbers may have a decimal comma. Empty cells after the last named
+    column are removed.
 
     Args:
         path: the file, for messages.
-        text: what it holds.
+        text: content of the file.
 
     Raises:
-        DataError: if it is no CSV, or a row is too long.
+        DataError: if the text is no CSV, or a row is too long.
     """
     dialect, lines = _Dialect.of(text), _Lines(text)
     read = csv.reader(lines, delimiter=dialect.delimiter, skipinitialspace=dialect.blanks, strict=True)
@@ -316,7 +316,7 @@ def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
         for row in read:
             lines.begin_row()
             cells = dialect.cells(row)
-            if width is None:  # some programs end all lines with as many separators as the longest has
+            if width is None:  # some programs pad all lines to the number of separators of the longest
                 width = _named(cells)
             yield lines.number, cells if any(cells[width:]) else cells[:width]
     except (csv.Error, _TooLongError) as error:
@@ -324,11 +324,11 @@ def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 class _TooLongError(Exception):
-    """A row that is too long to be one."""
+    """Row beyond the limit of length."""
 
 
 class _Lines:
-    """The lines of a text, one by one, as long as a row does not get too long."""
+    """Iterator over the lines of a text, with a limit on the length of a row."""
 
     def __init__(self, text: str) -> None:
         self.number = 0
@@ -336,7 +336,7 @@ class _Lines:
         self._end = self._row = 0
 
     def begin_row(self) -> None:
-        """Measure the row from here on."""
+        """Start to measure the next row."""
         self._row = self._end
 
     def __iter__(self) -> Iterator[str]:
@@ -358,24 +358,24 @@ def columns(path: Path, text: str) -> list[str]:
 
     Args:
         path: the file, for messages.
-        text: what it holds.
+        text: content of the file.
 
     Raises:
-        DataError: as :func:`rows`.
+        DataError: see :func:`rows`.
     """
     _, names = next(rows(path, text), (1, []))
     return names
 
 
 def table(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Return the rows of a CSV below its first, with the number of the line on which each ends.
+    """Return the non-empty rows below the header of a CSV, with the number of the line on which each ends.
 
     Args:
         path: the file, for messages.
-        text: what it holds.
+        text: content of the file.
 
     Raises:
-        DataError: as :func:`rows`.
+        DataError: see :func:`rows`.
     """
     below = rows(path, text)
     next(below, None)
@@ -383,10 +383,10 @@ def table(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def cells_by_name(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    """A row's cells by their columns.
+    """Return a row's cells by their columns.
 
     Raises:
-        ValueError: if there are more or fewer than columns.
+        ValueError: if the numbers of cells and columns differ.
     """
     if len(cells) != len(names):
         raise ValueError(f"has {len(cells)} cells; the first line names {len(names)}")
@@ -394,10 +394,10 @@ def cells_by_name(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
 
 
 def point(cells: dict[str, str], x: str, y: str) -> tuple[float, float]:
-    """A row's point in the columns ``x`` and ``y``.
+    """Return a row's point from the columns ``x`` and ``y``.
 
     Raises:
-        ValueError: if it is not labelled, or no coordinate.
+        ValueError: if the point is not labelled, or a cell is no coordinate.
     """
     if not (cells[x] and cells[y]):
         raise ValueError(f"{x}, {y} is empty; every point of a face has to be labelled")
@@ -405,17 +405,17 @@ def point(cells: dict[str, str], x: str, y: str) -> tuple[float, float]:
 
 
 def format_table(cells: Sequence[Sequence[str]]) -> str:
-    """The text of a CSV."""
+    """Return the text of a CSV."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(cells)
     return text.getvalue()
 
 
 def exact(value: npt.ArrayLike) -> str:
-    """The shortest text that reads back as the same number."""
+    """Return the shortest text that reads back as the same number."""
     return repr(float(np.asarray(value)))
 
 
 def numbers(points: FloatArray) -> list[str]:
-    """x0, y0, x1, y1, … of (N, 2) points, as text."""
+    """Return x0, y0, x1, y1, … of (N, 2) points, as text."""
     return [exact(value) for value in points.ravel()]

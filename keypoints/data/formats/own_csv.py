@@ -1,7 +1,7 @@
-"""Our own CSV: ``image,left,top,width,height,x0,y0,x1,y1,…``, a row a face.
+"""This project's own CSV: ``image,left,top,width,height,x0,y0,x1,y1,…``, one row per face.
 
 Coordinates are pixels, and pixel (0, 0) has its centre at (0, 0). The four columns of the box may be
-empty or left out. ``group`` is what must not stand on both sides of a split; any further column is a tag.
+empty or left out. Faces with the same ``group`` stay in the same split. Any further column is a tag.
 """
 
 import re
@@ -33,15 +33,15 @@ _POINT = re.compile(r"[xy][0-9]+")
 
 
 def recognises(beginning: str) -> bool:
-    """Whether the first line names a picture and a first point."""
+    """Return whether the first line of a file names a photo and a first point."""
     return {"image", "x0"} <= set(header(beginning))
 
 
 def read(reading: OpenList) -> None:
-    """Read the list.
+    """Add the faces of the list to ``reading``.
 
     Raises:
-        DataError: if its columns contradict each other, or a row cannot be used.
+        DataError: if the columns contradict each other, or a row cannot be used.
     """
     text = reading.text()
     names = columns(reading.path, text)
@@ -56,12 +56,12 @@ def read(reading: OpenList) -> None:
 
 
 def _is_ours(name: str) -> bool:
-    """Whether a column of this name has a meaning of its own, and is no tag."""
+    """Return whether a column name is reserved, so that it cannot be a tag."""
     return name in ("image", "group", *BOX) or _POINT.fullmatch(name) is not None
 
 
 def _check(reading: OpenList, names: Sequence[str]) -> int:
-    """The number of points that these columns hold."""
+    """Check the columns; return the number of points."""
     check_columns(reading.path, names)
     found = [name for name in names if _POINT.fullmatch(name)]
     count = (len(found) + 1) // 2
@@ -76,10 +76,10 @@ def _check(reading: OpenList, names: Sequence[str]) -> int:
 
 
 def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
-    """Yield the photo and the box of each row; the box may be left out, and other columns are passed over.
+    """Yield the photo and the box of each row; the box may be left out, and other columns are ignored.
 
     Raises:
-        DataError: if it is no such list, or a row cannot be used.
+        DataError: if the file is not in this format, or a row cannot be used.
     """
     text = reading.text()
     names = columns(reading.path, text)
@@ -96,23 +96,24 @@ def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
 
 
 def check_columns(path: Path, names: Sequence[str]) -> None:
-    """See that each column has a name of its own, and that those of the box are all there or none.
+    """Check that the columns have distinct names, and that the columns of the box are complete or absent.
 
     Raises:
         DataError: if not.
     """
     wrong = [quoted(name) for name, times in Counter(names).items() if times > 1 or not name]
     if wrong:
-        raise DataError(f"{path}: a column has no name, or one that stands twice: {some_of(wrong, 3)}")
+        raise DataError(f"{path}: a column has no name, or a name that occurs twice: {some_of(wrong, 3)}")
     if 0 < len(given := set(names) & set(BOX)) < len(BOX):
-        raise DataError(f"{path}: of the box it has {', '.join(sorted(given))} alone; it is {', '.join(BOX)}")
+        only = ", ".join(sorted(given))
+        raise DataError(f"{path}: the columns of the box are {', '.join(BOX)}; it has only {only}")
 
 
 def box_of(row: dict[str, str]) -> Box | None:
-    """The box of a row, given by column; ``None`` where it is empty or left out.
+    """Return the box of a row, given by column; ``None`` if it is empty or left out.
 
     Raises:
-        ValueError: if it is no box of a photo.
+        ValueError: if the box is impossible in a photo.
     """
     given = [row.get(name, "") for name in BOX]
     if not any(given):
@@ -121,10 +122,10 @@ def box_of(row: dict[str, str]) -> Box | None:
 
 
 def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | None) -> str:  # noqa: ARG001
-    """The list's text; ``names`` are what it calls the photos.
+    """Return the list's text; ``names`` are the photos' names in the list.
 
     Raises:
-        DataError: if a tag has the name of a column that means something else.
+        DataError: if a tag has a reserved column name.
     """
     tags = sorted({tag for face in faces for tag in face.tags})
     for tag in tags:

@@ -1,7 +1,7 @@
 """300-W's ``.pts`` files: the landmarks of one face, with decimals and **1-based**.
 
-``version: 1``, ``n_points: 68``, ``{``, a row ``x y`` for each point, ``}``; some distributions come
-without the header and the braces.
+``version: 1``, ``n_points: 68``, ``{``, a row ``x y`` for each point, ``}``; some distributions lack
+the header and the braces.
 """
 
 import re
@@ -22,7 +22,7 @@ _MARK = "\xef\xbb\xbf"
 
 
 def read_pts(path: str | Path) -> FloatArray:
-    """The points of a ``.pts`` file, (N, 2) pixels of its picture, 0-based as everywhere here.
+    """Return the points of a ``.pts`` file, (N, 2) pixels of its picture, converted to 0-based.
 
     Raises:
         DataError: if the file cannot be read or is not in the format; the message names the line.
@@ -61,6 +61,6 @@ def _read_row(path: Path, number: int, line: str) -> tuple[float, float]:
 
 
 def format_pts(points: npt.ArrayLike) -> str:
-    """The text of the ``.pts`` file for ``points``, (N, 2) pixels, 0-based."""
+    """Return the text of the ``.pts`` file for ``points``, (N, 2) pixels, 0-based."""
     rows = [f"{x:.6f} {y:.6f}" for x, y in np.asarray(points, np.float64) + 1]
     return "\n".join(["version: 1", f"n_points: {len(rows)}", "{", *rows, "}", ""])

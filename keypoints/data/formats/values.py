@@ -1,4 +1,4 @@
-"""Numbers as lists and annotation files have them: what is one, and how large one may be."""
+"""Parsing and limits of numbers in lists and annotation files."""
 
 import math
 import re
@@ -7,27 +7,27 @@ from keypoints.errors import shortened
 from keypoints.geometry import Box
 
 MOST_PIXELS = 1e5
-"""The farthest that a coordinate lies from a photo's corner, and the longest side of a box, in pixels: JPEG
-ends at 65,535 a side. A number beyond is a slip, and one such row makes a loss infinite."""
+"""Largest absolute coordinate, and longest side of a box, in pixels: JPEG's limit is 65,535 per side.
+A larger number is an annotation error, and one such row makes a loss infinite."""
 
 LEAST_SIDE = 1.0
-"""Pixels of a box's shorter side: less shows nothing."""
+"""Smallest side of a box, in pixels."""
 
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
 
 
 def number(value: object) -> float:
-    """Return a cell or a JSON value as a finite number.
+    """Convert a cell or a JSON value to a finite number.
 
-    Python's ``float`` takes ``0.5_1``, full-width digits and ``infinity`` as well; no other reader of these
-    lists does.
+    Python's ``float`` also accepts ``0.5_1``, full-width digits and ``infinity``; other readers of these
+    lists do not.
 
     Args:
         value: text, or a number.
 
     Raises:
-        ValueError: if it is no finite number.
+        ValueError: if the value is no finite number.
     """
     found = math.nan
     if isinstance(value, str):
@@ -44,13 +44,13 @@ def number(value: object) -> float:
 
 
 def whole_number(text: str) -> int:
-    """Return a text of up to nine decimal digits as a number.
+    """Convert a text of one to nine decimal digits to an integer.
 
     Args:
-        text: such as a count of points.
+        text: such as a number of points.
 
     Raises:
-        ValueError: if it is anything else.
+        ValueError: if the text is anything else.
     """
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"{quoted(text)} is not a whole number")
@@ -58,13 +58,13 @@ def whole_number(text: str) -> int:
 
 
 def coordinate(value: object) -> float:
-    """Return a number that can be a coordinate in pixels of a photo.
+    """Convert a value to a coordinate in pixels of a photo.
 
     Args:
         value: text, or a number.
 
     Raises:
-        ValueError: if it is no number, or beyond :data:`MOST_PIXELS`.
+        ValueError: if the value is no number, or its absolute value exceeds :data:`MOST_PIXELS`.
     """
     found = number(value)
     if abs(found) > MOST_PIXELS:
@@ -73,14 +73,16 @@ def coordinate(value: object) -> float:
 
 
 def box(left: object, top: object, width: object, height: object) -> Box:
-    """Return a box whose place and sides are possible in a photo.
+    """Return a box, checked to have a position and sides that are possible in a photo.
 
     Args:
-        left, top: its first column and row.
-        width, height: how many of each; fractions allowed.
+        left: first column, in pixels.
+        top: first row, in pixels.
+        width: number of columns; fractions are allowed.
+        height: number of rows; fractions are allowed.
 
     Raises:
-        ValueError: if one is no number, or the place or a side is impossible.
+        ValueError: if a value is no number, or the position or a side is out of range.
     """
     found = Box(coordinate(left), coordinate(top), number(width), number(height))
     if not all(LEAST_SIDE <= side <= MOST_PIXELS for side in (found.width, found.height)):
@@ -92,22 +94,25 @@ def box(left: object, top: object, width: object, height: object) -> Box:
 
 
 def given_box(left: object, top: object, width: object, height: object) -> Box | None:
-    """Return a box, or ``None`` for one without any extent: what label tools write where nobody drew one.
+    """Return a box, or ``None`` for a size of 0 × 0, which label tools write if nobody drew a box.
 
     Args:
-        left, top, width, height: as of :func:`box`.
+        left: see :func:`box`.
+        top: see :func:`box`.
+        width: see :func:`box`.
+        height: see :func:`box`.
 
     Raises:
-        ValueError: as :func:`box`.
+        ValueError: see :func:`box`.
     """
     place, sides = (number(left), number(top)), (number(width), number(height))
     return None if sides == (0, 0) else box(*place, *sides)
 
 
 def quoted(value: object) -> str:
-    """Return a value as a message shows it: quoted, and short.
+    """Return a value for a message: quoted, and shortened.
 
     Args:
-        value: text from a file, or what JSON has there.
+        value: text from a file, or a JSON value.
     """
     return shortened(repr(value), 60)

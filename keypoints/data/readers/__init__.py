@@ -1,1 +1,1 @@
-"""Readers, one file a data set; they need no torch. To add one, see ``data/face.py``."""
+"""Readers of data sets, one module each; they need no torch. To add one, see ``data/face.py``."""

@@ -1,4 +1,4 @@
-"""300-W: faces in the wild with 68 points, as dlib's lists and as the official ``.pts`` folders.
+"""300-W: faces in the wild with 68 points, from dlib's lists or from the official ``.pts`` folders.
 
 C. Sagonas, G. Tzimiropoulos, S. Zafeiriou, M. Pantic: 300 Faces in-the-Wild Challenge, ICCV-W 2013;
 C. Sagonas, E. Antonakos, G. Tzimiropoulos, S. Zafeiriou, M. Pantic: 300 Faces In-The-Wild Challenge:
@@ -29,40 +29,40 @@ SOURCE = "http://dlib.net/files/data/ibug_300W_large_face_landmark_dataset.tar.g
 TRAIN_LIST = "labels_ibug_300W_train.xml"
 TEST_LIST = "labels_ibug_300W_test.xml"
 PARSED_LIST = "labels_ibug_300W_test_parsed.xml"
-"""The course's: dlib's test list without points."""
+"""List of the course (UC Berkeley CS 194-26, project 5): dlib's test list without points."""
 
 PROTOCOL = {
     "train": ("afw", "helen/trainset", "lfpw/trainset"),
     "common": ("helen/testset", "lfpw/testset"),
     "challenge": ("ibug",),
 }
-"""The folders of 300-W's own split; ``full`` is common and challenge together."""
+"""Folders of 300-W's official split; ``full`` is the union of common and challenge."""
 
 PICTURES = (".jpg", ".jpeg", ".png")
 
 _MIRROR = "_mirror"
 _ROUNDED = 1.0
-"""Pixels by which rounding moves a coordinate at most; .5 may go either way, and has been cut off too."""
+"""Largest effect of rounding on a coordinate, in pixels; some lists round .5 up or down, some truncate."""
 _FACE_OF_PHOTO = re.compile(r"(?P<photo>.*?\d)(_\d+)+")
 _NAME_IN_300W = re.compile(r"(\d{2,}_\d+|image_\d{3,}(_\d+)*)(_\d+)?(_mirror)?")
-"""AFW and Helen have numbers, LFPW and iBUG ``image_0001``."""
+"""AFW and Helen use numbers as names, LFPW and iBUG ``image_0001``."""
 _OFFSET = (-0.045, -0.142)
 _SIZE = (1.048, 1.070)
 
 
 def read_dlib_xml(path: str | Path, *, strict: bool = True, exactly: bool = False) -> Reading:
-    """The faces of a list in dlib's layout, in its order; see :func:`as_face` for groups and tags.
+    """Return the faces of a list in dlib's format, in its order; see :func:`as_face` for groups and tags.
 
-    Boxes may stick out of the picture. A face without parts has no points.
+    Boxes may extend beyond the picture. A face without parts has no points.
 
     Args:
-        path: the list; its pictures lie below its folder.
-        strict: ``False`` passes over faces that are not what they should be, and says why.
-        exactly: take the points of :func:`exact`.
+        path: the list; its pictures are below its folder.
+        strict: ``False`` skips invalid faces, with a reason for each.
+        exactly: whether to read unrounded points, see :func:`exact`.
 
     Raises:
-        DataError: if the list is damaged, or, if ``strict``, a face in it; the message names the
-            list and the image.
+        DataError: if the list is damaged, or, if ``strict``, a face is invalid; the message names the list
+            and the image.
     """
     path = Path(path)
     return _gathered(
@@ -83,14 +83,14 @@ def _listed(root: Path, entry: Entry, *, exactly: bool) -> Face | DataError:
 
 
 def read_test_list(path: str | Path, root: str | Path) -> list[Face]:
-    """The faces of a list that is to be predicted, none left out: their pictures may be missing.
+    """Return all faces of a list to be predicted; their pictures may be missing.
 
     Args:
-        path: the list in dlib's layout.
+        path: the list in dlib's format.
         root: the folder of its pictures.
 
     Raises:
-        DataError: if the list is damaged, or a face in it has no box or a damaged one.
+        DataError: if the list is damaged, or the box of a face is missing or invalid.
     """
     path, root = Path(path), Path(root)
     faces = []
@@ -102,16 +102,16 @@ def read_test_list(path: str | Path, root: str | Path) -> list[Face]:
 
 
 def read_ibug_folder(root: str | Path, *, strict: bool = True) -> Reading:
-    """The faces of all ``.pts`` files below ``root``, sorted by path, each with the picture beside it.
+    """Return the faces of all ``.pts`` files below ``root``, sorted by path, with the pictures next to them.
 
-    There is no detector's box in these folders, so each face gets the one of :func:`detector_box`.
+    These folders contain no detector boxes, so each face gets the box of :func:`detector_box`.
 
     Args:
-        root: the folder that holds ``afw``, ``helen/trainset`` and so on.
-        strict: ``False`` passes over files that are not what they should be, and says why.
+        root: the folder that contains ``afw``, ``helen/trainset`` and so on.
+        strict: ``False`` skips invalid files, with a reason for each.
 
     Raises:
-        DataError: if there is no ``.pts`` file, or, if ``strict``, one is damaged or without picture.
+        DataError: if there is no ``.pts`` file, or, if ``strict``, one is damaged or has no picture.
     """
     root = Path(root)
     if not root.is_dir():
@@ -123,10 +123,10 @@ def read_ibug_folder(root: str | Path, *, strict: bool = True) -> Reading:
 
 
 def as_face(root: Path, entry: Entry) -> Face:
-    """The face of an entry of a list in ``root``.
+    """Return the face of a list entry, whose picture is below ``root``.
 
-    Its group is the photo, which it shares with its mirror image and with the photo's other faces;
-    its tags are ``subset``, the folder (``helen/trainset``), and ``mirror``, ``yes`` or ``no``.
+    The group is the photo, shared with the mirrored copy and the photo's other faces. The tags are
+    ``subset``, the folder (such as ``helen/trainset``), and ``mirror``, ``yes`` or ``no``.
     """
     path = PurePosixPath(entry.file)
     mirror = "yes" if path.stem.endswith(_MIRROR) else "no"
@@ -135,10 +135,10 @@ def as_face(root: Path, entry: Entry) -> Face:
 
 
 def photo_of(file: str) -> str:
-    """The photo that a picture comes from, as the folder and a name: what must not be split.
+    """Return the photo that a picture comes from, as folder and name: the group that must not be split.
 
-    AFW and Helen have a picture for each face of a photo, told apart by a last number. In LFPW the
-    only number is the photo's own. A mirror image is of the same photo.
+    AFW and Helen have one picture per face of a photo, distinguished by a last number. In LFPW the only
+    number is the photo's own. A mirrored copy belongs to the same photo.
 
     >>> photo_of("afw/134212_2.jpg"), photo_of("helen/trainset/2005566839_1_mirror.jpg")
     ('afw/134212', 'helen/trainset/2005566839')
@@ -151,7 +151,7 @@ def photo_of(file: str) -> str:
 
 
 def photo_in_300w(path: Path) -> str | None:
-    """The photo, as :func:`photo_of` names it, of a picture in one of 300-W's folders; ``None`` elsewhere.
+    """Return :func:`photo_of` for a picture in one of 300-W's folders; ``None`` for other pictures.
 
     >>> photo_in_300w(Path("/data/300w/images/helen/trainset/100032540_1.jpg"))
     'helen/trainset/100032540'
@@ -164,7 +164,7 @@ def photo_in_300w(path: Path) -> str | None:
 
 
 def original_name(file: str) -> str:
-    """The picture without its suffix, and of a mirror image its original.
+    """Return a picture's path without its suffix; for a mirrored copy, that of its original.
 
     >>> original_name("afw/134212_2_mirror.jpg")
     'afw/134212_2'
@@ -174,7 +174,7 @@ def original_name(file: str) -> str:
 
 
 def original_photo(path: Path) -> Path:
-    """Return the photo whose mirrored copy this is, where it lies beside it; else the photo itself."""
+    """Return the original of a mirrored copy if it is in the same folder, else the path itself."""
     stem = Path(original_name(path.name)).name
     if stem != path.stem:
         for suffix in (path.suffix, *PICTURES):
@@ -184,14 +184,14 @@ def original_photo(path: Path) -> Path:
 
 
 NAMING = Naming(original_photo, photo_in_300w)
-"""What 300-W's names of files tell."""
+"""300-W's naming convention of files."""
 
 
 def detector_box(points: FloatArray) -> Box:
-    """Where dlib's face detector would see a face with these points, (68, 2).
+    """Return the box in which dlib's face detector would find a face with these points, (68, 2).
 
-    The points' own tight box, moved by (-0.045, -0.142) and enlarged by (1.048, 1.070) of its width
-    and height: the medians of the boxes of dlib's 300-W lists.
+    It is the points' tight box, shifted by (-0.045, -0.142) of its width and height and scaled by
+    (1.048, 1.070): the medians of the boxes in dlib's 300-W lists.
 
     Raises:
         ValueError: if all points have nearly the same x or the same y.
@@ -203,9 +203,10 @@ def detector_box(points: FloatArray) -> Box:
 
 
 def exact(face: Face) -> Face:
-    """The face with the points of the ``.pts`` file beside its picture, if its own are those rounded.
+    """Return the face with the unrounded points of the ``.pts`` file next to its picture.
 
-    Lists have whole pixels; a face is annotated more finely than that.
+    Lists contain integer pixels, but annotations are finer. The face is returned unchanged if there is no
+    such file, or its own points are not the rounded points of the file.
 
     Raises:
         DataError: if the file is damaged.
@@ -219,16 +220,16 @@ def exact(face: Face) -> Face:
 
 
 def read_annotated(root: str | Path, *, strict: bool = True) -> Reading:
-    """Every face below ``root`` that has points: of dlib's lists, and of ``.pts`` files in no list.
+    """Return all faces with points below ``root``: from dlib's lists, and from ``.pts`` files in no list.
 
-    A list has the box that the detector saw; a face in none gets the one of :func:`detector_box`.
+    Lists contain the boxes of the detector; a face in no list gets the box of :func:`detector_box`.
 
     Args:
         root: the folder of the lists, of ``afw``, ``helen`` and so on.
-        strict: ``False`` passes over what is not as it should be, and says why.
+        strict: ``False`` skips invalid faces, with a reason for each.
 
     Raises:
-        DataError: if there is no such face, or, if ``strict``, one is not what it should be.
+        DataError: if there is no such face, or, if ``strict``, a face is invalid.
     """
     root = Path(root)
     lists = [root / name for name in (TRAIN_LIST, TEST_LIST) if (root / name).is_file()]
@@ -245,27 +246,27 @@ def read_annotated(root: str | Path, *, strict: bool = True) -> Reading:
 
 
 class OfficialSplit(NamedTuple):
-    """300-W's own split, by folder."""
+    """300-W's official split, by folder."""
 
     train: list[Face]
     common: list[Face]
     challenge: list[Face]
     absent: tuple[str, ...]
-    """The folders of the protocol of which there is no face: say so beside any figure."""
+    """Folders of the protocol without a face, which results must mention."""
 
     @property
     def full(self) -> list[Face]:
-        """The common and the challenging test faces."""
+        """Common and challenging test faces."""
         return self.common + self.challenge
 
 
 def split_official(faces: Iterable[Face]) -> OfficialSplit:
-    """Faces by 300-W's protocol, see :data:`PROTOCOL`; their order is kept.
+    """Split faces by 300-W's protocol, see :data:`PROTOCOL`; their order is kept.
 
-    Mirror images may train; the published test sets have none, so they are left out of those.
+    Mirrored copies are used for training only, because the published test sets contain none.
 
     Raises:
-        DataError: if a face's folder is none of the protocol's.
+        DataError: if a face's folder is not in the protocol.
     """
     home = {folder: split for split, folders in PROTOCOL.items() for folder in folders}
     splits: dict[str, list[Face]] = {split: [] for split in PROTOCOL}
@@ -274,8 +275,8 @@ def split_official(faces: Iterable[Face]) -> OfficialSplit:
         folder = face.tags.get("subset", "")
         if folder not in home:
             raise DataError(
-                f"{face.photo.path}: the folder {folder!r} has no place in 300-W's protocol; "
-                f"it knows {', '.join(home)}"
+                f"{face.photo.path}: the folder {folder!r} is not in 300-W's protocol; "
+                f"its folders are {', '.join(home)}"
             )
         seen.add(folder)
         if home[folder] == "train" or face.tags["mirror"] == "no":
@@ -308,7 +309,7 @@ def _annotated(root: Path, annotations: Sequence[Path]) -> Iterator[Face | DataE
 
 
 def _pictures(folder: Path) -> dict[str, list[Path]]:
-    """The pictures in a folder by their names without suffix."""
+    """Return the pictures in a folder by their names without suffix."""
     pictures: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in PICTURES:

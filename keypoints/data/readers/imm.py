@@ -26,26 +26,26 @@ VIEWS = {
     "5": "spotlight from the person's left",
     "6": "joker",
 }
-"""What the six pictures of each person show."""
+"""Descriptions of the six pictures of each person."""
 
 SOURCE = "http://www2.imm.dtu.dk/~aam/datasets/imm_face_db.zip"
 
 _NAME = re.compile(r"(?P<person>[0-9]+)-(?P<view>[0-9])(?P<gender>[mf])")
 _COLUMNS = 7
-"""path#, type, x, y, point#, connects from, connects to; some files carry three more."""
+"""path#, type, x, y, point#, connects from, connects to; some files have three more."""
 
 _FAR = 1.0
-"""How far outside the picture a point may lie, in pictures. Beyond is a slip of the pen."""
+"""Largest distance of a point from the picture, as a fraction of its size; more is an annotation error."""
 
 
 def read_imm(root: str | Path) -> list[Face]:
-    """The faces below ``root``, sorted by person and view.
+    """Return the faces in ``root``, sorted by person and view.
 
-    Each has the person as its group and the tags ``person``, ``view`` and ``gender``.
+    The group of a face is the person; its tags are ``person``, ``view`` and ``gender``.
 
     Raises:
-        DataError: if the folder is missing or empty, or a file in it is not what it should be;
-            the message names the file and, where there is one, the line.
+        DataError: if the folder is missing or empty, or a file in it is invalid; the message names the file
+            and, if possible, the line.
     """
     root = Path(root)
     if not root.is_dir():
@@ -60,10 +60,10 @@ def read_imm(root: str | Path) -> list[Face]:
 
 
 def read_imm_face(path: str | Path) -> Face:
-    """The face of one ``.asf`` file, with the picture beside it.
+    """Return the face of one ``.asf`` file, with the picture next to it.
 
     Raises:
-        DataError: as :func:`read_imm`.
+        DataError: see :func:`read_imm`.
     """
     path = Path(path)
     name = _NAME.fullmatch(path.stem)
@@ -81,7 +81,7 @@ def read_imm_face(path: str | Path) -> Face:
 
 
 def read_asf(path: str | Path) -> tuple[FloatArray, str]:
-    """The points of an ``.asf`` file, (N, 2) as fractions of the picture, and the picture's name.
+    """Return the points of an ``.asf`` file, (N, 2) as fractions of the picture, and the picture's name.
 
     A pixel coordinate is the fraction times width or height.
 
@@ -121,7 +121,7 @@ def read_asf(path: str | Path) -> tuple[FloatArray, str]:
 
 
 def _read_row(path: Path, line_number: int, line: str) -> tuple[int, tuple[float, float]]:
-    """The index and the two fractions of one row."""
+    """Return the index and the two fractions of one row."""
     columns = line.split()
     if len(columns) < _COLUMNS:
         raise DataError(
@@ -141,7 +141,7 @@ def _read_row(path: Path, line_number: int, line: str) -> tuple[int, tuple[float
 
 
 def format_asf(points: npt.ArrayLike, size: tuple[int, int], image_name: str) -> str:
-    """The text of the ``.asf`` file for 58 ``points``, (58, 2) pixels of a picture of ``size``."""
+    """Return the text of the ``.asf`` file for (58, 2) pixels of a picture of ``size`` (width, height)."""
     ratios = np.asarray(points, np.float64) / size
     before, after = list(range(len(IMM58))), list(range(len(IMM58)))
     for start, end in IMM58.skeleton:

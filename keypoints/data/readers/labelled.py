@@ -1,8 +1,7 @@
-"""Your own labelled photos: a list of them in one of the formats below, read into faces and written again.
+"""Lists of a user's own labelled photos, read and written in one of several formats.
 
-To add a format: a module of ``data/formats`` with ``recognises``, ``read`` and ``write`` as in
-``own_csv.py``, and a line in :data:`FORMATS`. What can only be read, or only be written, leaves the other
-out.
+To add a format, write a module in ``data/formats`` with ``recognises``, ``read`` and ``write`` as in
+``own_csv.py``, and add it to :data:`FORMATS`. A format may lack ``read`` or ``write``.
 """
 
 import os
@@ -22,15 +21,15 @@ from keypoints.landmarks import LandmarkScheme
 
 @dataclass(frozen=True)
 class Format:
-    """One format of lists.
+    """Format of lists.
 
     Args:
-        what: it is, in a few words, for the message that lists them.
-        recognises: whether a file that begins so is one.
-        read: put a list's faces into the :class:`OpenList`.
-        read_boxes: yield a list's boxes alone, of photos that may lack points, or be missing.
-        write: the text for faces, the names of their photos, and their scheme.
-        loses: what of a face it has no place for, as a sentence.
+        what: short description, for messages.
+        recognises: returns whether a file with a given beginning is in the format.
+        read: adds a list's faces to an :class:`OpenList`.
+        read_boxes: yields a list's boxes alone; points and photos may be missing.
+        write: returns the list's text for faces, the names of their photos, and their scheme.
+        loses: sentence about the properties of a face that the format cannot store.
     """
 
     what: str
@@ -67,7 +66,7 @@ FORMATS: Mapping[str, Format] = {
         loses="groups and tags are left out, and boxes and points are rounded to whole pixels",
     ),
 }
-"""The formats there are, by the names that commands use."""
+"""Formats by their names in commands."""
 
 
 def read_labelled(
@@ -78,24 +77,22 @@ def read_labelled(
     strict: bool = True,
     naming: Naming = PLAIN,
 ) -> Reading:
-    """The faces of the list at ``path``, in its order; its format is told by what it holds.
+    """Return the faces of a list, in its order; the format is detected from its content.
 
-    A face goes with its photo into one group unless the list says otherwise. A photo's group is the same by
-    whatever list it is found, and wherever its folder lies: see :func:`look_at_photos`. The sizes, boxes and
-    points that a list has are compared with the photos.
+    Faces are grouped by photo unless the list states a group. A photo's group does not depend on the list or
+    the folder, see :func:`look_at_photos`. Sizes, boxes and points are compared with the photos.
 
     Args:
         path: the list.
-        root: the folder that its names of photos start from; ``None`` is the list's own.
-        scheme: what each face has to have a point for; ``None`` asks only that all have as many.
-        strict: whether a row that cannot be used is an error. If not, it is left out and told of.
-        naming: of the data set whose photos may be among its own, for their groups.
+        root: the folder that the photos' names are relative to; ``None`` for the folder of the list.
+        scheme: the landmarks that each face must have; ``None`` requires only the same number for all.
+        strict: whether a row that cannot be used is an error; if not, it is left out and reported.
+        naming: naming convention of the data set whose photos may be in the list, for their groups.
 
     Raises:
-        DataError: if the list is missing, of no known format, has no face or another number of points,
-            or a row cannot be used: its photo is missing or outside ``root``, a point is not labelled,
-            a value is no number, or contradicts the other rows or the photo. The message names the list and
-            the row.
+        DataError: if the list is missing, of unknown format, has no face or another number of points, or a
+            row cannot be used: its photo is missing or outside ``root``, a point is not labelled, or a value
+            is no number or contradicts other rows or the photo. The message names the list and the row.
     """
     path = Path(path)
     chosen = FORMATS[detect_format(path)]
@@ -109,14 +106,14 @@ def read_labelled(
 
 
 def detect_format(path: Path) -> str:
-    """The name of the format that the file is in, told by how it begins.
+    """Return the name of a file's format, detected from its beginning.
 
     Raises:
-        DataError: if it cannot be read, or is in none of them.
+        DataError: if the file cannot be read, or is in no known format.
     """
     begins = beginning(path)
     if begins.startswith("\ufffd\ufffd"):
-        read_unpacked_text(path, MOST_LIST)  # which says what is wrong: it is UTF-16, or no text
+        read_unpacked_text(path, MOST_LIST)  # raises the error: the file is UTF-16, or no text
     for name, known in FORMATS.items():
         if known.recognises(begins):
             return name
@@ -132,14 +129,18 @@ def write_labelled(
     root: Path | None = None,
     scheme: LandmarkScheme | None = None,
 ) -> None:
-    """Write the list of ``faces`` to ``path``, whole or not at all.
+    """Write the list of ``faces`` to ``path``, atomically.
 
     Args:
-        faces, path, format_name, root, scheme: as of :func:`format_labelled`.
+        faces: see :func:`format_labelled`.
+        path: see :func:`format_labelled`.
+        format_name: see :func:`format_labelled`.
+        root: see :func:`format_labelled`.
+        scheme: see :func:`format_labelled`.
 
     Raises:
-        ConfigError: if there is no such format.
-        DataError: as :func:`format_labelled` and :func:`write_list`.
+        ConfigError: if the format is unknown.
+        DataError: see :func:`format_labelled` and :func:`write_list`.
     """
     write_list(path, format_labelled(faces, path, format_name, root=root, scheme=scheme))
 
@@ -152,21 +153,21 @@ def format_labelled(
     root: Path | None = None,
     scheme: LandmarkScheme | None = None,
 ) -> str:
-    """Return the list of ``faces`` as it is to be written to ``path``.
+    """Return the text of a list of ``faces`` that is to be written to ``path``.
 
     Args:
-        faces: at least one; all with points, and as many of them.
+        faces: at least one; all with the same number of points.
         path: the list.
         format_name: one of :data:`FORMATS`.
-        root: the folder that its names of photos start from; ``None`` is the list's own.
-        scheme: names the points, where the format has a place for that.
+        root: the folder that the photos' names are relative to; ``None`` for the folder of the list.
+        scheme: the landmarks, whose names are written if the format allows it.
 
     Returns:
         The list's text.
 
     Raises:
-        ConfigError: if there is no such format.
-        DataError: if a face cannot be written in it, or its photo is not below ``root``.
+        ConfigError: if the format is unknown.
+        DataError: if a face cannot be written in the format, or its photo is not below ``root``.
     """
     write = FORMATS[format_name].write if format_name in FORMATS else None
     if write is None:
@@ -181,14 +182,14 @@ def format_labelled(
 
 
 def write_list(path: Path, text: str) -> None:
-    """Write a list, whole or not at all.
+    """Write a list, atomically.
 
     Args:
         path: the list.
-        text: of :func:`format_labelled`.
+        text: result of :func:`format_labelled`.
 
     Raises:
-        DataError: if it cannot be written.
+        DataError: if the file cannot be written.
     """
     try:
         write_whole(path, text)
@@ -199,11 +200,11 @@ def write_list(path: Path, text: str) -> None:
 
 
 def _name(photo: Path, root: Path) -> str:
-    """What a list below ``root`` calls the photo."""
+    """Return the name of a photo relative to ``root``."""
     inside = Path(os.path.relpath(photo, root))
     if inside.parts[0] == "..":
         raise DataError(
-            f"{photo}: is not below {root}, where the list's names start; "
+            f"{photo}: is not below {root}, to which the list's names are relative; "
             "write the list to a folder above the photos, or name one: root=<folder>"
         )
     return inside.as_posix()

@@ -1,4 +1,4 @@
-"""The same damage to a list in every format."""
+"""Damaged lists: the same damage in every format."""
 
 import gzip
 import json
@@ -75,7 +75,7 @@ def written(tmp_path):
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
-def test_a_number_that_cannot_be_is_named_with_its_row(written, name, bad):
+def test_an_invalid_number_is_reported_with_its_row(written, name, bad):
     path = written(FORMATS[name]([GOOD, {**GOOD, **bad}, GOOD]))
     with pytest.raises(DataError, match=rf"list: {SECOND[name]}: .*(number|pixels|positive sides)") as caught:
         read_labelled(path)
@@ -87,7 +87,7 @@ def test_a_number_that_cannot_be_is_named_with_its_row(written, name, bad):
 
 @pytest.mark.parametrize("name", ["csv", "dlib"])
 @pytest.mark.parametrize("bad", [bad for bad in BAD.values() if "width" in bad], ids=str)
-def test_boxes_to_predict_are_bounded_alike(written, name, bad):
+def test_boxes_to_predict_have_the_same_limits(written, name, bad):
     with pytest.raises(DataError, match=rf"list: {SECOND[name]}: .*(number|pixels|positive sides)"):
         read_box_list(written(FORMATS[name]([GOOD, {**GOOD, **bad}])))
 
@@ -101,7 +101,7 @@ def test_boxes_to_predict_are_bounded_alike(written, name, bad):
         ("folder.png", "is a folder"),
     ],
 )
-def test_a_photo_that_is_no_regular_file_is_named_with_its_row(written, tmp_path, name, photo, says):
+def test_an_irregular_file_is_reported_with_its_row(written, tmp_path, name, photo, says):
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "circle.png").symlink_to("circle.png")
     (tmp_path / "folder.png").mkdir()
@@ -110,19 +110,19 @@ def test_a_photo_that_is_no_regular_file_is_named_with_its_row(written, tmp_path
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_face_knows_its_list_and_row(written, name):
+def test_every_face_has_its_list_and_row_as_source(written, name):
     path = written(FORMATS[name]([GOOD, GOOD]))
     assert re.fullmatch(rf"{path}: ({SECOND[name]}|face 2 \(a\.png\))", read_labelled(path).faces[1].source)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_packed_list_reads_like_the_list_itself(written, name):
+def test_a_compressed_list_is_read(written, name):
     (face,) = read_labelled(written(gzip.compress(FORMATS[name]([GOOD]).encode()))).faces
     assert face.landmarks().tolist() == [[5, 6]]
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_packed_list_without_end_is_named(written, monkeypatch, name):
+def test_a_compressed_list_that_unpacks_too_large_is_refused(written, monkeypatch, name):
     for module in ("lists", "dlib_xml"):
         monkeypatch.setattr(f"keypoints.data.formats.{module}.MOST_LIST", 10**6)
     path = written(gzip.compress(FORMATS[name]([GOOD]).encode() + b"\n" * 10**7))
@@ -154,7 +154,7 @@ LONG = {
 
 @pytest.mark.parametrize("name", FIRST)
 @pytest.mark.parametrize("long", LONG)
-def test_a_row_without_end_is_named_with_its_line(written, name, long):
+def test_a_too_long_row_is_reported_with_its_line(written, name, long):
     with pytest.raises(
         DataError, match=r"(list|originals\.csv): line \d+: is no CSV \((the row is|field) l"
     ) as caught:
@@ -162,8 +162,8 @@ def test_a_row_without_end_is_named_with_its_line(written, name, long):
     assert len(str(caught.value)) < 1000
 
 
-def test_many_columns_of_one_name_are_told_of_shortly(written):
-    with pytest.raises(DataError, match="stands twice: 'c0', 'c1', 'c2' and 49997 more") as caught:
+def test_the_message_about_many_repeated_columns_is_short(written):
+    with pytest.raises(DataError, match="occurs twice: 'c0', 'c1', 'c2' and 49997 more") as caught:
         read_labelled(
             written("image,x0,y0," + ",".join(f"c{number % 50_000}" for number in range(10**5)) + "\n")
         )
@@ -193,27 +193,27 @@ def test_many_columns_of_one_name_are_told_of_shortly(written):
         "quote",
     ],
 )
-def test_what_is_nested_without_end_is_named(written, text, says):
+def test_deeply_nested_lists_are_refused(written, text, says):
     with pytest.raises(DataError, match=rf"list: {says}") as caught:
         read_labelled(written(text))
     assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize("x", ["0.5_1", "１２", "infinity", "1e30"])
-def test_an_annotation_file_takes_the_same_numbers(written, x):
+def test_an_annotation_file_refuses_the_same_numbers(written, x):
     with pytest.raises(DataError, match=r"list: line 2: not a point, two numbers: '.* 7' \("):
         read_pts(written(f"1 2\n{x} 7\n"))
 
 
 @pytest.mark.parametrize("x", ["0.5_1", "１２", "infinity", "nan"])
-def test_a_submission_takes_the_same_numbers(written, x):
+def test_a_submission_refuses_the_same_numbers(written, x):
     with pytest.raises(DataError, match=rf"list: line 3: '{x}' is not a number"):
         read_submission(written(f"Id,Predicted\n0,1\n1,{x}\n"), 1)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be"])
-def test_a_list_in_utf_16_is_told_to_be_so(written, name, encoding):
+def test_a_list_in_utf_16_is_reported_as_such(written, name, encoding):
     mark = "" if encoding == "utf-16" else "\ufeff"
     path = written((mark + FORMATS[name]([GOOD])).encode(encoding))
     with pytest.raises(DataError, match=r"list: is not UTF-8 \(UTF-16\); save it as such"):

@@ -39,7 +39,7 @@ def read(root, **values):
     ],
     ids=str,
 )
-def test_a_box_is_bbox_or_else_center_and_scale(root, values, box):
+def test_a_box_is_read_from_bbox_or_from_center_and_scale(root, values, box):
     (face,) = read(root, annotations=[{**FACE, **values}])
     assert face.box == box
     np.testing.assert_array_equal(face.landmarks(), [[1, 2], [3.5, 4]])
@@ -81,7 +81,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize(("values", "says"), DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_damaged_list_is_named_with_what_is_wrong(root, values, says):
+def test_a_damaged_list_is_reported_with_the_reason(root, values, says):
     with pytest.raises(DataError, match=rf"list\.json: {says}") as caught:
         read(root, **values)
     assert "\n" not in str(caught.value)
@@ -90,20 +90,20 @@ def test_a_damaged_list_is_named_with_what_is_wrong(root, values, says):
 @pytest.mark.parametrize(
     "text", ["{", '{"images": [}', '{"a":' * 100_000], ids=["cut off", "broken", "too deep"]
 )
-def test_what_is_no_json_is_named(root, text):
+def test_invalid_json_is_reported(root, text):
     (root / "list.json").write_text(text)
     with pytest.raises(DataError, match=r"list\.json: is no JSON"):
         read_labelled(root / "list.json")
 
 
-def test_what_others_wrote_besides_is_passed_over(root):
+def test_fields_of_other_programs_are_ignored(root):
     (face,) = read(
         root, info={}, annotations=[{**FACE, "tags": ["a"], "group": None, "attributes": {"x": 1}}]
     )
     assert (face.group.partition(" ")[0], face.tags) == ("a.png", {})
 
 
-def test_what_is_written_is_what_other_programs_look_for(root):
+def test_a_written_list_has_the_fields_of_other_programs(root):
     points = np.random.default_rng(0).uniform(0, 48, (68, 2))
     faces = [
         Face(Photo(root / "a.png"), Box(10, 0, 20, 10), points, "person", {"view": "1"}),
@@ -126,7 +126,7 @@ def test_what_is_written_is_what_other_programs_look_for(root):
 
 
 @pytest.mark.parametrize("bbox", [[], [170.2, 60.1, 0.0, 0.0], None])
-def test_a_box_that_nobody_drew_is_none(root, bbox):
+def test_an_empty_bbox_means_no_box(root, bbox):
     (face,) = read(root, annotations=[{**FACE, "bbox": bbox}])
     assert face.box is None
 
@@ -142,13 +142,13 @@ def of(category, number=7, **values):
     return {**FACE, "id": number, "category_id": category, "bbox": [1, 2, 30, 40], **values}
 
 
-def test_crowds_and_categories_without_keypoints_are_no_faces(root):
+def test_crowds_and_categories_without_keypoints_are_left_out(root):
     others = [of(2, 8, keypoints=[]), of(1, 9, iscrowd=1, keypoints=None)]
     (face,) = read(root, annotations=[*others, of(1)], categories=CATEGORIES)
     assert face.source.endswith("annotation 7")
 
 
-def test_a_face_of_another_category_than_most_is_told(root):
+def test_a_face_of_another_category_is_reported(root):
     annotations = [of(3, 5), of(1, 6), of(1, 7.0)]
     with pytest.raises(DataError, match="annotation 5: is of the category hand, and 2 of 3 are of face"):
         read(root, annotations=annotations, categories=CATEGORIES)
@@ -156,7 +156,7 @@ def test_a_face_of_another_category_than_most_is_told(root):
     assert (len(faces), len(skipped)) == (2, 1)
 
 
-def test_boxes_to_predict_are_those_of_faces(root):
+def test_only_boxes_of_faces_are_predicted(root):
     annotations = [of(2, 5), of(1, 6), of(3, 7), of(1, 8, iscrowd=1)]
     (root / "list.json").write_text(
         json.dumps({"images": [IMAGE], "annotations": annotations, "categories": CATEGORIES})
@@ -166,12 +166,12 @@ def test_boxes_to_predict_are_those_of_faces(root):
 
 
 @pytest.mark.parametrize("size", [(65, 48), (65.0, 48.0), ("65", "48")])
-def test_sizes_are_compared_however_they_are_written(root, size):
+def test_sizes_are_compared_in_any_notation(root, size):
     with pytest.raises(DataError, match="the list says 65 × 48 pixels, and the photo has 64 × 48"):
         read(root, images=[{**IMAGE, "width": size[0], "height": size[1]}])
     assert read(root, images=[{**IMAGE, "width": None, "height": "tall"}])
 
 
-def test_ids_may_be_written_with_a_point(root):
+def test_ids_may_be_floats_or_strings(root):
     assert read(root, images=[{**IMAGE, "id": 5.0}], annotations=[FACE, {**FACE, "image_id": 5.0}])
     assert read(root, annotations=[{**FACE, "image_id": "5"}])

@@ -20,7 +20,7 @@ PARTS = "<part name='00' x='5' y='6'/><part name='01' x='7' y='8'/>"
 
 @pytest.fixture
 def listed(tmp_path):
-    """Writes a list of these images beside two pictures, and reads its faces of two points."""
+    """Return a function that writes a list of images next to three pictures, and reads its faces."""
     for name in ("a.jpg", "b.jpg", "café.jpg"):
         (tmp_path / name).touch()
 
@@ -42,7 +42,7 @@ def test_a_face_has_its_file_box_points_and_size(listed):
     np.testing.assert_array_equal(entry.points, [[5, 6], [7, 8]])
 
 
-def test_attributes_quotes_and_parts_come_in_any_order(listed):
+def test_attributes_and_parts_may_have_any_order(listed):
     parts = '<part y="8" x="7" name="01"/><part x=\'5\' name="00" y=\'6\'/>'
     (entry,) = listed(
         f'<image file="a.jpg"><box height="4" width="3" top="-2" left="-351">{parts}</box></image>'
@@ -52,7 +52,7 @@ def test_attributes_quotes_and_parts_come_in_any_order(listed):
     np.testing.assert_array_equal(entry.points, [[5, 6], [7, 8]])
 
 
-def test_a_picture_may_have_several_faces_and_a_face_no_points(listed):
+def test_a_picture_may_have_several_faces(listed):
     other = BOX.replace("1", "9")
     ignored = BOX.replace(">", " ignore='1'/>")
     entries = listed(
@@ -62,7 +62,7 @@ def test_a_picture_may_have_several_faces_and_a_face_no_points(listed):
     assert [entry.points is None for entry in entries] == [False, True, True]
 
 
-def test_names_are_in_the_encoding_that_the_list_declares(listed):
+def test_names_are_read_in_the_declared_encoding(listed):
     (entry,) = listed(face("café.jpg"))
     assert entry.file == "café.jpg"
 
@@ -97,7 +97,7 @@ BAD_FACES = {
 
 
 @pytest.mark.parametrize(("bad", "says"), BAD_FACES.values(), ids=BAD_FACES.keys())
-def test_a_bad_face_comes_as_an_error_in_its_place_that_names_list_and_image(listed, tmp_path, bad, says):
+def test_a_bad_face_is_yielded_as_an_error(listed, tmp_path, bad, says):
     (tmp_path / "folder").mkdir()
     (tmp_path / "circle.jpg").symlink_to("circle.jpg")
     before, error, after = listed(face() + bad + face("b.jpg"))
@@ -107,7 +107,7 @@ def test_a_bad_face_comes_as_an_error_in_its_place_that_names_list_and_image(lis
     assert (before.file, after.file) == ("a.jpg", "b.jpg")
 
 
-def test_of_several_boxes_the_bad_one_is_told(listed):
+def test_a_bad_box_is_reported_by_number(listed):
     good, bad = listed(f"<image file='a.jpg'>{BOX}</box>{BOX.replace('3', '0')}</box></image>")
     assert good.box == Box(1, 2, 3, 4)
     assert re.search(r"image 1 \(a\.jpg\): box 2: a box needs", str(bad))
@@ -139,7 +139,7 @@ def test_a_hostile_list_is_refused(listed, head):
         ("no XML", "", "damaged or cut off"),
     ],
 )
-def test_a_list_that_is_none_is_named_with_what_is_wrong(listed, head, tail, says):
+def test_an_invalid_list_is_reported_with_the_reason(listed, head, tail, says):
     with pytest.raises(DataError, match=rf"list\.xml: .*{says}"):
         listed(face(), head=head, tail=tail)
 
@@ -149,7 +149,7 @@ def test_a_list_without_an_image_is_refused(listed):
         listed("")
 
 
-def test_a_missing_list_is_named(tmp_path):
+def test_a_missing_list_is_reported(tmp_path):
     with pytest.raises(DataError, match=r"none\.xml: cannot be read"):
         list(read_entries(tmp_path / "none.xml", 2))
 
@@ -168,7 +168,7 @@ entries = st.builds(
 
 
 @given(st.lists(entries, min_size=1, max_size=4))
-def test_what_is_written_is_read_back_whatever_the_names(tmp_path_factory, faces):
+def test_lists_with_any_names_survive_a_round_trip(tmp_path_factory, faces):
     folder = tmp_path_factory.mktemp("lists")
     for entry in faces:
         (folder / entry.file).touch()
@@ -182,7 +182,7 @@ def test_what_is_written_is_read_back_whatever_the_names(tmp_path_factory, faces
             np.testing.assert_array_equal(entry.points, other.points)
 
 
-def test_dlibs_own_layout_is_written_and_whole_pixels(tmp_path):
+def test_lists_are_written_in_dlibs_layout_with_integer_pixels(tmp_path):
     text = format_dlib_xml(
         [
             Entry('it\'s "ø" & 1.jpg', Box(0.6, -1.4, 0.3, 3.5), np.array([[1.4, 2.6]]), (5, 6)),
@@ -211,7 +211,7 @@ def test_dlibs_own_layout_is_written_and_whole_pixels(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a\x01b", "a\udcffb"], ids=["control", "undecodable"])
-def test_a_name_that_xml_cannot_hold_is_refused(name):
+def test_a_name_with_characters_that_xml_forbids_is_refused(name):
     with pytest.raises(DataError, match="cannot stand in an XML list"):
         format_dlib_xml([Entry(name, Box(1, 2, 3, 4), None)], "made up")
 
@@ -225,19 +225,19 @@ def read_all(listed, *inside):
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
-def test_parts_come_in_the_order_of_their_numbers_of_any_width(listed, width):
+def test_numbered_parts_are_sorted_by_number(listed, width):
     names = [f"{number:0{width}}" for number in range(120)]
     shuffled = np.random.default_rng(0).permutation(120)
     (entry,) = read_all(listed, parts_named(*(names[place] for place in shuffled)))
     np.testing.assert_array_equal(entry.points[:, 0], np.argsort(shuffled))
 
 
-def test_named_parts_come_in_dlibs_order(listed):
+def test_named_parts_are_sorted_as_in_dlib(listed):
     (entry,) = read_all(listed, parts_named("nose", "left eye", "mouth"))
     assert entry.points[:, 0].tolist() == [1, 2, 0]
 
 
-def test_a_face_whose_parts_are_not_those_of_most_is_told_what_it_lacks_or_has(listed):
+def test_missing_and_additional_parts_of_a_face_are_reported(listed):
     good = parts_named("0", "1", "2")
     found = read_all(listed, parts_named("0", "2"), good, parts_named("0", "1", "2", "3"), good, "")
     lacks, first, more, second, bare = found
@@ -247,12 +247,12 @@ def test_a_face_whose_parts_are_not_those_of_most_is_told_what_it_lacks_or_has(l
     assert bare.points is None
 
 
-def test_numbers_of_parts_may_begin_anywhere(listed):
+def test_numbers_of_parts_may_start_anywhere(listed):
     (entry,) = read_all(listed, parts_named("10", "9", "8"))
     assert entry.points[:, 0].tolist() == [2, 1, 0]
 
 
-def test_what_imglab_marks_of_a_box_are_tags(listed):
+def test_imglab_attributes_of_a_box_become_tags(listed):
     box = BOX.replace("<box", "<box occluded='1' truncated='true' difficult='0' age='23' pose=''")
     (entry,) = listed(f"<image file='a.jpg'>{box}<label> face </label></box></image>")
     assert entry.tags == {
@@ -265,13 +265,13 @@ def test_what_imglab_marks_of_a_box_are_tags(listed):
 
 
 @pytest.mark.parametrize("ignored", ["1", "true", "True"])
-def test_ignored_boxes_are_no_faces(listed, ignored):
+def test_ignored_boxes_are_left_out(listed, ignored):
     box = BOX.replace("<box", f"<box ignore='{ignored}'")
     (error,) = listed(f"<image file='a.jpg'>{box}</box></image>")
     assert "has no box" in str(error)
 
 
-def test_links_are_followed_and_a_way_round_is_none_out(listed, tmp_path):
+def test_links_and_parent_folders_inside_the_root_are_followed(listed, tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "link.jpg").symlink_to(tmp_path / "a.jpg")
     assert [entry.file for entry in listed(face("link.jpg") + face("folder/../a.jpg"))] == [
@@ -280,7 +280,7 @@ def test_links_are_followed_and_a_way_round_is_none_out(listed, tmp_path):
     ]
 
 
-def test_dlib_trained_on_more_than_a_hundred_parts_has_them_in_our_order(tmp_path):
+def test_dlib_keeps_the_order_of_more_than_100_parts(tmp_path):
     dlib = pytest.importorskip("dlib", reason="dlib is not installed (extra detect)")
     random = np.random.default_rng(0)
     places = np.stack([np.arange(106) % 11 * 8 + 14, np.arange(106) // 11 * 8 + 14], axis=1)

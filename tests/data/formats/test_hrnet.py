@@ -22,7 +22,7 @@ def read(root, text):
     return read_labelled(root / "list.csv").faces
 
 
-def test_points_are_0_based_as_they_stand_and_the_centre_is_such_a_point(root):
+def test_points_and_centre_are_0_based_pixels(root):
     (face,) = read(root, f"{HEADER}\na.png,1.5,200,150,200,150,10.5,20\n")
     np.testing.assert_array_equal(face.landmarks(), [[200, 150], [10.5, 20]])
     assert (face.box.width, face.box.height) == (300, 300)
@@ -30,7 +30,7 @@ def test_points_are_0_based_as_they_stand_and_the_centre_is_such_a_point(root):
     np.testing.assert_allclose(Affine.between(face.box, Box.whole((200, 200)))([200, 150]), [99.5, 99.5])
 
 
-def test_a_box_is_written_as_its_longer_side_and_middle(root):
+def test_a_box_is_written_as_longer_side_and_centre(root):
     face = Face(
         Photo(root / "a.png"), Box(10, 20, 100, 61), np.array([[0, 0], [2, 0]]), "group", {"tag": "lost"}
     )
@@ -62,7 +62,7 @@ def test_a_face_without_box_cannot_be_written(root):
         (f"{HEADER}\na.png,1,2,3,1,2,3\n", "line 2: has 7 cells"),
     ],
 )
-def test_a_damaged_list_is_named_with_what_is_wrong(root, text, says):
+def test_a_damaged_list_is_reported_with_the_reason(root, text, says):
     with pytest.raises(DataError, match=rf"list\.csv: {says}"):
         read(root, text)
 
@@ -70,7 +70,7 @@ def test_a_damaged_list_is_named_with_what_is_wrong(root, text, says):
 @pytest.mark.parametrize(
     "head", ["image_name,scale,center_w,center_h,box_size", "image_path,scale,box_size,center_w,center_h"]
 )
-def test_aflws_box_size_is_passed_over(root, head):
+def test_the_box_size_of_aflw_is_ignored(root, head):
     points = HEADER.partition("center_h,")[2]
     row = ["9.5" if name == "box_size" else {"scale": "0.1"}.get(name, "20") for name in head.split(",")[1:]]
     (face,) = read(root, f"{head},{points}\na.png,{','.join(row)},5,6,7,8\n")

@@ -9,14 +9,14 @@ from keypoints.data.formats.values import number
 from keypoints.geometry import Box
 
 
-def test_a_boxs_middle_is_a_point_of_the_photo():
+def test_the_centre_of_a_box_is_in_pixels_of_the_photo():
     assert centre_of(Box(0, 0, 1, 3)) == (0, 1)  # the first pixel's centre, and the second's
     assert scale_of(Box(0, 0, 50, 100)) == 0.5
     assert box_round((0, 1), (0.005, 0.015)) == Box(0, 0, 1, 3)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_number_written_reads_back_the_same(value):
+def test_numbers_survive_a_round_trip_exactly(value):
     assert number(exact(value)) == value
 
 
@@ -39,13 +39,13 @@ def test_a_number_written_reads_back_the_same(value):
     ],
     ids=repr,
 )
-def test_a_csv_is_read_as_programs_write_it(text, cells):
+def test_csv_dialects_of_common_programs_are_read(text, cells):
     path = Path("list.csv")
     assert columns(path, text) == header(text) == ["image", "x0", "y0"]
     assert [row for _, row in table(path, text)] == [cells]
 
 
-def test_rows_are_numbered_by_their_lines_whatever_ends_them():
+def test_rows_have_line_numbers_with_any_line_ends():
     path = Path("list.csv")
     for end in ("\n", "\r", "\r\n"):
         text = end.join(["image,x0,y0", "a.png,1,2", "", "b.png,3,4"])

@@ -20,7 +20,7 @@ def read(tmp_path):
     return of
 
 
-def test_a_row_is_a_face_with_its_box_points_group_and_tags(read):
+def test_a_row_has_box_points_group_and_tags(read):
     (face,) = read(
         "image,left,top,width,height,x0,y0,x1,y1,group,light\na.png,1,2,30,40.5,5,6,-7,8e1,03,dim\n"
     )
@@ -44,7 +44,7 @@ def test_box_group_and_tags_may_be_empty_or_left_out(read, text):
     assert face.group.startswith("a.png ")
 
 
-def test_a_spreadsheets_byte_order_mark_is_no_part_of_the_first_name(read):
+def test_a_byte_order_mark_is_ignored(read):
     assert len(read("image,x0,y0\na.png,1,2\n", "utf-8-sig")) == 1
 
 
@@ -61,11 +61,11 @@ DAMAGES = {
     "a flat box": ("image,left,top,width,height,x0,y0\na.png,1,2,0,4,1,2\n", "line 2: .* positive sides"),
     "half the columns of a box": (
         "image,left,top,x0,y0\na.png,1,2,1,2\n",
-        "of the box it has left, top alone",
+        "the columns of the box are left, top, width, height; it has only left, top",
     ),
     "x without y": ("image,x0,y0,x1\na.png,1,2,3\n", "3 columns of points, but no y1"),
     "a gap": ("image,x0,y0,x2,y2\na.png,1,2,3,4\n", "but no x1"),
-    "a column twice": ("image,x0,y0,mood,mood\na.png,1,2,3,4\n", "stands twice"),
+    "a column twice": ("image,x0,y0,mood,mood\na.png,1,2,3,4\n", "occurs twice"),
     "a column without name": ("image,,x0,y0\na.png,3,1,2\n", "no name"),
     "a cell behind the last column": ("image,x0,y0,\na.png,1,2,3\n", "line 2: has 4 cells"),
     "an open quote": ('image,x0,y0\n"a.png,1,2\n', "is no CSV"),
@@ -73,19 +73,19 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize(("text", "says"), DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_damaged_list_is_named_with_what_is_wrong(read, text, says):
+def test_a_damaged_list_is_reported_with_the_reason(read, text, says):
     with pytest.raises(DataError, match=rf"list\.csv: .*{says}") as caught:
         read(text)
     assert "\n" not in str(caught.value)
 
 
-def test_another_encoding_is_named(read):
+def test_another_encoding_is_reported(read):
     with pytest.raises(DataError, match=r"list\.csv: is not UTF-8"):
         read("image,x0,y0\nø.png,1,2\n", "latin-1")
 
 
 @pytest.mark.parametrize("tag", ["x7", "left", "image", "group"])
-def test_a_tag_that_would_read_back_as_something_else_is_refused(tmp_path, tag):
+def test_a_tag_with_a_reserved_name_is_refused(tmp_path, tag):
     face = Face(Photo(tmp_path / "a.png"), None, np.ones((1, 2)), "a", {tag: "1"})
     with pytest.raises(DataError, match=f"a tag cannot be called '{tag}'"):
         write_labelled([face], tmp_path / "list.csv", "csv")

@@ -19,7 +19,7 @@ def pts(tmp_path):
 
 
 @given(hnp.arrays(float, st.tuples(st.integers(1, 80), st.just(2)), elements=st.floats(-5000, 5000)))
-def test_points_written_and_read_back_are_the_same(tmp_path_factory, points):
+def test_points_survive_a_round_trip(tmp_path_factory, points):
     path = tmp_path_factory.mktemp("pts") / "face.pts"
     path.write_text(format_pts(points))
     np.testing.assert_allclose(read_pts(path), points, atol=1e-6)
@@ -35,7 +35,7 @@ def test_points_written_and_read_back_are_the_same(tmp_path_factory, points):
     ],
     ids=["official", "with carriage returns", "other blanks", "without header and braces"],
 )
-def test_the_first_pixel_is_1_1_in_the_file_and_0_0_here(pts, text):
+def test_1_based_points_are_read_as_0_based(pts, text):
     np.testing.assert_array_equal(read_pts(pts(text)), [[0, 1.5], [9, 19]])
 
 
@@ -52,17 +52,17 @@ def test_the_first_pixel_is_1_1_in_the_file_and_0_0_here(pts, text):
         ("1 nan\n", "line 1: not a point, two numbers: '1 nan'"),
     ],
 )
-def test_a_damaged_file_is_named_with_what_is_wrong(pts, text, says):
+def test_a_damaged_file_is_reported_with_the_reason(pts, text, says):
     with pytest.raises(DataError, match=rf"face\.pts: .*{says}"):
         read_pts(pts(text))
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(DataError, match=r"face\.pts: cannot be read"):
         read_pts(tmp_path / "face.pts")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_line(pts):
+def test_a_byte_order_mark_is_ignored(pts):
     path = pts("")
     path.write_bytes(b"\xef\xbb\xbfversion: 1\nn_points: 1\n{\n1.5 2.5\n}\n")
     np.testing.assert_array_equal(read_pts(path), [[0.5, 1.5]])
@@ -70,6 +70,6 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(pts):
 
 
 @pytest.mark.parametrize("count", ["2", "0", "-1", "68", "one"])
-def test_a_count_that_contradicts_the_rows_is_an_error(pts, count):
+def test_a_wrong_number_of_points_is_an_error(pts, count):
     with pytest.raises(DataError, match=rf"face\.pts: announces {count} points and has 1"):
         read_pts(pts(f"version: 1\nn_points: {count}\n{{\n1.5 2.5\n}}\n"))

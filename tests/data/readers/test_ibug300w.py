@@ -21,7 +21,7 @@ from keypoints.landmarks import IBUG68
 from tests.conftest import WILD, wild_points
 
 
-def test_a_lists_faces_come_in_its_order_with_group_and_tags(wild):
+def test_faces_of_a_list_keep_their_order_and_have_tags(wild):
     faces, skipped = read_dlib_xml(wild / TEST_LIST)
     assert not skipped
     assert [face.name for face in faces] == [
@@ -41,7 +41,7 @@ def test_a_lists_faces_come_in_its_order_with_group_and_tags(wild):
     assert faces[0].photo.size == (200, 160)
 
 
-def test_the_courses_list_has_no_points(wild):
+def test_the_list_of_the_course_has_no_points(wild):
     faces, _ = read_dlib_xml(wild / PARSED_LIST)
     assert len(faces) == 6
     assert all(face.points is None for face in faces)
@@ -61,12 +61,12 @@ def test_the_courses_list_has_no_points(wild):
         (("ibug/image_033_1.jpg", "ibug/image_033_2.jpg"), True),
     ],
 )
-def test_the_faces_of_a_photo_and_its_mirror_image_are_one_group(pictures, together):
+def test_faces_of_a_photo_and_its_mirrored_copy_share_a_group(pictures, together):
     first, second = map(photo_of, pictures)
     assert (first == second) == together
 
 
-def test_bad_faces_end_the_reading_or_are_passed_over_and_told(wild):
+def test_bad_faces_are_errors_or_are_skipped_with_a_reason(wild):
     path = wild / TRAIN_LIST
     text = path.read_text()
     path.write_text(
@@ -80,7 +80,7 @@ def test_bad_faces_end_the_reading_or_are_passed_over_and_told(wild):
     assert re.search(r"train\.xml: image 2 \(afw/134212_2\.jpg\): a box needs positive sides", skipped[1])
 
 
-def test_a_broken_list_is_an_error_whether_strict_or_not(wild):
+def test_a_broken_list_is_an_error_in_any_mode(wild):
     path = wild / TRAIN_LIST
     path.write_text(path.read_text()[:-200])
     for strict in (True, False):
@@ -88,7 +88,7 @@ def test_a_broken_list_is_an_error_whether_strict_or_not(wild):
             read_dlib_xml(path, strict=strict)
 
 
-def test_the_official_folders_are_read_with_the_picture_beside_each(wild):
+def test_the_official_folders_are_read_with_their_pictures(wild):
     for old, new in (("afw/134212_1.jpg", ".JPG"), ("helen/trainset/2005566839_1.jpg", ".Jpeg")):
         (wild / old).rename((wild / old).with_suffix(new))
     (wild / "afw" / "._134212_1.pts").write_text("what a Mac leaves behind")
@@ -111,7 +111,7 @@ def test_the_official_folders_are_read_with_the_picture_beside_each(wild):
     assert faces[1].box == detector_box(faces[1].landmarks())
 
 
-def test_the_detectors_box_is_a_little_up_left_and_larger_than_the_points():
+def test_the_detector_box_is_shifted_and_enlarged():
     points = np.array([[100.0, 200.0], [300.0, 300.0], [150.0, 260.0]])
     box = detector_box(points)
     assert (box.left, box.top, box.width, box.height) == pytest.approx((91, 185.8, 209.6, 107))
@@ -133,7 +133,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize(("damage", "says"), BAD_FILES.values(), ids=BAD_FILES.keys())
-def test_a_bad_file_ends_the_reading_or_is_passed_over_and_told(wild, damage, says):
+def test_a_bad_file_is_an_error_or_is_skipped(wild, damage, says):
     damage(wild / "afw" / "134212_1.pts")
     with pytest.raises(DataError, match=rf"134212_1\.pts: .*{says}"):
         read_ibug_folder(wild)
@@ -142,14 +142,14 @@ def test_a_bad_file_ends_the_reading_or_is_passed_over_and_told(wild, damage, sa
     assert re.search(says, skipped[0])
 
 
-def test_a_folder_without_annotations_says_where_to_get_them(tmp_path):
+def test_the_error_for_missing_annotations_tells_how_to_get_them(tmp_path):
     with pytest.raises(DataError, match=r"holds no \.pts file.*dlib\.net"):
         read_ibug_folder(tmp_path)
     with pytest.raises(DataError, match=r"nowhere: no such folder.*dlib\.net"):
         read_ibug_folder(tmp_path / "nowhere")
 
 
-def test_the_official_split_is_by_folder_and_tells_what_is_absent(wild):
+def test_the_official_split_is_by_folder(wild):
     (wild / "ibug").mkdir()
     split = split_official(read_ibug_folder(wild).faces)
     assert [len(faces) for faces in (split.train, split.common, split.challenge, split.full)] == [4, 2, 0, 2]
@@ -162,15 +162,15 @@ def test_the_official_split_is_by_folder_and_tells_what_is_absent(wild):
     assert not split.absent
 
 
-def test_mirror_images_may_train_but_do_not_test(wild):
+def test_mirrored_copies_are_used_for_training_only(wild):
     split = split_official(read_dlib_xml(wild / TEST_LIST).faces)
     assert [face.name for face in split.train] == ["image_0001", "image_0001_mirror"]
     assert [face.tags["mirror"] for face in split.common] == ["no", "no"]
 
 
-def test_a_folder_that_the_protocol_does_not_know_is_named(wild):
+def test_a_folder_outside_the_protocol_is_reported(wild):
     (wild / "afw").rename(wild / "friends")
-    with pytest.raises(DataError, match=r"134212_1\.jpg: the folder 'friends' has no place .* lfpw/testset"):
+    with pytest.raises(DataError, match=r"134212_1\.jpg: the folder 'friends' is not in .* lfpw/testset"):
         split_official(read_ibug_folder(wild).faces)
 
 
@@ -187,12 +187,12 @@ def testing(real_ibug):
 REDUCED = (2208, 716)
 
 
-def test_the_real_lists_are_read_whole(training, testing):
+def test_the_real_lists_are_read_completely(training, testing):
     assert (len(training), len(testing)) in (REDUCED, (6666, 1008))
     assert all(face.points is not None for face in training)
     assert all(face.points is None for face in testing)
     points = np.stack([face.landmarks() for face in training])
-    # Eyes above the mouth, the eye at the picture's left nearer to x = 0, in nearly every face.
+    # In nearly every face the eyes are above the mouth, and the left eye is nearer to x = 0.
     assert (points[:, 36, 1] < points[:, 57, 1]).mean() > 0.99
     assert (points[:, 36, 0] < points[:, 45, 0]).mean() > 0.99
 
@@ -204,41 +204,41 @@ def test_the_real_split_has_the_known_counts(training):
     assert (len(split.train), len(split.common), split.absent) == (1730, 478, ("ibug",))
 
 
-def test_the_real_list_is_the_pts_files_rounded(training, real_ibug):
+def test_the_real_list_has_the_rounded_points_of_the_pts_files(training, real_ibug):
     exact = {face.photo.path: face for face in read_ibug_folder(real_ibug).faces}
     found = [exact[face.photo.path] for face in training if face.tags["mirror"] == "no"]
     listed = [face for face in training if face.tags["mirror"] == "no"]
     for face, other in zip(listed, found, strict=True):
         assert np.abs(face.landmarks() - np.rint(other.landmarks())).max() <= 1
         assert face.group == other.group
-    # The box made from the points covers what the detector saw.
+    # The box computed from the points overlaps the detector's box.
     overlaps = [overlap(face.box, other.box) for face, other in zip(listed, found, strict=True)]
     assert np.median(overlaps) > 0.7
 
 
 def overlap(a, b):
-    """Intersection over union."""
+    """Return the intersection over union."""
     width = min(a.left + a.width, b.left + b.width) - max(a.left, b.left)
     height = min(a.top + a.height, b.top + b.height) - max(a.top, b.top)
     common = max(width, 0) * max(height, 0)
     return common / (a.width * a.height + b.width * b.height - common)
 
 
-def test_the_real_mirror_images_are_the_second_half_of_the_test_list(testing):
+def test_the_second_half_of_the_test_list_is_mirrored(testing):
     half = len(testing) // 2
-    for face, twin in zip(testing[:half], testing[half:], strict=True):
-        assert twin.name == f"{face.name}_mirror"
-        assert twin.group == face.group
-    for face, twin in zip(testing[:half:40], testing[half::40], strict=True):
-        first, second = (np.asarray(Image.open(each.photo.path).convert("L"), float) for each in (face, twin))
+    for face, copy in zip(testing[:half], testing[half:], strict=True):
+        assert copy.name == f"{face.name}_mirror"
+        assert copy.group == face.group
+    for face, copy in zip(testing[:half:40], testing[half::40], strict=True):
+        first, second = (np.asarray(Image.open(each.photo.path).convert("L"), float) for each in (face, copy))
         assert np.abs(first[:, ::-1] - second).mean() < 4
         width = face.photo.size[0]
-        assert abs(width - face.box.width - face.box.left - twin.box.left) <= 1
+        assert abs(width - face.box.width - face.box.left - copy.box.left) <= 1
 
 
-def test_no_real_picture_stands_in_both_lists(training, testing):
+def test_no_real_picture_is_in_both_lists(training, testing):
     assert not {face.photo.path for face in training} & {face.photo.path for face in testing}
 
 
-def test_every_point_has_a_place_in_the_scheme(training):
+def test_real_faces_have_all_points_of_the_scheme(training):
     assert {len(face.landmarks()) for face in training} == {len(IBUG68)}

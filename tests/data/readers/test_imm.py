@@ -8,7 +8,7 @@ from keypoints.data.readers.imm import VIEWS, format_asf, read_asf, read_imm
 from keypoints.errors import DataError
 
 
-def test_faces_come_by_person_and_view_with_points_in_pixels(made_up_imm):
+def test_faces_are_sorted_by_person_and_view(made_up_imm):
     faces = read_imm(made_up_imm)
     assert [face.name for face in faces[:7]] == [*(f"01-{view}m" for view in VIEWS), "02-1m"]
     assert faces[0].tags == {"person": "01", "view": "1", "gender": "m"}
@@ -20,7 +20,7 @@ def test_faces_come_by_person_and_view_with_points_in_pixels(made_up_imm):
 
 
 @given(hnp.arrays(float, (58, 2), elements=st.floats(-100, 700)))
-def test_points_written_and_read_back_are_the_same(tmp_path_factory, points):
+def test_points_survive_a_round_trip(tmp_path_factory, points):
     path = tmp_path_factory.mktemp("asf") / "01-1m.asf"
     path.write_text(format_asf(points, (640, 480), "01-1m.jpg"))
     ratios, name = read_asf(path)
@@ -28,7 +28,7 @@ def test_points_written_and_read_back_are_the_same(tmp_path_factory, points):
     np.testing.assert_allclose(ratios * (640, 480), points, atol=1e-4)
 
 
-def test_extra_columns_tabs_blanks_and_comments_are_taken_as_they_come(own_imm):
+def test_extra_columns_blanks_and_comments_are_accepted(own_imm):
     path = own_imm / "01-1m.asf"
     plain, _ = read_asf(path)
     lines = [
@@ -40,7 +40,7 @@ def test_extra_columns_tabs_blanks_and_comments_are_taken_as_they_come(own_imm):
 
 
 def edited(change):
-    """A way to damage an .asf file: its lines, changed."""
+    """Return a function that damages an .asf file by changing its lines."""
     return lambda folder: (folder / "02-3m.asf").write_text(
         "\n".join(change((folder / "02-3m.asf").read_text().splitlines()))
     )
@@ -54,7 +54,7 @@ FIRST = "0\t4\t"
 DAMAGES = {
     "a point too few": (edited(lambda lines: [x for x in lines if not x.startswith(FIRST)]), "announces 58"),
     "another count": (replaced("58", "57"), "announces 57 points .* has 58 rows"),
-    "a whole other scheme": (
+    "another scheme": (
         edited(lambda lines: ["1", "0 0 0.5 0.5 0 0 0", "02-3m.jpg"]),
         "has 1 points; IMM's annotation has 58",
     ),
@@ -72,19 +72,19 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize(("damage", "says"), DAMAGES.values(), ids=DAMAGES.keys())
-def test_a_damaged_annotation_is_named_with_what_is_wrong(own_imm, damage, says):
+def test_a_damaged_annotation_is_reported_with_the_reason(own_imm, damage, says):
     damage(own_imm)
     with pytest.raises(DataError, match=rf"02-3m\.asf: .*({says})"):
         read_imm(own_imm)
 
 
-def test_a_file_of_another_name_is_named(own_imm):
+def test_an_unexpected_file_name_is_reported(own_imm):
     (own_imm / "01-1m.asf").rename(own_imm / "portrait.asf")
     with pytest.raises(DataError, match=r"portrait\.asf: the name is not"):
         read_imm(own_imm)
 
 
-def test_a_missing_folder_says_how_to_get_the_data(tmp_path):
+def test_the_error_for_a_missing_folder_tells_how_to_get_it(tmp_path):
     with pytest.raises(
         DataError,
         match=r"nowhere: no such folder; .*imm_face_db\.zip.* download imm.*KEYPOINTS_DATA=.*paths\.data=",
@@ -92,12 +92,12 @@ def test_a_missing_folder_says_how_to_get_the_data(tmp_path):
         read_imm(tmp_path / "nowhere")
 
 
-def test_an_empty_folder_is_named(tmp_path):
+def test_an_empty_folder_is_reported(tmp_path):
     with pytest.raises(DataError, match=r"holds no \.asf file"):
         read_imm(tmp_path)
 
 
-def test_the_real_database_is_read_whole(real_imm):
+def test_the_real_database_is_read_completely(real_imm):
     faces = read_imm(real_imm)
     assert len(faces) == 240
     assert len({face.group for face in faces}) == 40
@@ -106,6 +106,6 @@ def test_the_real_database_is_read_whole(real_imm):
     points = np.stack([face.landmarks() for face in faces])
     assert points.min() > 0
     assert (points.max(axis=(0, 1)) < (640, 480)).all()
-    # Eyes above the nose, the nose above the chin, in every picture.
+    # In every picture the eyes are above the nose, and the nose is above the chin.
     assert (points[:, [13, 21], 1].max(axis=1) < points[:, 52, 1]).all()
     assert (points[:, 52, 1] < points[:, 6, 1]).all()

@@ -20,7 +20,7 @@ NAMES = ("a.png", "in folders/b, ø.png", "in folders/c=[1].png")
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A folder with a few pictures; lists are written into it."""
+    """Return a folder with a few pictures, for lists."""
     root = tmp_path_factory.mktemp("photos")
     for name in NAMES:
         (root / name).parent.mkdir(exist_ok=True)
@@ -47,7 +47,7 @@ tags = st.dictionaries(words.map(lambda word: f"tag {word}"), words, max_size=3)
 
 
 def described(box, group, tags):
-    """Photo, points, and what else a format can say of a face."""
+    """Return a strategy for the photo, points and other properties of a face."""
     return st.tuples(
         st.sampled_from(NAMES),
         st.lists(st.tuples(coordinates, coordinates), min_size=2, max_size=2).map(
@@ -65,7 +65,7 @@ SAID = {"csv": ALL, "coco": ALL, "hrnet": described(squares, st.just(""), st.jus
 
 @pytest.mark.parametrize("name", SAID)
 @given(st.data())
-def test_faces_written_and_read_back_are_the_same(photos, name, data):
+def test_faces_survive_a_round_trip(photos, name, data):
     said = data.draw(st.lists(SAID[name], min_size=1, max_size=5))
     faces = [face(photos, points, box, photo, group, tags) for photo, points, box, group, tags in said]
     path = photos / "list"
@@ -86,16 +86,16 @@ def test_faces_written_and_read_back_are_the_same(photos, name, data):
             np.testing.assert_allclose(*there, rtol=1e-9, atol=1e-8)
 
 
-def test_blanks_in_names_of_tags_are_kept(photos):
+def test_blanks_in_tags_are_kept(photos):
     tags = {"tag ": "a ", " tag": " b", "tag, ": "", ";;;;;;;;;;;;": "1,5"}
     write_labelled([face(photos, [[1, 2]], None, NAMES[1], "g", tags)], photos / "list", "csv")
     (back,) = read_labelled(photos / "list").faces
     assert back.tags == {"tag ": "a ", " tag": " b", ";;;;;;;;;;;;": "1,5"}
 
 
-def test_a_whole_scheme_goes_through_every_format(photos):
+def test_every_format_stores_all_points_of_a_scheme(photos):
     points = np.random.default_rng(0).uniform(0, 48, (68, 2))
-    for name in SAID:  # all but dlib's, which has whole pixels
+    for name in SAID:  # without dlib's, which has integer pixels
         write_labelled([face(photos, points, Box(3, 4, 20, 20))], photos / "list", name, scheme=IBUG68)
         (back,) = read_labelled(photos / "list", scheme=IBUG68).faces
         np.testing.assert_array_equal(back.landmarks(), points)
@@ -108,18 +108,18 @@ def test_a_whole_scheme_goes_through_every_format(photos):
     ["", "\n", "name,x,y\na.png,1,2\n", "<?xml version='1.0'?>", "[1]", "\0\1\2"],
     ids=repr,
 )
-def test_an_unknown_format_is_an_error_that_lists_the_known(photos, text):
+def test_the_error_for_an_unknown_format_lists_the_known_ones(photos, text):
     with pytest.raises(DataError, match=r"list\.txt: is in no format known here: .*CSV .*HRNet's.*COCO's"):
         read_labelled(write(photos, text))
 
 
-def test_a_list_that_is_missing_is_named(tmp_path):
+def test_a_missing_list_is_reported(tmp_path):
     with pytest.raises(DataError, match=r"none\.csv: cannot be read"):
         read_labelled(tmp_path / "none.csv")
 
 
 def row(name):
-    """A list in each format, of one face of the photo ``name``."""
+    """Return a list with one face of the photo ``name``, in each format."""
     image = {"id": 1, "file_name": name}
     annotation = {"id": 7, "image_id": 1, "keypoints": [1, 2, 2]}
     return {
@@ -129,7 +129,7 @@ def row(name):
     }
 
 
-@pytest.mark.parametrize("name", SAID)  # dlib's has messages of its own: test_dlib_xml.py
+@pytest.mark.parametrize("name", SAID)  # dlib's messages are tested in test_dlib_xml.py
 @pytest.mark.parametrize(
     ("photo", "says"),
     [
@@ -142,14 +142,14 @@ def row(name):
         ("in folders", "its picture in folders is a folder, not a regular file"),
     ],
 )
-def test_a_photo_that_is_missing_or_elsewhere_is_named_with_its_row(photos, name, photo, says):
+def test_a_missing_photo_is_reported_with_its_row(photos, name, photo, says):
     where = "annotation 7" if name == "coco" else "line 2"
     with pytest.raises(DataError, match=rf"list\.txt: {where}: {says}"):
         read_labelled(write(photos, row(photo)[name]))
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_names_may_start_from_another_folder_than_the_lists(photos, tmp_path, name):
+def test_names_may_be_relative_to_another_folder(photos, tmp_path, name):
     (read,) = read_labelled(write(tmp_path, row("in folders/../a.png")[name]), root=photos).faces
     assert read.photo.path == photos / "a.png"
     assert read.group.startswith("a.png ")
@@ -161,7 +161,7 @@ def test_faces_of_one_photo_share_a_group(photos):
     assert first == again != other
 
 
-def test_rows_that_cannot_be_used_are_left_out_and_told_of_if_one_asks_for_that(photos):
+def test_without_strict_bad_rows_are_left_out_and_reported(photos):
     text = "image,x0,y0\na.png,1,2\nnone.png,1,2\na.png,1,x\na.png,5,6\na.png,7\n"
     path = write(photos, text)
     faces, skipped = read_labelled(path, strict=False)
@@ -175,14 +175,14 @@ def test_rows_that_cannot_be_used_are_left_out_and_told_of_if_one_asks_for_that(
         read_labelled(path)
 
 
-def test_a_list_without_a_face_that_can_be_used_is_an_error_either_way(photos):
+def test_a_list_without_usable_faces_is_an_error(photos):
     with pytest.raises(DataError, match="holds no face"):
         read_labelled(write(photos, "image,x0,y0\n"))
     with pytest.raises(DataError, match=r"none of its 1 rows can be used; .*line 2: .*missing"):
         read_labelled(write(photos, "image,x0,y0\nnone.png,1,2\n"), strict=False)
 
 
-def test_what_cannot_be_written_leaves_no_file(photos, tmp_path):
+def test_a_failed_write_leaves_no_file(photos, tmp_path):
     path = tmp_path / "new"
     ours = face(photos, [[1, 2]], Box(0, 0, 5, 5))
     cases = [
@@ -199,7 +199,7 @@ def test_what_cannot_be_written_leaves_no_file(photos, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_name_that_is_no_text_is_told_of(photos, tmp_path):
+def test_a_photo_name_that_is_no_text_is_reported(photos, tmp_path):
     odd = Face(Photo(tmp_path / "a\udc80.png"), None, np.ones((1, 2)), "a")
     with pytest.raises(DataError, match="new: a photo's name is no Unicode text"):
         write_labelled([odd], tmp_path / "new", "csv")
@@ -207,7 +207,7 @@ def test_a_name_that_is_no_text_is_told_of(photos, tmp_path):
 
 
 def sized(size, points=((10, 10), (30, 30)), name=NAMES[0], box=(5, 5, 30, 30)):
-    """The same face in the formats that tell a photo's size."""
+    """Return the same face in the formats that store a photo's size."""
     width, height = size
     image = {"id": 1, "file_name": name, "width": width, "height": height}
     keypoints = [value for x, y in points for value in (x, y, 2)]
@@ -230,7 +230,7 @@ def sized(size, points=((10, 10), (30, 30)), name=NAMES[0], box=(5, 5, 30, 30)):
         ((128, 96), "the list says 128 × 96 pixels, and the photo has 64 × 48 .*resized"),
     ],
 )
-def test_a_size_that_is_not_the_photos_is_named_with_its_row(photos, name, size, says):
+def test_a_wrong_photo_size_is_reported_with_its_row(photos, name, size, says):
     path = write(photos, sized(size)[name])
     with pytest.raises(DataError, match=rf"list\.txt: (annotation 7|face 1 \(a\.png\)): {says}"):
         read_labelled(path)
@@ -252,19 +252,19 @@ def test_a_list_without_sizes_is_read(photos):
         (((10, 10), (30, 30)), (65, 5, 30, 30), "misses the picture of 64 × 48"),
     ],
 )
-def test_what_cannot_be_pixels_of_the_photo_is_an_error(photos, points, box, says):
+def test_implausible_coordinates_are_an_error(photos, points, box, says):
     with pytest.raises(DataError, match=rf"list\.txt: annotation 7: .*{says}"):
         read_labelled(write(photos, sized((64, 48), points, box=box)["coco"]))
 
 
-def test_a_single_point_far_outside_is_warned_of_with_its_row(photos, caplog):
+def test_a_single_point_far_outside_gives_a_warning(photos, caplog):
     points = ((10, 10), (30, 30), (20, 90))
     path = write(photos, sized((64, 48), points)["coco"])
     assert len(read_labelled(path).faces) == 1
     assert f"{path}: annotation 7: point 2 lies 43 px outside the picture of 64 × 48" in caplog.text
 
 
-def test_rows_that_differ_from_most_are_told_and_left_out(photos):
+def test_rows_that_differ_from_most_are_left_out(photos):
     images = [{"id": 1, "file_name": NAMES[0]}]
     few, many = [10, 10, 2], [10, 10, 2, 30, 30, 2]
     annotations = [
@@ -277,7 +277,7 @@ def test_rows_that_differ_from_most_are_told_and_left_out(photos):
     assert (len(faces), len(skipped)) == (2, 1)
 
 
-def test_what_imglab_marks_of_some_is_told_of_all(photos, caplog):
+def test_an_imglab_flag_of_some_faces_is_set_for_all(photos, caplog):
     box = "<box left='5' top='5' width='30' height='30' {}><part name='0' x='9' y='9'/></box>"
     marked, plain = box.format("occluded='1'"), box.format("")
     images = f"<image file='{NAMES[0]}'>{marked}{plain}</image><image file='{NAMES[2]}'/>"
@@ -288,7 +288,7 @@ def test_what_imglab_marks_of_some_is_told_of_all(photos, caplog):
 
 
 @pytest.mark.parametrize("name", ["csv", "hrnet", "coco"])
-def test_windows_names_are_found_by_every_reader(photos, name):
+def test_windows_paths_are_found_by_every_reader(photos, name):
     windows = NAMES[2].replace("/", "\\")
     path = write(photos, row(windows)[name])
     assert read_labelled(str(path)).faces[0].photo.path == photos / NAMES[2]
