@@ -265,7 +265,7 @@ class Crop:
         if self.channels not in (1, 3):
             raise ConfigError(f"the input has 1 channel (grey) or 3 (RGB), not {self.channels!r}")
         if self.source not in ("image", "box"):
-            raise ConfigError(f"what is cut out is 'image' or 'box', not {self.source!r}")
+            raise ConfigError(f"the crop's source is 'image' or 'box', not {self.source!r}")
         if not (isinstance(self.margin, int | float) and math.isfinite(self.margin) and self.margin > 0):
             raise ConfigError(f"the box margin is a positive factor, not {self.margin!r}")
 

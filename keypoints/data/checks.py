@@ -118,7 +118,7 @@ def check_pixels(face: Face, size: tuple[int, int]) -> None:
     if face.points is None:
         return
     if len(face.points) > 1 and np.abs(face.points).max() <= _RATIO:
-        raise ValueError("its points lie within a pixel: they are pixels, not fractions of the photo's sides")
+        raise ValueError("its points lie within a pixel: give them in pixels, not as fractions of the photo")
     if 2 * _are_far(face, size).sum() > len(face.points):
         raise ValueError(f"its points reach {_reach(face.points)}, and the photo has {_size(size)} pixels")
 
