@@ -24,7 +24,8 @@ class TrainedOn(NamedTuple):
     """Groups of the training faces (persons or photos), as named by their reader. None of them may be among
     the faces that the model is evaluated on."""
     mean: list[list[float]]
-    """Mean of the training targets, (K, 2) ratios of the input: predicted for a face without a crop."""
+    """Mean of the training targets, (K, 2) ratios of the input; the prediction for faces whose photo cannot
+    be read."""
     validated: Sequence[str] = ()
     """Groups of the faces with which the best epoch was selected."""
     support: dict[str, tuple[float, float]] | None = None

@@ -54,7 +54,7 @@ class EpochSampler(Sampler[Key]):
 
 
 def even_batch_size(length: int, ranks: int, batch_size: int) -> int:
-    """Return the smallest batch size from ``batch_size`` up with which all ranks take as many steps.
+    """Return the smallest batch size from ``batch_size`` up with which all ranks take equally many steps.
 
     Ranks may differ by one face. If they differed by one step, they would wait for each other forever.
 
