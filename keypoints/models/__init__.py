@@ -1,7 +1,7 @@
-"""Plain networks: images in, numbers out, no training in them.
+"""Networks: plain modules that map images to numbers and contain no training code.
 
-To add one: write an ``nn.Module`` in a file here whose constructor takes ``input_size`` (width,
-height), ``in_channels`` and ``out_features`` besides its own settings, raises :class:`ValueError`
-for settings that cannot work, and maps (B, C, H, W) to (B, out_features). Then name it in
-``conf/model/<name>.yaml``.
+To add a network, write an ``nn.Module`` in a new file of this package. Its constructor takes
+``input_size`` (width, height), ``in_channels``, ``out_features`` and its own settings, and raises
+:class:`ValueError` for invalid settings. It maps (B, C, H, W) to (B, out_features). Then reference it
+in ``conf/model/<name>.yaml``.
 """

@@ -1,4 +1,4 @@
-"""Bound the size of a network while it is built: what a file describes may be larger than the file."""
+"""Limit on the size of a network while it is built: a small file may describe a huge network."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,29 +11,30 @@ from torch.nn.modules.module import (
 )
 
 _SPARE = 150_000_000
-"""Numbers that a network may make besides those of its file: the classifier of a VGG, which it leaves out."""
+"""Weights allowed on top of those in the file: enough for the classifier of a VGG, which is removed later."""
 
 _MODULES = 20_000
-"""Far more than any network has; one without weights could go on for ever."""
+"""Limit on the number of modules, far above that of any network; modules without weights are not limited
+otherwise."""
 
 
 class TooLargeError(ValueError):
-    """A network that is larger than the file that describes it."""
+    """Error: a network is much larger than the file that describes it."""
 
 
 @contextmanager
 def bounded(weights: int, tensors: int) -> Iterator[None]:
-    """Refuse networks that register far more than their file holds while they are built in the block.
+    """Refuse a network that is built in the block and registers far more weights than its file holds.
 
-    The twofold is allowed: a network may replace its last layers after it has built them. Weights are
-    registered before they are filled, so that the memory of those that are refused is never touched.
+    Twice as many are allowed, because a network may replace its last layers after it has built them.
+    Weights are registered before they are initialised, so the memory of refused weights is never used.
 
     Args:
-        weights: numbers in the state dict that is to fill the network.
-        tensors: tensors in it.
+        weights: total number of weights in the state dict that is loaded into the network afterwards.
+        tensors: number of tensors in that state dict.
 
     Raises:
-        TooLargeError: in the block, as soon as the network is too large.
+        TooLargeError: inside the block, as soon as the network is too large.
     """
     allowed, most = 2 * weights + _SPARE, 2 * tensors + _MODULES
     made = modules = parameters = 0

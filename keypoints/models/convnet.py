@@ -1,4 +1,4 @@
-"""The course's small convolutional network."""
+"""Small convolutional network of the course (UC Berkeley CS 194-26/294-26, project 5)."""
 
 from collections.abc import Sequence
 
@@ -11,21 +11,21 @@ class ConvNet(nn.Module):
     """Convolutions, each followed by normalisation, ReLU and max-pooling, then two linear layers.
 
     Args:
-        input_size: width and height of the images.
-        in_channels: of the images.
-        out_features: how many numbers come out.
-        kernel_sizes: of the convolutions, first to last.
-        channels: of the convolutions' outputs, as many as there are kernels.
-        pooling: window and stride of the max-pooling after each convolution; one number for all,
-            or one for each; 1 leaves it out.
+        input_size: width and height of the images, in pixels.
+        in_channels: channels of the images.
+        out_features: number of outputs.
+        kernel_sizes: side of each convolution's kernel, first to last.
+        channels: output channels of each convolution, one entry for each kernel.
+        pooling: window and stride of the max-pooling after each convolution: one number for all or one
+            for each; 1 means no pooling.
         hidden: width of the first linear layer.
-        normalization: after each convolution, ``"batch"``, ``"group"`` or ``"none"``.
-        padded: keep width and height in each convolution; else each takes ``kernel_size - 1`` off.
+        normalization: layer after each convolution: ``"batch"``, ``"group"`` or ``"none"``.
+        padded: pad each convolution to keep width and height; otherwise it removes ``kernel_size - 1``.
         antialiased: blur in each max-pooling, see :func:`~keypoints.models.layers.low_passed`.
 
     Raises:
-        ValueError: if the lists differ in length, a number is below 1, or a layer is larger than
-            what is left of the image.
+        ValueError: if the lists differ in length, a number is below 1, or a kernel or pooling window is
+            larger than its input.
     """
 
     def __init__(
@@ -80,6 +80,6 @@ class ConvNet(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) images to (B, out_features)."""
+        """Map (B, C, H, W) images to (B, out_features)."""
         outputs: Tensor = self.head(self.features(images))
         return outputs

@@ -1,4 +1,4 @@
-"""Encoders: pictures in, feature maps of several resolutions out, each half the size of the one before."""
+"""Encoders: networks that map images to feature maps at several levels, each half the size of the last."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,35 +17,35 @@ from keypoints.models.torchvision import torchvision_network
 
 
 class Encoder(nn.Module, ABC):
-    """What every encoder gives.
+    """Base class of the encoders.
 
     Attributes:
-        channels: of each level's maps. Level 1 has half the input's width and height, rounded up, and
-            each further level half of the one before.
+        channels: channels of the feature maps, by level. Level 1 has half the input's width and height,
+            rounded up; each further level has half the size of the previous one.
     """
 
     channels: Mapping[int, int]
 
     @abstractmethod
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        """(B, C, H, W) images to the maps of each level, (B, channels, height, width), finest first."""
+        """Map (B, C, H, W) images to feature maps by level, (B, channels, height, width), finest first."""
 
 
 class ConvEncoder(Encoder):
-    """Strided convolutions, each but the first followed by plain ones.
+    """Encoder of strided convolutions, each but the first followed by convolutions of stride 1.
 
     Args:
-        input_size: width and height of the images.
-        in_channels: of the images.
-        channels: of the levels, from level 1 on.
-        depth: plain convolutions in each level but the first.
+        input_size: width and height of the images, in pixels.
+        in_channels: channels of the images.
+        channels: channels of each level, from level 1 on.
+        depth: convolutions of stride 1 in each level but the first.
         first_kernel: side of the first layer's filters.
-        normalization: ``"batch"``, ``"group"`` or ``"none"``.
-        antialiased: blur before each step that halves the maps but the first, see
+        normalization: layer after each convolution: ``"batch"``, ``"group"`` or ``"none"``.
+        antialiased: blur before each downsampling layer but the first, see
             :func:`~keypoints.models.layers.low_passed`.
 
     Raises:
-        ValueError: if a number is too small, or the picture is too small for that many levels.
+        ValueError: if a number is too small, or the images are too small for that many levels.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class ConvEncoder(Encoder):
             low_passed(self.levels)
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        """As :meth:`Encoder.forward`."""
+        """Encode images as described in :meth:`Encoder.forward`."""
         maps = {}
         for number, level in enumerate(self.levels, 1):
             images = level(images)
@@ -87,21 +87,25 @@ _WORKING = "resnet18, mobilenet_v3_small, efficientnet_b0, densenet121 or convne
 
 
 class TorchvisionEncoder(Encoder):
-    """The convolutions of a classification network of torchvision, all that come before its classifier.
+    """Encoder made of all layers of a torchvision classification network that precede its classifier.
 
-    It has to halve the maps, rounded up, again and again, and to keep them as maps until it classifies.
-    ResNets and what derives from them, MobileNet, MNASNet, EfficientNet, RegNet and ShuffleNet do so at any
-    size; ConvNeXt (from level 2 on), DenseNet, GoogLeNet and VGG where the sides are multiples of 32; MaxViT
-    at 224 × 224. The other transformers, AlexNet, SqueezeNet and Inception do not.
+    The network must halve its feature maps repeatedly, rounding up, and keep their height and width until
+    its classifier. ResNets and their relatives, MobileNet, MNASNet, EfficientNet, RegNet and ShuffleNet work
+    at any input size; ConvNeXt (from level 2 on), DenseNet, GoogLeNet and VGG if both sides are multiples of
+    32; MaxViT at 224 × 224. The other transformers, AlexNet, SqueezeNet and Inception do not work.
 
     Args:
-        input_size: width and height of the images.
-        in_channels: of the images, 1 or 3.
-        name, weights, antialiased, settings: as of :class:`~keypoints.models.torchvision.TorchvisionNet`.
+        input_size: width and height of the images, in pixels.
+        in_channels: channels of the images, 1 or 3.
+        name: torchvision's name of the network, see :class:`~keypoints.models.torchvision.TorchvisionNet`.
+        weights: initial weights, as for :class:`~keypoints.models.torchvision.TorchvisionNet`.
+        antialiased: blur before each downsampling layer but the first, see
+            :func:`~keypoints.models.layers.low_passed`.
+        settings: further arguments of torchvision's constructor, such as ``dropout``.
 
     Raises:
-        ConfigError: if there is no such network or weights, it does not take such images, lacks levels
-            between its first and its last, or goes on behind them.
+        ConfigError: if the network or the weights do not exist, the network does not accept such images,
+            lacks a level between its first and its last, or has further layers after its last level.
     """
 
     def __init__(
@@ -120,7 +124,7 @@ class TorchvisionEncoder(Encoder):
         try:
             nodes, self.channels = _levels(net, images)
             self.net = create_feature_extractor(net, nodes)
-            # Older checkpoints are of networks that lack something.
+            # No check when a checkpoint is loaded: older ones may contain networks that are refused today.
             lacks = "" if is_blank() else _lacks(net, self.net, images, list(self.channels))
         except (RuntimeError, ValueError, AssertionError) as error:
             raise ConfigError(
@@ -131,18 +135,18 @@ class TorchvisionEncoder(Encoder):
                 f"{name} cannot encode images of {width} × {height}: {lacks}; {_way_out(net, images)}"
             )
         if antialiased:
-            low_passed(net)  # not before: levels would end with what is blurred for the next
+            low_passed(net)  # only now: otherwise a level would end after the blur that precedes the next one
             self.net = create_feature_extractor(net, nodes)
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
-        """As :meth:`Encoder.forward`."""
+        """Encode images as described in :meth:`Encoder.forward`."""
         return {int(level): maps for level, maps in self.net(images).items()}
 
 
 def _levels(net: nn.Module, images: Tensor) -> tuple[dict[str, str], dict[int, int]]:
-    """Where in ``net`` each level ends, by node, and its channels.
+    """Return the level that ends at each graph node of ``net``, and the channels of each level.
 
-    A level ends with the last maps of its size.
+    A level ends with the last feature maps of its size.
     """
     _, names = get_graph_node_names(net)
     net.eval()
@@ -156,7 +160,7 @@ def _levels(net: nn.Module, images: Tensor) -> tuple[dict[str, str], dict[int, i
         for name, maps in everything.items()
         if isinstance(maps, Tensor) and maps.ndim == 4 and maps.shape[-2:] in sizes and name not in fixed
     }
-    ends.pop(smallest, None)  # what has been pooled to one pixel
+    ends.pop(smallest, None)  # maps that are pooled to one pixel are no level
     return (
         {name: str(level) for level, (name, _) in sorted(ends.items())},
         {level: channels for level, (_, channels) in sorted(ends.items())},
@@ -164,7 +168,7 @@ def _levels(net: nn.Module, images: Tensor) -> tuple[dict[str, str], dict[int, i
 
 
 def _sizes(images: Tensor) -> tuple[dict[torch.Size, int], int]:
-    """The levels by the height and width of their maps, and the last of them."""
+    """Return the levels by the height and width of their feature maps, and the number of the last level."""
     height, width = images.shape[-2:]
     sizes, level = {}, 0
     for level in range(1, min(height, width).bit_length()):
@@ -174,13 +178,13 @@ def _sizes(images: Tensor) -> tuple[dict[torch.Size, int], int]:
 
 
 def _lacks(net: nn.Module, encoder: nn.Module, images: Tensor, levels: Sequence[int]) -> str:
-    """What keeps a network from being an encoder; nothing if it is one.
+    """Return why a network cannot be an encoder; an empty string if it can.
 
     Args:
-        net: the network.
-        encoder: what of it leads to the levels' maps.
-        images: (1, C, H, W) such as it is to take.
-        levels: that were found.
+        net: the full network.
+        encoder: the part of the network that computes the levels' feature maps.
+        images: (1, C, H, W), of the input size.
+        levels: numbers of the network's levels.
     """
     if not levels:
         return "none of its maps have 1/2, 1/4, … of the input's sides, rounded up"
@@ -197,7 +201,7 @@ def _lacks(net: nn.Module, encoder: nn.Module, images: Tensor, levels: Sequence[
 
 
 def _left_out(net: nn.Module, encoder: nn.Module, images: Tensor) -> int:
-    """How many layers with weights are in ``net`` and not in ``encoder``, though they tell places apart."""
+    """Count the layers with weights and spatial outputs that are in ``net`` but not in ``encoder``."""
     sizes, smallest = _sizes(images)
     pooled = max((size.numel() for size, level in sizes.items() if level == smallest), default=1)
     names, weights = zip(*net.named_parameters(), strict=True)
@@ -228,7 +232,7 @@ def _left_out(net: nn.Module, encoder: nn.Module, images: Tensor) -> int:
 
 
 def _way_out(net: nn.Module, images: Tensor) -> str:
-    """What to take instead of a network that is no encoder of such images."""
+    """Return a suggestion that replaces a network or input size that cannot be used for an encoder."""
     height, width = (-(-side // 32) * 32 for side in images.shape[-2:])
     if (height, width) != images.shape[-2:]:
         larger = images.new_zeros(*images.shape[:2], height, width)
@@ -236,7 +240,7 @@ def _way_out(net: nn.Module, images: Tensor) -> str:
             nodes, channels = _levels(net, larger)
             lacks = _lacks(net, create_feature_extractor(net, nodes), larger, list(channels))
         except (RuntimeError, ValueError, AssertionError):
-            lacks = "it does not take them"
+            lacks = "it does not accept them"
         if not lacks:
             return (
                 f"take a crop of {width} × {height}, multiples of 32, or a network that rounds up: resnet18"

@@ -1,6 +1,6 @@
-"""Networks that look for each point: one map a landmark. And how maps are made and read.
+"""Heatmap network (one heatmap for each landmark), and functions that make and decode heatmaps.
 
-A map's softmax is a distribution over the picture's cells, and over a few beyond each of its edges.
+The softmax of a heatmap is a distribution over the image's cells and over the heatmap padding around them.
 """
 
 import torch
@@ -13,27 +13,28 @@ from keypoints.models.layers import CoordinateConvolution, convolution
 
 
 class HeatmapNet(nn.Module):
-    """An encoder, a feature pyramid on top of it, and one map a landmark.
+    """Encoder, feature pyramid on top of it, and one heatmap for each landmark.
 
-    The encoder halves the picture again and again; the pyramid brings what it found back to the
-    resolution of the maps. Where direct regression has to learn positions by heart, a convolution finds
-    a point wherever it lies.
+    The encoder downsamples the image repeatedly; the pyramid upsamples its features to the resolution of
+    the heatmaps. Direct regression has to learn each position separately; a convolution localises a point
+    at any position.
 
-    T.-Y. Lin et al., Feature pyramid networks for object detection, CVPR 2017 (the way back up).
+    T.-Y. Lin et al., Feature pyramid networks for object detection, CVPR 2017 (the pyramid).
 
     Args:
-        input_size: width and height of the images.
-        in_channels: of the images.
-        landmarks: how many.
-        encoder: a component, an :class:`~keypoints.models.encoders.Encoder`; a small one if none.
+        input_size: width and height of the images, in pixels.
+        in_channels: channels of the images.
+        landmarks: number of landmarks, K.
+        encoder: component that builds an :class:`~keypoints.models.encoders.Encoder`; ``None`` means a small
+            :class:`~keypoints.models.encoders.ConvEncoder`.
         width: channels of the pyramid.
-        level: the encoder's level whose size the maps have: 2 is a quarter of the input.
-        heatmap_padding: cells that the maps reach beyond each edge of the picture, so that points there can
-            be found and points near the edge are not drawn inwards.
+        level: encoder level whose size the heatmaps have; 2 is a quarter of the input's sides.
+        heatmap_padding: cells by which the heatmaps extend beyond each edge of the image, so that points
+            there can be predicted and points near the edge are not biased inwards.
 
     Raises:
         ConfigError: if the encoder cannot be built.
-        ValueError: if it has no such level, or a number is too small.
+        ValueError: if the encoder has no such level, or a number is too small.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class HeatmapNet(nn.Module):
         self.heatmap_padding = heatmap_padding
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) images to (B, K, h, w) logits of the maps, in full precision."""
+        """Map (B, C, H, W) images to the heatmaps' logits, (B, K, h, w), in full precision."""
         levels = self.encoder(images)
         numbers = sorted(map(int, self.lateral), reverse=True)
         merged: Tensor = self.lateral[str(numbers[0])](levels[numbers[0]])
@@ -80,16 +81,16 @@ class HeatmapNet(nn.Module):
 
 
 def soft_argmax(maps: Tensor, beyond: int = 0) -> Tensor:
-    """The mean position of each map's softmax: not bound to its grid, and differentiable.
+    """Return the mean position of each heatmap's softmax: with subpixel precision, and differentiable.
 
     X. Sun et al., Integral human pose regression, ECCV 2018.
 
     Args:
-        maps: (B, K, h, w) logits; positions are taken in full precision, 16 bits would be pixels off.
-        beyond: cells by which the maps reach beyond each edge of the picture.
+        maps: (B, K, h, w) logits; computed in full precision, since 16 bits would be off by pixels.
+        beyond: heatmap padding, in cells: the maps extend beyond each edge of the image by as many.
 
     Returns:
-        (B, K, 2) ratios of the picture, x and y; 0 and 1 are its edges.
+        (B, K, 2) ratios of the image's width and height, x and y; 0 and 1 are its edges.
     """
     shares = _shares(maps)
     x, y = _centres(maps, beyond)
@@ -97,32 +98,32 @@ def soft_argmax(maps: Tensor, beyond: int = 0) -> Tensor:
 
 
 def gaussian_maps(points: Tensor, maps: Tensor, sigma: float, beyond: int = 0) -> tuple[Tensor, Tensor]:
-    """The maps that are wanted, Gaussians whose peaks are 1, as the logarithms of their two factors.
+    """Return target heatmaps, Gaussians with a peak of 1, as the logarithms of their two factors.
 
     Args:
-        points: (B, K, 2) ratios of the picture, within the maps or not.
-        maps: (B, K, h, w), of whose size they are to be.
-        sigma: of the Gaussians, in cells.
-        beyond: as of :func:`soft_argmax`.
+        points: (B, K, 2) ratios of the image, inside or outside the heatmaps.
+        maps: (B, K, h, w); only its size and device are used.
+        sigma: standard deviation of the Gaussians, in cells.
+        beyond: heatmap padding, in cells.
 
     Returns:
-        (B, K, w) across and (B, K, h) down, whose sum is (B, K, h, w).
+        (B, K, w) across and (B, K, h) down; their sum is the logarithm of the (B, K, h, w) heatmaps.
     """
     across, down = _offsets(points.float(), maps, beyond)
     return -across.square() / (2 * sigma**2), -down.square() / (2 * sigma**2)
 
 
 def share_near(maps: Tensor, points: Tensor, radius: float, beyond: int = 0) -> Tensor:
-    """How much of each map's softmax lies near a point.
+    """Return the share of each heatmap's softmax that lies near a point.
 
     Args:
         maps: (B, K, h, w) logits.
-        points: (B, K, 2) ratios of the picture.
-        radius: in cells.
-        beyond: as of :func:`soft_argmax`.
+        points: (B, K, 2) ratios of the image.
+        radius: largest distance from the point, in cells.
+        beyond: heatmap padding, in cells.
 
     Returns:
-        (B, K) from 0 to 1.
+        (B, K) shares from 0 to 1.
     """
     across, down = _offsets(points, maps, beyond)
     near = across.square()[..., None, :] + down.square()[..., None] <= radius**2
@@ -134,7 +135,7 @@ def _shares(maps: Tensor) -> Tensor:
 
 
 def _centres(maps: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
-    """The cells' centres, x (w,) and y (h,), in ratios of the picture."""
+    """Return the cells' centres, x (w,) and y (h,), in ratios of the image."""
     height, width = maps.shape[-2:]
     x = (torch.arange(width, device=maps.device) + 0.5 - beyond) / (width - 2 * beyond)
     y = (torch.arange(height, device=maps.device) + 0.5 - beyond) / (height - 2 * beyond)
@@ -142,7 +143,7 @@ def _centres(maps: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
 
 
 def _offsets(points: Tensor, maps: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
-    """How far the columns' and the rows' centres are from each point, (B, K, w) and (B, K, h), in cells."""
+    """Return the columns' and rows' offsets from each point, (B, K, w) and (B, K, h), in cells."""
     height, width = maps.shape[-2:]
     x, y = _centres(maps, beyond)
     across = (x - points[..., 0, None]) * (width - 2 * beyond)

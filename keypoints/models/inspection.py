@@ -1,13 +1,13 @@
-"""Looking into networks."""
+"""Inspection of networks: their first convolution and its output."""
 
 import torch
 from torch import Tensor, nn
 
 
 def first_convolution(net: nn.Module) -> nn.Conv2d | None:
-    """The convolution that ``net`` begins with, or ``None`` if it begins with another layer.
+    """Return the first layer of ``net`` if it is a convolution, else ``None``.
 
-    The first layer is the first that has weights, in the order in which modules were registered.
+    The first layer is the first one with weights, in the order in which the modules were registered.
     """
     for module in net.modules():
         if next(module.parameters(recurse=False), None) is not None:
@@ -16,16 +16,16 @@ def first_convolution(net: nn.Module) -> nn.Conv2d | None:
 
 
 def feature_maps(net: nn.Module, images: Tensor) -> Tensor | None:
-    """What the convolution that ``net`` begins with makes of (B, C, H, W) ``images``: (B, filters, h, w).
+    """Return the first convolution's output, (B, filters, h, w), for (B, C, H, W) ``images``.
 
-    ``None`` if it begins with another layer. Whatever the network does to the images before is done.
+    Return ``None`` if the first layer is no convolution. Steps that precede it in the network are applied.
     """
     convolution = first_convolution(net)
     if convolution is None:
         return None
 
     def stop(_module: nn.Module, _inputs: object, maps: Tensor) -> None:
-        raise _Seen(maps)  # no further, so that no statistics of later layers change
+        raise _Seen(maps)  # stop here, so that the statistics of later layers do not change
 
     handle = convolution.register_forward_hook(stop)
     try:
@@ -39,7 +39,7 @@ def feature_maps(net: nn.Module, images: Tensor) -> Tensor | None:
 
 
 class _Seen(Exception):  # noqa: N818  no error
-    """Carries what the first convolution made of the images."""
+    """Signal that carries the output of the first convolution."""
 
     def __init__(self, maps: Tensor) -> None:
         super().__init__()

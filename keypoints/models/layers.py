@@ -1,15 +1,19 @@
-"""Layers that several networks are made of."""
+"""Layers shared by several networks."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 _GROUP = 8
-"""Channels that share a mean and a variance under group normalisation, about."""
+"""Approximate number of channels in each group of a group normalisation."""
 
 
 def normalization_layer(kind: str, channels: int) -> list[nn.Module]:
-    """The layer that normalises ``channels``: none or one of them, to be put after a convolution.
+    """Return the normalisation layer to put after a convolution, as a list of no or one layer.
+
+    Args:
+        kind: ``"batch"``, ``"group"`` or ``"none"``.
+        channels: output channels of the convolution.
 
     Raises:
         ValueError: if ``kind`` is not ``"batch"``, ``"group"`` or ``"none"``.
@@ -27,7 +31,7 @@ def normalization_layer(kind: str, channels: int) -> list[nn.Module]:
 def convolution(
     in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1, normalization: str = "batch"
 ) -> nn.Sequential:
-    """A padded convolution with normalisation and ReLU; stride 1 keeps width and height."""
+    """Return a padded convolution with normalisation and ReLU; stride 1 keeps width and height."""
     normalized = normalization_layer(normalization, out_channels)
     conv = nn.Conv2d(
         in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=not normalized
@@ -36,7 +40,7 @@ def convolution(
 
 
 class BlurPool(nn.Module):
-    """A blur by the binomial filter 1-2-1, and then every ``stride``-th pixel.
+    """Blur with the binomial filter 1-2-1, followed by subsampling with ``stride``.
 
     R. Zhang, Making convolutional networks shift-invariant again, ICML 2019.
     """
@@ -50,7 +54,7 @@ class BlurPool(nn.Module):
         self.register_buffer("kernel", torch.outer(binomial, binomial)[None, None], persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, C, H / stride, W / stride), rounded up; the border is repeated."""
+        """Map (B, C, H, W) to (B, C, H / stride, W / stride), rounded up; border pixels are replicated."""
         channels = maps.shape[1]
         kernel = self.kernel.to(maps.dtype).expand(channels, 1, 3, 3)
         padded = functional.pad(maps, (1, 1, 1, 1), mode="replicate")
@@ -58,11 +62,12 @@ class BlurPool(nn.Module):
 
 
 def low_passed(net: nn.Module) -> None:
-    """Put a blur before each step of ``net`` that takes every second pixel, but for its first layer.
+    """Insert a blur before each downsampling layer of ``net`` but its first layer, in place.
 
-    Without, a picture moved by one pixel gives other maps, not moved ones: what is finer than the
-    coarser grid aliases. A max-pooling becomes one of stride 1 and a :class:`BlurPool`; a strided
-    convolution gets the blur in front, which is the same as behind, for a quarter of the arithmetic.
+    Without a blur, an image shifted by one pixel gives different feature maps instead of shifted ones:
+    detail finer than the coarser grid aliases. A max-pooling becomes one of stride 1 and a
+    :class:`BlurPool`. A strided convolution gets the blur in front: the result is the same as a blur
+    behind a convolution of stride 1, for a quarter of the arithmetic.
     """
     layers = [
         (name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d | nn.MaxPool2d)
@@ -79,22 +84,22 @@ def low_passed(net: nn.Module) -> None:
 
 
 class CoordinateConvolution(nn.Conv2d):
-    """A convolution that gives coordinates: always in full precision, as :class:`CoordinateLayer`."""
+    """Convolution whose output is coordinates or heatmaps: always in full precision."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
-        """As torch's, in float32 where mixed precision would take less."""
+        """Apply the convolution in float32, also under mixed precision."""
         with torch.autocast(input.device.type, enabled=False):
             return super().forward(input.float())
 
 
 class CoordinateLayer(nn.Linear):
-    """A linear layer that gives coordinates: always in full precision.
+    """Linear layer that outputs coordinates: always in full precision.
 
-    A number of 16 bits (bfloat16) near 0.8 is off by up to 0.002, which is half a pixel of 224.
+    A 16-bit number (bfloat16) near 0.8 is off by up to 0.002, which is half a pixel of 224.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  torch's name
-        """As torch's, in float32 where mixed precision would take less."""
+        """Apply the linear layer in float32, also under mixed precision."""
         kind = input.device.type
         if not torch.is_autocast_enabled(kind):
             return super().forward(input)

@@ -1,4 +1,4 @@
-"""Whether networks fetch the weights that they start from as they are made."""
+"""Switch that decides if networks load their pretrained weights when they are built."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,9 +9,9 @@ _blank = ContextVar("blank", default=False)
 
 @contextmanager
 def blank() -> Iterator[None]:
-    """Networks that are made in the block do not fetch weights: those of a checkpoint follow.
+    """Build networks in the block without their pretrained weights, as those of a checkpoint replace them.
 
-    So a checkpoint is enough to load a network, wherever the weights that it began with are by then.
+    A checkpoint is then enough to load a network, even if the pretrained weights are no longer available.
     """
     token = _blank.set(True)
     try:
@@ -21,5 +21,5 @@ def blank() -> Iterator[None]:
 
 
 def is_blank() -> bool:
-    """Whether a network that is made now is to leave its weights as they come."""
+    """Return True inside :func:`blank`: networks are built without their pretrained weights."""
     return _blank.get()

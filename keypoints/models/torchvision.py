@@ -1,4 +1,4 @@
-"""Any classification network of torchvision, made to say where landmarks are."""
+"""Classification networks of torchvision, changed to regress landmark coordinates."""
 
 import warnings
 from pathlib import Path
@@ -15,34 +15,34 @@ from keypoints.models.layers import CoordinateConvolution, CoordinateLayer, low_
 from keypoints.models.pretrained import is_blank
 
 _GREY = 0.5
-"""What is 0 in images in [-0.5, 0.5]."""
+"""Value in [0, 1] that is 0 in images in [-0.5, 0.5]."""
 
 
 class TorchvisionNet(nn.Module):
-    """A network of ``torchvision.models`` with another first convolution and another last layer.
+    """Network of ``torchvision.models`` whose first convolution and last layer are replaced.
 
-    With ``weights`` the normalisation that they expect of pictures is folded into the first
-    convolution: its filters are divided by the standard deviations, and what the means contribute
-    becomes a bias. So it gives for images in [-0.5, 0.5] what it gave for normalised colour pictures,
-    except at the border, where padding is now grey instead of the mean. For one channel the filters are
-    then summed over the colours: a grey picture counts as one of three equal colours.
+    With ``weights``, the input normalisation that they expect is folded into the first convolution: its
+    filters are divided by the standard deviations, and the means become a bias. Images in [-0.5, 0.5] then
+    give the same output as normalised colour images did before, except at the border, where padding is now
+    grey instead of the mean. For one channel, the filters are then summed over the colours: a grey image
+    counts as a colour image with three equal channels.
 
-    The last layer's bias begins at 0.5: before any training, all points are near the input's middle.
+    The last layer's bias is initialised to 0.5: before training, all points are near the input's centre.
 
     Args:
-        input_size: width and height of the images.
-        in_channels: of the images, 1 or 3.
-        out_features: two for each landmark.
-        name: of the network, as torchvision has it: ``"resnet18"``, ``"mobilenet_v3_small"``, …
-        weights: to start from: ``None`` for none; one of torchvision's own (``"DEFAULT"``,
-            ``"IMAGENET1K_V1"``), which may have to be downloaded; or a file with a state dict.
-        antialiased: blur before each step that halves the maps, see
+        input_size: width and height of the images, in pixels.
+        in_channels: channels of the images, 1 or 3.
+        out_features: number of outputs, two for each landmark.
+        name: torchvision's name of the network: ``"resnet18"``, ``"mobilenet_v3_small"``, …
+        weights: initial weights: ``None`` for random ones; the name of torchvision's own (``"DEFAULT"``,
+            ``"IMAGENET1K_V1"``), which are downloaded if needed; or a file with a state dict.
+        antialiased: blur before each downsampling layer but the first, see
             :func:`~keypoints.models.layers.low_passed`.
         settings: further arguments of torchvision's constructor, such as ``dropout``.
 
     Raises:
-        ConfigError: if there is no such network or weights, they cannot be read or downloaded, or the
-            network does not take such images.
+        ConfigError: if the network or the weights do not exist, the weights cannot be read or downloaded, or
+            the network does not accept such images.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class TorchvisionNet(nn.Module):
         if antialiased:
             low_passed(self.net)
         _say(self.net, out_features)
-        if not is_blank():  # it worked when the checkpoint was made
+        if not is_blank():  # a network of a checkpoint was checked when it was trained
             self._check(input_size, in_channels, name)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) images to (B, out_features)."""
+        """Map (B, C, H, W) images to (B, out_features)."""
         outputs: Tensor = self.net(images)
         return outputs
 
@@ -84,13 +84,16 @@ class TorchvisionNet(nn.Module):
 def torchvision_network(
     name: str, in_channels: int, weights: str | Path | None, **settings: Any
 ) -> nn.Module:
-    """A network of torchvision that takes images in [-0.5, 0.5] of 1 or 3 channels.
+    """Return a network of torchvision that takes images in [-0.5, 0.5] of 1 or 3 channels.
 
     Args:
-        name, in_channels, weights, settings: as of :class:`TorchvisionNet`.
+        name: torchvision's name of the network.
+        in_channels: channels of the images, 1 or 3.
+        weights: initial weights, as for :class:`TorchvisionNet`.
+        **settings: further arguments of torchvision's constructor.
 
     Raises:
-        ConfigError: if there is no such network or weights, or they cannot be read or downloaded.
+        ConfigError: if the network or the weights do not exist, or the weights cannot be read or downloaded.
     """
     known = torchvision.models.list_models(module=torchvision.models)
     if name not in known:
@@ -107,14 +110,14 @@ def torchvision_network(
 
 
 def _network(name: str, weights: str | None, settings: dict[str, Any]) -> nn.Module:
-    """Torchvision's network, with these weights unless they are to come from a checkpoint."""
+    """Return torchvision's network, with these weights unless they come from a checkpoint later."""
     own = torchvision.models.get_model_weights(name)
     named = None if weights is None or is_blank() or weights not in own.__members__ else own[weights]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The default weight initialization")  # GoogLeNet's
         try:
             net: nn.Module = torchvision.models.get_model(name, weights=named, **settings)
-        except OSError as error:  # raised by the download alone
+        except OSError as error:  # only the download raises it
             assert named is not None
             raise ConfigError(
                 f"{name}: its weights {weights} could not be downloaded ({one_line(error)}); get "
@@ -122,7 +125,7 @@ def _network(name: str, weights: str | None, settings: dict[str, Any]) -> nn.Mod
             ) from error
     if weights is not None and named is None and not is_blank():
         _load(net, name, weights, own)
-    # GoogLeNet and Inception have further outputs for training, and may normalise by themselves.
+    # GoogLeNet and Inception have auxiliary outputs for training, and may normalise their input.
     for extra in ("aux1", "aux2", "AuxLogits"):
         if hasattr(net, extra):
             setattr(net, extra, None)
@@ -146,7 +149,7 @@ def _load(net: nn.Module, name: str, weights: str, own: type[WeightsEnum]) -> No
             why = f"is {kind}; weights are a state dict that torch saved"
         raise ConfigError(f"{weights}: {why}") from error
     if not (isinstance(state, dict) and state and all(isinstance(value, Tensor) for value in state.values())):
-        raise ConfigError(f"{weights}: holds no state dict, which has tensors by name")
+        raise ConfigError(f"{weights}: holds no state dict (a dictionary from names to tensors)")
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
@@ -154,8 +157,8 @@ def _load(net: nn.Module, name: str, weights: str, own: type[WeightsEnum]) -> No
 
 
 def _normalisation(name: str, weights: str) -> tuple[Tensor, Tensor]:
-    """The mean and the standard deviation, (3,), of pictures in [0, 1] that the weights expect."""
-    if name in ("googlenet", "inception_v3"):  # ported: torchvision gives them pictures in [-1, 1]
+    """Return the means and standard deviations, (3,), of images in [0, 1] that the weights expect."""
+    if name in ("googlenet", "inception_v3"):  # ported weights: they expect images in [-1, 1]
         return torch.full((3,), 0.5), torch.full((3,), 0.5)
     own = torchvision.models.get_model_weights(name)
     chosen = own[weights if weights in own.__members__ else "DEFAULT"]
@@ -164,18 +167,18 @@ def _normalisation(name: str, weights: str) -> tuple[Tensor, Tensor]:
 
 
 def _first(net: nn.Module) -> tuple[str, nn.Conv2d]:
-    """The name and the layer of the first convolution."""
+    """Return the first convolution: its name and the layer."""
     return next((name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d))
 
 
 def _see(net: nn.Module, in_channels: int) -> None:
-    """Let ``net`` take images of 1 or 3 channels, its filters being random anyway."""
+    """Change the first convolution to 1 or 3 channels; its filters are random, so any of them will do."""
     name, layer = _first(net)
     net.set_submodule(name, _convolution(layer, layer.weight[:, :in_channels], layer.bias))
 
 
 def _see_normalised(net: nn.Module, in_channels: int, mean: Tensor, std: Tensor) -> None:
-    """Let ``net`` take images in [-0.5, 0.5] of 1 or 3 channels for pictures normalised so."""
+    """Change the first convolution to images in [-0.5, 0.5] of 1 or 3 channels, without normalisation."""
     name, layer = _first(net)
     weight = layer.weight / std[:, None, None]
     shift = (weight * (_GREY - mean)[:, None, None]).sum(dim=(1, 2, 3))
@@ -186,7 +189,7 @@ def _see_normalised(net: nn.Module, in_channels: int, mean: Tensor, std: Tensor)
 
 
 def _convolution(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Conv2d:
-    """A convolution with the settings of ``like`` and these filters, (out, in, height, width)."""
+    """Return a convolution with the settings of ``like`` and these filters, (out, in, height, width)."""
     layer = nn.Conv2d(
         weight.shape[1],
         like.out_channels,
@@ -205,7 +208,7 @@ def _convolution(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Con
 
 
 def _say(net: nn.Module, out_features: int) -> None:
-    """Let ``net`` give ``out_features`` numbers of any sign, which begin near 0.5."""
+    """Change the last layer to ``out_features`` outputs of any sign, initially near 0.5."""
     modules = list(net.named_modules())
     place = max(i for i, (_, layer) in enumerate(modules) if isinstance(layer, nn.Linear | nn.Conv2d))
     name, last = modules[place]
@@ -217,5 +220,5 @@ def _say(net: nn.Module, out_features: int) -> None:
     nn.init.constant_(layer.bias, 0.5)  # type: ignore[arg-type]
     net.set_submodule(name, layer)
     for after, following in modules[place + 1 :]:
-        if isinstance(following, nn.ReLU):  # SqueezeNet's: no point could lie left of the input
+        if isinstance(following, nn.ReLU):  # SqueezeNet's: coordinates could not be negative
             net.set_submodule(after, nn.Identity())

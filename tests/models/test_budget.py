@@ -4,7 +4,7 @@ from torch import nn
 from keypoints.models.budget import TooLargeError, bounded
 
 
-def test_a_network_may_replace_its_layers_but_not_be_far_larger_than_its_file():
+def test_a_network_far_larger_than_its_file_is_refused():
     with bounded(3_000_000, 2):
         network = nn.Sequential(nn.Linear(1000, 3000))
         network[0] = nn.Linear(1000, 3000)
@@ -15,19 +15,19 @@ def test_a_network_may_replace_its_layers_but_not_be_far_larger_than_its_file():
         nn.Linear(2**15, 2**15)
 
 
-def test_buffers_count_and_so_do_layers_without_weights():
+def test_buffers_and_layers_without_weights_are_counted():
     with pytest.raises(TooLargeError, match="weights"), bounded(0, 0):
         nn.BatchNorm2d(100_000_000, affine=False)
     with pytest.raises(TooLargeError, match="layers"), bounded(0, 0):
         nn.Sequential(*(nn.Identity() for _ in range(30_000)))
 
 
-def test_many_small_tensors_are_too_many():
+def test_too_many_small_tensors_are_refused():
     with pytest.raises(TooLargeError, match="tensors"), bounded(0, 0):
         nn.RNN(1, 1, num_layers=20_000)
 
 
-def test_nothing_is_counted_after_the_block():
+def test_networks_are_not_limited_after_the_block():
     with pytest.raises(TooLargeError), bounded(0, 0):
         nn.Linear(20_000, 10_000)
     nn.Linear(10_000, 1000)

@@ -6,7 +6,7 @@ from keypoints.models.convnet import ConvNet
 from keypoints.models.layers import BlurPool
 
 
-def test_the_default_is_the_courses_network():
+def test_the_default_is_the_network_of_the_course():
     net = ConvNet((80, 60), 1, 2)
     convolutions = [layer for layer in net.modules() if isinstance(layer, nn.Conv2d)]
     assert [(layer.kernel_size[0], layer.out_channels) for layer in convolutions] == [
@@ -20,12 +20,12 @@ def test_the_default_is_the_courses_network():
 
 @pytest.mark.parametrize("kernels", [[10, 7, 5], [7, 5, 3], [5, 3, 2]])
 @pytest.mark.parametrize("size", [(80, 60), (97, 83)])
-def test_kernel_sizes_and_inputs_go_together_by_themselves(kernels, size):
+def test_linear_layers_fit_any_kernel_and_input_size(kernels, size):
     net = ConvNet(size, 3, 116, kernel_sizes=kernels)
     assert net(torch.zeros(2, 3, size[1], size[0])).shape == (2, 116)
 
 
-def test_pooling_can_differ_from_layer_to_layer_and_be_left_out():
+def test_pooling_can_differ_between_layers_and_be_omitted():
     net = ConvNet((40, 40), 1, 2, kernel_sizes=[3, 3], channels=[4, 4], pooling=[1, 4])
     assert [layer.kernel_size for layer in net.modules() if isinstance(layer, nn.MaxPool2d)] == [4]
     assert net(torch.zeros(1, 1, 40, 40)).shape == (1, 2)
@@ -44,19 +44,19 @@ def test_pooling_can_differ_from_layer_to_layer_and_be_left_out():
         ({"hidden": 0}, "whole numbers from 1 up"),
     ],
 )
-def test_what_cannot_work_is_refused_with_the_way_out(settings, says):
+def test_invalid_settings_are_refused_with_a_suggestion(settings, says):
     with pytest.raises(ValueError, match=says):
         ConvNet((80, 60), 1, 2, **settings)
 
 
-def test_normalization_stands_between_convolution_and_relu():
+def test_normalization_lies_between_convolution_and_relu():
     net = ConvNet((40, 40), 1, 2, kernel_sizes=[3, 3], channels=[4, 8], normalization="batch")
     assert [type(layer) for layer in net.features] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d] * 2
     assert net.features[0].bias is None
 
 
 @pytest.mark.parametrize("kernels", [[7, 5, 3], [4, 3, 2]])
-def test_padded_convolutions_keep_the_size_and_leave_room_for_more(kernels):
+def test_padded_convolutions_keep_the_image_size(kernels):
     net = ConvNet((16, 12), 1, 4, kernel_sizes=kernels, channels=[2, 2, 2], padded=True, pooling=[2, 2, 1])
     assert net.features(torch.zeros(1, 1, 12, 16)).shape == (1, 2, 3, 4)
     assert net(torch.zeros(1, 1, 12, 16)).shape == (1, 4)

@@ -14,7 +14,7 @@ def sides(maps):
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x1_0"])
 @pytest.mark.parametrize("antialiased", [False, True])
-def test_levels_halve_the_picture_one_after_the_other(name, antialiased):
+def test_each_level_halves_the_previous_one(name, antialiased):
     encoder = TorchvisionEncoder((97, 83), 1, name, antialiased=antialiased)
     widths, heights = (49, 25, 13, 7, 4), (42, 21, 11, 6, 3)
     assert sides(encoder(torch.zeros(2, 1, 83, 97))) == {
@@ -32,7 +32,7 @@ def test_a_level_ends_with_the_last_maps_of_its_size():
     assert torch.allclose(encoder(images)[3], net.layer2(net.layer1(stem)), atol=1e-6)
 
 
-def test_blurs_leave_what_the_levels_end_with():
+def test_the_output_of_a_level_is_not_blurred():
     torch.manual_seed(0)
     plain = TorchvisionEncoder((64, 64), 1).eval()
     torch.manual_seed(0)
@@ -42,12 +42,12 @@ def test_blurs_leave_what_the_levels_end_with():
     assert not torch.allclose(plain(images)[2], blurred(images)[2])
 
 
-def test_a_network_without_a_level_says_so_by_lacking_it():
+def test_a_level_that_a_network_lacks_is_not_listed():
     assert next(iter(TorchvisionEncoder((64, 64), 3, "convnext_tiny").channels)) == 2
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "googlenet", "mnasnet0_5", "regnet_x_400mf"])
-def test_all_of_a_network_but_its_classifier_makes_the_levels(name):
+def test_all_layers_but_the_classifier_contribute_to_the_levels(name):
     encoder = TorchvisionEncoder((64, 64), 3, name).eval()
     maps = encoder(torch.rand(1, 3, 64, 64))
     assert {level: own.shape[2] for level, own in maps.items()} == {1: 32, 2: 16, 3: 8, 4: 4, 5: 2}
@@ -74,20 +74,20 @@ OTHERS = r"; take resnet18, .* or convnext_tiny$"
         ),
     ],
 )
-def test_a_network_that_would_lack_levels_or_layers_is_refused_by_name(name, size, settings, says):
+def test_networks_that_lose_levels_or_layers_are_refused(name, size, settings, says):
     with pytest.raises(ConfigError, match=says) as caught:
         TorchvisionEncoder(size, 3, name, **settings)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(f"{name} cannot encode images of {size[0]} × {size[1]}: ")
 
 
-def test_an_older_checkpoint_of_such_a_network_still_loads():
+def test_older_checkpoints_of_refused_networks_still_load():
     with blank():
         assert list(TorchvisionEncoder((64, 64), 3, "swin_t").channels) == [2, 5]
 
 
 def made_of(monkeypatch, *layers):
-    """An encoder of 56 × 56 pixels whose network has these layers, and a classifier after them."""
+    """Return an encoder of 56 × 56 pixels whose network has these layers, then a classifier."""
     net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
     monkeypatch.setattr("keypoints.models.encoders.torchvision_network", lambda *_, **__: net)
     return TorchvisionEncoder((56, 56), 3, "made_up")
@@ -97,21 +97,21 @@ def halving(channels, times=2):
     return nn.Conv2d(channels, 4, times + 1, stride=times, padding=1)
 
 
-def test_maps_that_begin_at_an_eighth_of_the_picture_are_refused(monkeypatch):
+def test_a_network_without_the_first_two_levels_is_refused(monkeypatch):
     with pytest.raises(ConfigError, match=r"made_up .* it has no maps of 1/4 of"):
         made_of(monkeypatch, halving(3, 8), halving(4))
 
 
-def test_a_pooling_to_a_fixed_size_is_no_level(monkeypatch):
+def test_pooling_to_a_fixed_size_is_no_level(monkeypatch):
     encoder = made_of(
         monkeypatch, halving(3), halving(4), halving(4), nn.MaxPool2d(2), nn.AdaptiveAvgPool2d(7)
     )
     maps = encoder(torch.rand(1, 3, 56, 56))
     assert list(maps) == [1, 2, 3]
-    assert len(maps[3].unique()) == maps[3].numel()  # and not 3 × 3 places, spread over 7 × 7
+    assert len(maps[3].unique()) == maps[3].numel()  # not 3 × 3 values, spread over 7 × 7
 
 
-def test_the_small_encoder_has_the_levels_it_was_asked_for():
+def test_conv_encoder_has_one_level_per_channel_count():
     encoder = ConvEncoder((40, 33), 3, channels=[4, 6], depth=2)
     assert sides(encoder(torch.zeros(1, 3, 33, 40))) == {1: (1, 4, 17, 20), 2: (1, 6, 9, 10)}
     assert encoder.channels == {1: 4, 2: 6}
@@ -127,7 +127,7 @@ def test_the_small_encoder_has_the_levels_it_was_asked_for():
         ({"normalization": "layer"}, "'batch', 'group' or 'none'"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(settings, says):
+def test_invalid_settings_are_refused(settings, says):
     with pytest.raises(ValueError, match=says):
         ConvEncoder(**{"input_size": (160, 120), "in_channels": 1, **settings})
 
@@ -140,6 +140,6 @@ def test_settings_that_cannot_work_are_refused(settings, says):
         ({"name": "vgg11", "input_size": (16, 16)}, "vgg11 does not take images of 16 × 16"),
     ],
 )
-def test_networks_and_images_that_do_not_go_together_are_refused(settings, says):
+def test_unknown_networks_and_unsuitable_images_are_refused(settings, says):
     with pytest.raises(ConfigError, match=says):
         TorchvisionEncoder(**{"input_size": (64, 64), "in_channels": 1, **settings})

@@ -6,7 +6,7 @@ from keypoints.models.convnet import ConvNet
 from keypoints.models.inspection import feature_maps, first_convolution
 
 
-def test_the_first_convolution_is_found_wherever_it_is_called_what():
+def test_the_first_convolution_is_found_by_order_not_by_name():
     net = ConvNet((80, 60), 1, 2)
     assert first_convolution(net) is net.features[0]
     resnet = resnet18()
@@ -15,14 +15,14 @@ def test_the_first_convolution_is_found_wherever_it_is_called_what():
     assert first_convolution(mobile) is mobile.features[0][0]
 
 
-def test_a_network_that_begins_otherwise_has_none():
+def test_a_network_with_another_first_layer_has_none():
     assert first_convolution(nn.Sequential(nn.Flatten(), nn.Linear(4, 4))) is None
     assert first_convolution(nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 1, 3))) is None
     assert first_convolution(nn.ReLU()) is None
 
 
 class Tripling(nn.Module):
-    """Repeats a grey picture three times before it looks."""
+    """Network that repeats a grey image three times before its first convolution."""
 
     first = nn.Conv2d(3, 4, 3)
 
@@ -34,14 +34,14 @@ class Tripling(nn.Module):
         return self.net(images.repeat(1, 3, 1, 1))
 
 
-def test_looking_at_feature_maps_changes_no_statistics():
+def test_computing_feature_maps_changes_no_statistics():
     net = Tripling().train()
     feature_maps(net, torch.rand(2, 1, 8, 8))
     assert net.net[1].num_batches_tracked == 0
     assert net.training
 
 
-def test_feature_maps_are_what_the_first_convolution_makes_of_the_images():
+def test_feature_maps_are_the_output_of_the_first_convolution():
     net = ConvNet((80, 60), 1, 2)
     images = torch.rand(2, 1, 60, 80)
     assert torch.equal(feature_maps(net, images), net.features[0](images))

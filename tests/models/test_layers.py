@@ -8,22 +8,22 @@ from keypoints.models.layers import BlurPool, CoordinateLayer, convolution, low_
 @pytest.mark.parametrize(
     ("kind", "made"), [("batch", [nn.BatchNorm2d]), ("group", [nn.GroupNorm]), ("none", [])]
 )
-def test_normalization_is_a_choice_by_name(kind, made):
+def test_normalization_is_chosen_by_name(kind, made):
     assert [type(layer) for layer in normalization_layer(kind, 12)] == made
 
 
 @pytest.mark.parametrize("channels", [1, 7, 12, 28, 64])
-def test_groups_divide_any_number_of_channels(channels):
+def test_group_normalization_accepts_any_number_of_channels(channels):
     normalization_layer("group", channels)[0](torch.zeros(1, channels, 2, 2))
 
 
-def test_an_unknown_normalization_lists_the_known_ones():
+def test_an_unknown_normalization_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match="'batch', 'group' or 'none', not 'layer'"):
         normalization_layer("layer", 8)
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 7])
-def test_a_convolution_is_padded_and_has_a_bias_only_where_nothing_normalises(kernel):
+def test_a_convolution_has_a_bias_only_without_normalization(kernel):
     assert convolution(1, 8, kernel)(torch.zeros(2, 1, 9, 10)).shape == (2, 8, 9, 10)
     assert convolution(1, 8, kernel, stride=2)(torch.zeros(2, 1, 8, 10)).shape == (2, 8, 4, 5)
     assert convolution(1, 8)[0].bias is None
@@ -42,7 +42,7 @@ def test_coordinates_keep_full_precision_under_mixed_precision():
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_a_blur_keeps_what_is_even_and_takes_every_second_pixel(stride):
+def test_blur_pool_keeps_constant_images_and_subsamples(stride):
     maps = torch.ones(2, 3, 7, 9)
     assert torch.allclose(
         BlurPool(stride)(maps), torch.ones(2, 3, 7 // stride + stride // 2, 9 // stride + stride // 2)
@@ -52,7 +52,7 @@ def test_a_blur_keeps_what_is_even_and_takes_every_second_pixel(stride):
 
 
 def change_by_one_pixel(net):
-    """How much the mean of a network's maps changes, over its spread, as the picture moves by a pixel."""
+    """Return the change of the maps' mean, relative to its spread, when the image shifts by one pixel."""
     torch.manual_seed(1)
     pictures = torch.rand(16, 1, 64, 64)
     with torch.no_grad():
@@ -60,7 +60,7 @@ def change_by_one_pixel(net):
     return ((means[1] - means[0]).abs().mean() / means[0].std(0).mean()).item()
 
 
-def test_low_passed_maps_depend_less_on_where_the_pixel_grid_lies():
+def test_low_passed_maps_change_less_when_the_image_shifts():
     torch.manual_seed(0)
     net = nn.Sequential(
         nn.Conv2d(1, 8, 3, padding=1, padding_mode="circular"),
@@ -76,7 +76,7 @@ def test_low_passed_maps_depend_less_on_where_the_pixel_grid_lies():
     assert change_by_one_pixel(net) < 0.7 * before
 
 
-def test_the_first_layer_and_what_takes_every_pixel_stay_as_they_are():
+def test_the_first_layer_and_layers_of_stride_1_stay_unchanged():
     net = nn.Sequential(nn.Conv2d(1, 4, 7, stride=2), nn.Conv2d(4, 4, 3), nn.MaxPool2d(3, 1))
     before = list(net)
     low_passed(net)

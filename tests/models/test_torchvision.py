@@ -20,7 +20,7 @@ MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     "name", ["resnet18", "mobilenet_v3_small", "squeezenet1_1", "googlenet", "efficientnet_b0", "swin_t"]
 )
 @pytest.mark.parametrize("channels", [1, 3])
-def test_networks_of_all_kinds_give_numbers_of_any_sign_that_begin_near_the_middle(name, channels):
+def test_outputs_may_be_negative_and_start_near_one_half(name, channels):
     torch.manual_seed(0)
     net = TorchvisionNet((96, 64), channels, 10, name=name)
     images = torch.rand(4, channels, 64, 96) - 0.5
@@ -37,7 +37,7 @@ def test_networks_of_all_kinds_give_numbers_of_any_sign_that_begin_near_the_midd
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A file of weights and the network that they are of."""
+    """Return a file of weights and the network that has these weights."""
     torch.manual_seed(0)
     net = torchvision.models.get_model("resnet18", weights=None).eval()
     path = tmp_path_factory.mktemp("weights") / "resnet18, [a] = b.pth"
@@ -46,7 +46,7 @@ def weights(tmp_path_factory):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pretrained_filters_see_the_pictures_that_they_were_trained_on(weights, channels):
+def test_pretrained_filters_give_the_same_output_on_our_images(weights, channels):
     path, original = weights
     net = TorchvisionNet((64, 64), channels, 4, weights=str(path))
     pictures = torch.rand(2, channels, 64, 64)
@@ -54,11 +54,11 @@ def test_pretrained_filters_see_the_pictures_that_they_were_trained_on(weights, 
     with torch.no_grad():
         expected = original.conv1(normalize(colour, MEAN, STD))
         found = net.net.conv1(pictures - 0.5)
-    inside = (..., slice(2, -2), slice(2, -2))  # beyond reach of the padding
+    inside = (..., slice(2, -2), slice(2, -2))  # pixels that the padding does not affect
     torch.testing.assert_close(found[inside], expected[inside], rtol=1e-4, atol=1e-4)
 
 
-def test_a_checkpoint_is_enough_wherever_the_weights_are_by_then(weights, tmp_path):
+def test_a_checkpoint_loads_without_the_pretrained_weights(weights, tmp_path):
     from pytorch_lightning import Trainer
 
     copy = tmp_path / "weights.pth"
@@ -73,7 +73,7 @@ def test_a_checkpoint_is_enough_wherever_the_weights_are_by_then(weights, tmp_pa
     torch.testing.assert_close(load_task(tmp_path / "a.ckpt")(images), task(images))
 
 
-def test_a_download_that_fails_is_one_line_with_a_way_out(monkeypatch):
+def test_a_failed_download_is_one_line_with_a_suggestion(monkeypatch):
     def unreachable(*arguments, **how):
         raise URLError("no route to host")
 
@@ -96,12 +96,12 @@ def test_a_download_that_fails_is_one_line_with_a_way_out(monkeypatch):
         ({"name": "vit_b_32"}, r"vit_b_32 does not take images of 64 × 64 \("),
     ],
 )
-def test_what_cannot_be_is_one_line_that_names_what_can(settings, says):
+def test_unknown_names_and_sizes_are_refused_in_one_line(settings, says):
     with pytest.raises(ConfigError, match=says):
         TorchvisionNet((64, 64), 1, 4, **settings)
 
 
-def test_files_that_are_no_weights_of_the_network_are_named(weights, tmp_path):
+def test_files_without_weights_of_the_network_are_refused(weights, tmp_path):
     damaged, other = tmp_path / "damaged.pth", tmp_path / "other.pth"
     damaged.write_bytes(weights[0].read_bytes()[:1000])
     torch.save({"a": 1}, other)
