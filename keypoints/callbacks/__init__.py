@@ -1,1 +1,1 @@
-"""What is looked at while training. Each callback works with any task, and without any logger."""
+"""Callbacks: logging, checkpoints and checks during training. Each works with any task and without a logger."""

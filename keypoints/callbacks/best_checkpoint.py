@@ -1,4 +1,4 @@
-"""The checkpoint that predicts."""
+"""Checkpoint of the best epoch, which is used for prediction."""
 
 from typing import Any
 
@@ -8,17 +8,20 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from keypoints.callbacks.metrics_history import LOGGED
 
 _ONLY_TO_GO_ON = ("optimizer_states", "current_model_state", LOGGED)
-"""What a training goes on with: the optimizer's state, and beside averaged weights those of the moment."""
+"""Entries that only a resumed run needs: optimizer states, the current weights if averaged ones are saved,
+and the logged rows."""
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the best epoch, without what only a training that goes on needs: of Adam, two thirds of the file.
+    """Checkpoint of the best epoch, without the entries that only a resumed run needs.
 
-    A run goes on from its last epoch, see :class:`keypoints.callbacks.last_checkpoint.LastCheckpoint`.
+    With Adam, these are two thirds of the file.
+
+    A run resumes from its last epoch, see :class:`keypoints.callbacks.last_checkpoint.LastCheckpoint`.
     Lightning's own ``save_weights_only`` would leave out averaged weights too.
 
     Args:
-        settings: those of Lightning's ModelCheckpoint.
+        settings: arguments of Lightning's ModelCheckpoint.
     """
 
     _saving = False
@@ -36,7 +39,7 @@ class BestCheckpoint(ModelCheckpoint):
         pl_module: pl.LightningModule,
         checkpoint: dict[str, Any],
     ) -> None:
-        """Leave that out of the best epoch's file, after all other callbacks, and of no other's."""
+        """Remove these entries from the best epoch's file only, after all other callbacks."""
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
         if self._saving:
             for name in _ONLY_TO_GO_ON:

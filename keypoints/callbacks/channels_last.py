@@ -1,15 +1,15 @@
-"""How a network's weights lie in memory."""
+"""Memory layout of a network's weights."""
 
 import pytorch_lightning as pl
 import torch
 
 
 class ChannelsLast(pl.Callback):
-    """Lets convolutions work on the layout that GPUs are fastest with; results stay the same.
+    """Channels-last memory layout, with which convolutions are fastest on GPUs; results stay the same.
 
-    Before the network goes to its device: its gradients are laid out as its weights are.
+    It is set before the network moves to its device, since gradients take the layout of the weights.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Lay the weights out with the channels last."""
+        """Change the weights to the channels-last layout."""
         pl_module.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Writing checkpoints so that one of them is complete at any moment."""
+"""Atomic writing of checkpoints: a complete file exists at any moment."""
 
 import io
 from pathlib import Path
@@ -11,14 +11,14 @@ from keypoints.files import replaced
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, and then renames it.
+    """Checkpoint writer that writes a temporary file in the same folder and then renames it.
 
-    Lightning writes it in the temporary folder. Where that is another filesystem, it copies the file over the
-    old one: a kill meanwhile leaves none that is complete.
+    Lightning writes to the system's temporary folder. If that is another filesystem, it copies the file over
+    the old one, and a process killed during the copy leaves no complete checkpoint.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Write ``checkpoint`` to ``path``; an address, such as of S3, is left to Lightning."""
+        """Write ``checkpoint`` to ``path``; Lightning itself writes to URLs, such as of S3."""
         if storage_options is not None or "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
             return

@@ -1,4 +1,4 @@
-"""The learned filters of the first layer, and what they find in a face."""
+"""Pictures of the first layer's filters, and of their feature maps for one face."""
 
 import numpy as np
 import pytorch_lightning as pl
@@ -13,21 +13,22 @@ from keypoints.geometry import ByteArray
 from keypoints.models.inspection import feature_maps, first_convolution
 
 _SIDE = 64
-"""A filter is drawn at about this many pixels."""
+"""Approximate side of a plotted filter, in pixels."""
 
 
 class FirstLayerFilters(pl.Callback):
-    """Logs the filters of the convolution that the task's network begins with, if it does.
+    """Logger of the first layer's filters, if that layer is a convolution.
 
-    All filters share one grey scale, symmetric about zero: mid-grey is 0, white the largest
-    absolute weight of the layer. Filters over three channels are shown in colour. Beside them the
-    maps that they make of the first validation face, on a scale of their own.
+    All filters share one grey scale, symmetric about zero: mid-grey is 0, white the largest absolute weight
+    of the layer. Filters with three channels are shown in colour. The feature maps of the first validation
+    face are logged as well, on a grey scale of their own.
 
     Args:
-        every_n_epochs: how often; the untrained filters are logged too, as step 0, and the last ones.
+        every_n_epochs: epochs between two pictures; the untrained filters (step 0) and those of the last
+            epoch are always logged.
 
     Raises:
-        ConfigError: if it is below 1.
+        ConfigError: if ``every_n_epochs`` is below 1.
     """
 
     def __init__(self, every_n_epochs: int = 1) -> None:
@@ -45,7 +46,7 @@ class FirstLayerFilters(pl.Callback):
             self._log(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the filters as they are."""
+        """Log the current filters if they are due."""
         if is_due(trainer, self._every):
             self._log(trainer, pl_module)
 
@@ -62,7 +63,7 @@ class FirstLayerFilters(pl.Callback):
 
 
 def picture_of_filters(weight: Tensor) -> ByteArray:
-    """The filters of a (filters, channels, height, width) weight, side by side, (H, W, 3) RGB."""
+    """Plot the filters of a (filters, channels, height, width) weight side by side, (H, W, 3) RGB."""
     filters = weight.detach().float().cpu().numpy()
     if filters.shape[1] != 3:
         filters = filters.mean(axis=1, keepdims=True).repeat(3, axis=1)
@@ -73,7 +74,7 @@ def picture_of_filters(weight: Tensor) -> ByteArray:
 
 
 def picture_of_maps(maps: Tensor) -> ByteArray:
-    """Feature maps (filters, h, w) side by side, (H, W, 3) RGB, on one grey scale: mid-grey is 0."""
+    """Plot feature maps (filters, h, w) side by side, (H, W, 3) RGB, on one grey scale: mid-grey is 0."""
     values = maps.detach().float().cpu().numpy()
     scaled = np.rint(127.5 + 127.5 * values / max(float(np.abs(values).max()), 1e-12)).astype(np.uint8)
     return contact_sheet([tile[:, :, None].repeat(3, axis=2) for tile in scaled], columns=4)

@@ -1,4 +1,4 @@
-"""The checkpoint from which a run goes on."""
+"""Checkpoint of the last epoch, from which a run resumes."""
 
 from math import inf
 from time import monotonic
@@ -9,15 +9,15 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Keeps the last epoch, but writes no more often than need be.
+    """Checkpoint of the last epoch, written at most once every few seconds.
 
-    An epoch that ends soon after the last one written is passed over: where epochs take a tenth of a second,
-    writing each would take a 25th of the time. A run that is stopped loses what it did in ``seconds``, and in
-    the epoch that it was in. The epoch that ends a training is always written.
+    An epoch that ends soon after the last checkpoint is not written: with epochs of 0.1 s, writing each would
+    take 1/25 of the time. A run that is stopped loses at most ``seconds`` of finished epochs, and the
+    unfinished epoch. The final epoch of a training is always written.
 
     Args:
-        seconds: within which one is enough; 0 for every epoch.
-        settings: those of Lightning's ModelCheckpoint.
+        seconds: minimum time between two checkpoints; 0 writes every epoch.
+        settings: arguments of Lightning's ModelCheckpoint.
 
     Raises:
         ValueError: if ``seconds`` is negative.
@@ -33,7 +33,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch if it is due."""
         due = self._ends(trainer) or monotonic() - self._written >= self._seconds
-        if trainer.strategy.broadcast(due):  # the processes write together, and their clocks may differ
+        if trainer.strategy.broadcast(due):  # all processes must decide alike, and their clocks may differ
             super().on_train_epoch_end(trainer, pl_module)
             if self._last_global_step_saved == trainer.global_step:
                 self._written = monotonic()

@@ -1,4 +1,4 @@
-"""The constant predictor: what a network scores that gives everyone the mean face."""
+"""Mean-shape baseline (constant predictor): it predicts the mean of the training targets for every face."""
 
 import pytorch_lightning as pl
 import torch
@@ -10,10 +10,10 @@ from keypoints.tasks.metrics import CourseMSE
 
 
 class ConstantPredictor(pl.Callback):
-    """Logs, beside each epoch's validation, the scores of the mean of the training targets.
+    """Logger of the mean-shape baseline's validation scores, together with each epoch's validation.
 
-    ``val/mse_constant`` is its MSE in the course's units, ``loss/constant`` its validation loss
-    (where the task's loss is one of coordinates): the line that a network has to get below.
+    ``val/mse_constant`` is its MSE in the course's units (ratio², mean per coordinate), ``loss/constant`` its
+    validation loss, if the task's loss compares coordinates. A useful network has to score below both.
     """
 
     def __init__(self) -> None:
@@ -21,22 +21,22 @@ class ConstantPredictor(pl.Callback):
 
     @property
     def logged(self) -> list[str]:
-        """The names that it logs, once the fit has started."""
+        """Names of the logged metrics; empty before the fit starts."""
         return list(self._scores)
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Find the scores, which stay the same for the whole run."""
+        """Compute the scores, which stay the same for the entire run."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, FaceDataModule) and isinstance(pl_module, Task):
             self._scores = constant_scores(pl_module, data)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Log them beside the epoch's."""
+        """Log the baseline's scores with those of the epoch."""
         pl_module.log_dict(self._scores, sync_dist=True)  # the same in all processes
 
 
 def constant_scores(task: Task, data: FaceDataModule) -> dict[str, float]:
-    """What the mean of the training targets scores on the validation faces."""
+    """Return the validation scores, by metric name, of the mean of the training targets."""
     batch = whole(data.dataset("val"))
     mean = data.dataset("train").targets.mean(dim=0).expand_as(batch.targets)
     mse = CourseMSE()

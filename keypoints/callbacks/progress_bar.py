@@ -1,4 +1,4 @@
-"""The progress bar of a training."""
+"""Progress bar of a training."""
 
 from time import monotonic
 from typing import Any
@@ -8,21 +8,21 @@ from pytorch_lightning.callbacks import RichProgressBar
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's bar, told of a step only when it is due to be drawn, and of each epoch's last one.
+    """Lightning's progress bar, updated only when a redraw is due and at each epoch's last step.
 
     Args:
-        refresh_rate: how often it is drawn, in times a second; 0 for no bar.
-        settings: further ones of Lightning's bar.
+        refresh_rate: redraws per second; 0 shows no bar.
+        settings: further arguments of Lightning's RichProgressBar.
     """
 
     def __init__(self, refresh_rate: float = 4, **settings: Any) -> None:
-        super().__init__(refresh_rate=refresh_rate, **settings)  # type: ignore[arg-type]  # it compares alone
+        super().__init__(refresh_rate=refresh_rate, **settings)  # type: ignore[arg-type]  # it is only compared
         self._told = 0.0
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Tell it of this step, if that is due."""
+        """Update the bar with this step, if that is due."""
         if not self.is_enabled:
             return
         moment = monotonic()

@@ -1,4 +1,4 @@
-"""What a run is, in TensorBoard: its architecture, its first batch, its charts, its hyper-parameters."""
+"""Description of a run in TensorBoard: architecture, first batch, charts and hyper-parameters."""
 
 from pathlib import Path
 
@@ -16,26 +16,26 @@ from keypoints.tasks.base import Task
 
 _CHARTS = {
     "loss": {
-        "loss: training, validation, constant predictor": [
+        "loss: training, validation, mean-shape baseline": [
             "Multiline",
             ["loss/train", "loss/val", "loss/constant"],
         ]
     },
     "validation": {
-        "MSE in the course's units, and the constant predictor's": [
+        "validation MSE in the course's units: network, mean-shape baseline": [
             "Multiline",
             ["val/mse$", "val/mse_constant"],
         ]
     },
 }
-"""The Custom Scalars tab: which curves share a chart."""
+"""Charts of the Custom Scalars tab, and the curves of each."""
 
 
 class Description(pl.Callback):
-    """Logs the architecture as text, the first training batch with its points, and shared charts."""
+    """Logger of the architecture as text, the first training batch with its points, and joint charts."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log what is known before the first step."""
+        """Log the charts and the architecture."""
         for writer in writers(trainer):
             writer.add_custom_scalars(_CHARTS)
             writer.add_text("architecture", _preformatted(architecture(pl_module)))
@@ -47,23 +47,23 @@ class Description(pl.Callback):
         batch: Batch,
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        """Log the first batch, as the network gets it."""
+        """Log the first training batch as the network receives it."""
         if trainer.global_step == 0 and isinstance(pl_module, Task):
             add_picture(trainer, "training batch", picture_of(batch, pl_module.scheme), 0)
 
 
 class HyperParameters(pl.Callback):
-    """Puts the run into the HPARAMS tab, with its final metrics, once it has ended.
+    """Logger of the run's hyper-parameters and final metrics to the HPARAMS tab, once the run has ended.
 
     Args:
-        folder: of the run, whose configuration it is; nothing is logged where there is none.
+        folder: folder of the run; without a configuration file in it, nothing is logged.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self._run = RunFolder(Path(folder))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Log them with the best and the last validation MSE."""
+        """Log the hyper-parameters with the best and the last validation MSE."""
         if not self._run.config.is_file():
             return
         values = hyper_parameters(self._run)
@@ -77,22 +77,22 @@ class HyperParameters(pl.Callback):
 
 
 def hyper_parameters(run: RunFolder) -> dict[str, int | float | str]:
-    """Return what HPARAMS compares: all values of a run's configuration, and the options chosen for it.
+    """Return the hyper-parameters of a run: all values of its configuration and its chosen group options.
 
-    Runs of a sweep may differ in any of them, and none knows the others.
+    All values are included, since runs of a sweep may differ in any of them and no run knows the others.
 
     Args:
-        run: its folder.
+        run: folder of the run.
     """
     overrides = read_status(run).overrides if run.status_file.is_file() else []
     return {**flat(run.configuration()), **chosen_groups(overrides)}
 
 
 def architecture(module: pl.LightningModule) -> str:
-    """The module tree, and a table of layers with their parameters and shapes."""
+    """Return the module tree and a table of the layers with their parameters and shapes, as text."""
     return f"{module}\n\n{ModelSummary(module, max_depth=-1)}"
 
 
 def _preformatted(text: str) -> str:
-    """Markdown that shows ``text`` as it is."""
+    """Return Markdown that shows ``text`` verbatim."""
     return "\n".join(f"    {line}" for line in text.splitlines())

@@ -1,4 +1,4 @@
-"""What makes a run the same whether it was stopped and resumed or not."""
+"""Seeding at each epoch, so that a resumed run equals one that was never stopped."""
 
 import numpy as np
 import pytorch_lightning as pl
@@ -6,19 +6,19 @@ import torch
 
 
 class SeedEachEpoch(pl.Callback):
-    """Seeds torch as each epoch begins, from the run's seed and the epoch alone.
+    """Seeding of torch at the start of each epoch, from the run's seed, the epoch and the process only.
 
-    So dropout draws in a resumed run what it would have drawn in one that never stopped. The order
-    of the faces and their augmentation are functions of seed and epoch by themselves.
+    Dropout in a resumed run then samples the same values as in a run that was never stopped. The order of
+    the faces and their augmentation depend only on seed and epoch anyway.
 
     Args:
-        seed: of the run.
+        seed: seed of the run.
     """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Seed for this epoch and process."""
+        """Seed torch for this epoch and process."""
         sequence = np.random.SeedSequence([self._seed, trainer.current_epoch, trainer.global_rank])
         torch.manual_seed(int(sequence.generate_state(1)[0]))

@@ -1,4 +1,4 @@
-"""Looking, before the first epoch, whether a training's settings can work."""
+"""Check of a training's settings before its first epoch."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -16,40 +16,47 @@ from keypoints.tasks.base import Task
 log = logging.getLogger(__name__)
 
 _KNOWN = ("keypoints.", "pytorch_lightning.")
-"""Packages of which it is known what they log."""
+"""Prefixes of the packages whose logged metrics are known."""
 
 
 class SettingsCheck(pl.Callback):
-    """Refuses, before the first epoch, a training without a validation, or a metric that nothing logs.
+    """Check that, before the first epoch, refuses a training without validation or with an unknown metric.
 
-    Lightning says so only once the epoch has ended. It has to come behind the other callbacks, of which some
-    learn as the training starts what they log.
+    Lightning reports an unknown metric only at the end of the epoch. This callback must come after the
+    others, since some of them determine their metrics when the training starts.
 
     Raises:
-        ConfigError: the key, the value and what to take instead.
+        ConfigError: names the key, the value and the valid values.
     """
 
     def __init__(self) -> None:
         self._callbacks: dict[str, pl.Callback] = {}
 
     def watch(self, callbacks: Mapping[str, pl.Callback]) -> None:
-        """Check these callbacks.
+        """Set the callbacks to check.
 
         Args:
-            callbacks: those of the configuration, by their keys, for messages.
+            callbacks: the configuration's callbacks by their keys, which messages name.
         """
         self._callbacks = dict(callbacks)
 
     def key_of(self, callback: object) -> str | None:
-        """Return the key of a callback of the configuration; nothing for another object."""
+        """Return the configuration key of a callback.
+
+        Args:
+            callback: any object.
+
+        Returns:
+            The key; ``None`` if the object is no callback of the configuration.
+        """
         return next((key for key, each in self._callbacks.items() if each is callback), None)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Check how long the training is, and what is monitored."""
+        """Check the training's length and the monitored metrics."""
         _check_steps(trainer)
         names = {*_logged(pl_module), *(name for each in self._callbacks.values() for name in _logged(each))}
         if not all(_is_known(each) for each in (pl_module, *self._callbacks.values())):
-            return  # code of the user's own may log anything
+            return  # the user's own code may log any metric
         for key, monitor, strict in self._monitored(trainer):
             if monitor in names:
                 continue
@@ -59,7 +66,7 @@ class SettingsCheck(pl.Callback):
             log.warning("%s", text)
 
     def _monitored(self, trainer: pl.Trainer) -> Iterator[tuple[str, str, bool]]:
-        """Give the key, the metric, and whether the training ends without it, of all that monitor one."""
+        """Yield the key, the metric and if the metric is required, for each object that monitors one."""
         for config in trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, ReduceLROnPlateau) and config.monitor is not None:
                 yield "scheduler", config.monitor, True
@@ -69,10 +76,10 @@ class SettingsCheck(pl.Callback):
 
 
 def check_length(trainer: pl.Trainer) -> None:
-    """See that a trainer trains and validates at all, as far as its own settings say.
+    """Check that the trainer's own settings include some training and validation.
 
     Raises:
-        ConfigError: if it does not.
+        ConfigError: if nothing would be trained or validated.
     """
     for name, what in (
         ("max_epochs", "trains nothing"),
@@ -82,30 +89,33 @@ def check_length(trainer: pl.Trainer) -> None:
     ):
         if getattr(trainer, name) == 0:
             instead = (
-                "; to validate seldom: +trainer.check_val_every_n_epoch=<epochs>" if "val" in name else ""
+                "; to validate less often: +trainer.check_val_every_n_epoch=<epochs>" if "val" in name else ""
             )
             raise ConfigError(f"trainer.{name}=0 {what}; take 1 or more{instead}")
     if trainer.accumulate_grad_batches < 1:
         raise ConfigError(
-            "trainer.accumulate_grad_batches is 1 or more batches a step, not "
+            "trainer.accumulate_grad_batches is 1 or more batches per step, not "
             f"{trainer.accumulate_grad_batches}"
         )
     every, epochs = trainer.check_val_every_n_epoch, trainer.max_epochs
     if every is not None and epochs is not None and 0 < epochs < every:
         raise ConfigError(
-            f"trainer.check_val_every_n_epoch={every} is more than trainer.max_epochs={epochs}, so that no "
-            "epoch would be validated; take at most as many"
+            f"trainer.check_val_every_n_epoch={every} is more than trainer.max_epochs={epochs}, so no epoch "
+            f"would be validated; take {epochs} or less"
         )
 
 
 def _check_steps(trainer: pl.Trainer) -> None:
-    """See that the training goes on until its first validation.
+    """Check that the training reaches its first validation.
 
     Raises:
-        ConfigError: if it ends before.
+        ConfigError: if the training ends before its first validation.
     """
     between, batches = trainer.val_check_batch, trainer.num_training_batches
-    if between is None or inf in (between, batches):  # validated by the clock, or a stream
+    if between is None or inf in (
+        between,
+        batches,
+    ):  # validation at time intervals, or data of unknown length
         return
     every = trainer.check_val_every_n_epoch
     first = between if every is None else (every - 1) * batches + between
@@ -116,7 +126,7 @@ def _check_steps(trainer: pl.Trainer) -> None:
     if 0 < trainer.max_steps < steps:
         raise ConfigError(
             f"trainer.max_steps={trainer.max_steps} ends before the first validation, which comes after step "
-            f"{steps}; take at least as many, or a smaller trainer.val_check_interval"
+            f"{steps}; take {steps} or more, or a smaller trainer.val_check_interval"
         )
     if 0 < (trainer.max_epochs or 0) * batches < first:
         raise ConfigError(
@@ -126,7 +136,7 @@ def _check_steps(trainer: pl.Trainer) -> None:
 
 
 def _logged(owner: object) -> Iterator[str]:
-    """Give the names of the metrics that a task or a callback logs, once the training starts."""
+    """Yield the names of the metrics that a task or a callback logs during the training."""
     if isinstance(owner, Task | ConstantPredictor):
         yield from owner.logged
     elif isinstance(owner, LearningRateMonitor):

@@ -1,4 +1,4 @@
-"""How long a training takes, epoch by epoch, and what it spends the time on."""
+"""Timing of a training: duration of each epoch, and shares of the time by activity."""
 
 import re
 from collections import defaultdict
@@ -24,7 +24,7 @@ KINDS = {
     "zero_grad": "the step",
     "log_metrics": "logging",
 }
-"""What Lightning's actions are counted as, by a part of their name; the others are its own, or callbacks'."""
+"""Activity by part of the name of Lightning's profiler actions; others count as callbacks or as Lightning."""
 
 
 @cache
@@ -33,40 +33,40 @@ def _has_gpu() -> bool:
 
 
 def now() -> float:
-    """The time in seconds, once the GPU has caught up."""
+    """Return the time in seconds, after waiting for the GPU to finish."""
     if _has_gpu():
         torch.cuda.synchronize()
     return perf_counter()
 
 
 class Epoch(NamedTuple):
-    """The seconds of one epoch; the validation's own forward passes are left out."""
+    """Duration of one epoch, without the validation's forward passes."""
 
     timed: int
-    """How many steps it had as it was run."""
+    """Number of steps that were timed."""
     steps: float
-    """From its beginning to the end of the last of them."""
+    """Seconds from the start of the epoch to the end of its last step."""
     rest: float
-    """From there to the next epoch: callbacks, checkpoints, logging."""
+    """Seconds from there to the next epoch: callbacks, checkpoints, logging."""
 
     def seconds(self, steps: int) -> float:
-        """What an epoch of so many steps takes."""
+        """Return the seconds that an epoch of ``steps`` steps takes."""
         return self.steps * steps / self.timed + self.rest
 
 
 class Stopwatch(pl.Callback):
-    """Times each epoch but the first, which is warm-up, and the last, which does what ends a training.
+    """Timer of each epoch but the first (warm-up) and the last (it includes the work that ends a training).
 
-    It has to be the first callback, so that it sees all others.
+    It has to be the first callback, so that the time includes all other callbacks.
 
-    The clock is read, and a GPU waited for, at an epoch's beginning and its last step alone.
+    It reads the clock, and waits for the GPU, only at an epoch's start and after its last step.
 
     Args:
-        shares: counts the same epochs, if it is given.
+        shares: profiler to restrict to the same epochs, if given.
 
     Attributes:
-        epochs: the epochs that were timed.
-        memory: the most bytes that were resident at an epoch's end, loader's processes included.
+        epochs: durations of the timed epochs.
+        memory: largest resident memory at an epoch's end, in bytes, including the loader's processes.
     """
 
     def __init__(self, shares: "Shares | None" = None) -> None:
@@ -76,7 +76,7 @@ class Stopwatch(pl.Callback):
         self._began = self._last = self._validating = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """The epoch before is over."""
+        """Record the end of the previous epoch and the start of this one."""
         if trainer.current_epoch > 1:
             self._end_epoch(trainer)
         if self._shares is not None and trainer.current_epoch == 1:
@@ -93,21 +93,21 @@ class Stopwatch(pl.Callback):
         batch: Any,  # noqa: ARG002
         batch_idx: int,
     ) -> None:
-        """Note when the last step is done."""
+        """Record the end of the epoch's last step."""
         if batch_idx + 1 == trainer.num_training_batches:
             self._last = now()
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """The clock stands still."""
+        """Pause the clock."""
         self._validating -= now()
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """It goes on: what callbacks make of the validation counts."""
+        """Resume the clock: callbacks at the end of a validation are included."""
         self._validating += now()
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Leave out what is done before an epoch's first step."""
+        """Exclude the time spent in the block, which precedes an epoch's first step."""
         began = now()
         yield
         self._began += now() - began
@@ -119,18 +119,18 @@ class Stopwatch(pl.Callback):
 
 
 def resident() -> int:
-    """Bytes in memory of this process, and of those that it started what they do not share with it."""
+    """Return the resident memory of this process plus its children's unshared memory, in bytes."""
     process = psutil.Process()
     children = process.children(recursive=True)
     return int(process.memory_info().rss + sum(child.memory_full_info().uss for child in children))
 
 
 class Shares(Profiler):
-    """What a training's time goes to, by kind: Lightning's own profiler hooks, each without those within it.
+    """Profiler of a training's time by activity; nested actions are not counted twice.
 
     Attributes:
-        of_steps: seconds by kind, of what is done at each step.
-        of_epochs: seconds by kind, of what is done once an epoch; the validation's own is left out.
+        of_steps: seconds by activity, of work at each step.
+        of_epochs: seconds by activity, of work once per epoch, without the validation's forward passes.
     """
 
     def __init__(self, trainer: pl.Trainer) -> None:
@@ -143,28 +143,28 @@ class Shares(Profiler):
             logger.log_metrics = self._timed(logger.log_metrics)  # type: ignore[method-assign]
 
     def clear(self) -> None:
-        """Forget what was counted so far."""
+        """Reset all counts to zero."""
         self.of_steps: defaultdict[str, float] = defaultdict(float)
         self.of_epochs: defaultdict[str, float] = defaultdict(float)
         self._since = now()
 
     def pause(self) -> None:
-        """Count no more."""
+        """Stop counting."""
         self._charge()
         self._paused = True
 
     def start(self, action_name: str) -> None:
-        """An action begins within those that are open."""
+        """Start an action inside the open ones."""
         self._charge()
         self._open.append(action_name)
 
     def stop(self, action_name: str) -> None:  # noqa: ARG002
-        """The last one that began ends."""
+        """End the innermost open action."""
         self._charge()
         self._open.pop()
 
     def _charge(self) -> None:
-        """Count the time since the last change for the innermost open action."""
+        """Add the time since the last change to the innermost open action."""
         moment = now()
         passed, self._since = moment - self._since, moment
         kind = self._kind()

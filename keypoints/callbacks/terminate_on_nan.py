@@ -1,4 +1,4 @@
-"""Stopping a training whose loss is no longer a number."""
+"""Stop of a training whose loss becomes NaN or infinite."""
 
 import math
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import TrainingError, some_of
 
 _EVERY = 50
-"""Steps between two looks where looking costs time."""
+"""Steps between two checks where a check costs time."""
 _NAMED = 8
-"""Faces that the message names."""
+"""Largest number of faces that the message names."""
 
 
 class _Step(NamedTuple):
@@ -26,14 +26,14 @@ class _Step(NamedTuple):
 
 
 class FiniteLoss(pl.Callback):
-    """Stops a training at the first loss that is NaN or infinite, before its weights reach a checkpoint.
+    """Check that stops a training at the first NaN or infinite loss, before a checkpoint saves its weights.
 
-    One process on a CPU looks at every step. On a GPU, looking means to wait until it has caught up, and
-    of several processes each waits for all: there the losses are kept and looked at every 50 steps, and
-    before anything is validated or saved. What is named is the step where it began, either way.
+    A single process on a CPU checks every step. A check on a GPU has to wait for the GPU, and each of several
+    processes has to wait for the others: there the losses are collected and checked every 50 steps, and
+    before each validation and checkpoint. In both cases, the message names the first bad step.
 
     Raises:
-        TrainingError: the step, the faces of its batch, the checkpoints that are left, what to try.
+        TrainingError: names the step, the faces of its batch, the checkpoints that are left, and what to try.
     """
 
     def __init__(self) -> None:
@@ -47,24 +47,24 @@ class FiniteLoss(pl.Callback):
         batch: Batch,
         batch_idx: int,  # noqa: ARG002
     ) -> None:
-        """Keep the step's loss, and look at it if that costs nothing or is due."""
+        """Collect the step's loss, and check the losses if that is cheap or due."""
         self._unread.append((trainer.global_step - 1, outputs["loss"], batch.indices))
         if _looks_at_each_step(trainer, pl_module) or len(self._unread) >= _EVERY:
             self._read(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Look at the steps that are left."""
+        """Check the losses not checked yet."""
         self._read(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """The last step's loss was a number, but the weights that it left may be none."""
+        """Check the validation loss: the epoch's last step may have made the weights NaN."""
         loss = float(trainer.callback_metrics.get("loss/val", 0.0))
         if not math.isfinite(loss):
             step = max(0, trainer.global_step - 1)
             raise TrainingError(_message(trainer, step, "validation loss", loss))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Look at the steps that are left, where the epoch was not validated."""
+        """Check the losses not checked yet, if the epoch was not validated."""
         self._read(trainer)
 
     def _read(self, trainer: pl.Trainer) -> None:
@@ -87,7 +87,7 @@ def _looks_at_each_step(trainer: pl.Trainer, pl_module: pl.LightningModule) -> b
 
 
 def _first_of_all(bad: _Step | None, processes: int) -> _Step | None:
-    """The earliest bad step of all processes, in each of them: they stop together."""
+    """Return the earliest bad step of all processes, to each of them, so that they stop together."""
     if processes == 1:
         return bad
     found: list[_Step | None] = [None] * processes
@@ -101,8 +101,8 @@ def _message(trainer: pl.Trainer, step: int, what: str, loss: float, indices: Se
     rate = trainer.optimizers[0].param_groups[0]["lr"]
     return (
         f"step {step} of epoch {trainer.current_epoch}: the {what} is {loss}{_faces(trainer, indices)}; "
-        f"train anew with a smaller optimizer.lr (here it was {rate:.3g}) or +trainer.gradient_clip_val=1; "
-        + (f"what was good is kept: {good}" if good else "no epoch had ended, so no checkpoint is kept")
+        f"train again with a smaller optimizer.lr (here it was {rate:.3g}) or +trainer.gradient_clip_val=1; "
+        + (f"good checkpoints are kept: {good}" if good else "no epoch had ended, so no checkpoint is kept")
     )
 
 

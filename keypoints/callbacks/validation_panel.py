@@ -1,4 +1,4 @@
-"""The same validation faces, again and again, as the network learns."""
+"""Picture of a fixed set of validation faces with their predictions, at several epochs."""
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,11 +12,11 @@ from keypoints.tasks.base import Task
 
 
 class ValidationPanel(pl.Callback):
-    """Logs a fixed panel of validation faces with truth (green) and prediction (red).
+    """Logger of a fixed panel of validation faces with truth (green) and prediction (red).
 
     Args:
-        faces: how many, spread evenly over the validation faces.
-        every_n_epochs: how often; the last epoch is always logged.
+        faces: number of faces, spread evenly over the validation faces.
+        every_n_epochs: epochs between two pictures; the last epoch is always logged.
 
     Raises:
         ConfigError: if either is below 1.
@@ -30,7 +30,7 @@ class ValidationPanel(pl.Callback):
         self._batch: Batch | None = None
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Choose the faces."""
+        """Select the faces of the panel."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, FaceDataModule):
             faces = data.dataset("val")
@@ -38,7 +38,7 @@ class ValidationPanel(pl.Callback):
             self._batch = whole(faces, [round(place) for place in places])
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Predict and draw them."""
+        """Predict and plot the panel's faces."""
         if self._batch is None or not is_due(trainer, self._every) or not isinstance(pl_module, Task):
             return
         with torch.no_grad():

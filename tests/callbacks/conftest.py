@@ -13,7 +13,7 @@ from keypoints.tasks.regression import RegressionTask
 
 @pytest.fixture
 def watched(made_up_imm, tmp_path):
-    """Two epochs under the given callbacks; gives the trainer, and what TensorBoard reads of them."""
+    """Train two epochs with the given callbacks; return the trainer and TensorBoard's events."""
 
     def train(*callbacks, logger=True, epochs=2, bar=False):
         data = IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30)
@@ -33,7 +33,7 @@ def watched(made_up_imm, tmp_path):
         )
         pl.seed_everything(0, verbose=False)
         task = RegressionTask(data.scheme, data.crop, net=net)
-        torch.nn.init.constant_(task.net.head[-1].bias, 0.5)  # begin within the picture
+        torch.nn.init.constant_(task.net.head[-1].bias, 0.5)  # the first predictions lie inside the image
         trainer.fit(task, datamodule=data)
         events = EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"images": 0})
         return trainer, events.Reload() if logger else None

@@ -9,7 +9,7 @@ from keypoints.callbacks.last_checkpoint import LastCheckpoint
 
 @pytest.fixture
 def kept(watched, tmp_path):
-    """The trainer, and what the best and the last epoch's files hold."""
+    """Return the trainer, and the contents of the best and the last checkpoint."""
 
     def train(*callbacks):
         where = {"dirpath": tmp_path, "enable_version_counter": False}
@@ -23,14 +23,14 @@ def kept(watched, tmp_path):
     return train
 
 
-def test_the_best_epoch_is_kept_without_the_optimizer_and_the_last_with_it(kept, tmp_path):
+def test_only_the_last_checkpoint_holds_the_optimizer(kept, tmp_path):
     _, best, last = kept()
     assert set(last) - set(best) == {"optimizer_states"}
     assert last["optimizer_states"][0]["state"]
     assert (tmp_path / "best.ckpt").stat().st_size < 0.6 * (tmp_path / "last.ckpt").stat().st_size
 
 
-def test_averaged_weights_are_those_that_are_kept(kept):
+def test_checkpoints_hold_the_averaged_weights(kept):
     trainer, best, last = kept(EMAWeightAveraging(decay=0.9))
     own = trainer.lightning_module.state_dict()
     assert set(last) - set(best) == {"optimizer_states", "current_model_state"}
@@ -38,7 +38,7 @@ def test_averaged_weights_are_those_that_are_kept(kept):
     assert not all(torch.equal(last["current_model_state"][name], last["state_dict"][name]) for name in own)
 
 
-def test_a_training_cannot_go_on_from_it_and_says_so(kept, tmp_path):
+def test_resuming_from_the_best_checkpoint_is_refused(kept, tmp_path):
     trainer, _, _ = kept()
     again = pl.Trainer(accelerator="cpu", max_epochs=3, logger=False, default_root_dir=tmp_path)
     with pytest.raises(KeyError, match="contains only the model"):

@@ -8,7 +8,7 @@ from keypoints.models.inspection import first_convolution
 from keypoints.tasks.regression import RegressionTask
 
 
-def test_weights_lie_otherwise_and_give_the_same():
+def test_the_layout_changes_and_the_outputs_do_not():
     task = RegressionTask(IMM58, Crop(80, 60, channels=3)).eval()
     images = torch.rand(2, 3, 60, 80) - 0.5
     before = task(images)

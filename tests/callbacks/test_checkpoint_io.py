@@ -8,7 +8,7 @@ from keypoints.callbacks import checkpoint_io
 from keypoints.callbacks.checkpoint_io import AtomicCheckpointIO
 
 
-def test_a_checkpoint_is_written_beside_its_place(tmp_path, monkeypatch):
+def test_the_temporary_folder_is_not_used(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", "/nowhere")
     path = tmp_path / "checkpoints" / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"epoch": 3}, str(path))
@@ -16,7 +16,7 @@ def test_a_checkpoint_is_written_beside_its_place(tmp_path, monkeypatch):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_disk_that_is_full_leaves_the_old_checkpoint(tmp_path, monkeypatch):
+def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     path = tmp_path / "last.ckpt"
     AtomicCheckpointIO().save_checkpoint({"epoch": 3}, path)
 

@@ -14,7 +14,7 @@ def test_the_filters_are_logged_before_training_and_after_each_epoch(watched):
     assert len({image.encoded_image_string for image in maps}) == 3
 
 
-def test_the_filters_come_as_often_as_they_are_asked_for_and_at_the_end(watched):
+def test_filters_are_logged_every_n_epochs_and_at_the_end(watched):
     _, events = watched(FirstLayerFilters(every_n_epochs=2), epochs=3)
     assert [image.step for image in events.Images("first-layer filters")] == [0, 12, 18]
 
@@ -28,7 +28,7 @@ def test_all_filters_share_one_scale_about_mid_grey():
     assert picture[6 + 32, 6 + 32].tolist() == [128] * 3
 
 
-def test_filters_over_three_channels_are_in_colour():
+def test_filters_with_three_channels_are_in_colour():
     weight = torch.zeros(1, 3, 2, 2)
     weight[0, 0] = 1
     assert picture_of_filters(weight)[6, 6].tolist() == [255, 128, 128]

@@ -7,7 +7,7 @@ from keypoints.callbacks.last_checkpoint import LastCheckpoint
 
 
 class Clock:
-    """A clock that an epoch moves on by so many seconds."""
+    """Clock that each epoch advances by a fixed number of seconds."""
 
     def __init__(self, an_epoch):
         self.now, self._an_epoch = 100.0, an_epoch
@@ -20,7 +20,7 @@ class Clock:
 
 
 class Turning(pl.Callback):
-    """Turns the clock, and notes which epochs a file holds once the epoch is over."""
+    """Callback that advances the clock, and records the epoch in the file after each epoch."""
 
     def __init__(self, clock, file):
         self.clock, self.file, self.kept = clock, file, []
@@ -32,7 +32,7 @@ class Turning(pl.Callback):
 
 
 class Stopping(pl.Callback):
-    """Stops a training as an epoch ends."""
+    """Callback that stops a training at the end of an epoch."""
 
     def __init__(self, after):
         self.after = after
@@ -47,7 +47,7 @@ def epoch_of(file):
 
 @pytest.fixture
 def kept(watched, tmp_path, monkeypatch):
-    """The epoch in the file after each epoch of a training, and in the end."""
+    """Return the epoch in the file after each epoch of a training, and at the end."""
 
     def train(an_epoch, *callbacks, epochs=5, **settings):
         clock, file = Clock(an_epoch), tmp_path / "last.ckpt"
@@ -62,26 +62,26 @@ def kept(watched, tmp_path, monkeypatch):
     return train
 
 
-def test_epochs_that_take_longer_are_all_written(kept):
+def test_epochs_longer_than_the_interval_are_all_written(kept):
     assert kept(5.5) == [0, 1, 2, 3, 4]
 
 
-def test_of_short_epochs_the_first_the_last_and_one_in_five_seconds_are_written(kept):
+def test_short_epochs_are_written_once_in_five_seconds(kept):
     assert kept(2.0, epochs=7) == [0, 0, 0, 3, 3, 3, 6]
 
 
-def test_every_epoch_is_written_where_that_is_wanted(kept):
+def test_zero_seconds_write_every_epoch(kept):
     assert kept(0.0, seconds=0) == [0, 1, 2, 3, 4]
 
 
-def test_the_epoch_that_a_callback_stops_at_is_written(kept):
+def test_the_epoch_at_which_a_callback_stops_is_written(kept):
     assert kept(0.1, Stopping(after=2)) == [0, 0, 2]
 
 
-def test_of_every_second_epoch_the_clock_waits_for_those_that_are_written(kept):
+def test_the_interval_counts_from_the_last_written_epoch(kept):
     assert kept(3.0, epochs=7, every_n_epochs=2)[1:] == [1, 1, 3, 3, 5, 5]
 
 
-def test_less_than_no_time_is_refused():
+def test_negative_seconds_are_refused():
     with pytest.raises(ValueError, match="from 0 up, not -1"):
         LastCheckpoint(seconds=-1)

@@ -4,7 +4,7 @@ import torch
 from keypoints.callbacks.mean_shape_baseline import ConstantPredictor
 
 
-def test_the_constant_predictor_is_logged_beside_each_validation(watched):
+def test_the_baseline_is_logged_with_each_validation(watched):
     trainer, events = watched(ConstantPredictor())
     data = trainer.datamodule
     truth = data.dataset("val").targets
@@ -14,12 +14,12 @@ def test_the_constant_predictor_is_logged_beside_each_validation(watched):
         assert [event.value for event in events.Scalars(tag)] == pytest.approx([expected] * 2, rel=1e-4)
 
 
-def test_without_a_logger_nothing_breaks(watched):
+def test_the_baseline_works_without_a_logger(watched):
     trainer, _ = watched(ConstantPredictor(), logger=False)
     assert trainer.callback_metrics["val/mse_constant"] > 0
 
 
-def test_the_real_constant_predictor_scores_what_is_published(real_imm):
+def test_the_baseline_on_imm_scores_the_published_values(real_imm):
     from keypoints.callbacks.mean_shape_baseline import constant_scores
     from keypoints.datamodules.imm import IMMDataModule
     from keypoints.tasks.regression import RegressionTask

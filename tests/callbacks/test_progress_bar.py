@@ -5,7 +5,7 @@ from keypoints.callbacks.progress_bar import ProgressBar
 
 
 class Told(ProgressBar):
-    """Notes which steps its bar is told of."""
+    """Bar that records the steps it is updated with."""
 
     def __init__(self, refresh_rate):
         super().__init__(refresh_rate)
@@ -21,9 +21,7 @@ class Told(ProgressBar):
     ("refresh_rate", "passes", "steps"),
     [(4, 0.3, [*range(1, 7), *range(1, 7)]), (4, 0.1, [1, 4, 6, 3, 6]), (4, 0, [1, 6, 6]), (0, 1, [])],
 )
-def test_the_bar_is_told_of_the_steps_that_are_due_and_of_each_epochs_last(
-    watched, monkeypatch, refresh_rate, passes, steps
-):
+def test_the_bar_is_updated_when_due_and_at_each_last_step(watched, monkeypatch, refresh_rate, passes, steps):
     clock = iter(range(1000, 2000))
     monkeypatch.setattr(progress_bar, "monotonic", lambda: next(clock) * passes + 1000)
     bar = Told(refresh_rate)

@@ -22,7 +22,7 @@ def test_architecture_first_batch_and_charts_are_logged(watched):
     assert {"loss/train", "loss/val"} <= set(events.Tags()["scalars"])
 
 
-def test_the_architecture_has_every_layer_with_its_shape_and_parameters():
+def test_the_architecture_lists_shapes_and_parameters_of_the_layers():
     text = architecture(RegressionTask(IMM58, Crop(80, 60)))
     assert "net.features.0" in text
     assert "[1, 12, 54, 74]" in text
@@ -30,7 +30,7 @@ def test_the_architecture_has_every_layer_with_its_shape_and_parameters():
 
 
 def run_with(folder, *overrides, **status):
-    """The folder of a run of this configuration."""
+    """Write the folder of a run with this configuration, and return it."""
     folder.mkdir()
     (folder / "status.json").write_text(json.dumps({"status": "running", **status}))
     cfg = compose("train", [*overrides, f"output={folder}"])
@@ -38,7 +38,7 @@ def run_with(folder, *overrides, **status):
     return folder
 
 
-def test_hyper_parameters_stand_with_the_final_metrics(watched, tmp_path):
+def test_hyper_parameters_are_logged_with_the_final_metrics(watched, tmp_path):
     trainer, events = watched(HyperParameters(run_with(tmp_path / "run")))
     plugin = events.summary_metadata
     start = plugin["_hparams_/session_start_info"].plugin_data.content
@@ -47,7 +47,7 @@ def test_hyper_parameters_stand_with_the_final_metrics(watched, tmp_path):
     assert events.Scalars("last/mse")[-1].value == trainer.callback_metrics["val/mse"]
 
 
-def test_whatever_may_differ_between_runs_is_a_hyper_parameter(watched, tmp_path):
+def test_all_values_of_the_configuration_are_hyper_parameters(watched, tmp_path):
     chosen = ["augmentation=wild", "augmentation.transforms.flip.p=0.25", "trainer.precision=bf16-mixed"]
     given = [*chosen, "start_from=best", "scheduler=cosine"]
     run = run_with(tmp_path / "run", *given, overrides=["augmentation=wild"])

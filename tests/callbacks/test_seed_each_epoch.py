@@ -15,7 +15,7 @@ def drawn(seed, epoch, rank=0, before=0):
     return torch.rand(4).tolist()
 
 
-def test_what_torch_draws_depends_on_seed_epoch_and_rank_alone():
+def test_random_numbers_depend_only_on_seed_epoch_and_rank():
     assert drawn(0, 3) == drawn(0, 3, before=7)
     different = [drawn(0, 3), drawn(1, 3), drawn(0, 4), drawn(0, 3, rank=1)]
     assert len({tuple(values) for values in different}) == 4

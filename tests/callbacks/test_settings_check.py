@@ -8,7 +8,7 @@ from keypoints.errors import ConfigError
 
 
 class Own(pl.Callback):
-    """A callback that may log anything."""
+    """Callback of the user, which may log any metric."""
 
 
 def checked(watched, *callbacks):
@@ -19,7 +19,7 @@ def checked(watched, *callbacks):
 
 
 @pytest.mark.parametrize("monitor", ["val/mse", "loss/train", "lr-Adam", "val/mse_constant"])
-def test_what_is_logged_may_be_monitored(watched, monitor):
+def test_any_logged_metric_may_be_monitored(watched, monitor):
     stopping = EarlyStopping(monitor)
     trainer, _ = checked(watched, ConstantPredictor(), LearningRateMonitor(), stopping)
     assert trainer.global_step > 0
@@ -28,7 +28,7 @@ def test_what_is_logged_may_be_monitored(watched, monitor):
 @pytest.mark.parametrize(
     "callback", [EarlyStopping("val_loss"), ModelCheckpoint(monitor="val_loss")], ids=type
 )
-def test_a_metric_that_nothing_logs_is_named_before_the_first_step(watched, callback):
+def test_an_unknown_metric_is_refused_before_the_first_step(watched, callback):
     with pytest.raises(
         ConfigError,
         match=r"\.monitor=val_loss is not logged; these are: loss/train, loss/val, val/mae_px, val/mse,",
@@ -36,14 +36,14 @@ def test_a_metric_that_nothing_logs_is_named_before_the_first_step(watched, call
         checked(watched, callback)
 
 
-def test_without_strict_it_is_a_warning_and_beside_code_of_ones_own_no_word(watched, caplog):
+def test_an_unknown_metric_may_be_tolerated(watched, caplog):
     checked(watched, EarlyStopping("val_loss", strict=False))
     assert "val_loss is not logged" in caplog.text
-    with pytest.raises(RuntimeError, match="val_loss"):  # Lightning's, at the epoch's end
+    with pytest.raises(RuntimeError, match="val_loss"):  # raised by Lightning at the epoch's end
         checked(watched, EarlyStopping("val_loss"), Own())
 
 
-def test_it_knows_the_keys_of_the_callbacks():
+def test_key_of_returns_the_key_of_a_callback():
     own = Own()
     check = SettingsCheck()
     check.watch({"callbacks.own": own})

@@ -6,7 +6,7 @@ from keypoints.callbacks.stopwatch import Epoch, Shares, Stopwatch
 
 
 class Sleeping(pl.Callback):
-    """Takes its time at each step, at each validation, and for what it makes of it."""
+    """Callback that sleeps at each step, during each validation and after it."""
 
     def on_train_batch_start(self, *_):
         time.sleep(0.01)
@@ -18,7 +18,7 @@ class Sleeping(pl.Callback):
         time.sleep(0.1)
 
 
-def test_epochs_between_first_and_last_are_timed_with_callbacks_but_without_validating(watched):
+def test_timing_includes_callbacks_but_not_the_validation(watched):
     watch = Stopwatch()
     watched(watch, Sleeping(), epochs=3)
     (epoch,) = watch.epochs
@@ -29,7 +29,7 @@ def test_epochs_between_first_and_last_are_timed_with_callbacks_but_without_vali
 
 
 class Beginning(pl.Callback):
-    """Notes when each epoch begins."""
+    """Callback that records when each epoch begins."""
 
     def __init__(self):
         self.began = []
@@ -39,7 +39,7 @@ class Beginning(pl.Callback):
 
 
 class Measuring(Beginning):
-    """Does something else before each epoch."""
+    """Callback that sleeps before each epoch while the stopwatch is stopped."""
 
     def __init__(self, watch):
         super().__init__()
@@ -51,7 +51,7 @@ class Measuring(Beginning):
             time.sleep(0.5)
 
 
-def test_what_is_done_while_it_is_stopped_is_left_out(watched):
+def test_time_while_the_stopwatch_is_stopped_is_excluded(watched):
     watch, before = Stopwatch(), Beginning()
     measuring = Measuring(watch)
     watched(before, watch, measuring, epochs=3)
@@ -60,11 +60,11 @@ def test_what_is_done_while_it_is_stopped_is_left_out(watched):
     assert epoch.steps + epoch.rest <= measuring.began[2] - before.began[1] - 0.5
 
 
-def test_an_epoch_is_put_together_of_its_parts():
+def test_the_time_of_an_epoch_scales_with_its_steps():
     assert Epoch(timed=4, steps=12, rest=10).seconds(8) == 24 + 10
 
 
-def test_time_is_counted_once_for_the_innermost_of_what_takes_it():
+def test_time_is_counted_for_the_innermost_action_only():
     shares = Shares(pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu"))
     began = time.perf_counter()
     with shares.profile("run_training_epoch"), shares.profile("run_training_batch"):

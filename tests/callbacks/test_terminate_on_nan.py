@@ -15,11 +15,11 @@ from tests.conftest import SMALL
 from tests.working import train
 
 STEPS = 6
-"""Of an epoch: 24 faces by four."""
+"""Steps of an epoch: 24 faces in batches of 4."""
 
 
 class Turning(nn.MSELoss):
-    """A loss that is a number for so many training steps, and then is none."""
+    """Loss that is finite for a number of training steps, and then NaN or infinite."""
 
     def __init__(self, steps, becomes="nan"):
         super().__init__()
@@ -36,7 +36,7 @@ class Turning(nn.MSELoss):
 
 @pytest.fixture
 def turning(made_up_imm, tmp_path):
-    """A training whose loss turns after so many steps; gives its error and its folder."""
+    """Train until the loss becomes bad after so many steps; return the error and the run's folder."""
 
     def run(steps, becomes="nan"):
         loss = [f"loss._target_={__name__}.Turning", f"+loss.steps={steps}", f"+loss.becomes={becomes}"]
@@ -50,7 +50,7 @@ def turning(made_up_imm, tmp_path):
 
 
 def names_of(folder, step):
-    """The faces of a step of the first two epochs, by the order that seed and epoch give."""
+    """Return the names of the faces in a step of the first two epochs."""
     from keypoints.instantiate import make_data
 
     data = make_data(folder.configuration())
@@ -63,9 +63,7 @@ def names_of(folder, step):
 
 @pytest.mark.parametrize("becomes", ["nan", "inf"])
 @pytest.mark.parametrize("every_step", [True, False], ids=["at once", "later, as on a GPU"])
-def test_it_stops_with_step_faces_and_a_hint_and_keeps_the_last_good_checkpoint(
-    turning, monkeypatch, becomes, every_step
-):
+def test_a_bad_loss_stops_the_training_with_a_hint(turning, monkeypatch, becomes, every_step):
     if not every_step:
         monkeypatch.setattr(terminate_on_nan, "_looks_at_each_step", lambda *_: False)
     message, folder = turning(STEPS + 2, becomes)
@@ -81,28 +79,30 @@ def test_it_stops_with_step_faces_and_a_hint_and_keeps_the_last_good_checkpoint(
         assert all(weight.isfinite().all() for weight in load_task(kept).state_dict().values())
 
 
-def test_weights_that_the_last_step_of_an_epoch_spoiled_are_not_saved(turning, monkeypatch):
-    monkeypatch.setattr(FiniteLoss, "on_train_batch_end", lambda *_: None)  # as if its loss had been a number
+def test_weights_made_bad_by_the_last_step_are_not_saved(turning, monkeypatch):
+    monkeypatch.setattr(
+        FiniteLoss, "on_train_batch_end", lambda *_: None
+    )  # as if the step's loss had been finite
     message, folder = turning(2 * STEPS - 1)
     assert f"step {2 * STEPS - 1} of epoch 1: the validation loss is nan; " in message
     assert torch.load(folder.last_checkpoint, weights_only=True)["epoch"] == 0
     assert all(weight.isfinite().all() for weight in load_task(folder.best_checkpoint).state_dict().values())
 
 
-def test_before_the_first_epoch_ended_there_is_nothing_to_keep(turning):
+def test_a_bad_first_epoch_leaves_no_checkpoint(turning):
     message, folder = turning(0)
     assert "step 0 of epoch 0" in message
     assert "no checkpoint is kept" in message
     assert not list(folder.path.rglob("*.ckpt"))
 
 
-def test_of_large_batches_some_faces_are_named(turning, monkeypatch):
+def test_only_some_faces_of_a_large_batch_are_named(turning, monkeypatch):
     monkeypatch.setattr(terminate_on_nan, "_NAMED", 1)
     message, folder = turning(0)
     assert f"{names_of(folder, 0).split(', ')[0]} and 3 more; " in message
 
 
-def test_processes_stop_together_at_the_earliest_of_their_steps(monkeypatch):
+def test_processes_stop_together_at_the_earliest_bad_step(monkeypatch):
     late, early = terminate_on_nan._Step(9, math.nan, [1]), terminate_on_nan._Step(7, math.inf, [2])
     said = []
 
