@@ -1,1 +1,1 @@
-"""Tasks: LightningModules that know nothing of any dataset. To add one, see ``base.py``."""
+"""Tasks: LightningModules that do not depend on any data set. To add one, see ``base.py``."""

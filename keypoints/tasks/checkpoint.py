@@ -1,4 +1,4 @@
-"""Reading a checkpoint. Imports torch late, and nothing else that takes long."""
+"""Reading of checkpoints. Imports torch late and no other slow package."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CHECKPOINT_FORMAT = 1
-"""Raised when a checkpoint of before could no longer be read."""
+"""Version of the format. Incremented when older checkpoints can no longer be read."""
 
 OURS = "keypoints"
-"""The checkpoint's entry that says it is one of this package, and of which format."""
+"""Name of the entry that marks a checkpoint of this package and holds its format."""
 
 
 _WAYS_OUT = {
     f"is {ONNX}": ", which evaluate, predict, submit, demo and bench read where its name ends in .onnx; what "
     "trains or exports needs the checkpoint that it was exported from",
 }
-"""What to do with a file that is something else."""
+"""Rest of the message, with what to do, by the kind of file that was given instead of a checkpoint."""
 
 _TENSORS = Kind(
     "tensors by name",
@@ -55,11 +55,14 @@ _TRAINED_ON_KINDS = {
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The contents of a checkpoint of this package, on the CPU. Nothing but plain values and weights is read.
+    """Return the contents of a checkpoint of this package, on the CPU; only plain values and weights.
+
+    Args:
+        path: checkpoint file.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, no checkpoint of this package, or of a format that
-            this version does not know, or holds weights that are no finite numbers.
+        CheckpointError: if the file is missing, damaged, no checkpoint of this package, of an unknown format,
+            or holds weights that are NaN or infinite.
     """
     import torch
 
@@ -93,7 +96,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def _other(contents: Any) -> str:
-    """Return what a file of torch holds that is none of ours, in a few words."""
+    """Describe in a few words the contents of a torch file that is no checkpoint of this package."""
     if not isinstance(contents, Mapping):
         return "a tensor" if hasattr(contents, "untyped_storage") else f"a {type(contents).__name__}"
     if contents and _TENSORS.fits(contents):
@@ -106,26 +109,27 @@ def _other(contents: Any) -> str:
 
 
 def _check_weights(weights: Mapping[str, "Tensor"]) -> None:
-    """See that weights are in the file and finite: with others the network predicts nothing, in silence.
+    """Check that the weights are complete and finite; otherwise the network would silently predict nonsense.
 
     Raises:
-        ValueError: if one is not.
+        ValueError: if a weight is missing, NaN or infinite.
     """
     for name, each in weights.items():
         held = each.untyped_storage().nbytes() if each.device.type == "cpu" else 0
         if each.numel() * each.element_size() > held:
-            raise ValueError(f"its {name} claims {each.numel():,} numbers, which it does not hold")
+            raise ValueError(f"its {name} claims {each.numel():,} numbers, but holds fewer")
         if each.is_floating_point() and not bool(each.isfinite().all()):
             raise ValueError(f"its weights {name} hold NaN or infinite numbers")
 
 
 def _check_records(path: Path) -> None:
-    """See that the records of a checkpoint are as they were written, which torch does not look at.
+    """Check the records of a checkpoint against their checksums, which torch does not do.
 
-    They take no more memory than the file, as torch compresses none. Each has its checksum.
+    Torch does not compress records, so together they may not be larger than the file.
 
     Raises:
-        OSError, ValueError, BadZipFile: if the file cannot be read, is no archive, or has other records.
+        OSError, ValueError, BadZipFile: if the file cannot be read, is no archive, or has damaged, compressed
+            or overlapping records.
     """
     with ZipFile(path) as archive:
         records = archive.infolist()
@@ -137,16 +141,18 @@ def _check_records(path: Path) -> None:
 
 
 def about_ours(path: Path, about: Any, kind: str, verb: str, known: int, way_out: str) -> dict[str, Any]:
-    """What a file says of itself, if it is one of this package and of the format that is known.
+    """Return the entry that describes a file of this package, if the file has the known format.
 
     Args:
-        about: what it says, of whatever type.
-        kind, verb: what such a file is called, and what writes it.
-        known: the format that is read.
-        way_out: what to do with a file of another.
+        path: the file, for messages.
+        about: the file's entry :data:`OURS`, of any type.
+        kind: name of this kind of file, for messages.
+        verb: command that writes such files, for messages.
+        known: the format that this version reads.
+        way_out: what to do with a file of another format, for messages.
 
     Raises:
-        CheckpointError: if it is no such file, or of another format.
+        CheckpointError: if the file is not of this package, or has another format.
     """
     if not isinstance(about, dict):
         raise CheckpointError(f"{path}: is no {kind} of keypoints; `keypoints {verb}` writes them")

@@ -1,4 +1,4 @@
-"""Heatmaps: for each landmark a map of where it may be, whose mean position is the point."""
+"""Task with heatmaps: each landmark is predicted as the mean position of its heatmap."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,25 +16,30 @@ from keypoints.tasks.trusted_loss import build_loss, loss_name
 
 
 class HeatmapTask(Task):
-    """A network with a map for each landmark.
+    """Task with a network that has one heatmap for each landmark.
 
-    It learns from coordinates, from maps, or from both: the loss is ``coordinate_weight`` times that of
-    the maps' mean positions plus ``heatmap_weight`` times that of the maps beside Gaussians. Coordinates
-    alone are the integral head (X. Sun et al., ECCV 2018); maps alone the usual one, read between its
-    cells; both that of A. Nibali et al., Numerical coordinate regression with convolutional neural
-    networks, 2018.
+    It is supervised by coordinates, by heatmaps, or by both: the loss is ``coordinate_weight`` times the loss
+    of the heatmaps' mean positions plus ``heatmap_weight`` times the loss of the heatmaps against Gaussians.
+    Coordinates alone give the integral head (X. Sun et al., ECCV 2018); heatmaps alone the usual head, with
+    subpixel decoding; both together the head of A. Nibali et al., Numerical coordinate regression with
+    convolutional neural networks, 2018.
 
-    A landmark's confidence is the share of its map within two ``sigma`` of the point.
+    A landmark's confidence is the share of its heatmap within two ``sigma`` of the point, from 0 to 1.
 
     Args:
-        net: a component, a :class:`~keypoints.models.heatmap.HeatmapNet`; that with a small encoder if
-            none.
-        coordinate_weight, heatmap_weight: of the two parts of the loss. Coordinates are in ratios, so their
-            losses are about a hundredth of the maps'.
-        heatmap_loss: a component called with maps and the factors of the wanted ones;
-            :class:`~keypoints.tasks.losses.HeatmapKLLoss` if none.
-        sigma: of the Gaussians, in cells of the maps.
-        scheme, crop, loss, optimizer, scheduler: as :class:`~keypoints.tasks.base.Task`.
+        scheme: landmarks to predict, see :class:`~keypoints.tasks.base.Task`.
+        crop: crop that makes the input from a photo, see :class:`~keypoints.tasks.base.Task`.
+        net: component that builds a :class:`~keypoints.models.heatmap.HeatmapNet`; one with a small encoder
+            if ``None``.
+        loss: component that builds the loss of coordinates, see :class:`~keypoints.tasks.base.Task`.
+        optimizer: component, see :class:`~keypoints.tasks.base.Task`.
+        scheduler: component or ``None``, see :class:`~keypoints.tasks.base.Task`.
+        coordinate_weight: weight of the loss of coordinates. Coordinates are ratios, so their loss is about a
+            hundredth of the heatmaps' loss.
+        heatmap_weight: weight of the loss of heatmaps.
+        heatmap_loss: component called with the heatmaps and the two factors of the target heatmaps;
+            :class:`~keypoints.tasks.losses.HeatmapKLLoss` if ``None``.
+        sigma: standard deviation of the Gaussians, in cells of the heatmaps.
 
     Raises:
         ValueError: if a weight is negative, both are 0, or sigma is not positive.
@@ -89,18 +94,18 @@ class HeatmapTask(Task):
 
     @property
     def loss_words(self) -> tuple[str, str]:
-        """As :attr:`Task.loss_words`."""
+        """Name of the loss in figures, and its unit."""
         coordinates, heatmaps = self._weights
         if not heatmaps:
             return super().loss_words
         if coordinates:
-            return "loss of points and maps", "weighted sum"
+            return "loss of points and heatmaps", "weighted sum"
         if isinstance(self.heatmap_loss, HeatmapKLLoss):
-            return "divergence of the maps", "nats"
-        return loss_name(self.heatmap_loss), "mean of the maps"
+            return "KL divergence of the heatmaps", "nats"
+        return loss_name(self.heatmap_loss), "mean over the heatmaps"
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
+        """Map (B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
         return soft_argmax(self.net(images), self.net.heatmap_padding)
 
     def _locate(self, images: Tensor) -> Located:
@@ -109,13 +114,27 @@ class HeatmapTask(Task):
         return Located(points, share_near(maps, points, 2 * self._sigma, self.net.heatmap_padding))
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """As :meth:`Task.compute_loss`."""
+        """Compute the loss and the predictions of a batch.
+
+        Args:
+            batch: the faces, B.
+
+        Returns:
+            The loss, a scalar, and the predictions, (B, K, 2) ratios of the input.
+        """
         maps = self.net(batch.to_images())
         points = soft_argmax(maps, self.net.heatmap_padding)
         return self._weighted(maps, points, batch.targets), points
 
     def training_loss(self, batch: Batch) -> Tensor:
-        """As :meth:`Task.training_loss`: without points, where nothing is learnt from them."""
+        """Compute the loss alone; the points are skipped if the loss does not use them.
+
+        Args:
+            batch: the faces, B.
+
+        Returns:
+            The loss, a scalar.
+        """
         maps = self.net(batch.to_images())
         points = soft_argmax(maps, self.net.heatmap_padding) if self._weights[0] else None
         return self._weighted(maps, points, batch.targets)

@@ -1,10 +1,11 @@
-"""Losses that torch does not have; the others are taken from ``torch.nn``.
+"""Losses that torch does not provide; the others come from ``torch.nn``.
 
-To add one of coordinates: write it here as an ``nn.Module`` that is called with predictions and targets,
-both (B, K, 2) ratios of the input, and returns a scalar; then name it in ``conf/loss/<name>.yaml``.
+To add a loss of coordinates, write an ``nn.Module`` here that takes predictions and targets, both (B, K, 2)
+ratios of the input, and returns a scalar. Then reference it in ``conf/loss/<name>.yaml``.
 
-To add one of maps: one that is called with the logarithms of maps, (B, K, h, w), and of the two factors of
-the wanted ones, (B, K, w) and (B, K, h); then name it as ``model.heatmap_loss``.
+To add a loss of heatmaps, write an ``nn.Module`` that takes the heatmaps' logits, (B, K, h, w), and the
+logarithms of the target heatmaps' two factors, (B, K, w) and (B, K, h), and returns a scalar. Then set it as
+``model.heatmap_loss``.
 """
 
 import math
@@ -15,15 +16,15 @@ from torch.nn import functional
 
 
 class WingLoss(nn.Module):
-    """Wing loss: logarithmic for small errors, so that they count more than under L1 or L2.
+    """Wing loss: logarithmic for small errors, so that they have more weight than in L1 or L2.
 
-    With x an absolute error: ``width * ln(1 + x / curvature)`` for x < ``width``, else
-    ``x - C``, where C joins the two. Z.-H. Feng et al., Wing loss for robust facial landmark
-    localisation with convolutional neural networks, CVPR 2018, eq. 5.
+    For an absolute error x: ``width * ln(1 + x / curvature)`` if x < ``width``, else ``x - C``, where C makes
+    the loss continuous. Z.-H. Feng et al., Wing loss for robust facial landmark localisation with
+    convolutional neural networks, CVPR 2018, eq. 5.
 
     Args:
-        width: where it turns into L1, in ratio units (10 pixels of a 224 input: 0.045).
-        curvature: the smaller, the steeper at 0, in ratio units.
+        width: error above which the loss is L1, in ratios of the input (10 pixels of 224 are 0.045).
+        curvature: smaller values make the loss steeper at 0, in ratios of the input.
 
     Raises:
         ValueError: if either is not positive.
@@ -41,23 +42,40 @@ class WingLoss(nn.Module):
         self._offset = width - width * math.log1p(width / curvature)
 
     def forward(self, predictions: Tensor, targets: Tensor) -> Tensor:
-        """The mean over all coordinates."""
+        """Return the mean over all coordinates.
+
+        Args:
+            predictions: (B, K, 2) ratios of the input.
+            targets: (B, K, 2) ratios of the input.
+
+        Returns:
+            The loss, a scalar.
+        """
         errors = (predictions - targets).abs()
         small = self.width * torch.log1p(errors / self.curvature)
         return torch.where(errors < self.width, small, errors - self._offset).mean()
 
 
 class HeatmapKLLoss(nn.Module):
-    """The Kullback-Leibler divergence of each map from the wanted one, both made to sum to 1.
+    """Kullback-Leibler divergence of each heatmap from its target heatmap, both normalised to sum 1.
 
-    ``sum(q * ln(q / p))`` over the cells of a map, with p its softmax and q the wanted one's: each
-    landmark has its own distribution, which is never summed over with others.
+    ``sum(q * ln(q / p))`` over the cells of a heatmap, where p is its softmax and q the target's: each
+    landmark has a distribution of its own.
     """
 
     def forward(self, maps: Tensor, across: Tensor, down: Tensor) -> Tensor:
-        """The mean over all landmarks, in nats."""
+        """Return the mean over all landmarks, in nats.
+
+        Args:
+            maps: (B, K, h, w) logits of the heatmaps.
+            across: (B, K, w) logarithms of the target heatmaps' horizontal factor.
+            down: (B, K, h) logarithms of the target heatmaps' vertical factor.
+
+        Returns:
+            The loss, a scalar.
+        """
         across, down = across.log_softmax(-1), down.log_softmax(-1)
-        # The wanted map is a product, so that its mean of the logits needs no map of its own.
+        # The target is a product of two factors, so the mean of the logits under it needs no (h, w) target.
         with torch.autocast(maps.device.type, enabled=False):
             rows = (maps.float() @ across.exp()[..., None])[..., 0]
         expected = (rows * down.exp()).sum(-1) - maps.flatten(2).float().logsumexp(-1)
@@ -66,12 +84,19 @@ class HeatmapKLLoss(nn.Module):
 
 
 class AdaptiveWingLoss(nn.Module):
-    """Adaptive Wing loss on the heights of maps: logarithmic near peaks, quadratic on the ground.
+    """Adaptive Wing loss on the heatmaps' values: logarithmic near peaks, quadratic in the background.
 
-    With y the wanted height, 0 to 1, x the absolute error and p = ``alpha`` - y:
-    ``omega * ln(1 + (x / epsilon)^p)`` for x < ``theta``, else ``A * x - C``, where A and C join the two
-    smoothly. X. Wang et al., Adaptive Wing loss for robust face alignment via heatmap regression, ICCV
-    2019, eq. 3 and 4, and eq. 5: cells near the point count ``1 + emphasis`` times.
+    For a target value y from 0 to 1, an absolute error x and p = ``alpha`` - y:
+    ``omega * ln(1 + (x / epsilon)^p)`` if x < ``theta``, else ``A * x - C``, where A and C make the loss
+    smooth. X. Wang et al., Adaptive Wing loss for robust face alignment via heatmap regression, ICCV 2019,
+    eq. 3 and 4; eq. 5: cells near the point have ``1 + emphasis`` times the weight.
+
+    Args:
+        omega: scale of the loss.
+        theta: error above which the loss is linear.
+        epsilon: curvature of the logarithmic part; smaller values make it steeper near 0.
+        alpha: exponent for a target value of 0.
+        emphasis: additional weight of the cells near the point.
 
     Raises:
         ValueError: if a number is not positive, or ``alpha`` not above 1.
@@ -92,14 +117,23 @@ class AdaptiveWingLoss(nn.Module):
         self._emphasis = emphasis
 
     def forward(self, maps: Tensor, across: Tensor, down: Tensor) -> Tensor:
-        """The mean over all cells."""
+        """Return the mean over all cells.
+
+        Args:
+            maps: (B, K, h, w) logarithms of the heatmaps' values.
+            across: (B, K, w) logarithms of the target heatmaps' horizontal factor.
+            down: (B, K, h) logarithms of the target heatmaps' vertical factor.
+
+        Returns:
+            The loss, a scalar.
+        """
         heights = across.exp()[..., None, :] * down.exp()[..., None]
         errors = (maps.float().clamp(max=_HIGHEST).exp() - heights).abs()
         power = self._alpha - heights
         ratio = self._theta / self._epsilon
         slope = self._omega * power * ratio ** (power - 1) / (1 + ratio**power) / self._epsilon
         offset = self._theta * slope - self._omega * torch.log1p(ratio**power)
-        # Beneath the root's steep end there is no finite slope, so 0 is never put in.
+        # The slope of a power below 1 is infinite at 0, so the base is never exactly 0.
         curved = self._omega * torch.log1p(((errors + _TINY) / self._epsilon) ** power)
         losses = torch.where(errors < self._theta, curved, slope * errors - offset)
         near = functional.max_pool2d(heights, 3, 1, 1) >= _NEAR
@@ -107,7 +141,7 @@ class AdaptiveWingLoss(nn.Module):
 
 
 _HIGHEST = 2.0
-"""Logarithm of a map's height: beyond, an untrained network's would overflow."""
+"""Largest logarithm of a heatmap's value; an untrained network's values could overflow otherwise."""
 _TINY = 1e-12
 _NEAR = 0.2
-"""Height from which on, and in the cells round them, the emphasis holds."""
+"""Target value from which cells, and their neighbours, get the additional weight."""

@@ -1,8 +1,8 @@
-"""Metrics, as torchmetrics classes. Their inputs are pixels of the original photo.
+"""Metrics, as torchmetrics classes. Their inputs are in pixels of the original photo.
 
-Each is updated with ``predictions`` (B, K, 2), ``truth`` (B, K, 2) and ``photo_sizes`` (B, 2), and
-adds up over batches and processes. ``points`` restricts a metric to some of the landmarks: what
-errors are divided by is then still that of the whole face.
+Each metric is updated with ``predictions`` (B, K, 2), ``truth`` (B, K, 2) and ``photo_sizes`` (B, 2; width,
+height), and accumulates over batches and processes. ``points`` restricts a metric to some landmarks; errors
+are still normalised by the scale of the full face.
 """
 
 import math
@@ -22,24 +22,24 @@ NORMS = {
     "box": "the square root of the area of the points' box",
     "diagonal": "the photo's diagonal",
 }
-"""What errors can be divided by; see :func:`face_scale`."""
+"""Lengths that errors can be divided by, with their descriptions; see :func:`face_scale`."""
 
 _NO_SPREAD = 1e-12
-"""A variance of the true faces below this, a millionth of the photo squared, is none."""
+"""Variance (ratio²) of the true faces below which it counts as 0: the square of a millionth of the photo."""
 
 
 def default_norm(scheme: LandmarkScheme) -> str:
-    """``"pair"`` where the scheme has one, as 300-W is scored; else the photo's diagonal."""
+    """Return ``"pair"`` if the scheme has normalising points, as usual for 300-W, else ``"diagonal"``."""
     return "diagonal" if scheme.normalizing_points is None else "pair"
 
 
 def face_scale(truth: Tensor, photo_sizes: Tensor, norm: str, pair: tuple[int, int] | None) -> Tensor:
-    """The length that a face's errors are divided by, (B,) pixels.
+    """Return the length that normalises each face's errors, (B,) pixels.
 
     ``"pair"``: the distance of two landmarks, for 300-W the outer eye corners (C. Sagonas et al.,
     300 faces in-the-wild challenge, ICCV workshops 2013). ``"box"``: the square root of the area of
-    the box round the true points (A. Bulat, G. Tzimiropoulos, How far are we from solving the 2D & 3D
-    face alignment problem?, ICCV 2017). ``"diagonal"``: of the photo, where a face has neither.
+    the true points' bounding box (A. Bulat, G. Tzimiropoulos, How far are we from solving the 2D & 3D
+    face alignment problem?, ICCV 2017). ``"diagonal"``: the photo's diagonal, if a face has neither.
     """
     if norm == "pair" and pair is not None:
         return (truth[:, pair[0]] - truth[:, pair[1]]).square().sum(dim=-1).sqrt()
@@ -57,17 +57,18 @@ def normalized_mean_error(
     pair: tuple[int, int] | None,
     points: Sequence[int] | None = None,
 ) -> Tensor:
-    """The mean distance of a face's points from the truth over the face's scale, (B,)."""
+    """Return each face's mean distance between predicted and true points, divided by its scale, (B,)."""
     distances = (predictions - truth).square().sum(dim=-1).sqrt()
     chosen = distances if points is None else distances[:, list(points)]
     return chosen.mean(dim=-1) / face_scale(truth, photo_sizes, norm, pair)
 
 
 class FaceMetric(Metric, ABC):
-    """The mean of :meth:`values` over all that was counted in.
+    """Metric that is the mean of :meth:`values` over all batches.
 
     Args:
-        points: the landmarks that count; all if none are named.
+        points: indices of the landmarks to include; all if ``None``.
+        kwargs: further arguments of torchmetrics' Metric.
     """
 
     higher_is_better = False
@@ -83,16 +84,16 @@ class FaceMetric(Metric, ABC):
 
     @abstractmethod
     def values(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:
-        """What is averaged, of any shape."""
+        """Return the values to average, of any shape."""
 
     def update(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> None:
-        """Count a batch in."""
+        """Add a batch."""
         values = self.values(predictions, truth, photo_sizes)
         self.total += values.sum()
         self.count += values.numel()
 
     def compute(self) -> Tensor:
-        """The mean so far."""
+        """Return the mean over the batches so far."""
         return self.total / self.count
 
     def _chosen(self, values: Tensor) -> Tensor:
@@ -100,21 +101,21 @@ class FaceMetric(Metric, ABC):
 
 
 class CourseMSE(FaceMetric):
-    """Mean squared error in the course's units: over x / width and y / height of the photo.
+    """Mean squared error per coordinate in the course's units: x / width and y / height of the photo.
 
-    The mean is over all coordinates of all faces, so x and y count alike and a point has two.
+    The mean is over all coordinates of all faces: x and y have equal weight, and a point counts as two.
     """
 
     def values(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:
-        """Squared errors of all coordinates."""
+        """Return the squared errors of all coordinates, in ratio²."""
         return self._chosen(((predictions - truth) / photo_sizes[:, None]).square())
 
 
 class PixelMAE(FaceMetric):
-    """Mean absolute error over all x and y, in pixels of the photo: the course's Kaggle score."""
+    """Mean absolute error per coordinate, in pixels of the photo: the score of the course's Kaggle task."""
 
     def values(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:  # noqa: ARG002
-        """Absolute errors of all coordinates."""
+        """Return the absolute errors of all coordinates, in pixels."""
         return self._chosen((predictions - truth).abs())
 
 
@@ -123,11 +124,12 @@ class NME(FaceMetric):
 
     Args:
         norm: one of :data:`NORMS`.
-        pair: the two landmarks whose distance is 1, for the norm ``"pair"``.
-        points: as :class:`FaceMetric`.
+        pair: indices of the two normalising points, for the norm ``"pair"``.
+        points: indices of the landmarks to include; all if ``None``.
+        kwargs: further arguments of torchmetrics' Metric.
 
     Raises:
-        ConfigError: if there is no such norm, or it needs a pair and there is none.
+        ConfigError: if the norm is unknown, or it is ``"pair"`` and there are no normalising points.
     """
 
     def __init__(
@@ -141,21 +143,21 @@ class NME(FaceMetric):
         if norm not in NORMS:
             raise ConfigError(f"the norm is one of {', '.join(NORMS)}, not {norm!r}")
         if norm == "pair" and pair is None:
-            raise ConfigError("these landmarks have no pair to normalise by; take norm=diagonal or norm=box")
+            raise ConfigError("these landmarks have no normalising points; take norm=diagonal or norm=box")
         self.norm = norm
         self.pair = pair
 
     def errors(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:
-        """The normalised mean error of each face, (B,)."""
+        """Return the normalised mean error of each face, (B,)."""
         return normalized_mean_error(predictions, truth, photo_sizes, self.norm, self.pair, self.points)
 
     def values(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:
-        """The faces' errors."""
+        """Return the faces' errors, (B,)."""
         return self.errors(predictions, truth, photo_sizes)
 
 
 class _Threshold(NME):
-    """A metric of the faces' errors and a threshold."""
+    """Metric that compares the faces' normalised mean errors with a threshold."""
 
     def __init__(self, threshold: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -165,38 +167,42 @@ class _Threshold(NME):
 
 
 class FailureRate(_Threshold):
-    """The share of faces whose normalised mean error is above ``threshold``.
+    """Share of faces whose normalised mean error is above ``threshold``.
 
     300-W is reported at 0.08 (C. Sagonas et al., 300 faces in-the-wild challenge: database and
-    results, Image and Vision Computing 47, 2016), others at 0.05 or 0.10; so say which.
+    results, Image and Vision Computing 47, 2016), other data sets at 0.05 or 0.10; state the threshold.
     """
 
     def values(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:
-        """1 for a failure, else 0."""
-        # Not the other way round: what is no number fails too.
+        """Return 1 for each face that fails, else 0, (B,)."""
+        # Written as "not <=", so that NaN is a failure too.
         return (~(self.errors(predictions, truth, photo_sizes) <= self.threshold)).float()
 
 
 class AUC(_Threshold):
-    """The area under the cumulative error curve up to ``threshold``, over ``threshold``: from 0 to 1.
+    """Area under the cumulative error curve up to ``threshold``, divided by ``threshold``: from 0 to 1.
 
-    Exactly, without bins: the integral of a face's step from its error e on is threshold - e. The
-    curve is that of C. Sagonas et al., Image and Vision Computing 47, 2016.
+    It is exact, without bins: a face with error e adds a step whose integral is threshold - e. The curve is
+    defined by C. Sagonas et al., Image and Vision Computing 47, 2016.
     """
 
     higher_is_better = True
 
     def values(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:
-        """What each face adds."""
+        """Return each face's share of the area, (B,) from 0 to 1."""
         return (1 - self.errors(predictions, truth, photo_sizes) / self.threshold).clamp(min=0)
 
 
 class VarianceRatio(Metric):
-    """How much the predictions vary from face to face, over how much the truth does.
+    """Variance of the predictions over faces, divided by that of the truth.
 
-    Variances of each coordinate as a ratio of the photo, summed over coordinates. A network that
-    predicts the mean face for everyone has 0; one that follows the faces is near 1. NaN where the true faces
-    do not vary, such as a single one.
+    Both are variances of coordinates as ratios of the photo, summed over coordinates. A network that predicts
+    the same face every time has 0; one that follows the faces is near 1. The ratio is NaN if the true faces
+    do not vary, such as for a single face.
+
+    Args:
+        points: indices of the landmarks to include; all if ``None``.
+        kwargs: further arguments of torchmetrics' Metric.
     """
 
     higher_is_better = True
@@ -211,27 +217,31 @@ class VarianceRatio(Metric):
         self.add_state("truth", [], dist_reduce_fx="cat")
 
     def update(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> None:
-        """Count a batch in."""
+        """Add a batch."""
         points = slice(None) if self.points is None else self.points
         self.predictions.append((predictions / photo_sizes[:, None])[:, points])
         self.truth.append((truth / photo_sizes[:, None])[:, points])
 
     def compute(self) -> Tensor:
-        """Return the ratio so far."""
+        """Return the ratio over the batches so far."""
         truth = _spread(self.truth)
-        if truth < _NO_SPREAD:  # rounding alone: equal faces have no variance to compare with
+        if truth < _NO_SPREAD:  # only rounding errors: the true faces are equal
             return torch.full_like(truth, math.nan)
         return _spread(self.predictions) / truth
 
 
 def _spread(parts: list[Tensor] | Tensor) -> Tensor:
-    """The variance over faces, summed over coordinates; ``parts`` is one tensor after a reduction."""
+    """Return the variance over faces, summed over coordinates.
+
+    Args:
+        parts: (B, K, 2) of each batch, or one tensor once torchmetrics has gathered them.
+    """
     points = torch.cat(list(parts)) if isinstance(parts, list) else parts
     return points.var(dim=0, correction=0).sum()
 
 
 def validation_metrics(scheme: LandmarkScheme) -> MetricCollection:
-    """What is watched while training."""
+    """Return the metrics of each epoch's validation."""
     metrics: dict[str, Metric] = {"mse": CourseMSE(), "mae_px": PixelMAE(), "variance_ratio": VarianceRatio()}
     if scheme.normalizing_points is not None:
         metrics["nme"] = NME("pair", scheme.normalizing_points)
@@ -241,7 +251,13 @@ def validation_metrics(scheme: LandmarkScheme) -> MetricCollection:
 def evaluation_metrics(
     scheme: LandmarkScheme, norm: str, threshold: float, points: Sequence[int] | None = None
 ) -> MetricCollection:
-    """What a model is judged by, on all landmarks or some of them.
+    """Return the metrics of an evaluation, on all landmarks or some of them.
+
+    Args:
+        scheme: landmarks of the model.
+        norm: one of :data:`NORMS`.
+        threshold: normalised mean error above which a face fails, a ratio.
+        points: indices of the landmarks to include; all if ``None``.
 
     Raises:
         ConfigError: if the norm or the threshold cannot be used.
@@ -256,5 +272,5 @@ def evaluation_metrics(
             "failure_rate": FailureRate(threshold, **scale),
             "variance_ratio": VarianceRatio(points),
         },
-        compute_groups=False,  # metrics that agree on the first batch would share their sums for good
+        compute_groups=False,  # torchmetrics would merge metrics that are equal on the first batch
     )

@@ -1,4 +1,4 @@
-"""Direct regression: the network's outputs are the coordinates."""
+"""Task with direct regression: the network's outputs are the coordinates."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +13,16 @@ from keypoints.tasks.base import Task
 
 
 class RegressionTask(Task):
-    """A network with two outputs for each landmark, x and y as ratios of the input.
+    """Task with a network that has two outputs for each landmark, x and y as ratios of the input.
 
     Args:
-        net: a component whose class takes ``input_size``, ``in_channels`` and ``out_features``;
-            :class:`~keypoints.models.convnet.ConvNet` if none.
-        scheme, crop, loss, optimizer, scheduler: as :class:`~keypoints.tasks.base.Task`.
+        scheme: landmarks to predict, see :class:`~keypoints.tasks.base.Task`.
+        crop: crop that makes the input from a photo, see :class:`~keypoints.tasks.base.Task`.
+        net: component whose class takes ``input_size``, ``in_channels`` and ``out_features``;
+            :class:`~keypoints.models.convnet.ConvNet` if ``None``.
+        loss: component that builds the loss of coordinates, see :class:`~keypoints.tasks.base.Task`.
+        optimizer: component, see :class:`~keypoints.tasks.base.Task`.
+        scheduler: component or ``None``, see :class:`~keypoints.tasks.base.Task`.
     """
 
     def __init__(
@@ -41,6 +45,6 @@ class RegressionTask(Task):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
+        """Map (B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
         outputs: Tensor = self.net(images)
         return outputs.view(-1, len(self.scheme), 2)

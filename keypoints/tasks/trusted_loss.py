@@ -1,4 +1,4 @@
-"""The loss of a task, and its stand-in where a checkpoint's loss is not trusted: predicting needs none."""
+"""Loss of a task, and a placeholder for an untrusted loss of a checkpoint: prediction needs no loss."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +11,14 @@ from keypoints.components import Component, UntrustedError, build, find_class, i
 from keypoints.errors import ConfigError
 
 _OF_TORCH = ("torch.nn.modules.loss", "torch.nn.modules.distance")
-"""Modules of torch that hold losses."""
+"""Modules of torch that contain losses."""
 
 _spared = ContextVar("spared", default=False)
 
 
 @contextmanager
 def losses_spared() -> Iterator[None]:
-    """Build tasks in the block even if their losses are not trusted; those raise once they are asked."""
+    """Build tasks in the block even if their losses are not trusted; such a loss raises when it is called."""
     token = _spared.set(True)
     try:
         yield
@@ -27,10 +27,13 @@ def losses_spared() -> Iterator[None]:
 
 
 def build_loss(component: Component) -> nn.Module:
-    """Build a loss, or within :func:`losses_spared` a :class:`RefusedLoss` for one that is not trusted.
+    """Build a loss; inside :func:`losses_spared`, build a :class:`RefusedLoss` for an untrusted one.
+
+    Args:
+        component: the loss's class and settings.
 
     Raises:
-        ConfigError: as :func:`keypoints.components.build`.
+        ConfigError: as for :func:`keypoints.components.build`.
     """
     try:
         loss = _class_of_loss(component)
@@ -42,10 +45,10 @@ def build_loss(component: Component) -> nn.Module:
 
 
 def _class_of_loss(component: Component) -> type[nn.Module]:
-    """Return the class of a loss. In torch and torchvision any other module passes for one, and may be huge.
+    """Return the class of a loss. Other modules of torch and torchvision are refused: they may be huge.
 
     Raises:
-        ConfigError: as :func:`keypoints.components.find_class`, or if it is no loss of torch's.
+        ConfigError: as for :func:`keypoints.components.find_class`, or if a class of torch is no loss.
     """
     target = target_of(component)
     loss: type[nn.Module] = find_class(target, (nn.Module,))
@@ -56,11 +59,11 @@ def _class_of_loss(component: Component) -> type[nn.Module]:
 
 
 class RefusedLoss(nn.Module):
-    """Stand-in for a loss that is not trusted.
+    """Placeholder for a loss that is not trusted.
 
     Args:
-        target: the name of the loss's class.
-        why: why it was not built; the message of the error that asking it raises.
+        target: dotted name of the loss's class.
+        why: reason, used as the message of the error that a call raises.
     """
 
     def __init__(self, target: str, why: str) -> None:
@@ -69,7 +72,7 @@ class RefusedLoss(nn.Module):
         self._why = why
 
     def forward(self, *_: Any) -> None:
-        """Raise a :class:`~keypoints.errors.ConfigError` that names the switch."""
+        """Raise a :class:`~keypoints.errors.ConfigError` that names the option ``trust``."""
         raise ConfigError(self._why)
 
 

@@ -42,7 +42,7 @@ def test_a_checkpoint_of_this_format_is_read(path):
         ({OURS: {"format": 2, "version": "9.0"}}, r"format 2 \(keypoints 9\.0\)"),
     ],
 )
-def test_what_is_another_programs_or_another_versions_is_refused(path, contents, says):
+def test_checkpoints_of_other_programs_or_formats_are_refused(path, contents, says):
     torch.save(contents, path)
     with pytest.raises(CheckpointError, match=rf"task\.ckpt: .*{says}"):
         read_checkpoint(path)
@@ -57,26 +57,26 @@ def test_what_is_another_programs_or_another_versions_is_refused(path, contents,
         (b"a,b\n1,2\n", r"is a text file \(CSV\), no checkpoint; `keypoints train` writes them"),
     ],
 )
-def test_a_file_that_is_no_checkpoint_is_refused_and_runs_nothing(path, contents, says, capsys):
+def test_other_files_are_refused_and_run_no_code(path, contents, says, capsys):
     path.write_bytes(contents)
     with pytest.raises(CheckpointError, match=rf"task\.ckpt: {says}"):
         read_checkpoint(path)
     assert capsys.readouterr().out == ""
 
 
-def test_an_onnx_file_is_told_with_what_reads_it(exported):
+def test_an_onnx_file_is_refused_with_what_reads_it(exported):
     with pytest.raises(
         CheckpointError, match=r"model\.onnx: is an ONNX file, which evaluate, predict, .* read"
     ):
         read_checkpoint(exported)
 
 
-def test_a_folder_is_told(tmp_path):
+def test_a_folder_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="is a folder, no checkpoint"):
         read_checkpoint(tmp_path)
 
 
-def test_a_truncated_or_missing_checkpoint_is_named(path, tmp_path):
+def test_a_truncated_or_missing_checkpoint_is_refused(path, tmp_path):
     torch.save(SOUND, path)
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(CheckpointError, match="truncated"):

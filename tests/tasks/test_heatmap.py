@@ -26,7 +26,7 @@ def batch(task, size=2):
 
 
 @pytest.mark.parametrize("scheme", [IMM58, IBUG68, IMM58.select("nose_tip")], ids=lambda scheme: scheme.name)
-def test_there_is_a_point_for_each_landmark(scheme):
+def test_each_landmark_has_a_point_and_a_confidence(scheme):
     task = HeatmapTask(scheme, Crop(80, 60, channels=3), net=NET)
     points, confidence = task.locate(torch.zeros(2, 3, 60, 80))
     assert points.shape == (2, len(scheme), 2)
@@ -34,7 +34,7 @@ def test_there_is_a_point_for_each_landmark(scheme):
     assert torch.equal(points, task(torch.zeros(2, 3, 60, 80)))
 
 
-def test_confidence_tells_a_sharp_map_from_a_flat_one():
+def test_a_sharp_heatmap_has_more_confidence_than_a_flat_one():
     task = HeatmapTask(IMM58.select("nose_tip"), Crop(80, 60), net=NET, sigma=1.5)
     flat = torch.zeros(1, 1, 17, 22)
     across, down = gaussian_maps(torch.tensor([[[0.4, 0.3]]]), flat, 1.5, beyond=1)
@@ -55,7 +55,7 @@ def test_confidence_tells_a_sharp_map_from_a_flat_one():
     ],
     ids=["coordinates", "maps", "both", "adaptive wing"],
 )
-def test_every_head_learns_two_faces_by_heart(weights):
+def test_every_loss_can_overfit_two_faces(weights):
     torch.manual_seed(0)
     optimizer = configure(torch.optim.Adam, lr=0.01)
     task = HeatmapTask(IMM58.select("nose_tip"), Crop(64, 64), net=NET, optimizer=optimizer, **weights)
@@ -74,7 +74,7 @@ def test_every_head_learns_two_faces_by_heart(weights):
 
 
 @pytest.mark.parametrize(("coordinates", "heatmaps"), [(1, 0), (0, 1), (1, 0.1)])
-def test_the_loss_alone_is_the_same_and_so_are_its_gradients(coordinates, heatmaps):
+def test_training_loss_equals_the_computed_loss_and_its_gradients(coordinates, heatmaps):
     weights = {"coordinate_weight": coordinates, "heatmap_weight": heatmaps}
     task = HeatmapTask(IMM58, Crop(80, 60), net=NET, **weights)
     faces = batch(task)
@@ -86,7 +86,7 @@ def test_the_loss_alone_is_the_same_and_so_are_its_gradients(coordinates, heatma
         assert torch.allclose(one, other, atol=1e-6)
 
 
-def test_the_two_parts_of_the_loss_add_up():
+def test_the_loss_is_the_weighted_sum_of_its_two_parts():
     losses = []
     for coordinates, heatmaps in ((1, 0), (0, 1), (2, 0.5)):
         torch.manual_seed(0)
@@ -97,11 +97,11 @@ def test_the_two_parts_of_the_loss_add_up():
     assert losses[2] == pytest.approx(2 * losses[0] + 0.5 * losses[1])
 
 
-def test_the_flip_test_makes_a_picture_and_its_mirror_image_agree():
+def test_the_flip_test_gives_mirrored_copies_the_same_points():
     torch.manual_seed(0)
     task = HeatmapTask(IBUG68, Crop(64, 64), net=NET).eval()
     with torch.no_grad():
-        task.net.maps.weight.mul_(30)  # so that points lie apart
+        task.net.maps.weight.mul_(30)  # sharper heatmaps, so that the points lie apart
     images = torch.rand(2, 1, 64, 64) - 0.5
     order = list(IBUG68.flip_indices)
 
@@ -119,13 +119,13 @@ def test_the_flip_test_makes_a_picture_and_its_mirror_image_agree():
     assert max(disagreement()) < 1e-5
 
 
-def test_landmarks_without_a_mirror_image_have_no_flip_test():
+def test_a_flip_test_without_flip_indices_is_refused():
     eye = HeatmapTask(IBUG68.select("left_eye"), Crop(64, 64), net=NET)
     with pytest.raises(ConfigError, match="left_eye have no mirror image"):
         eye.flip_test()
 
 
-def test_a_checkpoint_is_whole(tmp_path):
+def test_a_checkpoint_restores_the_task(tmp_path):
     task = HeatmapTask(IBUG68, Crop(64, 64), net=NET, heatmap_weight=0.01, sigma=1.5)
     trainer = pl.Trainer(max_epochs=0, accelerator="cpu", logger=False, enable_checkpointing=False)
     trainer.strategy.connect(task)
@@ -140,7 +140,7 @@ def test_a_checkpoint_is_whole(tmp_path):
     "settings",
     [{"coordinate_weight": 0}, {"coordinate_weight": -1}, {"heatmap_weight": -0.1}, {"sigma": 0}],
 )
-def test_settings_that_cannot_work_are_refused(settings):
+def test_invalid_settings_are_refused(settings):
     with pytest.raises(ValueError, match="from 0 up, not both 0"):
         HeatmapTask(IMM58, Crop(80, 60), **settings)
 
@@ -150,14 +150,14 @@ def test_settings_that_cannot_work_are_refused(settings):
     [
         ({}, ("MSE", "ratio² of the input")),
         ({"loss": configure(torch.nn.L1Loss)}, ("L1", "ratios of the input")),
-        ({"coordinate_weight": 0, "heatmap_weight": 1}, ("divergence of the maps", "nats")),
-        ({"heatmap_weight": 0.02}, ("loss of points and maps", "weighted sum")),
+        ({"coordinate_weight": 0, "heatmap_weight": 1}, ("KL divergence of the heatmaps", "nats")),
+        ({"heatmap_weight": 0.02}, ("loss of points and heatmaps", "weighted sum")),
     ],
 )
-def test_figures_call_the_loss_what_it_is(settings, words):
+def test_loss_words_name_the_loss_and_its_unit(settings, words):
     assert HeatmapTask(IMM58, Crop(80, 60), net=NET, **settings).loss_words == words
 
 
-def test_a_network_of_another_kind_is_named():
+def test_an_unknown_setting_of_the_network_is_refused():
     with pytest.raises(ConfigError, match=r"HeatmapNet: .*unexpected keyword argument 'depth'"):
         HeatmapTask(IMM58, Crop(80, 60), net=configure(HeatmapNet, depth=3))

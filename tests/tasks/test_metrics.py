@@ -26,17 +26,17 @@ def measured(metric, predictions, batches=1):
     return metric.compute().item()
 
 
-def test_the_courses_mse_is_in_ratios_of_each_photo():
+def test_course_mse_is_in_ratios_of_each_photo():
     # 64 of 640 and 24 of 480 in the first photo; 0 of 320 and 24 of 240 in the second.
     predictions = TRUTH + torch.tensor([[[64.0, -24.0]], [[0.0, 24.0]]])
     assert measured(CourseMSE(), predictions) == pytest.approx((0.1**2 + 0.05**2 + 0 + 0.1**2) / 4)
 
 
-def test_the_kaggle_score_is_the_mean_absolute_error_of_all_numbers():
+def test_pixel_mae_averages_over_all_coordinates():
     assert measured(PixelMAE(), TRUTH + torch.tensor([[[64.0, -24.0]], [[0.0, 24.0]]])) == pytest.approx(28)
 
 
-def test_predicting_the_mean_face_has_no_variance_and_the_truth_has_all_of_it():
+def test_variance_ratio_is_0_for_equal_faces_and_1_for_truth():
     ratios = TRUTH / SIZES[:, None]
     same = ratios.mean(dim=0, keepdim=True) * SIZES[:, None]
     assert measured(VarianceRatio(), same) == pytest.approx(0, abs=1e-6)
@@ -46,17 +46,17 @@ def test_predicting_the_mean_face_has_no_variance_and_the_truth_has_all_of_it():
 
 
 @pytest.mark.parametrize("metric", [CourseMSE, PixelMAE, VarianceRatio])
-def test_batches_do_not_change_a_metric(metric):
+def test_metrics_do_not_depend_on_the_batch_size(metric):
     predictions = TRUTH + torch.tensor([[[3.0, -5.0]], [[2.0, 7.0]]])
     assert measured(metric(), predictions, batches=2) == pytest.approx(measured(metric(), predictions))
 
 
-# Two faces of four points: a square of side 10 and one of side 20; their first two points are the pair.
+# Two faces of four points: squares with sides 10 and 20; their first two points are the normalising points.
 SQUARES = torch.tensor([[[0.0, 0], [10, 0], [0, 10], [10, 10]], [[0, 0], [20, 0], [0, 20], [20, 20]]])
 
 
 def of_squares(metric, errors):
-    """The metric where all points of each square are off by so many pixels to the right."""
+    """Return the metric if all points of each square are off by this many pixels to the right."""
     shift = torch.tensor(errors)[:, None, None] * torch.tensor([1.0, 0.0])
     metric.update(SQUARES + shift, SQUARES, SIZES)
     return metric.compute().item()
@@ -72,23 +72,23 @@ def test_nme_divides_each_face_by_its_own_scale(norm, scales):
     assert of_squares(NME(norm, (0, 1)), (3.0, 4.0)) == pytest.approx(expected)
 
 
-def test_nme_is_the_mean_distance_and_not_that_of_coordinates():
+def test_nme_averages_distances_not_coordinates():
     metric = NME("pair", (0, 1))
     metric.update(SQUARES + torch.tensor([3.0, 4.0]), SQUARES, SIZES)
     assert metric.compute().item() == pytest.approx((5 / 10 + 5 / 20) / 2)
 
 
-def test_failures_are_above_the_threshold():
+def test_failure_rate_counts_faces_above_the_threshold():
     assert of_squares(FailureRate(0.1, norm="pair", pair=(0, 1)), (1.5, 1.5)) == 0.5  # 15 % and 7.5 %
     assert of_squares(FailureRate(0.2, norm="pair", pair=(0, 1)), (1.5, 1.5)) == 0
 
 
-def test_what_is_no_number_is_a_failure():
+def test_a_nan_error_is_a_failure():
     nan = float("nan")
     assert of_squares(FailureRate(0.2, norm="pair", pair=(0, 1)), (1.0, nan)) == 0.5
 
 
-def test_metrics_that_agree_at_first_keep_their_own_sums():
+def test_metrics_equal_on_the_first_batch_are_not_merged():
     scheme = IMM58.select("nose_tip")
     metrics = validation_metrics(scheme)
     truth = torch.full((2, 1, 2), 50.0)
@@ -109,7 +109,7 @@ def test_auc_is_the_area_under_the_cumulative_error_curve():
 
 
 @pytest.mark.parametrize("kind", [CourseMSE, PixelMAE, NME, VarianceRatio])
-def test_a_part_is_measured_by_itself_on_the_scale_of_the_whole_face(kind):
+def test_errors_of_a_part_use_the_scale_of_the_face(kind):
     settings = {"norm": "pair", "pair": (0, 1)} if kind is NME else {}
     off = SQUARES.clone()
     off[:, 3] += torch.tensor([[6.0, 0.0], [-6.0, 0.0]])
@@ -136,12 +136,12 @@ def test_a_part_is_measured_by_itself_on_the_scale_of_the_whole_face(kind):
         (lambda: FailureRate("high", norm="box"), "positive ratio"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(make, says):
+def test_invalid_norms_and_thresholds_are_refused(make, says):
     with pytest.raises(ConfigError, match=says):
         make()
 
 
-def test_a_scheme_without_a_pair_is_measured_by_the_photos_diagonal():
+def test_the_norm_without_normalising_points_is_the_diagonal():
     assert default_norm(IBUG68) == "pair"
     assert default_norm(IMM58.select("nose_tip")) == "diagonal"
     assert "nme" in validation_metrics(IMM58)
@@ -151,7 +151,7 @@ def test_a_scheme_without_a_pair_is_measured_by_the_photos_diagonal():
 
 
 @pytest.mark.parametrize("faces", [1, 3])
-def test_faces_that_do_not_vary_have_no_variance_ratio(faces):
+def test_the_variance_ratio_of_equal_faces_is_nan(faces):
     truth = torch.full((faces, 2, 2), 0.3) * 100
     metric = VarianceRatio()
     metric.update(truth + torch.randn(faces, 2, 2), truth, torch.full((faces, 2), 100.0))

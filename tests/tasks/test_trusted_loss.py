@@ -14,7 +14,7 @@ from tests.conftest import BOX_CROP, save_task
 
 
 class Far(nn.Module):
-    """A loss of a package that is not trusted."""
+    """Loss of a package that is not trusted."""
 
     def __init__(self):
         super().__init__()
@@ -33,7 +33,7 @@ def with_far_loss(tmp_path):
     return save_task(tmp_path / "far.ckpt", task)
 
 
-def test_a_loss_that_is_not_trusted_stops_no_prediction(with_far_loss):
+def test_an_untrusted_loss_does_not_prevent_prediction(with_far_loss):
     task = load_task(with_far_loss)
     assert task.loss_words[0] == "Far"
     assert Predictor(with_far_loss).scheme.name == "ibug68"
@@ -42,7 +42,7 @@ def test_a_loss_that_is_not_trusted_stops_no_prediction(with_far_loss):
     assert type(load_task(with_far_loss, trust="tests").loss).__name__ == "Far"
 
 
-def test_a_loss_on_heatmaps_is_spared_as_well(tmp_path):
+def test_an_untrusted_heatmap_loss_does_not_prevent_loading(tmp_path):
     with trusting("tests"):
         task = HeatmapTask(
             IBUG68, BOX_CROP, heatmap_loss=configure(Far), coordinate_weight=0, heatmap_weight=1
@@ -50,7 +50,7 @@ def test_a_loss_on_heatmaps_is_spared_as_well(tmp_path):
     assert load_task(save_task(tmp_path / "far.ckpt", task)).loss_words[0] == "Far"
 
 
-def test_only_a_loss_is_spared_and_only_while_a_checkpoint_is_loaded(tmp_path):
+def test_only_losses_of_checkpoints_may_be_untrusted(tmp_path):
     with pytest.raises(ConfigError, match="outside the trusted packages"):
         build_loss(configure(Far))
     with losses_spared():
@@ -64,7 +64,7 @@ def test_only_a_loss_is_spared_and_only_while_a_checkpoint_is_loaded(tmp_path):
 
 
 class Net(nn.Linear):
-    """A network of a package that is not trusted."""
+    """Network of a package that is not trusted."""
 
     def __init__(self, input_size, in_channels, out_features):
         super().__init__(in_channels, out_features)
