@@ -1,1 +1,1 @@
-"""Made-up faces."""
+"""Synthetic faces."""

@@ -1,7 +1,7 @@
-"""Made-up faces in the layouts of the real data sets, so that the same readers read them.
+"""Synthetic faces in the folder layouts of the real data sets, so that the same readers read them.
 
-For trying things out, for demonstrations and for tests: nothing has to be downloaded, and nobody is
-on the pictures.
+They serve experiments, demonstrations and tests: nothing has to be downloaded, and the pictures show no
+real people.
 """
 
 import os
@@ -28,7 +28,7 @@ from keypoints.workers import serve
 
 T = TypeVar("T")
 Box = tuple[int, int, int, int]
-"""Left, top, width, height."""
+"""Left, top, width, height, in pixels."""
 
 _QUALITY = 92
 
@@ -36,10 +36,18 @@ _QUALITY = 92
 def write_imm(root: Path, persons: int, seed: int) -> Iterator[Path]:
     """Write ``persons`` × 6 pictures and annotations in IMM's layout below ``root``, in parallel.
 
-    Yields each picture's path as it is done. The same seed gives the same bytes.
+    The same seed gives the same bytes.
+
+    Args:
+        root: folder in which IMM's folder is made.
+        persons: number of persons; each has the six views of IMM.
+        seed: seed of the persons and their poses.
+
+    Yields:
+        The path of each picture once it is written.
 
     Raises:
-        ConfigError: if there is not at least one person.
+        ConfigError: if ``persons`` is below 1.
     """
     if persons < 1:
         raise ConfigError(f"persons is 1 or more, not {persons}")
@@ -54,12 +62,20 @@ def write_imm(root: Path, persons: int, seed: int) -> Iterator[Path]:
 def write_ibug(root: Path, faces: int, seed: int) -> Iterator[Path]:
     """Write ``faces`` pictures in the layout of dlib's 300-W package below ``root``, in parallel.
 
-    Two thirds train (``helen/trainset``, ``lfpw/trainset``), the others test, each with its mirror
-    image, as in dlib's list; ``labels_ibug_300W_{train,test}.xml`` have boxes and points, and the
-    course's ``labels_ibug_300W_test_parsed.xml`` has the test boxes alone. Yields as :func:`write_imm`.
+    Two thirds are training faces (``helen/trainset``, ``lfpw/trainset``). The others are test faces, each
+    with its mirrored copy, as in dlib's list. ``labels_ibug_300W_{train,test}.xml`` contain boxes and points,
+    and the course's ``labels_ibug_300W_test_parsed.xml`` only the test boxes.
+
+    Args:
+        root: folder in which the 300-W folder is made.
+        faces: number of faces, without mirrored copies.
+        seed: seed of the persons and their poses.
+
+    Yields:
+        The path of each picture once it is written.
 
     Raises:
-        ConfigError: if there are not at least six faces.
+        ConfigError: if ``faces`` is below 6.
     """
     if faces < 6:
         raise ConfigError(f"faces is 6 or more, not {faces}")
@@ -83,14 +99,14 @@ def write_ibug(root: Path, faces: int, seed: int) -> Iterator[Path]:
 
 
 def _in_parallel(work: Callable[[T], Path], items: list[T]) -> Iterator[Path]:
-    # Fresh processes: a fork of one with threads may hang, and nothing heavy has to be imported again.
+    # Spawn: the fork of a process with threads may hang, and the workers import nothing slow.
     context = get_context("spawn")
     try:
         with ProcessPoolExecutor(os.cpu_count(), context, initializer=serve, initargs=(os.getpid(),)) as pool:
             yield from pool.map(work, items, chunksize=8)
     except BrokenProcessPool as error:
         raise DataError(
-            "a process that draws faces was killed, perhaps for lack of memory; give the command again"
+            "a worker process that draws faces was killed, perhaps for lack of memory; run the command again"
         ) from error
 
 
@@ -106,7 +122,12 @@ def _write_imm_face(folder: Path, seed: int, item: tuple[int, int]) -> Path:
 
 
 def imm_pose(view: int, random: np.random.Generator) -> Pose:
-    """Pose, expression and light of one of IMM's six views."""
+    """Sample pose, expression and light for one of IMM's six views.
+
+    Args:
+        view: number of the view, a key of :data:`keypoints.data.readers.imm.VIEWS`.
+        random: source of the random numbers.
+    """
     turn = {3: -30.0, 4: 30.0}.get(view, 0.0)
     joker = view == 6
     happy = view == 2
@@ -130,7 +151,7 @@ def imm_pose(view: int, random: np.random.Generator) -> Pose:
 
 
 def _wild_face(seed: int, number: int) -> tuple[Box, FloatArray, Head, np.random.Generator]:
-    """Box (left, top, width, height), points, and what the picture is drawn from."""
+    """Sample a face: its box (left, top, width, height), its points, its head and the random generator."""
     random = np.random.default_rng([seed, 1, number])
     scale = random.uniform(30, 90)
     pose = Pose(
@@ -148,7 +169,7 @@ def _wild_face(seed: int, number: int) -> tuple[Box, FloatArray, Head, np.random
     )
     head = Head(Person.draw(random), pose)
     points = np.rint(head.ibug68())
-    # A face detector's box against the landmarks' own: a little up and to the left, nearly square.
+    # Like the box of a face detector: nearly square, and a little above and left of the landmarks' box.
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
     side = 1.05 * extent.mean() * random.uniform(0.93, 1.07)
     left, top = low + extent * (-0.045, -0.142) + extent.mean() * random.normal(0, 0.03, 2)
@@ -169,14 +190,14 @@ def _mirror_name(name: str) -> str:
 
 
 def _mirrored(box: Box, points: FloatArray) -> tuple[Box, FloatArray]:
-    """Box and points of the mirror image: x becomes W - 1 - x, points are permuted."""
+    """Return the box and points of the mirrored copy: x becomes W - 1 - x, points are permuted."""
     left, top, width, height = box
     flipped = points[list(IBUG68.flip_indices or ())] * (-1, 1) + (SIZE[0] - 1, 0)
     return (SIZE[0] - width - left, top, width, height), flipped
 
 
 def _write_xml(path: Path, faces: Sequence[tuple[str, Box, FloatArray | None]]) -> None:
-    """Dlib's list of images, boxes and, where there are any, points."""
+    """Write dlib's list of images, boxes and, if given, points."""
     entries = [Entry(name, geometry.Box(*box), points, SIZE) for name, box, points in faces]
     path.write_text(format_dlib_xml(entries, "made-up faces"), encoding="ascii")
 

@@ -1,4 +1,4 @@
-"""Made-up portraits: a small 3-D head whose curves are both what is drawn and where the landmarks lie.
+"""Synthetic portraits: a simple 3-D head, whose curves are drawn and also define the landmarks.
 
 Head coordinates: x to the picture's right, y down, z towards the viewer; the origin lies between the
 eyes, and 1 is half the distance of the outer eye corners.
@@ -14,9 +14,9 @@ from keypoints.geometry import ByteArray, FloatArray
 
 SIZE = (640, 480)
 _FINE = 2
-"""Everything is drawn this many times larger, then averaged down."""
+"""Factor by which the picture is drawn larger, then averaged down."""
 _COARSE = 4
-"""Light and soft shadows change slowly: they are worked out this many times smaller."""
+"""Factor by which light and soft shadows are computed smaller: they change slowly over the picture."""
 
 Colour = tuple[int, int, int]
 
@@ -43,7 +43,7 @@ _IRIS: tuple[Colour, ...] = ((70, 48, 32), (62, 92, 118), (80, 104, 70), (52, 40
 
 @dataclass(frozen=True)
 class Person:
-    """What stays the same from picture to picture."""
+    """Appearance of a person, the same in all of their pictures."""
 
     width: float
     chin: float
@@ -65,7 +65,7 @@ class Person:
 
     @classmethod
     def draw(cls, random: np.random.Generator) -> "Person":
-        """A person at random."""
+        """Sample a random person."""
 
         def pick(colours: tuple[Colour, ...], spread: float) -> Colour:
             return _tinted(colours[random.integers(len(colours))], *random.uniform(1 - spread, 1 + spread, 3))
@@ -95,10 +95,11 @@ class Person:
 
 @dataclass(frozen=True)
 class Pose:
-    """What changes: where the head is, where it looks, what it does, and the light.
+    """Position, direction and expression of a head, and the light; they differ between pictures.
 
-    Angles in degrees; ``yaw`` is positive where the face turns to the picture's right. ``light`` is
-    the direction to the lamp in head coordinates; ``spot`` from 0, even light, to 1.
+    Angles are in degrees; ``yaw`` is positive if the face turns to the picture's right. ``centre`` is in
+    pixels; ``scale`` is the pixels of one head unit. ``light`` is the direction towards the lamp in head
+    coordinates; ``spot`` runs from 0, even light, to 1, light from the lamp only.
     """
 
     centre: tuple[float, float]
@@ -122,27 +123,27 @@ class Pose:
         return np.array(about_z) @ np.array(about_x) @ np.array(about_y)
 
     def project(self, points: FloatArray) -> FloatArray:
-        """(N, 3) head coordinates to (N, 2) pixels of the picture."""
+        """Map (N, 3) head coordinates to (N, 2) pixels of the picture."""
         turned = points @ self._rotation.T
         return turned[:, :2] * self.scale + self.centre
 
 
 class Head:
-    """The curves of a face: each gives (N, 3) head coordinates for N parameters."""
+    """Curves of a face. Each method returns (N, 3) head coordinates for N parameters."""
 
     def __init__(self, person: Person, pose: Pose) -> None:
         self.person = person
         self.pose = pose
 
     def jaw(self, degrees: FloatArray) -> FloatArray:
-        """From -90, eye level at the picture's left, over 0, the chin, to 90."""
+        """Return the jaw line: -90 is eye level at the picture's left, 0 the chin, 90 at the right."""
         angle = np.deg2rad(degrees)
         across = np.sign(angle) * np.abs(np.sin(angle)) ** self.person.jaw
         down = np.cos(angle) ** 0.8 * (2.5 * self.person.chin + 0.5 * self.pose.mouth_open)
         return np.stack([1.45 * self.person.width * across, down, 1.2 * np.cos(angle) ** 1.2 - 0.55], axis=1)
 
     def crown(self, degrees: FloatArray, lift: float = 0.0) -> FloatArray:
-        """The outline of the head above the eyes, from 0 at the right, over 90, the top, to 180."""
+        """Return the head's outline above the eyes: 0 is the right end, 90 the top, 180 the left end."""
         angle = np.deg2rad(degrees)
         across = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.8
         up = np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.9
@@ -150,7 +151,7 @@ class Head:
         return np.stack([width * across, -height * up, np.full_like(angle, -0.55)], axis=1)
 
     def eye(self, side: int, degrees: FloatArray) -> FloatArray:
-        """The lids from 0, the outer corner, over 90, the upper lid, and 180, the inner corner."""
+        """Return an eye's lids: 0 is the outer corner, 90 the upper lid, 180 the inner corner."""
         angle = np.deg2rad(degrees)
         across, height = np.cos(angle), np.sin(angle)
         opening = np.where(height > 0, 0.155, 0.1) * self.person.eye * self.pose.eyes_open
@@ -159,13 +160,13 @@ class Head:
         return np.stack([x, y, 0.48 - 0.14 * across], axis=1)
 
     def brow(self, side: int, along: FloatArray, thickness: float = 0.0) -> FloatArray:
-        """The upper edge from 0, the inner end, to 1; or a line below it by ``thickness``."""
+        """Return a brow's upper edge, or a line ``thickness`` below it: 0 is the inner end, 1 the outer."""
         x = side * (0.29 + 0.95 * along)
         arch = 0.36 + 0.2 * np.sin(np.pi * along**0.9) - 0.1 * along + 0.16 * self.pose.brows_up
         return np.stack([x, -arch + thickness, 0.78 - 0.6 * along**1.5], axis=1)
 
     def nose(self) -> FloatArray:
-        """Eleven points from the bridge's left, round the wings and the base, to its right."""
+        """Return eleven points from the bridge's left, around the wings and the base, to its right."""
         length, wing = self.person.nose, 0.37 * self.person.nose
         left = [(-0.17, 0.05, 0.72), (-0.21, 0.5 * length, 0.92), (-0.95 * wing, 0.67 * length, 0.82)]
         left += [(-wing, 0.87 * length, 0.8), (-0.52 * wing, 0.96 * length, 0.95)]
@@ -173,11 +174,11 @@ class Head:
         return np.array([*left, (0, 1.0 * length, 1.06), *right])
 
     def bridge(self, along: FloatArray) -> FloatArray:
-        """The ridge from 0, between the eyes, to 1, the tip."""
+        """Return the nose's ridge: 0 lies between the eyes, 1 is the tip."""
         return np.stack([0 * along, 0.03 + 0.76 * self.person.nose * along, 0.75 + 0.6 * along], axis=1)
 
     def lip(self, along: FloatArray, which: str) -> FloatArray:
-        """``upper``, ``lower``, ``inner upper`` or ``inner lower`` edge; -1 and 1 are the corners."""
+        """Return the ``upper``, ``lower``, ``inner upper`` or ``inner lower`` edge; -1, 1 are the corners."""
         pose, round_ = self.pose, np.clip(1 - along**2, 0, 1)
         middle = 1.5 * self.person.chin
         thick = self.person.lips
@@ -193,7 +194,7 @@ class Head:
         return np.stack([reach * along, y, 0.62 + 0.33 * round_], axis=1)
 
     def imm58(self) -> FloatArray:
-        """The points of the IMM scheme, (58, 2) pixels."""
+        """Return the points of the IMM scheme, (58, 2) pixels."""
         eyes = np.arange(0, 360, 45.0)
         brow = np.linspace(0, 1, 5)
         corner = np.array([-1.0])
@@ -212,7 +213,7 @@ class Head:
         return self.pose.project(np.concatenate(parts))
 
     def ibug68(self) -> FloatArray:
-        """The points of the 300-W scheme, (68, 2) pixels."""
+        """Return the points of the 300-W scheme, (68, 2) pixels."""
         brow = np.linspace(0, 1, 5)
         nose = self.nose()
         outer, inner = np.array([-1, -0.62, -0.25, 0, 0.25, 0.62, 1]), np.array([-1, -0.33, 0, 0.33, 1])
@@ -233,7 +234,16 @@ class Head:
 
 
 def portrait(head: Head, random: np.random.Generator, size: tuple[int, int] = SIZE) -> ByteArray:
-    """The picture, (H, W, 3) RGB. ``random`` strews hair and grain; it moves no landmark."""
+    """Draw a portrait.
+
+    Args:
+        head: the head, with its person and pose.
+        random: source of random hair, background and grain; it does not affect the landmarks.
+        size: width and height of the picture, in pixels.
+
+    Returns:
+        (H, W, 3) RGB.
+    """
     brush = _Brush(head, random, size)
     brush.wall()
     brush.behind()
@@ -244,7 +254,7 @@ def portrait(head: Head, random: np.random.Generator, size: tuple[int, int] = SI
 
 
 class _Brush:
-    """Paints flat colours at the fine size, with soft shadows kept apart, and lights them at the end."""
+    """Painter of flat colours at the fine size; soft shadows are kept apart, light is added at the end."""
 
     def __init__(self, head: Head, random: np.random.Generator, size: tuple[int, int]) -> None:
         self.head = head
@@ -259,34 +269,34 @@ class _Brush:
         self.skin = Image.new("L", coarse, 0)
 
     def fine(self, points: FloatArray) -> list[tuple[float, float]]:
-        """Head coordinates as the fine paper's."""
+        """Map head coordinates to pixels of the fine picture."""
         return [(x, y) for x, y in (self.pose.project(points) + 0.5) * _FINE - 0.5]
 
     def coarse(self, points: FloatArray) -> list[tuple[float, float]]:
-        """Head coordinates as those of the light."""
+        """Map head coordinates to pixels of the coarse light and shadow maps."""
         return [(x, y) for x, y in (self.pose.project(points) + 0.5) / _COARSE - 0.5]
 
     def fill(self, points: FloatArray, colour: Colour) -> None:
         self.pen.polygon(self.fine(points), fill=colour)
 
     def line(self, points: FloatArray, colour: Colour, width: float) -> None:
-        """A line ``width`` head units wide."""
+        """Draw a line, ``width`` head units wide."""
         thick = max(1, round(width * self.pose.scale * _FINE))
         self.pen.line(self.fine(points), fill=colour, width=thick, joint="curve")
 
     def shade(self, points: FloatArray, depth: int) -> None:
-        """A soft shadow, 0 to 255 deep."""
+        """Add a soft shadow with a depth from 0 to 255."""
         ImageDraw.Draw(self.shadow).polygon(self.coarse(points), fill=depth)
 
     def wall(self) -> None:
-        """An uneven wall: a few random shades, blended."""
+        """Paint an uneven wall: a few random shades, blended."""
         shades = self.random.uniform(0.75, 1.25, (4, 5, 1)) * self.person.wall
         patches = Image.fromarray(np.clip(shades, 0, 255).astype(np.uint8))
         smooth = patches.resize((self.size[0] // 2, self.size[1] // 2), Image.Resampling.BICUBIC)
         self.paper.paste(smooth.resize(self.paper.size, Image.Resampling.NEAREST))
 
     def behind(self) -> None:
-        """Long hair, shoulders, neck, ears: what the face covers."""
+        """Paint the parts behind the face: long hair, shoulders, neck and ears."""
         person = self.person
         if person.style == "long":
             crown = self.head.crown(np.linspace(0, 180, 40), lift=0.28)
@@ -308,7 +318,7 @@ class _Brush:
         self.pen.line(
             collar, fill=_tinted(person.cloth, 0.6, 0.6, 0.6), width=round(0.16 * unit), joint="curve"
         )
-        if person.style != "bald":  # the back of the head, which shows when it turns
+        if person.style != "bald":  # the back of the head is visible when the head turns
             crown = self.head.crown(np.linspace(0, 180, 40), lift=0.2) - [0, 0, 0.8]
             self.fill(np.concatenate([crown, [[-1.3, 1.0, -1.3], [1.3, 1.0, -1.3]]]), person.hair)
         for side in (-1, 1):
@@ -320,14 +330,14 @@ class _Brush:
             )
 
     def face(self) -> None:
-        """The face's surface, and the shadows that model it."""
+        """Paint the face's surface and its shadows."""
         head, person = self.head, self.person
         back = np.array([[1.0, 1.0, -0.9], [-1.0, 1.0, -0.9]]) * [1.48 * person.width, 1, 1]
         side = np.concatenate([head.crown(np.linspace(0, 180, 40)) - [0, 0, 0.5], back[::-1]])
         self.fill(side, _tinted(person.skin, 0.86, 0.8, 0.77))
         outline = np.concatenate([head.jaw(np.linspace(-90, 90, 60)), head.crown(np.linspace(0, 180, 60))])
         self.fill(outline, person.skin)
-        # Temple and cheek bone: the silhouette of a turned head.
+        # Temple and cheek bone make the silhouette of a turned head.
         bones = np.array(
             [
                 [0.6, -1.72, -0.1],
@@ -362,7 +372,7 @@ class _Brush:
         self.shade(_oval((0, 1.92 * person.chin, 0.8), 0.34, 0.09), 60)
 
     def features(self) -> None:
-        """Eyes, brows, nose and mouth."""
+        """Paint eyes, brows, nose, mouth and glasses."""
         head, person = self.head, self.person
         around = np.linspace(0, 360, 48)
         for side in (-1, 1):
@@ -389,7 +399,7 @@ class _Brush:
             self.line(np.array([[-0.25, -0.05, 0.9], [0.25, -0.05, 0.9]]), (30, 28, 30), 0.05)
 
     def _iris(self, side: int, lids: FloatArray) -> None:
-        """Iris and pupil, cut off by the lids."""
+        """Paint iris and pupil, clipped by the lids."""
         (x, y), unit = self.fine(np.array([[side * 0.68, -0.02, 0.5]]))[0], self.pose.scale * _FINE
         reach = 0.2 * unit
         left, top = round(x - 2 * reach), round(y - 2 * reach)
@@ -411,7 +421,7 @@ class _Brush:
         ridge = self.head.bridge(np.linspace(0, 1, 8))
         away = 1 if self.pose.light[0] < 0 else -1
         flank = nose[:5] if away < 0 else nose[:5:-1]
-        if abs(self.pose.yaw) > 15:  # the ridge stands out against the far cheek
+        if abs(self.pose.yaw) > 15:  # the ridge is visible against the far cheek
             far = nose[:6] if self.pose.yaw < 0 else nose[:4:-1]
             self.fill(np.concatenate([ridge, far[::-1]]), _tinted(skin, 0.97, 0.95, 0.94))
             self.line(ridge[2:], _tinted(skin, 0.74, 0.66, 0.62), 0.03)
@@ -439,7 +449,7 @@ class _Brush:
         self.fill(np.concatenate([upper, inside[::-1]]), _tinted(red, 0.86, 0.84, 0.84))
 
     def hair(self) -> None:
-        """The hair in front, strand by strand over a solid ground."""
+        """Paint the hair in front: single strands over a solid area."""
         person = self.person
         if person.style == "bald":
             return
@@ -462,7 +472,7 @@ class _Brush:
             self.line(np.stack([root, end]), _tinted(person.hair, shade, shade, shade), 0.03)
 
     def lit(self) -> ByteArray:
-        """The picture averaged down, lit, and grained."""
+        """Return the finished picture, (H, W, 3): averaged down, with light and grain."""
         picture = np.array(self.paper.reduce(_FINE), np.float32)
         light = Image.fromarray(self.light().astype(np.float32))
         picture *= np.asarray(light.resize(self.size, Image.Resampling.BILINEAR))[..., None]
@@ -470,9 +480,9 @@ class _Brush:
         return picture.clip(0, 255, out=picture).astype(np.uint8)
 
     def light(self) -> FloatArray:
-        """How bright each place is, coarsely: Lambert's law on an ellipsoid about the head, and shadows.
+        """Return the brightness at the coarse size.
 
-        Outside the head the wall is lit from the same side.
+        The head is an ellipsoid under Lambert's law, with soft shadows. The wall is lit from the same side.
         """
         pose, reach = self.pose, self.pose.scale / _COARSE
         (x0, y0) = self.coarse(np.array([[0, 0.45, 0.3]]))[0]
@@ -491,7 +501,7 @@ class _Brush:
 
 
 def _oval(centre: tuple[float, float, float], across: float, down: float) -> FloatArray:
-    """An ellipse in the plane of the face, (N, 3)."""
+    """Return the points of an ellipse in the plane of the face, (N, 3)."""
     angle = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     return np.stack([across * np.cos(angle), down * np.sin(angle), 0 * angle], axis=1) + centre
 

@@ -1,4 +1,4 @@
-"""Making up faces: always into ``data/synthetic``, never into a real data set's folder."""
+"""Generation of synthetic faces, always in ``data/synthetic`` and never in a real data set's folder."""
 
 import json
 from pathlib import Path
@@ -14,18 +14,21 @@ from keypoints.synthetic.layouts import write_ibug, write_imm
 
 FOLDER = Path("data/synthetic")
 _MARK = "made_up.json"
-"""Says that the folder is ours to replace, and what is in it."""
+"""File that marks the folder as generated, so that it may be replaced, and records its settings."""
 
 
 def synthesize(cfg: DictConfig) -> Path:
-    """Write made-up faces in IMM's and in 300-W's layout; gives the folder.
+    """Write synthetic faces in the layouts of IMM and 300-W; return the folder.
 
-    They are written beside and put in place whole. What is there already, of the same seed and
-    numbers, is left as it is.
+    The folder is written under a temporary name and then renamed, so it is always complete. A folder with the
+    same seed and numbers is kept.
+
+    Args:
+        cfg: configuration with ``seed``, ``persons`` (IMM) and ``faces`` (300-W).
 
     Raises:
-        DataError: if the folder holds something that was not made here, or another command makes it.
-        ConfigError: if a number cannot be used.
+        DataError: if the folder holds files that were not generated, or another command is writing it.
+        ConfigError: if a number is invalid.
     """
     with alone(FOLDER, beside=True):
         return _synthesized(cfg)
@@ -35,7 +38,7 @@ def _synthesized(cfg: DictConfig) -> Path:
     made = {"version": __version__, "seed": cfg.seed, "persons": cfg.persons, "faces": cfg.faces}
     if FOLDER.exists():
         if _made_up(FOLDER) is None:
-            raise DataError(f"{FOLDER}: holds something that was not made up here; move it away first")
+            raise DataError(f"{FOLDER}: holds files that this command did not write; move it away first")
         if _made_up(FOLDER) == made:
             return FOLDER
     with part_folder(FOLDER) as part, part_folder(FOLDER) as aside:
@@ -47,13 +50,15 @@ def _synthesized(cfg: DictConfig) -> Path:
         write_whole(part / _MARK, json.dumps(made) + "\n")
         flush_below(part)
         if FOLDER.exists():
-            FOLDER.rename(aside / "old")  # a kill while it is removed leaves nothing in its place
+            FOLDER.rename(
+                aside / "old"
+            )  # moved first: a killed removal leaves no partial folder in its place
         part.rename(FOLDER)
     return FOLDER
 
 
 def _made_up(folder: Path) -> Any:
-    """What the folder's mark says, or ``None`` if it has none."""
+    """Return the contents of the folder's mark, or ``None`` if it has none."""
     try:
         return json.loads((folder / _MARK).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -18,7 +18,7 @@ def made(tmp_path_factory):
     return root
 
 
-def test_the_imm_reader_reads_them(made):
+def test_the_imm_reader_reads_synthetic_faces(made):
     faces = read_imm(made / IMM_FOLDER)
     assert len(faces) == 18
     assert {face.photo.size for face in faces} == {(640, 480)}
@@ -26,7 +26,7 @@ def test_the_imm_reader_reads_them(made):
     assert all(nose[person, "3"] < nose[person, "4"] for person in ("01", "02", "03"))
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_does_not(made, tmp_path):
+def test_only_the_same_seed_gives_the_same_bytes(made, tmp_path):
     for seed in (0, 1):
         list(write_imm(tmp_path / str(seed), persons=1, seed=seed))
     for path in (tmp_path / "0" / IMM_FOLDER).iterdir():
@@ -46,7 +46,7 @@ def faces_of(path):
         yield image.get("file"), {key: int(value) for key, value in box.attrib.items()}, parts
 
 
-def test_the_300w_lists_have_boxes_points_and_mirrors(made):
+def test_the_300w_lists_have_boxes_points_and_mirrored_copies(made):
     folder = made / IBUG_FOLDER
     train = list(faces_of(folder / "labels_ibug_300W_train.xml"))
     test = list(faces_of(folder / "labels_ibug_300W_test.xml"))
@@ -60,7 +60,7 @@ def test_the_300w_lists_have_boxes_points_and_mirrors(made):
     assert not any(parts for _, _, parts in parsed)
 
 
-def test_a_mirror_image_is_the_mirror_image_of_its_twin(made):
+def test_a_mirrored_copy_has_mirrored_pixels_points_and_box(made):
     folder = made / IBUG_FOLDER
     test = list(faces_of(folder / "labels_ibug_300W_test.xml"))
     for (name, box, parts), (mirror, other_box, others) in zip(test[:3], test[3:], strict=True):
@@ -74,7 +74,7 @@ def test_a_mirror_image_is_the_mirror_image_of_its_twin(made):
 
 
 @pytest.mark.parametrize(("write", "count"), [(write_imm, 0), (write_ibug, 5)])
-def test_impossible_numbers_are_refused(tmp_path, write, count):
+def test_too_small_numbers_are_refused(tmp_path, write, count):
     with pytest.raises(ConfigError, match="or more"):
         list(write(tmp_path, count, 0))
     assert not list(tmp_path.iterdir())

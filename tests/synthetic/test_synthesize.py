@@ -16,7 +16,7 @@ def elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_faces_are_always_in_their_own_folder():
+def test_the_faces_are_written_to_their_own_folder():
     assert synthesize(CFG) == FOLDER == Path("data/synthetic")
     assert {path.name for path in FOLDER.iterdir()} == {
         layouts.IMM_FOLDER,
@@ -26,7 +26,7 @@ def test_the_faces_are_always_in_their_own_folder():
     assert [path.name for path in Path("data").iterdir()] == ["synthetic"]
 
 
-def test_what_is_there_already_is_not_drawn_again_and_what_differs_is_replaced(monkeypatch):
+def test_the_folder_is_replaced_only_if_settings_differ(monkeypatch):
     FOLDER.mkdir(parents=True)
     from keypoints import __version__
 
@@ -38,14 +38,14 @@ def test_what_is_there_already_is_not_drawn_again_and_what_differs_is_replaced(m
     assert len(list(FOLDER.iterdir())) == 3
 
 
-def test_a_folder_that_was_not_made_up_is_left_alone():
+def test_a_folder_that_was_not_generated_is_kept():
     (FOLDER / "imm_face_db").mkdir(parents=True)
     with pytest.raises(DataError, match="move it away first"):
         synthesize(CFG)
     assert [path.name for path in FOLDER.iterdir()] == ["imm_face_db"]
 
 
-def test_an_error_on_the_way_leaves_nothing_half_written(monkeypatch):
+def test_an_error_leaves_no_partial_folder(monkeypatch):
     def breaks(*_):
         yield Path("one")
         raise OSError("disk full")
