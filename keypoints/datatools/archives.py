@@ -1,4 +1,4 @@
-"""Unpacking archives from elsewhere, which may be damaged or hostile: zip and tar.gz."""
+"""Safe unpacking of zip and tar.gz archives, which may be damaged or malicious."""
 
 import gzip
 import re
@@ -21,26 +21,35 @@ _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
-    NotImplementedError,  # a compression that zipfile does not know
+    NotImplementedError,  # a compression that zipfile does not support
     OverflowError,  # an impossible date
     RuntimeError,
     ValueError,
 )
-"""What the libraries raise for archives that are cut off, damaged, or not what they claim to be."""
+"""Errors that the libraries raise for archives that are truncated, damaged or malformed."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may unpack to; more is a mistake, or a bomb."""
+    """Largest size that an archive may unpack to; a larger one is a wrong file or a zip bomb.
+
+    Args:
+        total_bytes: unpacked size of all files together.
+        files: number of files and folders.
+    """
 
     total_bytes: int
     files: int
 
     def check(self, total_bytes: int, files: int) -> None:
-        """See that it is not more.
+        """Check a size against the limits.
+
+        Args:
+            total_bytes: unpacked size of all files together.
+            files: number of files and folders.
 
         Raises:
-            ValueError: if it is.
+            ValueError: if a limit is exceeded.
         """
         if total_bytes > self.total_bytes:
             raise ValueError(f"unpacks to more than {self.total_bytes:,} bytes")
@@ -49,10 +58,10 @@ class Limits:
 
 
 def check_kind(archive: Path) -> None:
-    """See that a file begins as an archive that :func:`unpack` knows.
+    """Check that a file starts like an archive that :func:`unpack` supports.
 
     Raises:
-        DataError: if not, or if it is no regular file.
+        DataError: if it does not, or if it is no regular file.
     """
     try:
         _kind(archive)
@@ -71,13 +80,21 @@ def _kind(archive: Path) -> bytes:
 
 
 def unpack(archive: Path, folder: Path, limits: Limits) -> Iterator[str]:
-    """Unpack ``archive`` into ``folder``, which is made; yields the name of each file or folder before it is.
+    """Unpack ``archive`` into the new folder ``folder``.
 
-    Only plain files and folders are made, and none outside: an archive that holds a link, a device, an
-    absolute name or one with ``..`` is refused, wherever these lead. What was unpacked until then stays.
+    Only regular files and folders are written, and none outside ``folder``: an archive that contains a link,
+    a device, an absolute name or a name with ``..`` is refused. Files unpacked before an error are kept.
+
+    Args:
+        archive: zip or tar.gz file.
+        folder: folder to make; it may not exist.
+        limits: largest size that the archive may unpack to.
+
+    Yields:
+        The name of each file or folder before it is unpacked.
 
     Raises:
-        DataError: if it is no archive, damaged, refused, or cannot be written.
+        DataError: if the archive is no archive, damaged or refused, or the files cannot be written.
     """
     folder.mkdir(parents=True)
     try:
@@ -90,10 +107,10 @@ def unpack(archive: Path, folder: Path, limits: Limits) -> Iterator[str]:
 
 
 def _check_name(name: str) -> None:
-    """See that ``name`` is one below a folder, on any system.
+    """Check that ``name`` stays below the folder it is unpacked to, on any operating system.
 
     Raises:
-        ValueError: if not.
+        ValueError: if it does not.
     """
     if re.match(r"[/\\]|[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name) or "\0" in name:
         raise ValueError(f"it holds the name {name!r}, which leads outside")
@@ -115,11 +132,13 @@ def _unpack_zip(archive: Path, folder: Path, limits: Limits) -> Iterator[str]:
                 continue
             place.parent.mkdir(parents=True, exist_ok=True)
             with contents.open(member) as source, place.open("wb") as target:
-                shutil.copyfileobj(source, target, _CHUNK)  # no more than file_size, and checks the sum
+                shutil.copyfileobj(
+                    source, target, _CHUNK
+                )  # reads at most file_size bytes and checks the checksum
 
 
 class _Guarded(gzip.GzipFile):
-    """The unpacked stream of a tar.gz, for tarfile, which would read headers of any size into memory."""
+    """Unpacked stream of a tar.gz that limits each read: tarfile reads headers of any size into memory."""
 
     def read(self, size: int | None = -1) -> bytes:
         if size is None or not 0 <= size <= _CHUNK:
@@ -137,13 +156,13 @@ def _unpack_tar(archive: Path, folder: Path, limits: Limits) -> Iterator[str]:
             if not (member.isreg() or member.isdir()):
                 raise ValueError(f"it holds {member.name!r}, a link or a device")
             yield member.name
-            # Python before 3.11.4 has no filter; what it would refuse is refused above.
+            # Python before 3.11.4 has no filter; the checks above refuse the same members.
             if hasattr(tarfile, "data_filter"):
                 contents.extract(member, folder, filter="data")
             else:
                 contents.extract(member, folder)
-        # To tarfile a damaged header is the end. After the true one there is padding; with the last of
-        # it, gzip compares the sum over all.
+        # Tarfile takes a damaged header for the end of the archive; only padding may follow the true end.
+        # Gzip checks its checksum once the stream is read to its end.
         while rest := stream.read(_CHUNK):
             total += len(rest)
             limits.check(total, 0)

@@ -1,4 +1,4 @@
-"""What a compact copy of a data set consists of: a piece for each face, and its name."""
+"""Plan of a compact copy of a data set: the pictures to write, their names and annotations."""
 
 import re
 from collections import Counter
@@ -24,11 +24,11 @@ class Piece:
     """One picture of the copy.
 
     Args:
-        file: the picture that it is cut from; a path from the root.
-        name: what it is called; a path from the copy's root.
-        box: the face's, or ``None`` to keep the whole picture.
-        points: (N, 2) all landmarks that have to be on it, in pixels of ``file``; none is fine.
-        exact: the landmarks of its annotation file, with decimals, or ``None`` if it has none.
+        file: original picture; a path relative to the data set's folder.
+        name: file name in the copy; a path relative to the copy's folder.
+        box: box of the face, or ``None`` to keep the uncropped picture.
+        points: (N, 2) landmarks that the crop has to contain, in pixels of ``file``; may be ``None``.
+        exact: landmarks of the annotation file, with decimals, or ``None`` if there is no such file.
     """
 
     file: str
@@ -39,41 +39,48 @@ class Piece:
 
 
 class Cut(NamedTuple):
-    """How a piece was cut out."""
+    """Region of the original picture that a piece shows, and the sizes of both."""
 
     region: Box
     size: tuple[int, int]
+    """Width and height of the piece, in pixels."""
     whole: tuple[int, int]
-    """The size of the picture that it was cut from."""
+    """Width and height of the original picture, in pixels."""
 
     @property
     def affine(self) -> Affine:
-        """From pixels of the picture to those of the piece."""
+        """Affine map from pixels of the original picture to pixels of the piece."""
         return Affine.between(self.region, Box.whole(self.size))
 
     @property
     def back(self) -> Affine:
-        """From pixels of the piece to those of the picture."""
+        """Affine map from pixels of the piece to pixels of the original picture."""
         return Affine.between(Box.whole(self.size), self.region)
 
 
 class Plan(NamedTuple):
-    """What a copy consists of."""
+    """Contents of a copy."""
 
     pieces: list[Piece]
     lists: Mapping[str, Sequence[tuple[Entry, Piece]]]
-    """The entries of each list, and the piece that each is on."""
+    """Entries of each list by its name, each with the piece that shows it."""
     annotate: Callable[[Piece, Cut], tuple[str, str]]
-    """The name and the text of a piece's annotation file."""
+    """Function that returns the name and the text of a piece's annotation file."""
 
 
 def kept_part(piece: Piece, whole: tuple[int, int], context: float, root: Path) -> tuple[Box, float]:
-    """What is kept of a picture of size ``whole``, and the length that counts: the box's longer side.
+    """Return the region of a picture to keep, and the length that is scaled to ``side``.
 
-    Where the whole picture is kept, its own longer side counts.
+    That length is the longer side of the face's box, or of the picture if it is kept uncropped.
+
+    Args:
+        piece: the picture of the copy.
+        whole: width and height of the original picture, in pixels.
+        context: side of the region, in sides of the box.
+        root: folder of the data set, for messages.
 
     Raises:
-        DataError: if the face is not on the picture.
+        DataError: if the face lies outside the picture.
     """
     if piece.box is None:
         return Box.whole(whole), max(whole)
@@ -85,10 +92,10 @@ def kept_part(piece: Piece, whole: tuple[int, int], context: float, root: Path) 
 
 
 def plan_imm(root: Path) -> Plan:
-    """Every picture of the IMM Face Database, whole.
+    """Plan a copy of the IMM Face Database: every picture, uncropped.
 
     Raises:
-        DataError: as :func:`read_imm`.
+        DataError: as for :func:`read_imm`.
     """
     pieces = [
         Piece(face.photo.path.name, face.photo.path.name, None, None, face.landmarks())
@@ -104,10 +111,10 @@ def plan_imm(root: Path) -> Plan:
 
 
 def plan_ibug(root: Path) -> Plan:
-    """Every face of 300-W that is in a list or has a ``.pts`` file, each on a picture of its own.
+    """Plan a copy of 300-W: every face in a list or with a ``.pts`` file, each in a picture of its own.
 
     Raises:
-        DataError: if a list or a ``.pts`` file is not what it should be, or there is none.
+        DataError: if a list or a ``.pts`` file is invalid, or there are none.
     """
     exact: dict[str, FloatArray] = {}
     if any(root.rglob("*.pts")):
@@ -151,14 +158,14 @@ def _strictly(entries: Iterable[Entry | DataError]) -> Iterator[Entry]:
 
 
 def _own_points(exact: FloatArray | None, known: Sequence[FloatArray], *, alone: bool) -> FloatArray | None:
-    """The points of the ``.pts`` file beside a picture, if they are of this face of it."""
+    """Return the points of a picture's ``.pts`` file if they belong to this face, else ``None``."""
     if exact is None or alone:
         return exact
     return exact if any(np.abs(points - exact).max() <= 1 for points in known) else None
 
 
 def _names(files: Sequence[str]) -> list[str]:
-    """A safe name, all different, for a JPEG of each face: of a picture's second face ``NAME_2.jpg``."""
+    """Return a unique, safe name for each face's JPEG; a picture's second face is ``NAME_2.jpg``."""
     taken: set[str] = set()
     names = []
     for file in files:

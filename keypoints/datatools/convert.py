@@ -1,4 +1,4 @@
-"""A list of labelled photos, written again in another format."""
+"""Conversion of a list of labelled photos to another format."""
 
 import logging
 from pathlib import Path
@@ -20,11 +20,11 @@ _THERE = "{}: is there already; name another file, or delete it first"
 def convert(cfg: DictConfig) -> Path:
     """Write the faces of ``cfg.source`` to ``cfg.output`` in ``cfg.format``; return the new list.
 
-    If just that list is there already, of the same command before, it stays.
+    An identical list, such as from the same command before, is kept.
 
     Raises:
-        ConfigError: if a value is missing or cannot be used.
-        DataError: if the list cannot be read or written, or the new one is there already.
+        ConfigError: if a value is missing or invalid.
+        DataError: if the list cannot be read or written, or another file with the new name exists.
     """
     source, output = Path(str(cfg.source)), Path(str(cfg.output))
     if not output.parent.is_dir():

@@ -1,6 +1,6 @@
-"""Downloading the data sets from their official places, into the folders that the readers expect.
+"""Download of the data sets from their official servers, into the folders that the readers expect.
 
-To add one: a line in :data:`SETS`.
+To add a data set, add an entry to :data:`SETS`.
 """
 
 import logging
@@ -26,16 +26,16 @@ _KEPT = "it is kept: try again, or delete it to download it again"
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data set that can be downloaded.
+    """Data set that can be downloaded.
 
     Args:
-        folder: what the readers call its folder.
-        archive: what its archive is called.
-        urls: where that is, the official place first.
-        has: a pattern of files that stand at its top, to know it by.
-        most_bytes: a longer archive is not it.
-        limits: what it may unpack to.
-        terms: under which it may be used.
+        folder: name of its folder, as the readers expect it.
+        archive: name of its archive.
+        urls: addresses of the archive, the official one first.
+        has: pattern of files in its top folder, by which it is recognised.
+        most_bytes: largest size of the archive, in bytes; a larger file is refused.
+        limits: largest size that the archive may unpack to.
+        terms: terms of use, as a sentence.
     """
 
     folder: str
@@ -67,18 +67,18 @@ SETS: Mapping[str, DataSet] = {
         terms="300-W is for research only: commercial use is excluded",
     ),
 }
-"""The data sets that can be downloaded, by the names that the command uses."""
+"""Data sets that can be downloaded, by the names that the command uses."""
 
 
 def download(cfg: DictConfig) -> Path:
-    """Download the data set ``cfg.dataset`` to its folder in ``cfg.output``; gives that folder.
+    """Download the data set ``cfg.dataset`` to its folder in ``cfg.output``; return that folder.
 
-    An archive that lies there already is used as it is, unless ``cfg.url`` names another place. A command
-    that was killed can be given again: it does what is left.
+    An existing archive is used instead of a download; then ``cfg.url`` must not be set. After a kill, the
+    same command completes the remaining steps.
 
     Raises:
-        ConfigError: if a value is missing or cannot be used.
-        DataError: if the folder is there already, another command fills it, or the data set cannot be had,
+        ConfigError: if a value is missing or invalid.
+        DataError: if the folder exists, another command is writing it, or the data set cannot be downloaded,
             unpacked or recognised.
     """
     chosen = SETS[cfg.dataset]
@@ -90,22 +90,22 @@ def download(cfg: DictConfig) -> Path:
             return _downloaded(cfg, chosen, folder, archive, note)
     tidy(folder, beside=True)
     raise DataError(
-        f"{folder}: is there already, and is not overwritten; move it away first, or say where else to: "
+        f"{folder}: is there already, and is not overwritten; move it away first, or name another folder: "
         "output=<folder>"
     )
 
 
 def _downloaded(cfg: DictConfig, chosen: DataSet, folder: Path, archive: Path, note: Path) -> Path:
-    """Download and unpack; ``note`` is written before the folder is there, and removed at the end."""
+    """Download and unpack; ``note`` is written just before the folder is renamed, and removed at the end."""
     if os.path.lexists(folder) and note.exists():
         log.info("%s was complete when the command was stopped", folder)
         _clear(cfg, archive, note)
         return folder
     if os.path.lexists(folder):
-        raise DataError(f"{folder}: is there already; another command has just put it there")
+        raise DataError(f"{folder}: is there already; another command has just written it")
     note.unlink(missing_ok=True)
     sha256 = None if cfg.sha256 is None else str(cfg.sha256)
-    log.info("mind the terms: %s", chosen.terms)
+    log.info("terms of use: %s", chosen.terms)
     if archive.exists():
         if cfg.url is not None:
             raise DataError(f"{archive}: is there already; leave url out to use it, or delete it to download")
@@ -132,7 +132,7 @@ def _clear(cfg: DictConfig, archive: Path, note: Path) -> None:
 
 
 def _unpack(archive: Path, chosen: DataSet, part: Path) -> Path:
-    """Unpack into ``part``; gives the folder in it that is the data set's, or ``part`` itself."""
+    """Unpack into ``part``; return the data set's folder, which is ``part`` or one of its subfolders."""
     try:
         for _ in track(unpack(archive, part, chosen.limits), f"unpacking {archive.name}", total=None):
             pass
@@ -141,6 +141,6 @@ def _unpack(archive: Path, chosen: DataSet, part: Path) -> Path:
     found = [place for place in (part, *part.iterdir()) if any(place.glob(chosen.has))]
     if len(found) != 1:
         raise DataError(
-            f"{archive}: is another archive: {len(found)} folders in it have {chosen.has}; {_KEPT}"
+            f"{archive}: is not this data set: {len(found)} folders in it have {chosen.has}, not 1; {_KEPT}"
         )
     return found[0]

@@ -1,4 +1,4 @@
-"""Downloading one large file over HTTP: it may break off and goes on where it did."""
+"""Download of one large file over HTTP that resumes after an interruption."""
 
 import hashlib
 import json
@@ -24,20 +24,20 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 16
 _STEP = 1 << 20
-"""As many new bytes make an attempt that broke off a success of sorts."""
+"""New bytes after which an interrupted attempt resets the count of failures."""
 _LONGEST_PAUSE = 60.0
 _BUSY = (408, 425, 429)
-"""Statuses, besides those from 500 on, after which it is worth asking again."""
+"""HTTP statuses below 500 after which a request is repeated."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for a server.
+    """Limits on waiting for a server.
 
     Args:
-        attempts: one after another without a step forward, before it is given up.
-        pause: in seconds after the first of them; it doubles with each.
-        timeout: in seconds, to connect and then for each bite.
+        attempts: number of consecutive attempts without progress before the download fails.
+        pause: pause after the first attempt, in seconds; it doubles with each further attempt.
+        timeout: timeouts in seconds for the connection and for each read.
     """
 
     attempts: int = 5
@@ -46,7 +46,12 @@ class Patience:
 
 
 class _PassingError(Exception):
-    """Something that may be over at the next attempt."""
+    """Error that may not occur at the next attempt.
+
+    Args:
+        what: the message.
+        pause: minimum pause before the next attempt, in seconds.
+    """
 
     def __init__(self, what: str, pause: float = 0.0) -> None:
         super().__init__(what)
@@ -55,7 +60,7 @@ class _PassingError(Exception):
 
 @dataclass(frozen=True)
 class _Note:
-    """What a partial file is part of: how to ask for the rest of just that."""
+    """Origin of a partial file, with which the rest of the same file can be requested."""
 
     url: str
     validator: str | None
@@ -63,7 +68,7 @@ class _Note:
 
 
 class _Part:
-    """A partial file, ``NAME.part``, and beside it the note of what it is part of, ``NAME.part.json``."""
+    """Partial file ``NAME.part``, and the note of its origin in ``NAME.part.json``."""
 
     def __init__(self, target: Path) -> None:
         self.path = target.with_name(f"{target.name}.part")
@@ -74,7 +79,7 @@ class _Part:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def note(self) -> _Note | None:
-        """What it is part of; ``None`` where that is not known, or there is no part."""
+        """Return the origin of the partial file; ``None`` if it is unknown or there is no partial file."""
         try:
             found = _Note(**json.loads(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -82,7 +87,7 @@ class _Part:
         return found if self.size and (found.validator or found.length) else None
 
     def begin(self, note: _Note) -> None:
-        """Make it an empty part of another file."""
+        """Start an empty partial file with a new origin."""
         self.discard()
         write_whole(self._note, json.dumps(asdict(note)) + "\n")
 
@@ -104,22 +109,22 @@ def fetch(
     check: Callable[[Path], None] | None = None,
     patience: Patience | None = None,
 ) -> None:
-    """Download ``target`` from the first of ``urls`` that has it.
+    """Download ``target`` from the first of ``urls`` that provides it.
 
-    What has come of it lies in ``NAME.part`` until it is whole. The next call goes on from there if the
-    server honours that and still has the same file, and begins anew if not.
+    An incomplete download is kept in ``NAME.part``. The next call resumes it if the server supports that and
+    still has the same file, and starts from the beginning otherwise.
 
     Args:
-        urls: where it may be had, all of them http or https.
-        target: the file; its folder is there.
-        most_bytes: a longer one is refused.
-        sha256: what it has to sum up to, where that is known.
-        check: raises ``DataError`` if what came is something else, such as a page that says farewell.
-        patience: how long to wait for the servers.
+        urls: addresses of the file, all of them http or https.
+        target: file to write; its folder must exist.
+        most_bytes: largest accepted size, in bytes.
+        sha256: expected checksum, 64 hexadecimal digits, or ``None`` if unknown.
+        check: called with the downloaded file; raises ``DataError`` if it is a wrong one, such as a web page.
+        patience: limits on waiting for the servers.
 
     Raises:
-        ConfigError: if an address or the sum is none.
-        DataError: if it cannot be had from any of them; the message says why.
+        ConfigError: if an address or the checksum is malformed.
+        DataError: if no address provides the file; the message gives the reason for each.
     """
     for url in urls:
         if not url.lower().startswith(("http://", "https://")):
@@ -128,7 +133,9 @@ def fetch(
     part = _Part(target)
     note = part.note()
     problems: list[str] = []
-    for url in sorted(urls, key=lambda url: note is None or note.url != url):  # first, where it broke off
+    for url in sorted(
+        urls, key=lambda url: note is None or note.url != url
+    ):  # first the address of the partial file
         if problems:
             log.warning("%s; trying %s", problems[-1], url)
         try:
@@ -141,17 +148,17 @@ def fetch(
             part.finish(target)
             return
     if part.size:
-        problems.append(f"what has come so far is kept in {part.path}: the same command goes on with it")
+        problems.append(f"the part received so far is kept in {part.path}: run the same command to resume")
     raise DataError("; ".join(problems))
 
 
 @contextmanager
 def _kept(part: _Part) -> Iterator[None]:
-    """Say what becomes of the part if the user stops the download."""
+    """Log that the partial file is kept if the user stops the download in the block."""
     try:
         yield
     except KeyboardInterrupt:
-        log.warning("stopped; what has come is kept in %s: the same command goes on with it", part.path)
+        log.warning("stopped; the part received is kept in %s: run the same command to resume", part.path)
         raise
 
 
@@ -161,23 +168,27 @@ def _check(part: _Part, url: str, sha256: str | None, check: Callable[[Path], No
         if check is not None:
             check(part.path)
     except DataError as error:
-        part.discard()  # going on with it would never end well
+        part.discard()  # resuming a wrong file would fail each time
         raise DataError(f"{url}: {error}") from error
 
 
 def forget_note(target: Path) -> None:
-    """Remove the note of a part that has become ``target``: a kill in between leaves it."""
+    """Remove the note that a kill leaves after the partial file was renamed to ``target``."""
     part = _Part(target)
     if not part.size:
         part.discard()
 
 
 def check_sum(path: Path, sha256: str | None) -> None:
-    """See that a file is the one it should be; without a sum to compare with it is.
+    """Check a file against its checksum; without a checksum, accept any file.
+
+    Args:
+        path: the file.
+        sha256: expected checksum, 64 hexadecimal digits, or ``None``.
 
     Raises:
-        ConfigError: if ``sha256`` is no such sum.
-        DataError: if the file sums up to another, or is no regular file.
+        ConfigError: if ``sha256`` is malformed.
+        DataError: if the file has another checksum, or is no regular file.
     """
     _check_form(sha256)
     if sha256 is None:
@@ -195,11 +206,11 @@ def _check_form(sha256: str | None) -> None:
 
 
 def _fetch_from(url: str, part: _Part, most_bytes: int, patience: Patience) -> None:
-    """Ask one server until the part is whole."""
+    """Request the file from one server until it is complete."""
     failures, furthest = 0, part.size
     with requests.Session() as session:
         session.max_redirects = 10
-        # As it is: neither lengths nor ranges mean anything of what is packed on the way.
+        # No compression in transit: lengths and ranges would not refer to the file's bytes.
         session.headers.update({"Accept-Encoding": "identity", "User-Agent": f"keypoints/{__version__}"})
         while True:
             try:
@@ -219,12 +230,12 @@ def _fetch_from(url: str, part: _Part, most_bytes: int, patience: Patience) -> N
 def _attempt(
     session: requests.Session, url: str, part: _Part, most_bytes: int, timeout: tuple[float, float]
 ) -> None:
-    """Ask once, for the whole or for the rest."""
+    """Request the complete file or its rest, once."""
     note = part.note()
     if note is not None and note.url != url:
         note = None
     if note is not None and note.length == part.size:
-        return  # it was whole before, and not yet in place
+        return  # complete, but killed before it was renamed
     headers = {}
     if note is not None:
         headers["Range"] = f"bytes={part.size}-"
@@ -237,14 +248,14 @@ def _attempt(
             _receive(answer, url, part, length, most_bytes)
     except (requests.ConnectionError, requests.Timeout, HTTPError) as error:
         raise _PassingError(_reason(error)) from error
-    except requests.RequestException as error:  # it leads to no http address, or in circles
+    except requests.RequestException as error:  # a redirect to another protocol, or too many redirects
         raise DataError(f"{url}: cannot be followed ({one_line(error)})") from error
     except OSError as error:
         raise DataError(f"{part.path}: cannot be written ({error.strerror or one_line(error)})") from error
 
 
 def _begin(answer: requests.Response, url: str, part: _Part, note: _Note | None) -> int | None:
-    """Make the part ready for what the answer brings; gives the length of the whole, where it is known."""
+    """Prepare the partial file for the response's body; return the length of the complete file if known."""
     if answer.status_code == 200:
         announced = answer.headers.get("Content-Length", "")
         length = int(announced) if announced.isdecimal() else None
@@ -258,7 +269,7 @@ def _begin(answer: requests.Response, url: str, part: _Part, note: _Note | None)
             return note.length if rest["length"] == "*" else int(rest["length"])
     if answer.status_code in (206, 416) and note is not None:
         part.discard()
-        raise _PassingError("sends no rest of what came before; beginning anew")
+        raise _PassingError("cannot send the rest of the partial file; starting from the beginning")
     what = f"answers {answer.status_code} {answer.reason}"
     if answer.status_code in _BUSY or answer.status_code >= 500:
         wait = answer.headers.get("Retry-After", "")
@@ -267,7 +278,7 @@ def _begin(answer: requests.Response, url: str, part: _Part, note: _Note | None)
 
 
 def _validator(answer: requests.Response) -> str | None:
-    """What tells this version of the file from another, byte by byte."""
+    """Return the header that identifies this exact version of the file, or ``None``."""
     tag = answer.headers.get("ETag")
     return tag if tag is not None and not tag.startswith("W/") else answer.headers.get("Last-Modified")
 
@@ -277,16 +288,16 @@ def _check_room(url: str, part: _Part, length: int | None, most_bytes: int) -> N
         return
     if length > most_bytes:
         part.discard()
-        raise DataError(f"{url}: is {length:,} bytes long, and no more than {most_bytes:,} are expected")
+        raise DataError(f"{url}: is {length:,} bytes long, but at most {most_bytes:,} are expected")
     if length - part.size > (free := shutil.disk_usage(part.path.parent).free):
         raise DataError(
-            f"{part.path.parent}: has room for {free:,} bytes, and {length - part.size:,} are to come; "
-            "make room, or name another folder: output=<folder>"
+            f"{part.path.parent}: has {free:,} bytes free, but {length - part.size:,} are needed; "
+            "free some space, or name another folder: output=<folder>"
         )
 
 
 def _receive(answer: requests.Response, url: str, part: _Part, length: int | None, most_bytes: int) -> None:
-    """Put the answer's body at the part's end."""
+    """Append the response's body to the partial file."""
     size = part.size
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress("{task.description}", *columns) as progress, part.path.open("ab") as file:
@@ -303,13 +314,15 @@ def _receive(answer: requests.Response, url: str, part: _Part, length: int | Non
             raise _PassingError(f"broke off after {size:,}{whole} bytes ({_reason(error)})") from error
     if size > (most_bytes if length is None else length):
         part.discard()
-        raise DataError(f"{url}: sends more than it announced, or than the {most_bytes:,} bytes expected")
+        raise DataError(
+            f"{url}: sends more than it announced, or more than the expected {most_bytes:,} bytes"
+        )
     if length is not None and size < length:
         raise _PassingError(f"broke off after {size:,} of {length:,} bytes")
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause, without the library's account of its objects."""
+    """Return the message of the innermost cause, without the representation of the library's objects."""
     inner: BaseException | None = error
     while inner is not None:
         error = inner

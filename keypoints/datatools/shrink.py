@@ -1,4 +1,4 @@
-"""A compact copy of a data set, in its own layout: faces with context, no larger than needed."""
+"""Compact copy of a data set in the same folder layout: cropped faces with context, scaled down."""
 
 import io
 import json
@@ -24,29 +24,32 @@ from keypoints.files import alone, holds_others, replaced, write_whole
 from keypoints.geometry import Box, ByteArray, cut
 
 _SETTINGS = "shrink.json"
-"""Says that a folder is such a copy, and how it was made."""
+"""File that marks a folder as a compact copy, and records its settings."""
 _LEAST_SIDE = 16
+"""Smallest side of a box in a copy, in pixels."""
 _SAMPLE = 64
-"""Faces from which the size of all is estimated."""
+"""Number of faces from which the size of the copy is estimated."""
 _SAFETY = 0.97
+"""Share of ``total_mb`` that the estimated size may take."""
 _MAP_LINE = 200
-"""Bytes of a line of the map, about."""
+"""Approximate bytes of a line of the map."""
 
 
 class Copy(NamedTuple):
-    """What was written."""
+    """Summary of a written copy."""
 
     root: Path
     pictures: int
     side: int
+    """Longer side of a face's box in the copy, in pixels."""
     megabytes: float
 
 
 def shrink(cfg: DictConfig) -> Copy:
-    """Write the copy of ``cfg.dataset`` into ``cfg.output``. What is there and whole is left as it is.
+    """Write a compact copy of ``cfg.dataset`` to ``cfg.output``. Existing pictures of the same copy are kept.
 
     Raises:
-        ConfigError: if a value cannot be used.
+        ConfigError: if a value is invalid.
         DataError: if the data set cannot be read, the copy cannot be written, or another command writes it.
     """
     settings = _settings(cfg)
@@ -62,7 +65,7 @@ def shrink(cfg: DictConfig) -> Copy:
 def _shrunken(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings: Mapping[str, Any]) -> Copy:
     made = _made_before(output, settings)
     side = made if made is not None else cfg.side or _fitting_side(root, plan, cfg)
-    with _written(output / _SETTINGS):  # first: it says that what follows may be gone over
+    with _written(output / _SETTINGS):  # first: it marks the folder as a copy that a later call may complete
         write_whole(output / _SETTINGS, json.dumps({**settings, "chosen_side": side}, indent=2) + "\n")
         for folder in {(output / piece.name).parent for piece in plan.pieces}:
             folder.mkdir(parents=True, exist_ok=True)
@@ -70,7 +73,7 @@ def _shrunken(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings: M
     def make(piece: Piece) -> Cut:
         return _make(root, output, plan, piece, side=side, context=cfg.context, quality=cfg.quality)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow works outside the interpreter's lock
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow releases the interpreter's lock
         done = track(threads.map(make, plan.pieces), "shrinking", total=len(plan.pieces))
         cuts = {piece.name: found for piece, found in zip(plan.pieces, done, strict=True)}
     texts = {
@@ -86,13 +89,13 @@ def _shrunken(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings: M
 
 
 def _settings(cfg: DictConfig) -> dict[str, Any]:
-    """What decides how the copy looks.
+    """Return the settings on which the copy's contents depend.
 
     Raises:
-        ConfigError: if a value cannot be used.
+        ConfigError: if both or neither of side and total_mb are set.
     """
     if (cfg.side is None) == (cfg.total_mb is None):
-        raise ConfigError("say either side=<pixels of a box's longer side> or total_mb=<size of the copy>")
+        raise ConfigError("give either side=<pixels of a box's longer side> or total_mb=<size of the copy>")
     return {name: cfg[name] for name in ("dataset", "side", "total_mb", "context", "quality")}
 
 
@@ -104,10 +107,10 @@ def _output(output: str, root: Path) -> Path:
 
 
 def _made_before(output: Path, settings: Mapping[str, Any]) -> int | None:
-    """The side that an earlier call for the same copy took, or ``None`` if the folder is new or empty.
+    """Return the side that an earlier call for the same copy used; ``None`` if the folder is new or empty.
 
     Raises:
-        DataError: if the folder holds something else.
+        DataError: if the folder contains other files, or a copy with other settings.
     """
     try:
         kept = json.loads((output / _SETTINGS).read_text(encoding="utf-8"))
@@ -115,7 +118,7 @@ def _made_before(output: Path, settings: Mapping[str, Any]) -> int | None:
     except FileNotFoundError:
         if output.is_dir() and holds_others(output):
             raise DataError(
-                f"{output}: holds something already; name another folder: output=<folder>"
+                f"{output}: already holds other files; name another folder: output=<folder>"
             ) from None
         return None
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
@@ -128,7 +131,7 @@ def _made_before(output: Path, settings: Mapping[str, Any]) -> int | None:
 
 @contextmanager
 def _written(path: Path) -> Iterator[None]:
-    """Turn what keeps a file from being written into one line about it."""
+    """Turn an error of writing ``path`` in the block into a one-line message."""
     try:
         yield
     except OSError as error:
@@ -138,7 +141,7 @@ def _written(path: Path) -> Iterator[None]:
 def _make(
     root: Path, output: Path, plan: Plan, piece: Piece, *, side: int, context: float, quality: int
 ) -> Cut:
-    """Write the picture and the annotation of a piece, unless they are there."""
+    """Write the picture and the annotation of a piece, unless they exist; return its cut."""
     photo = Photo(root / piece.file)
     part, longer = kept_part(piece, photo.size, context, root)
     found = Cut(*scaled_down(part, longer, side), photo.size)
@@ -162,7 +165,10 @@ def _jpeg(pixels: ByteArray, quality: int) -> bytes:
 
 
 def _moved(entry: Entry, piece: Piece, found: Cut) -> Entry:
-    """An entry of a list in pixels of the copy; its points from the ``.pts`` file where they agree."""
+    """Return a list's entry in pixels of the copy.
+
+    The list's points are rounded; the exact points of the ``.pts`` file replace them if they agree.
+    """
     points = entry.points
     if points is not None and piece.exact is not None and np.abs(points - piece.exact).max() <= 1:
         points = piece.exact
@@ -173,7 +179,7 @@ def _moved(entry: Entry, piece: Piece, found: Cut) -> Entry:
 
 
 def _originals(root: Path, pieces: Iterable[Piece], cuts: Mapping[str, Cut]) -> dict[str, Original]:
-    """The map back; that of a copy of a copy leads to the first originals."""
+    """Return the map from each picture to its original; a copy of a copy maps to the first originals."""
     before = read_map(root)
     originals = {}
     for piece in pieces:
@@ -188,10 +194,10 @@ def _originals(root: Path, pieces: Iterable[Piece], cuts: Mapping[str, Cut]) -> 
 
 
 def _fitting_side(root: Path, plan: Plan, cfg: DictConfig) -> int:
-    """The largest side with which the copy takes ``total_mb`` at most, as a sample of faces tells.
+    """Return the largest side with which the copy takes at most ``total_mb``, estimated from a sample.
 
     Raises:
-        ConfigError: if not even the least side does.
+        ConfigError: if even the smallest side takes more.
     """
     sample = plan.pieces[:: -(-len(plan.pieces) // _SAMPLE)]
     with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -225,7 +231,7 @@ def _fitting_side(root: Path, plan: Plan, cfg: DictConfig) -> int:
 
 
 def _annotations(root: Path, plan: Plan) -> int:
-    """Bytes that lists, annotation files and the map take, about."""
+    """Estimate the bytes of the lists, the annotation files and the map."""
     lists = sum((root / name).stat().st_size for name in plan.lists)
     files = sum(30 * len(piece.exact) for piece in plan.pieces if piece.exact is not None)
     return lists + files + _MAP_LINE * len(plan.pieces)

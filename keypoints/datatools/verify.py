@@ -1,4 +1,4 @@
-"""Looking at a data set file by file: is it all there, and can it be used?"""
+"""Verification of a data set, file by file: completeness, readable pictures, plausible annotations."""
 
 import csv
 import io
@@ -38,11 +38,11 @@ from keypoints.landmarks import IBUG68, scheme_named
 IMM_PERSONS = 40
 LISTED = {ibug300w.TRAIN_LIST: 6666, ibug300w.TEST_LIST: 1008, ibug300w.PARSED_LIST: 1008}
 ANNOTATED = {"train": 3148, "common": 554, "challenge": 135}
-"""How many 300-W has in dlib's lists, and in its own protocol."""
+"""Published numbers of faces of 300-W: in dlib's lists (LISTED), and in its own protocol (ANNOTATED)."""
 
 
 class Verification(NamedTuple):
-    """What was found."""
+    """Result of a verification."""
 
     root: Path
     counts: list[Count]
@@ -50,18 +50,18 @@ class Verification(NamedTuple):
 
     @property
     def wrong(self) -> int:
-        """How many things are wrong; remarks do not count."""
+        """Number of findings that are wrong; remarks are not counted."""
         return sum(finding.wrong for finding in self.findings)
 
 
 def verify(cfg: DictConfig) -> Verification:
-    """Look at every file of ``cfg.dataset`` or ``cfg.list``; writes what is found to ``cfg.output``, if any.
+    """Check every file of ``cfg.dataset`` or ``cfg.list``; write the findings to ``cfg.output``, if given.
 
-    Pictures are decoded whole, in parallel.
+    Pictures are decoded completely, in parallel.
 
     Raises:
-        ConfigError: if there is no such data set, or both are given.
-        DataError: if its folder is missing, or holds nothing of it, or no row of the list can be used.
+        ConfigError: if the data set is unknown, or both are given.
+        DataError: if the folder is missing or holds no file of the data set, or no row of the list is usable.
     """
     if cfg.list is None:
         found = verify_folder(cfg.dataset, find_root(cfg.dataset, cfg.paths.data, cfg.root))
@@ -69,32 +69,36 @@ def verify(cfg: DictConfig) -> Verification:
         root = None if cfg.root is None else Path(str(cfg.root))
         found = verify_list(Path(str(cfg.list)), root, None if cfg.scheme is None else str(cfg.scheme))
     else:
-        raise ConfigError(f"say one of both: the data set {cfg.dataset}, or list={cfg.list}")
+        raise ConfigError(f"give only one of both: the data set {cfg.dataset}, or list={cfg.list}")
     if cfg.output is not None:
         _write(Path(cfg.output), found.findings)
     return found
 
 
 def verify_folder(dataset: str, root: Path) -> Verification:
-    """Look at every file of ``dataset``, ``imm`` or ``ibug300w``, which lies in ``root``.
+    """Check every file of a data set.
+
+    Args:
+        dataset: ``imm`` or ``ibug300w``.
+        root: folder of the data set.
 
     Raises:
-        DataError: if the folder holds nothing of it.
+        DataError: if the folder holds no file of the data set.
     """
     return _verification(root, *(_verify_imm(root) if dataset == "imm" else _verify_ibug(root)))
 
 
 def verify_list(path: Path, root: Path | None = None, scheme: str | None = None) -> Verification:
-    """Look at every photo of a list of labelled photos, and at what the list says of it.
+    """Check every photo of a list of labelled photos, with its box and points.
 
     Args:
-        path: the list, in any format that is read.
-        root: the folder that its names start from; ``None`` is the list's own.
-        scheme: the landmarks that its faces should have; ``None`` asks only that all have as many.
+        path: the list, in any supported format.
+        root: folder that the list's file names are relative to; ``None`` is the list's own folder.
+        scheme: name of the landmark scheme that the faces should have; ``None`` only requires equal numbers.
 
     Raises:
-        ConfigError: if there is no such scheme.
-        DataError: if it is no list, or none of its rows can be used.
+        ConfigError: if the scheme is unknown.
+        DataError: if the file is no list, or none of its rows is usable.
     """
     folder = path.parent if root is None else root
     known = None if scheme is None else scheme_named(scheme)
@@ -106,7 +110,7 @@ def verify_list(path: Path, root: Path | None = None, scheme: str | None = None)
     findings += _repeated(folder, faces, seen)
     listed = {found.resolve() for found in seen}
     if others := sum(picture.resolve() not in listed for picture in _pictures(folder)):
-        findings.append(Finding(str(folder), f"{others} pictures below it are not in the list", wrong=False))
+        findings.append(Finding(str(folder), f"{others} pictures in it are not in the list", wrong=False))
     counts = [
         Count("faces", len(faces), None),
         Count("photos", len(seen), None),
@@ -116,7 +120,7 @@ def verify_list(path: Path, root: Path | None = None, scheme: str | None = None)
 
 
 def _verification(root: Path, counts: list[Count], findings: Iterable[Finding]) -> Verification:
-    """What was found, each thing once, what is wrong first."""
+    """Return the result: each finding once, with those that are wrong first."""
     found = [each._replace(file=each.file.removeprefix(f"{root}/")) for each in dict.fromkeys(findings)]
     found += [
         Finding(count.what, f"{count.found} instead of the {count.published} published", wrong=False)
@@ -137,26 +141,26 @@ def _write(path: Path, findings: Iterable[Finding]) -> None:
 
 
 def _look(paths: Iterable[Path]) -> dict[Path, Seen | DataError]:
-    """Every picture, decoded."""
+    """Decode every picture; return its content, or the error, by path."""
     distinct = list(dict.fromkeys(paths))
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow decodes outside the interpreter's lock
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow releases the interpreter's lock
         return dict(
             zip(
                 distinct,
-                track(threads.map(look, distinct), "looking at the pictures", total=len(distinct)),
+                track(threads.map(look, distinct), "checking the pictures", total=len(distinct)),
                 strict=True,
             )
         )
 
 
 def _pictures(root: Path) -> list[Path]:
-    """Every picture below ``root``."""
+    """Return every picture in ``root`` and its subfolders."""
     paths = (path for path in root.rglob("*") if not path.name.startswith("."))
     return sorted(path for path in paths if path.suffix.lower() in ibug300w.PICTURES)
 
 
 def _findings_of(faces: Iterable[Face], seen: dict[Path, Seen | DataError]) -> Iterator[Finding]:
-    """What is wrong with pictures, boxes and points."""
+    """Yield the findings about pictures, boxes and points."""
     for face in faces:
         path, what = face.photo.path, seen[face.photo.path]
         if isinstance(what, DataError):
@@ -224,7 +228,7 @@ def _verify_ibug(root: Path) -> tuple[list[Count], list[Finding]]:
 
 
 def _read_lists(root: Path) -> tuple[dict[str, list[Face]], dict[Path, tuple[int, int]], list[Finding]]:
-    """The faces of each list, the pictures' sizes as told there, and what is wrong with the lists."""
+    """Return the faces of each list, the pictures' sizes given there, and the findings about the lists."""
     lists: dict[str, list[Face]] = {}
     sizes, findings = {}, []
     for path in sorted(root.glob("*.xml")):
@@ -248,7 +252,7 @@ def _read_lists(root: Path) -> tuple[dict[str, list[Face]], dict[Path, tuple[int
 def _check_lists(
     listed: list[Face], exact: dict[Path, Face], seen: dict[Path, Seen | DataError]
 ) -> Iterator[Finding]:
-    """What is wrong with points and mirror images of one list."""
+    """Yield the findings about points and mirrored copies of one list."""
     times = Counter(face.photo.path for face in listed)
     single = {face.photo.path: face for face in listed if times[face.photo.path] == 1}
     originals = {path.with_suffix(""): face for path, face in single.items() if face.tags["mirror"] == "no"}
@@ -260,7 +264,7 @@ def _check_lists(
             original = originals.get(path.with_name(path.stem.removesuffix("_mirror")))
             if original is None:
                 yield Finding(
-                    str(path), "is the mirror image of a picture that is not in its list", wrong=False
+                    str(path), "is the mirrored copy of a picture that is not in its list", wrong=False
                 )
                 continue
             own, other = seen[path], seen[original.photo.path]
@@ -270,7 +274,7 @@ def _check_lists(
 
 
 def _repeated(root: Path, faces: Iterable[Face], seen: dict[Path, Seen | DataError]) -> Iterator[Finding]:
-    """Pictures that are there twice, in groups that a split may tear apart."""
+    """Yield the duplicate pictures that lie in different groups, which a split may separate."""
     known = {face.photo.path: face.group for face in faces}
     for paths in repeated(known, seen):
         others = ", ".join(os.path.relpath(path, root) for path in paths[1:])
@@ -278,10 +282,10 @@ def _repeated(root: Path, faces: Iterable[Face], seen: dict[Path, Seen | DataErr
 
 
 def _alone(root: Path, faces: list[Face], findings: list[Finding]) -> list[Finding]:
-    """Pictures that neither a list nor a ``.pts`` file tells anything about."""
-    # dlib's package has mirror images that no list needs.
+    """Return the findings about pictures that neither a list nor a ``.pts`` file annotates."""
+    # dlib's package has mirrored copies that are in no list.
     known = {face.photo.path.with_suffix("") for face in faces}
-    told = "".join(found.what for found in findings)  # what a list has, though not as it should be
+    told = "".join(found.what for found in findings)  # entries of a list with errors are not unknown pictures
     alone = []
     for path in _pictures(root):
         original = path.with_name(path.stem.removesuffix("_mirror"))
@@ -294,7 +298,7 @@ def _alone(root: Path, faces: list[Face], findings: list[Finding]) -> list[Findi
 def _check_groups(
     root: Path, lists: dict[str, list[Face]], faces: list[Face], seen: dict[Path, Seen | DataError]
 ) -> Iterator[Finding]:
-    """Pictures that are there twice, and photos on both sides of a split."""
+    """Yield the findings about duplicate pictures, and photos in both training and test lists."""
     yield from _repeated(root, faces, seen)
     if ibug300w.TRAIN_LIST in lists:
         for name in (ibug300w.TEST_LIST, ibug300w.PARSED_LIST):

@@ -44,13 +44,13 @@ def unpacked(folder):
 
 
 @pytest.mark.parametrize("pack", [plain_tar, plain_zip])
-def test_what_was_packed_is_unpacked_whatever_the_archive_is_called(tmp_path, pack):
+def test_zip_and_tar_are_unpacked_whatever_their_name(tmp_path, pack):
     archive = pack(tmp_path / "archive")
     assert list(unpack(archive, tmp_path / "new" / "folder", LIMITS)) == list(PLAIN)
     assert unpacked(tmp_path / "new" / "folder") == PLAIN
 
 
-def test_folders_are_made(tmp_path):
+def test_empty_folders_are_unpacked(tmp_path):
     list(unpack(tar(tmp_path / "a", [member("empty", kind=tarfile.DIRTYPE)]), tmp_path / "1", LIMITS))
     list(unpack(plain_zip(tmp_path / "b", {"empty/": b""}), tmp_path / "2", LIMITS))
     assert (tmp_path / "1" / "empty").is_dir()
@@ -68,14 +68,14 @@ def special_zip(path, kind):
 def encrypted_zip(path):
     plain_zip(path, {"a": b"1"})
     contents = bytearray(path.read_bytes())
-    contents[6] |= 1  # the flag, in the file's own header and in the directory
+    contents[6] |= 1  # the encryption flag, in the file's header and in the directory
     contents[contents.index(b"PK\x01\x02") + 8] |= 1
     path.write_bytes(contents)
     return path
 
 
 def overlapping_zip(path):
-    """A directory that names the same file again and again."""
+    """Write a zip whose directory lists the same file three times."""
     plain_zip(path, {"a": b"0" * 400_000})
     contents = path.read_bytes()
     start, end = contents.index(b"PK\x01\x02"), contents.index(b"PK\x05\x06")
@@ -87,7 +87,7 @@ def overlapping_zip(path):
 
 
 def lying_zip(path):
-    """Its directory announces 10 bytes for a file of 2,000,000."""
+    """Write a zip whose directory announces 10 bytes for a file of 2,000,000."""
     plain_zip(path, {"a": b"0" * 2_000_000})
     contents = bytearray(path.read_bytes())
     for place in (contents.index(b"PK\x03\x04") + 22, contents.index(b"PK\x01\x02") + 24):
@@ -97,7 +97,7 @@ def lying_zip(path):
 
 
 def pax_bomb(path):
-    """A header of 5 MB, where tarfile expects a few words."""
+    """Write a tar with a header of 5 MB, where tarfile expects a few words."""
     info = tarfile.TarInfo("a")
     info.pax_headers = {"comment": "0" * 5_000_000}
     with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as archive:
@@ -112,7 +112,7 @@ def tail_bomb(path):
 
 
 def damaged_header(path):
-    """One that gzip is content with."""
+    """Write a tar with a damaged header and a correct gzip checksum."""
     contents = bytearray(gzip.decompress(plain_tar(path).read_bytes()))
     contents[contents.index(b"ustar", 600)] = 0
     contents[contents.index(b"faces/01.jpg")] = 1
@@ -199,7 +199,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("build", "says"), HOSTILE.values(), ids=HOSTILE.keys())
-def test_a_damaged_or_hostile_archive_is_refused_and_nothing_lands_outside(tmp_path, build, says):
+def test_damaged_or_malicious_archives_are_refused(tmp_path, build, says):
     archive = build(tmp_path / "archive")
     with pytest.raises(DataError, match=rf"archive: (cannot be unpacked: .*)?{says}") as caught:
         list(unpack(archive, tmp_path / "in" / "folder", LIMITS))
@@ -211,6 +211,6 @@ def test_a_damaged_or_hostile_archive_is_refused_and_nothing_lands_outside(tmp_p
     assert sum(path.stat().st_size for path in left if path.is_file()) <= LIMITS.total_bytes
 
 
-def test_a_missing_archive_is_named(tmp_path):
+def test_a_missing_archive_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"none: cannot be read \(No such file"):
         list(unpack(tmp_path / "none", tmp_path / "folder", LIMITS))

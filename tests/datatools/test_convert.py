@@ -11,7 +11,7 @@ LIST = "image,left,top,width,height,x0,y0,light\na.png,1,2,30,30,5,6,dim\n"
 
 @pytest.fixture
 def source(tmp_path, monkeypatch):
-    """A list of one photo in a folder that Hydra's grammar would not take, beside which one works."""
+    """Write a list of one photo in a folder whose name Hydra's grammar refuses; work in its parent."""
     folder = tmp_path / "my photos, (1) = [x]"
     folder.mkdir()
     Image.new("L", (64, 48)).save(folder / "a.png")
@@ -32,7 +32,7 @@ def error_of(capsys, *arguments):
 
 
 @pytest.mark.parametrize("name", ["csv", "hrnet", "coco"])
-def test_a_list_becomes_another_beside_it(source, capsys, name):
+def test_a_list_is_converted_to_each_format(source, capsys, name):
     output = source.with_name("new, [list]")
     convert(f"source={source}", f"format={name}", f"output={output}")
     said = capsys.readouterr().out
@@ -43,19 +43,19 @@ def test_a_list_becomes_another_beside_it(source, capsys, name):
     assert face.tags == ({} if name == "hrnet" else {"light": "dim"})
 
 
-def test_a_list_above_the_photos_names_their_folders(source, tmp_path):
+def test_file_names_are_relative_to_the_new_list(source, tmp_path):
     convert(f"source={source}", "format=coco", "output=list.json")
     assert read_labelled(tmp_path / "list.json").faces[0].photo.path == source.with_name("a.png")
 
 
-def test_lists_may_lie_elsewhere_than_the_photos(source, tmp_path):
+def test_lists_and_photos_may_lie_in_different_folders(source, tmp_path):
     convert(f"source={source}", "format=coco", "output=list.json", f"root={source.parent}")
     assert json.loads((tmp_path / "list.json").read_text())["images"][0]["file_name"] == "a.png"
     convert("source=list.json", "format=csv", "output=list.csv", f"root={source.parent}")
     assert "a.png,1.0,2.0,30.0,30.0,5.0,6.0,,dim" in (tmp_path / "list.csv").read_text()
 
 
-def test_rows_that_cannot_be_used_stop_it_or_are_told_of(source, capsys):
+def test_unusable_rows_are_errors_or_warnings(source, capsys):
     source.write_text(LIST + "none.png,,,,,1,2,\n" * 7)
     arguments = f"source={source}", "format=coco", f"output={source.with_name('list.json')}"
     assert "list.csv: line 3: its picture none.png is missing" in error_of(capsys, *arguments)
@@ -80,7 +80,7 @@ def test_rows_that_cannot_be_used_stop_it_or_are_told_of(source, capsys):
     ],
     ids=" ".join,
 )
-def test_what_cannot_be_done_is_one_line_and_leaves_no_file(source, tmp_path, capsys, arguments, says):
+def test_errors_are_one_line_and_leave_no_file(source, tmp_path, capsys, arguments, says):
     given = [argument.format(source.parent) for argument in arguments]
     line = error_of(capsys, *([f"source={source}"] if given else []), *given)
     assert line.startswith("error: ")

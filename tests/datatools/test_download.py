@@ -15,7 +15,7 @@ from tests.web import Answer, serve
 
 @pytest.fixture
 def web(monkeypatch):
-    """A server that has both data sets' official places; nobody waits long for it."""
+    """Serve both data sets' official addresses, without pauses."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(fetch.time, "sleep", lambda _: None)
@@ -32,7 +32,7 @@ def data(tmp_path):
 
 
 def zipped(folder, top):
-    """The IMM archive, with or without a folder at its top."""
+    """Return the IMM archive, with or without a top folder."""
     contents = io.BytesIO()
     with zipfile.ZipFile(contents, "w") as archive:
         archive.writestr("__MACOSX/imm/._01-1m.txt", "")
@@ -69,7 +69,7 @@ def left(folder):
 
 
 @pytest.mark.parametrize("top", ["", "imm_face_db/", "IMM Face Database/"])
-def test_imm_is_where_its_reader_looks_whatever_the_archives_top(web, data, made_up_imm, capsys, top):
+def test_imm_is_downloaded_to_the_folder_of_its_reader(web, data, made_up_imm, capsys, top):
     web.lay("imm1", Answer(zipped(made_up_imm, top)))
     download("imm", f"output={data}")
     assert len(read_imm(data / "imm_face_db")) == 30
@@ -77,31 +77,31 @@ def test_imm_is_where_its_reader_looks_whatever_the_archives_top(web, data, made
     said = capsys.readouterr().out
     assert "free for education and research" in said
     assert f"it is in {data / 'imm_face_db'}" in said
-    assert "faces" in said  # it was looked at: 30 instead of the 240 published
+    assert "faces" in said  # it was verified: 30 instead of the 240 published
     assert "240" in said
 
 
-def test_300w_is_where_its_reader_looks(web, data):
+def test_300w_is_downloaded_to_the_folder_of_its_reader(web, data):
     web.lay("ibug300w1", Answer(IBUG))
     download("ibug300w", f"output={data}")
     assert left(data) == ["ibug_300W_large_face_landmark_dataset"]
     assert left(data / "ibug_300W_large_face_landmark_dataset") == ["afw", "labels_ibug_300W_train.xml"]
 
 
-def test_the_default_place_is_that_of_the_data(web, data, monkeypatch):
+def test_the_default_output_is_the_data_folder(web, data, monkeypatch):
     monkeypatch.setenv("KEYPOINTS_DATA", str(data))
     web.lay("ibug300w1", Answer(IBUG))
     download("ibug300w")
     assert left(data) == ["ibug_300W_large_face_landmark_dataset"]
 
 
-def test_the_mirror_serves_if_the_official_place_is_gone(web, data, made_up_imm):
+def test_the_second_address_is_used_if_the_first_fails(web, data, made_up_imm):
     web.lay("imm2", Answer(zipped(made_up_imm, "")))
     download("imm", f"output={data}")
     assert [path for path, _ in web.asked] == ["imm1", "imm2"]
 
 
-def test_another_place_and_its_sum_may_be_named(web, data, capsys):
+def test_another_address_and_its_checksum_may_be_given(web, data, capsys):
     url = web.lay("a,b/c?x=1&y=(2)", Answer(IBUG))
     wrong = error_of(capsys, "ibug300w", f"output={data}", f"url={url}", f"sha256={'f' * 64}")
     assert "has the sha256" in wrong
@@ -111,7 +111,7 @@ def test_another_place_and_its_sum_may_be_named(web, data, capsys):
     assert left(data) == ["ibug_300W_large_face_landmark_dataset"]
 
 
-def test_the_archive_may_be_kept_and_one_that_is_there_is_used(web, data, capsys):
+def test_an_archive_may_be_kept_and_used_again(web, data, capsys):
     web.lay("ibug300w1", Answer(IBUG))
     download("ibug300w", f"output={data}", "keep=true")
     folder, archive = data / "ibug_300W_large_face_landmark_dataset", f"{module.SETS['ibug300w'].archive}"
@@ -124,7 +124,7 @@ def test_the_archive_may_be_kept_and_one_that_is_there_is_used(web, data, capsys
     assert left(data) == ["away", folder.name]
 
 
-def test_a_data_set_that_is_there_is_never_overwritten(web, data, capsys):
+def test_an_existing_data_set_is_never_overwritten(web, data, capsys):
     (data / "imm_face_db").mkdir(parents=True)
     assert "imm_face_db: is there already, and is not overwritten; move" in error_of(
         capsys, "imm", f"output={data}"
@@ -134,7 +134,7 @@ def test_a_data_set_that_is_there_is_never_overwritten(web, data, capsys):
     assert not web.asked
 
 
-def test_a_partial_download_is_kept_and_goes_on(web, data, made_up_imm, capsys):
+def test_a_partial_download_is_kept_and_resumed(web, data, made_up_imm, capsys):
     archive = (
         zipped(made_up_imm, "") + b"\0" * 200_000
     )  # zip looks for its directory from the end, and finds it
@@ -145,9 +145,7 @@ def test_a_partial_download_is_kept_and_goes_on(web, data, made_up_imm, capsys):
     archive = padded.getvalue()
     tag = {"ETag": '"1"'}
     web.lay("imm1", Answer(archive, headers=tag, sends=200_000), Answer(status=404))
-    assert "imm_face_db.zip.part: the same command goes on with it" in error_of(
-        capsys, "imm", f"output={data}"
-    )
+    assert "imm_face_db.zip.part: run the same command to resume" in error_of(capsys, "imm", f"output={data}")
     assert left(data) == ["imm_face_db.zip.part", "imm_face_db.zip.part.json"]
     web.lay("imm1", Answer(archive, headers=tag))
     download("imm", f"output={data}")
@@ -155,7 +153,7 @@ def test_a_partial_download_is_kept_and_goes_on(web, data, made_up_imm, capsys):
     assert left(data) == ["imm_face_db"]
 
 
-def test_a_page_in_the_archives_place_is_not_taken_for_it(web, data, made_up_imm, capsys):
+def test_a_web_page_instead_of_the_archive_is_refused(web, data, made_up_imm, capsys):
     page = Answer(b"<html>we have moved</html>")
     web.lay("imm1", page)
     web.lay("imm2", page)
@@ -180,14 +178,14 @@ def hostile_zip():
     ("contents", "says"),
     [
         (hostile_zip(), "leads outside"),
-        (packed("other/readme"), "is another archive: 0 folders in it have *.asf"),
-        (packed("a/1.asf", "b/1.asf"), "is another archive: 2 folders in it have *.asf"),
+        (packed("other/readme"), "is not this data set: 0 folders in it have *.asf"),
+        (packed("a/1.asf", "b/1.asf"), "is not this data set: 2 folders in it have *.asf"),
         (packed("1.asf")[:-10], "cannot be unpacked"),
-        (packed(), "cannot be unpacked|is another archive"),
+        (packed(), "cannot be unpacked|is not this data set"),
     ],
     ids=["hostile", "another set", "two sets", "cut off", "empty"],
 )
-def test_what_is_not_the_data_set_is_refused_and_leaves_the_archive_alone(web, data, capsys, contents, says):
+def test_another_archive_is_refused_and_kept(web, data, capsys, contents, says):
     web.lay("imm1", Answer(contents))
     line = error_of(capsys, "imm", f"output={data}")
     assert any(part in line for part in says.split("|"))
@@ -210,13 +208,13 @@ def test_what_is_not_the_data_set_is_refused_and_leaves_the_archive_alone(web, d
     ],
     ids=" ".join,
 )
-def test_a_value_that_cannot_be_used_is_one_line(web, data, capsys, arguments, says):
+def test_an_invalid_value_is_refused_in_one_line(web, data, capsys, arguments, says):
     web.lay("imm1", Answer(b"x"))
     assert says in error_of(capsys, *arguments, f"output={data}")
     assert not data.exists() or not left(data)
 
 
-def test_a_full_disk_while_unpacking_leaves_nothing_half_done(web, data, capsys, monkeypatch):
+def test_a_full_disk_while_unpacking_leaves_only_the_archive(web, data, capsys, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 

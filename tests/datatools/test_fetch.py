@@ -42,17 +42,17 @@ def left(target):
         Answer(FILE, headers=TAG),
         Answer(FILE),
         Answer(FILE, announces=-1),
-        Answer(FILE, headers={"Content-Encoding": "gzip"}),  # as some servers say of each .gz: it stays one
+        Answer(FILE, headers={"Content-Encoding": "gzip"}),  # some servers send this for each .gz file
     ],
     ids=["as it should be", "without a tag", "without its length", "said to be packed"],
 )
-def test_a_file_is_fetched_and_nothing_else_left(web, target, answer):
+def test_a_file_is_downloaded_without_leftovers(web, target, answer):
     get(target, web.lay("file", answer), sha256=SUM)
     assert target.read_bytes() == FILE
     assert left(target) == ["file.zip"]
 
 
-def test_a_download_that_breaks_off_goes_on_where_it_did(web, target):
+def test_an_interrupted_download_is_resumed(web, target):
     broken = Answer(FILE, headers=TAG, sends=200_000)
     get(target, web.lay("file", broken, broken, Answer(FILE, headers=TAG)))
     assert target.read_bytes() == FILE
@@ -64,15 +64,15 @@ def test_a_download_that_breaks_off_goes_on_where_it_did(web, target):
     assert left(target) == ["file.zip"]
 
 
-def test_what_has_come_is_kept_and_said_and_the_next_call_goes_on_with_it(web, target):
+def test_the_next_call_resumes_the_partial_file(web, target):
     url = web.lay("file", Answer(FILE, headers=TAG, sends=300_000, announces=500_000), Answer(status=503))
-    with pytest.raises(DataError, match=r"answers 503 .*kept in .*file\.zip\.part: the same command"):
+    with pytest.raises(DataError, match=r"answers 503 .*kept in .*file\.zip\.part: run the same command"):
         get(target, url)
     assert left(target) == ["file.zip.part", "file.zip.part.json"]
     kept = (target.parent / "file.zip.part").read_bytes()
     assert kept == FILE[: len(kept)]
     web.lay("file", Answer(FILE, headers=TAG))
-    get(target, web.lay("other", Answer(b"another file")), url)  # the place it came from is asked first
+    get(target, web.lay("other", Answer(b"another file")), url)  # the address of the partial file comes first
     assert web.ranges()[-1] == f"bytes={len(kept)}-"
     assert target.read_bytes() == FILE
 
@@ -87,12 +87,12 @@ def test_what_has_come_is_kept_and_said_and_the_next_call_goes_on_with_it(web, t
     ],
     ids=["ignores ranges", "has another version", "has another length", "sends another part"],
 )
-def test_a_rest_that_does_not_fit_is_not_put_together_with_what_came_before(web, target, then):
+def test_a_rest_of_another_file_is_not_appended(web, target, then):
     get(target, web.lay("file", Answer(FILE[::-1], headers=TAG, sends=300_000), then))
     assert target.read_bytes() == then.contents
 
 
-def test_without_tag_or_date_or_length_there_is_no_going_on(web, target):
+def test_without_tag_date_or_length_nothing_is_resumed(web, target):
     chunks = b"".join(b"10000\r\n" + FILE[at : at + 0x10000] + b"\r\n" for at in range(0, 0x30000, 0x10000))
     chunked = Answer(chunks, headers={"Transfer-Encoding": "chunked"}, announces=-1)
     get(target, web.lay("file", chunked, Answer(FILE)))
@@ -100,14 +100,14 @@ def test_without_tag_or_date_or_length_there_is_no_going_on(web, target):
     assert target.read_bytes() == FILE
 
 
-def test_a_date_serves_where_there_is_no_strong_tag(web, target):
+def test_a_date_is_used_without_a_strong_tag(web, target):
     dated = {"ETag": 'W/"1"', "Last-Modified": "Tue, 02 Mar 2004 12:00:00 GMT"}
     get(target, web.lay("file", Answer(FILE, headers=dated, sends=200_000), Answer(FILE, headers=dated)))
     assert web.asked[1][1]["If-Range"] == dated["Last-Modified"]
     assert target.read_bytes() == FILE
 
 
-def test_a_part_that_was_whole_already_is_put_in_place_without_asking(web, target):
+def test_a_complete_part_is_renamed_without_a_request(web, target):
     url = web.lay("file", Answer(FILE, headers=TAG, sends=300_000), Answer(status=404))
     with pytest.raises(DataError, match="kept in"):
         get(target, url)
@@ -119,7 +119,7 @@ def test_a_part_that_was_whole_already_is_put_in_place_without_asking(web, targe
 
 
 @pytest.mark.parametrize("note", [None, "{", "[]", '{"url": "u"}'])
-def test_a_part_of_unknown_origin_is_begun_anew(web, target, note):
+def test_a_part_of_unknown_origin_is_discarded(web, target, note):
     (target.parent / "file.zip.part").write_bytes(b"who knows")
     if note is not None:
         (target.parent / "file.zip.part.json").write_text(note)
@@ -128,7 +128,7 @@ def test_a_part_of_unknown_origin_is_begun_anew(web, target, note):
     assert left(target) == ["file.zip"]
 
 
-def test_a_server_that_announces_more_than_it_sends_is_given_up(web, target):
+def test_a_server_that_sends_too_little_is_refused(web, target):
     with pytest.raises(DataError, match=r"/file: broke off after [\d,]+ of 600,000 bytes .*is kept in "):
         get(target, web.lay("file", Answer(FILE, ranges=False, announces=600_000)))
     assert web.ranges()[0] is None
@@ -136,14 +136,14 @@ def test_a_server_that_announces_more_than_it_sends_is_given_up(web, target):
     assert not target.exists()
 
 
-def test_a_server_that_sends_more_than_it_announces_is_found_out_by_the_sum(web, target):
+def test_a_wrong_length_is_detected_by_the_checksum(web, target):
     url = web.lay("file", Answer(FILE, announces=400_000))
     with pytest.raises(DataError, match=f"has the sha256 .*, not {SUM}"):
         get(target, url, sha256=SUM)
     assert left(target) == []
 
 
-def test_an_error_that_passes_is_waited_for(web, target, monkeypatch):
+def test_temporary_errors_are_retried_after_a_pause(web, target, monkeypatch):
     pauses = []
     monkeypatch.setattr(module.time, "sleep", pauses.append)
     busy = Answer(status=503, headers={"Retry-After": "7"})
@@ -153,7 +153,7 @@ def test_an_error_that_passes_is_waited_for(web, target, monkeypatch):
 
 
 @pytest.mark.parametrize(("status", "times"), [(404, 1), (403, 1), (204, 1), (500, 3), (429, 3)])
-def test_an_error_that_stays_is_said(web, target, status, times):
+def test_permanent_errors_are_reported(web, target, status, times):
     with pytest.raises(DataError, match=f"/file: answers {status} ") as caught:
         get(target, web.lay("file", Answer(status=status)))
     assert len(web.asked) == times
@@ -161,7 +161,7 @@ def test_an_error_that_stays_is_said(web, target, status, times):
     assert left(target) == []
 
 
-def test_the_mirror_is_asked_if_the_first_address_fails(web, target):
+def test_the_second_address_is_tried_if_the_first_fails(web, target):
     get(target, web.lay("gone", Answer(status=404)), web.lay("mirror", Answer(FILE)))
     assert target.read_bytes() == FILE
     wrong = web.lay("wrong", Answer(b"another file"))
@@ -169,7 +169,7 @@ def test_the_mirror_is_asked_if_the_first_address_fails(web, target):
     assert target.read_bytes() == FILE
 
 
-def test_nobody_there_is_said_without_the_librarys_objects(target):
+def test_a_refused_connection_has_a_short_message(target):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/file"
@@ -177,7 +177,7 @@ def test_nobody_there_is_said_without_the_librarys_objects(target):
             get(target, url)
 
 
-def test_a_server_that_falls_silent_is_not_waited_for_for_ever(target):
+def test_a_silent_server_times_out(target):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/file"
         with pytest.raises(DataError, match="/file: Read timed out"):
@@ -188,7 +188,7 @@ def redirect(address):
     return Answer(status=302, headers={"Location": address})
 
 
-def test_redirects_are_followed_to_http_alone(web, target, tmp_path):
+def test_redirects_are_followed_only_to_http(web, target, tmp_path):
     get(target, web.lay("old", redirect(web.lay("new", Answer(FILE)))))
     assert target.read_bytes() == FILE
     target.unlink()
@@ -203,32 +203,32 @@ def test_redirects_are_followed_to_http_alone(web, target, tmp_path):
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://a/b", "www.example.org/a", ""])
-def test_an_address_of_another_kind_is_refused(target, url):
+def test_an_address_of_another_protocol_is_refused(target, url):
     with pytest.raises(ConfigError, match="url begins with http:// or https://"):
         get(target, url)
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[", "http://a b:c/"])
-def test_an_address_that_leads_nowhere_is_said(target, url):
+def test_a_malformed_address_is_refused(target, url):
     with pytest.raises(DataError, match=r"cannot be followed|Failed to"):
         get(target, url)
 
 
 @pytest.mark.parametrize("announces", [None, -1])
-def test_more_than_is_expected_is_refused(web, target, announces):
+def test_a_file_larger_than_expected_is_refused(web, target, announces):
     url = web.lay("file", Answer(FILE, announces=announces))
     with pytest.raises(DataError, match="400,000"):
         get(target, url, most_bytes=400_000)
     assert left(target) == []
 
 
-def test_a_full_disk_is_said_before_anything_is_fetched(web, target, monkeypatch):
+def test_missing_disk_space_is_reported_before_the_download(web, target, monkeypatch):
     monkeypatch.setattr(module.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 1000}))
-    with pytest.raises(DataError, match="has room for 1,000 bytes, and 500,000 are to come; make room"):
+    with pytest.raises(DataError, match="has 1,000 bytes free, but 500,000 are needed; free some space"):
         get(target, web.lay("file", Answer(FILE)))
 
 
-def test_a_user_who_stops_it_is_told_what_is_kept(web, target, monkeypatch, caplog):
+def test_an_interrupt_reports_the_partial_file(web, target, monkeypatch, caplog):
     url = web.lay("file", Answer(FILE, headers=TAG, sends=300_000))
 
     def interrupted(_):
@@ -241,7 +241,7 @@ def test_a_user_who_stops_it_is_told_what_is_kept(web, target, monkeypatch, capl
     assert left(target) == ["file.zip.part", "file.zip.part.json"]
 
 
-def test_a_sum_is_compared_whatever_its_letters(tmp_path):
+def test_checksums_ignore_upper_and_lower_case(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(FILE)
     check_sum(path, None)

@@ -39,7 +39,7 @@ def small(wild, tmp_path):
     return copy.root
 
 
-def test_the_copy_is_in_the_same_layout_and_sound(wild, small):
+def test_the_copy_has_the_same_layout_and_no_errors(wild, small):
     names = {str(path) for path in contents(small)}
     assert names >= {TRAIN_LIST, TEST_LIST, PARSED_LIST, MAP_FILE, "afw/134212_1.jpg", "afw/134212_1.pts"}
     assert "lfpw/trainset/image_0001.jpg" in names  # the original is a .png
@@ -53,7 +53,7 @@ def test_the_copy_is_in_the_same_layout_and_sound(wild, small):
         assert all(max(face.box.width, face.box.height) <= 40 for face in faces)
 
 
-def test_points_and_boxes_lead_back_to_the_original_pixels(wild, small):
+def test_points_and_boxes_map_back_to_the_original(wild, small):
     originals = read_map(small)
     before = {face.photo.path.relative_to(wild).as_posix(): face for face in read_ibug_folder(wild).faces}
     for face in read_ibug_folder(small).faces:
@@ -61,7 +61,7 @@ def test_points_and_boxes_lead_back_to_the_original_pixels(wild, small):
         back = original.to_original(face.landmarks())
         np.testing.assert_allclose(back, before[original.file].landmarks(), atol=1e-5)
         assert original.size == (200, 160)
-    # The list is the .pts rounded, not what was rounded before rounded again.
+    # The list holds the rounded .pts points, not points that were rounded twice.
     exact = {face.photo.path: face.landmarks() for face in read_ibug_folder(small).faces}
     for face in read_dlib_xml(small / TRAIN_LIST).faces:
         np.testing.assert_array_equal(face.landmarks(), np.rint(exact[face.photo.path]))
@@ -70,20 +70,20 @@ def test_points_and_boxes_lead_back_to_the_original_pixels(wild, small):
         assert np.abs(corner - (60 + WILD.index(original.file), 40)).max() <= 1  # half a pixel of the copy
 
 
-def test_every_pixel_shows_what_the_map_says(wild, tmp_path):
+def test_every_pixel_matches_the_map_to_the_original(wild, tmp_path):
     root = shrunk("ibug300w", wild, tmp_path / "small", "side=16", "quality=98").root
     originals = read_map(root)
     for name in ("afw/134212_2.jpg", "lfpw/trainset/image_0001.jpg"):
         pixels = np.asarray(Image.open(root / name), float)
         height, width = pixels.shape[:2]
         grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=2)
-        # Red is x and green is y in the original pictures. The scale is 1/5: half a pixel is 2 of theirs.
+        # Red is x and green is y in the original pictures. The scale is 1/5: half a pixel is about 2 of them.
         off = (pixels[..., :2] - originals[name].to_original(grid))[2:-2, 2:-2]
         assert np.abs(off.mean(axis=(0, 1))).max() < 0.6
         assert np.abs(off).max() < 5  # JPEG
 
 
-def test_nothing_is_scaled_up_and_all_landmarks_stay_on_the_picture(wild, tmp_path):
+def test_pictures_are_not_enlarged_and_contain_all_landmarks(wild, tmp_path):
     root = shrunk("ibug300w", wild, tmp_path / "small", "side=900", "context=1").root
     for face in read_ibug_folder(root).faces:
         assert (face.landmarks() > 5).all()
@@ -92,12 +92,12 @@ def test_nothing_is_scaled_up_and_all_landmarks_stay_on_the_picture(wild, tmp_pa
         np.testing.assert_array_equal(original.to_original.matrix[:, :2], np.eye(2))
 
 
-def test_a_second_call_goes_on_with_what_is_missing_and_changes_nothing_else(wild, small):
+def test_a_second_call_writes_only_missing_files(wild, small):
     before = contents(small)
     pictures = {path: time for path, time in before.items() if path.suffix in (".jpg", ".pts")}
     texts = {path: (small / path).read_bytes() for path in before}
     (small / "afw" / "134212_1.jpg").unlink()
-    left = f".134212_1.jpg.{0x3FFFFFF0}-{_host()}00000000.part"  # of a process that is gone
+    left = f".134212_1.jpg.{0x3FFFFFF0}-{_host()}00000000.part"  # of a process that has ended
     (small / "afw" / left).write_bytes(b"half a picture")
     (small / "afw" / "134212_2.pts").unlink()
     (small / MAP_FILE).unlink()
@@ -109,7 +109,7 @@ def test_a_second_call_goes_on_with_what_is_missing_and_changes_nothing_else(wil
     assert changed == {"afw/134212_1.jpg", "afw/134212_2.pts"}
 
 
-def test_a_copy_with_other_settings_or_another_folder_is_left_alone(wild, small, tmp_path):
+def test_a_folder_with_other_contents_is_refused(wild, small, tmp_path):
     before = contents(small)
     with pytest.raises(
         DataError, match=r"holds a copy made with dataset=ibug300w, side=40, context=1\.3, quality"
@@ -118,14 +118,14 @@ def test_a_copy_with_other_settings_or_another_folder_is_left_alone(wild, small,
     assert contents(small) == before
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "letter.txt").touch()
-    with pytest.raises(DataError, match="own: holds something already"):
+    with pytest.raises(DataError, match="own: already holds other files"):
         shrunk("ibug300w", wild, tmp_path / "own", "side=50")
     (small / "shrink.json").write_text("{")
     with pytest.raises(DataError, match=r"shrink\.json: cannot be read"):
         shrunk("ibug300w", wild, small, "side=40")
 
 
-def test_the_side_is_chosen_for_a_size(wild, tmp_path):
+def test_the_side_follows_from_the_total_size(wild, tmp_path):
     free = shrunk("ibug300w", wild, tmp_path / "free", "side=70")
     copy = shrunk("ibug300w", wild, tmp_path / "small", f"total_mb={free.megabytes * 0.9}")
     assert 16 <= copy.side < 70
@@ -138,7 +138,7 @@ def test_the_side_is_chosen_for_a_size(wild, tmp_path):
         shrunk("ibug300w", wild, tmp_path / "tiny", "total_mb=0.01")
 
 
-def test_a_copy_of_a_copy_leads_back_to_the_first_originals(wild, small, tmp_path):
+def test_a_copy_of_a_copy_maps_to_the_first_originals(wild, small, tmp_path):
     root = shrunk("ibug300w", small, tmp_path / "smaller", "side=25").root
     before = {face.photo.path.relative_to(wild).as_posix(): face for face in read_ibug_folder(wild).faces}
     for face in read_ibug_folder(root).faces:
@@ -148,7 +148,7 @@ def test_a_copy_of_a_copy_leads_back_to_the_first_originals(wild, small, tmp_pat
         np.testing.assert_allclose(back, before[original.file].landmarks(), atol=1e-4)
 
 
-def test_several_faces_of_a_picture_get_a_picture_each_of_one_group_under_safe_names(wild, tmp_path):
+def test_each_face_of_a_photo_becomes_a_picture(wild, tmp_path):
     (wild / "afw" / "134212_1.jpg").rename(wild / "afw" / "ø & 1.jpg")
     (wild / "afw" / "134212_1.pts").unlink()
     path = wild / TRAIN_LIST
@@ -166,7 +166,7 @@ def test_several_faces_of_a_picture_get_a_picture_each_of_one_group_under_safe_n
     assert read_map(root)["afw/-1_2.jpg"].file == "afw/ø & 1.jpg"
 
 
-def test_pts_folders_without_lists_are_copied_too(wild, tmp_path):
+def test_pts_folders_without_lists_are_copied(wild, tmp_path):
     for name in (TRAIN_LIST, TEST_LIST, PARSED_LIST):
         (wild / name).unlink()
     root = shrunk("ibug300w", wild, tmp_path / "small", "side=40").root
@@ -174,7 +174,7 @@ def test_pts_folders_without_lists_are_copied_too(wild, tmp_path):
     assert not list(root.glob("*.xml"))
 
 
-def test_imms_pictures_are_scaled_whole_and_the_points_with_them(made_up_imm, tmp_path):
+def test_pictures_of_imm_are_scaled_uncropped(made_up_imm, tmp_path):
     copy = shrunk("imm", made_up_imm, tmp_path / "small", "side=80")
     assert copy.pictures == 30
     originals = read_map(copy.root)
@@ -187,8 +187,8 @@ def test_imms_pictures_are_scaled_whole_and_the_points_with_them(made_up_imm, tm
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ([], "say either side="),
-        (["side=40", "total_mb=1"], "say either side="),
+        ([], "give either side="),
+        (["side=40", "total_mb=1"], "give either side="),
         (["side=0"], "side is a whole number from 1 up, or null, not 0"),
         (["side=2.5"], "side is a whole number"),
         (["side=big"], "side is a whole number .*not 'big'"),
@@ -200,13 +200,13 @@ def test_imms_pictures_are_scaled_whole_and_the_points_with_them(made_up_imm, tm
     ],
     ids=str,
 )
-def test_a_value_that_cannot_be_used_is_named(wild, tmp_path, more, says):
+def test_an_invalid_value_is_refused(wild, tmp_path, more, says):
     with pytest.raises(ConfigError, match=says):
         shrink(compose("shrink", ["dataset=ibug300w", f"root={wild}", f"output={tmp_path / 'small'}", *more]))
     assert not (tmp_path / "small").exists()
 
 
-def test_the_data_set_itself_is_not_written_to(wild):
+def test_an_output_inside_the_data_set_is_refused(wild):
     before = contents(wild)
     for output in (wild, wild / "small", wild / "afw" / ".." / "x"):
         with pytest.raises(ConfigError, match="lies in the data set itself"):
@@ -214,7 +214,7 @@ def test_the_data_set_itself_is_not_written_to(wild):
     assert contents(wild) == before
 
 
-def test_what_cannot_be_read_or_written_is_one_line(wild, tmp_path, monkeypatch, capsys):
+def test_read_and_write_errors_are_one_line(wild, tmp_path, monkeypatch, capsys):
     def error_of(output, *more):
         with pytest.raises(SystemExit, match="1"):
             main(["data", "shrink", "ibug300w", f"root={wild}", f"output={output}", "side=40", *more])
@@ -241,20 +241,20 @@ def test_what_cannot_be_read_or_written_is_one_line(wild, tmp_path, monkeypatch,
     assert "9 pictures, side 40" in capsys.readouterr().out
 
 
-def test_a_box_that_misses_its_picture_is_named(wild, tmp_path):
+def test_a_box_outside_its_picture_is_refused(wild, tmp_path):
     path = wild / PARSED_LIST
     path.write_text(path.read_text().replace("left='63'", "left='800'", 1))
     with pytest.raises(DataError, match=r"30844800_1\.jpg: .* outside the picture of 200 × 160"):
         shrunk("ibug300w", wild, tmp_path / "small", "side=40")
 
 
-def test_an_empty_folder_is_named(tmp_path):
+def test_an_empty_folder_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds neither a list"):
         shrunk("ibug300w", tmp_path / "empty", tmp_path / "small", "side=40")
 
 
-def test_the_real_faces_shrink_and_stay_sound(real_ibug, tmp_path):
+def test_a_copy_of_real_faces_has_no_errors(real_ibug, tmp_path):
     few = tmp_path / "few"
     faces = read_ibug_folder(real_ibug).faces[::100]
     for face in faces:

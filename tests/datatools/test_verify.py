@@ -20,7 +20,7 @@ def wrongs(found):
     return {(finding.file, finding.what) for finding in found.findings if finding.wrong}
 
 
-def test_a_sound_folder_has_nothing_wrong_and_is_counted(made_up_imm, wild):
+def test_a_correct_folder_has_counts_and_no_errors(made_up_imm, wild):
     found = verified("imm", made_up_imm)
     assert not found.wrong
     assert [tuple(count) for count in found.counts] == [("persons", 5, 40), ("faces", 30, 240)]
@@ -37,7 +37,7 @@ def test_a_sound_folder_has_nothing_wrong_and_is_counted(made_up_imm, wild):
     assert all("instead of the" in finding.what for finding in found.findings)
 
 
-def test_what_is_wrong_with_imm_is_told_file_by_file(own_imm):
+def test_errors_in_imm_are_reported_by_file(own_imm):
     (own_imm / "01-1m.jpg").unlink()
     jpg = own_imm / "01-2m.jpg"
     jpg.write_bytes(jpg.read_bytes()[:-300])
@@ -119,14 +119,14 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize(("damage", "file", "what"), DAMAGES.values(), ids=DAMAGES.keys())
-def test_what_is_wrong_with_300w_is_told_file_by_file(wild, damage, file, what):
+def test_errors_in_300w_are_reported_by_file(wild, damage, file, what):
     damage(wild)
     found = wrongs(verified("ibug300w", wild))
     assert any(file == other and what in text for other, text in found), found
     assert not any("has no annotation" in text for other, text in found if "has no annotation" not in what)
 
 
-def test_what_is_worth_knowing_is_a_remark(wild):
+def test_duplicates_and_lone_copies_are_remarks(wild):
     for suffix in (".png", ".pts"):
         shutil.copy(
             wild / "lfpw" / "trainset" / f"image_0001{suffix}",
@@ -142,7 +142,7 @@ def test_what_is_worth_knowing_is_a_remark(wild):
     assert found.wrong == 0 or all("134212_2" in finding.file for finding in found.findings if finding.wrong)
 
 
-def test_the_findings_are_kept_as_a_table(own_imm, tmp_path, capsys):
+def test_the_findings_are_written_as_a_table(own_imm, tmp_path, capsys):
     (own_imm / "01-1m.jpg").unlink()
     output = tmp_path / "new" / "found, [1].csv"
     with pytest.raises(SystemExit, match="1"):
@@ -156,11 +156,11 @@ def test_the_findings_are_kept_as_a_table(own_imm, tmp_path, capsys):
     assert captured.err == f"error: {own_imm}: wrong entries: 1, see above\n"
 
 
-def test_a_sound_folder_ends_well(made_up_imm):
+def test_a_correct_folder_exits_without_error(made_up_imm):
     main(["data", "verify", "imm", f"root={made_up_imm}"])
 
 
-def test_no_data_set_and_an_empty_one_are_refused(tmp_path):
+def test_a_missing_or_empty_data_set_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="dataset is imm or ibug300w, not None"):
         verify(compose("verify"))
     for dataset, says in (("imm", r"holds no \.asf file"), ("ibug300w", "holds neither a list")):
@@ -168,14 +168,14 @@ def test_no_data_set_and_an_empty_one_are_refused(tmp_path):
             verified(dataset, tmp_path)
 
 
-def test_the_real_sets_are_sound(real_imm, real_ibug):
+def test_the_real_data_sets_have_no_errors(real_imm, real_ibug):
     assert not verified("imm", real_imm).findings
     found = verified("ibug300w", real_ibug)
     assert not found.wrong, found.findings[:5]
     assert np.all([count.found <= count.published for count in found.counts])
 
 
-def test_a_list_of_ones_own_is_looked_at_row_by_row(tmp_path, capsys):
+def test_a_list_is_checked_row_by_row(tmp_path, capsys):
     for name, shade in {"a": 1, "b": 1, "c": 2, "d": 3, "other": 4}.items():
         Image.new("L", (60, 40), shade).save(tmp_path / f"{name}.png")
     broken = tmp_path / "d.png"
@@ -206,14 +206,14 @@ def test_a_list_of_ones_own_is_looked_at_row_by_row(tmp_path, capsys):
     assert remarks == {
         "point 1 lies 21 px outside the picture of 60 × 40",
         "is the same picture as b.png: keep them in one group",
-        "1 pictures below it are not in the list",
+        "1 pictures in it are not in the list",
     }
     with pytest.raises(SystemExit, match="1"):
         main(["data", "verify", f"list={listed}"])
     assert f"{tmp_path}: wrong entries: {found.wrong}, see above" in capsys.readouterr().err
 
 
-def test_a_list_is_verified_by_its_scheme_and_alone(tmp_path, capsys):
+def test_a_list_may_be_checked_against_a_scheme(tmp_path, capsys):
     Image.new("L", (60, 40)).save(tmp_path / "a.png")
     listed = tmp_path / "list.csv"
     listed.write_text("image,x0,y0\na.png,1,2\n")
@@ -221,5 +221,5 @@ def test_a_list_is_verified_by_its_scheme_and_alone(tmp_path, capsys):
     assert "nothing is wrong" in capsys.readouterr().out
     with pytest.raises(DataError, match="has 1 points, not the 68 of ibug68"):
         verify(compose("verify", [f"list={listed}", "scheme=ibug68"]))
-    with pytest.raises(ConfigError, match="say one of both: the data set imm, or list="):
+    with pytest.raises(ConfigError, match="give only one of both: the data set imm, or list="):
         verify(compose("verify", [f"list={listed}", "dataset=imm"]))
