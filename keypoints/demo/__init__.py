@@ -1,1 +1,1 @@
-"""The page to try a model, and its web server."""
+"""Web page to try a model on photos, and its web server."""

@@ -1,7 +1,7 @@
-"""The page to try a model: a photo in, its faces out, plotted and as a table.
+"""Web page to try a model: it takes a photo and shows the predicted faces, plotted and as a table.
 
 No photo and no answer is written to disk: a photo is the body of a request, and its answer is the response.
-The page loads nothing from any other host and sends nothing to one. The web server is imported late.
+The page loads nothing from other hosts and sends nothing to them. The web server is imported late.
 """
 
 import base64
@@ -39,31 +39,32 @@ _STATIC = Path(__file__).with_name("static")
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
 
 _NOTES = {
-    "box": "Faces are detected by dlib's frontal detector: from about 40 pixels, not those turned far away.",
-    "image": "This model was trained on uncropped pictures: it takes each photo as one face, and fits photos "
-    "framed like its training data.",
+    "box": "Faces are detected by dlib's frontal detector: from about 40 pixels, and not in profile.",
+    "image": "This model was trained on uncropped pictures: it expects one face in each photo, framed like "
+    "its training data.",
 }
 _NOTE = (
-    "Every face gets all its points, hidden ones too, and so does a detection that is no face. A photo is "
-    "never written to disk: the server holds it in memory until it is answered, and sends it nowhere else."
+    "All points are predicted for every detection: hidden points too, and even if the detection is no face. "
+    "A photo is never written to disk: the server holds it in memory until it is answered, and sends it "
+    "nowhere else."
 )
 _ORIGINS = {"given": "given", "detected": "detector", "image": "full image"}
 
 
 def demo(cfg: DictConfig) -> None:
-    """Serve the page for ``cfg.checkpoint`` on ``cfg.host``, ``cfg.port`` until it is interrupted.
+    """Serve the page for ``cfg.checkpoint`` at ``cfg.host`` and ``cfg.port`` until it is interrupted.
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
-        ConfigError: if a value cannot be used, the port is taken, or the web server or a library that the
-            model needs is not installed.
+        ConfigError: if a value is invalid, the port is in use, or the web server or a library that the model
+            needs is not installed.
     """
     _check_installed()
     allowed = allowed_hosts(cfg.allowed_hosts)
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
     predictor = Predictor(path, trust=cfg.trust)
     if predictor.crop.source == "box":
-        _ = predictor.detector  # if there is none, it is said now
+        _ = predictor.detector  # a missing detector is reported now, not at the first photo
     with _listen(cfg.host, cfg.port) as listening:
         app = _app(predictor, run, cfg, listening, allowed)
         place = f"http://{_written(cfg.host)}:{listening.getsockname()[1]}"
@@ -74,7 +75,7 @@ def demo(cfg: DictConfig) -> None:
 
 
 def _check_installed() -> None:
-    """Import the web server.
+    """Import the web server to check that it is installed.
 
     Raises:
         ConfigError: if it is not installed.
@@ -91,10 +92,13 @@ def _check_installed() -> None:
 
 
 def allowed_hosts(given: Any) -> list[str]:
-    """Return the names of ``allowed_hosts``: a list, or one text with commas. ``*`` stays as it is.
+    """Return the host names in ``allowed_hosts``; ``*`` is kept.
+
+    Args:
+        given: a list, one text with commas, or ``None``.
 
     Raises:
-        ConfigError: if one is no name of a host.
+        ConfigError: if an entry is no host name.
     """
     from keypoints.demo.server import parse_host
 
@@ -104,17 +108,17 @@ def allowed_hosts(given: Any) -> list[str]:
         host = parse_host(name) or parse_host(f"[{name}]")
         if host is None and name != "*":
             raise ConfigError(
-                f"allowed_hosts: {name!r} is no host's name; give names such as box.example.org, or * for any"
+                f"allowed_hosts: {name!r} is no host name; give names such as box.example.org, or * for any"
             )
         names.append(host.name if host else name)
     return names
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens there.
+    """Return a socket that listens at ``host`` and ``port``.
 
     Raises:
-        ConfigError: if it cannot.
+        ConfigError: if the address is invalid or in use.
     """
     try:
         return socket.create_server(
@@ -123,12 +127,12 @@ def _listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError, TypeError) as error:
         why = os.strerror(number) if (number := getattr(error, "errno", 0) or 0) > 0 else one_line(error)
         raise ConfigError(
-            f"cannot listen at {host}:{port} ({why}); name another host=… or port=…, 0 for any that is free"
+            f"cannot listen at {host}:{port} ({why}); give another host=… or port=…; port=0 takes a free one"
         ) from error
 
 
 def _written(host: str) -> str:
-    """Return a host as it is written in an address."""
+    """Return a host as it is written in a URL."""
     return f"[{host}]" if ":" in host else host
 
 
@@ -160,11 +164,11 @@ def _serve(app: "ASGIApp", listening: socket.socket) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             app,
-            loop="asyncio",  # these three: the same server, whatever else is installed
+            loop="asyncio",  # fixed like the next two: the same server whatever packages are installed
             http="h11",
             ws="none",
             lifespan="off",
-            log_level="error",  # what a client does wrong is said to the client
+            log_level="error",  # errors of a client are reported to the client only
             access_log=False,
             proxy_headers=False,
             server_header=False,
@@ -175,23 +179,23 @@ def _serve(app: "ASGIApp", listening: socket.socket) -> None:
     def end(_number: int, _frame: object) -> None:
         server.should_exit = True
 
-    hangup = getattr(signal, "SIGHUP", None)  # the terminal was closed; Windows has no such signal
+    hangup = getattr(signal, "SIGHUP", None)  # sent when the terminal closes; not on Windows
     if hangup is not None and signal.getsignal(hangup) != signal.SIG_IGN:  # nohup ignores it
         signal.signal(hangup, end)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once it has ended in order
+    with suppress(KeyboardInterrupt):  # uvicorn raises the signal again after its shutdown
         server.run(sockets=[listening])
     log.info("the page is closed")
 
 
 def described(predictor: Predictor, run: RunFolder | None) -> str:
-    """A model's name, its landmarks, and what it was trained on, on one line."""
+    """Return a model's name, landmarks and training data on one line."""
     name = predictor.path.name if run is None else f"{run.name} ({predictor.path.name})"
     scheme = predictor.scheme
     known = predictor.trained_on
     groups = [] if known is None else [f"{count_groups(known.groups)} persons or photos"]
     faces = [*groups, *([known.data] if known is not None and known.data else [])]
-    trained = f"trained on {' of '.join(faces)}" if faces else "the file does not say what it was trained on"
+    trained = f"trained on {' of '.join(faces)}" if faces else "the file does not name its training data"
     return f"{name} · {len(scheme)} landmark{'s' * (len(scheme) > 1)}, {scheme.name} · {trained}"
 
 
@@ -200,8 +204,8 @@ def page(predictor: Predictor, about: str, max_bytes: int) -> dict[str, tuple[st
 
     Args:
         predictor: the model.
-        about: the model, in a line.
-        max_bytes: the page itself refuses larger files.
+        about: one-line description of the model.
+        max_bytes: size above which the page refuses a file before sending it, in bytes.
     """
     notes = [_NOTES[predictor.crop.source], _NOTE]
     html = render("demo.html", about=about, notes=notes, max_bytes=max_bytes)
@@ -218,11 +222,11 @@ def answer(predictor: Predictor, name: str, photo: bytes, megapixels: float) -> 
 
     Args:
         predictor: the model.
-        name: the photo's, as the client gives it: text to show.
-        photo: its file's contents.
-        megapixels: a photo of more is refused before it is decoded.
+        name: name of the photo as given by the client; it is only shown.
+        photo: contents of the photo's file.
+        megapixels: size above which a photo is refused before it is decoded.
     """
-    path = Path(name)  # names the photo in errors; it is not opened
+    path = Path(name)  # only names the photo in errors; no file is opened
     try:
         pixels = Photo(path, megapixels, contents=photo).decode(3)
         faces = predictor.finish(predictor.prepare(pixels))
@@ -246,7 +250,7 @@ def answer(predictor: Predictor, name: str, photo: bytes, megapixels: float) -> 
 
 
 def _row(number: int, face: PredictedFace) -> dict[str, str | int]:
-    """Return a row of the table: all of a face but its points."""
+    """Return a row of the table: a face's values except its points."""
     box = face.box
     row: dict[str, str | int] = {
         "face": number,

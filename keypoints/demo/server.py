@@ -1,7 +1,7 @@
-"""The web server of a page that answers photos. Imports Starlette: import this module late.
+"""Web server of the page that answers photos. It imports Starlette, so import this module late.
 
-A photo is the body of a request. It is held in memory until it is answered, and never written to disk. A
-name that a client gives is text to show: no file and no address is opened by it.
+A photo is the body of a request. It is held in memory until it is answered, and never written to disk. The
+name that a client gives is only shown: the server opens no file and no address by that name.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 log = logging.getLogger(__name__)
 
 Answer = Callable[[str, bytes], str]
-"""Function from a photo's name and its file's bytes to HTML. It is called in a thread, as it takes long."""
+"""Function that maps a photo's name and its file's bytes to HTML. It is slow, so it is called in a thread."""
 
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -41,27 +41,27 @@ HEADERS = {
     "serial=(), hid=(), midi=(), payment=(), accelerometer=(), gyroscope=(), magnetometer=()",
     "Cache-Control": "no-store",
 }
-"""Headers of every response."""
+"""Security headers of every response."""
 
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9_.-]{1,255}))(?::([0-9]{0,5}))?")
 _ORIGIN = re.compile(r"(https?)://(.*)", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 _PATIENCE, _STEADILY = 5.0, 2**16
-"""Seconds in which so many bytes of a photo have to arrive, so that slow senders keep no place for long."""
+"""Seconds within which each such number of bytes has to arrive, so that slow clients do not block others."""
 _LONGEST_NAME = 150
-"""Characters of a photo's name that are kept."""
+"""Maximum characters of a photo's name."""
 
 
 class Host(NamedTuple):
-    """A host and a port, as a ``Host`` header has them."""
+    """Host and port of a ``Host`` header."""
 
     name: str
-    """In lower case, without a dot at its end or brackets; an IP address in its shortest form."""
+    """Host in lower case, without a final dot or brackets; an IP address in its shortest form."""
     port: int | None
 
 
 def parse_host(text: str) -> Host | None:
-    """Return the host and port that ``text`` names; ``None`` if it is malformed.
+    """Return the host and port in ``text``; ``None`` if it is malformed.
 
     >>> parse_host("Box.Example.org.:7860")
     Host(name='box.example.org', port=7860)
@@ -94,7 +94,7 @@ def _parse_origin(text: str) -> tuple[str, Host] | None:
 
 
 def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the IP address that ``name`` is, or ``None``."""
+    """Return ``name`` as an IP address, or ``None`` if it is none."""
     try:
         return ipaddress.ip_address(name)
     except ValueError:
@@ -102,17 +102,17 @@ def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 class Hosts:
-    """Names under which a page is served.
+    """Host names under which the page is served.
 
-    Another web page can let its own name point to this machine (DNS rebinding). The browser then takes
-    this page for a part of that one, but sends the other name in the ``Host`` header.
+    Another website can let its own name point to this machine (DNS rebinding). The browser then treats this
+    page as a part of that website, but sends the website's name in the ``Host`` header.
 
     Args:
-        host: the host that was asked to listen at.
-        bound: the IP address that it listens at. At a loopback address, the page is served under loopback
-            addresses, ``localhost`` and ``host``. Elsewhere, it is served under every IP address and the
-            machine's own names too.
-        allowed: further names, as :func:`parse_host` gives them; ``*`` allows every name.
+        host: host of the configuration.
+        bound: IP address at which the server listens. At a loopback address, the page is served under
+            loopback addresses, ``localhost`` and ``host``. At another address, it is also served under every
+            IP address and the machine's own names.
+        allowed: further names, as returned by :func:`parse_host`; ``*`` allows every name.
     """
 
     def __init__(self, host: str, bound: str, allowed: Sequence[str] = ()) -> None:
@@ -126,7 +126,7 @@ class Hosts:
             self._names |= {own, own.partition(".")[0], f"{own.partition('.')[0]}.local"}
 
     def serves(self, name: str) -> bool:
-        """Return whether the page is served under ``name``."""
+        """Return True if the page is served under ``name``."""
         if self._any or name in self._names:
             return True
         address = _address(name)
@@ -146,13 +146,13 @@ def application(
     """Return the ASGI application: ``files`` by GET, and ``POST /predict`` for photos.
 
     Args:
-        answer: called for one photo at a time.
+        answer: function that answers a photo; it is called for one photo at a time.
         files: media type and contents by path, such as ``/`` and ``/demo.js``.
-        hosts: the names under which it is served.
-        max_bytes: a larger photo is refused.
-        seconds: in this time a photo has to arrive.
-        at_once: this many photos are held in memory; others wait until one of them is answered.
-        waiting: this many wait; others are refused.
+        hosts: names under which the page is served.
+        max_bytes: size above which a photo is refused, in bytes.
+        seconds: time within which a photo has to arrive, in seconds.
+        at_once: number of photos held in memory; further ones wait until one of them is answered.
+        waiting: number of photos that may wait; further ones are refused.
     """
     photos = _Photos(answer, hosts, max_bytes, seconds, asyncio.Semaphore(at_once), waiting)
     routes = [
@@ -174,20 +174,20 @@ def _sent(kind: str, contents: bytes) -> Callable[[Request], Awaitable[Response]
 
 
 async def _in_words(_request: Request, error: Exception) -> Response:
-    """Answer a request that is refused."""
+    """Return the response to a refused request, as one line of text."""
     assert isinstance(error, HTTPException)
-    words = {404: "there is no such page", 405: "this page does not take that method"}
+    words = {404: "there is no such page", 405: "this page does not accept that method"}
     line = words.get(error.status_code, error.detail)
     return PlainTextResponse(f"{line}\n", error.status_code, dict(error.headers or {}))
 
 
 async def _failed(_request: Request, _error: Exception) -> Response:
-    """Answer a request that an error ended. The server's log has the error."""
-    return PlainTextResponse("the server failed at this; its log says why\n", 500)
+    """Return the response after an unexpected error, which is in the server's log."""
+    return PlainTextResponse("the server failed at this request; its log says why\n", 500)
 
 
 class _Guard:
-    """ASGI middleware that refuses requests under other names and adds :data:`HEADERS` to every response."""
+    """ASGI middleware that refuses other host names and adds :data:`HEADERS` to every response."""
 
     def __init__(self, served: ASGIApp, hosts: Hosts) -> None:
         self._served = served
@@ -253,7 +253,7 @@ class _Photos:
                     return Response()
                 return HTMLResponse(await run_in_threadpool(self._answer, name, photo))
         except ClientDisconnect:
-            return Response()  # nobody receives it
+            return Response()  # the client is gone
         except HTTPException:
             raise
         except Exception:
@@ -263,13 +263,15 @@ class _Photos:
             self._places.release()
 
     def _check(self, headers: Headers) -> None:
-        """Refuse requests of other web pages, and photos that are announced as too large.
+        """Refuse requests of other websites, and photos whose announced size is too large.
 
         Raises:
-            HTTPException: if it is refused.
+            HTTPException: if the request is refused.
         """
         if (site := headers.get("sec-fetch-site")) not in (None, "same-origin", "none"):
-            raise HTTPException(403, f"a photo is taken from this page alone, not from another ({site[:20]})")
+            raise HTTPException(
+                403, f"photos are accepted only from this page, not from another ({site[:20]})"
+            )
         for origin in headers.getlist("origin"):
             self._check_origin(origin, headers["host"])
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/octet-stream":
@@ -285,25 +287,27 @@ class _Photos:
     def _check_origin(self, origin: str, host: str) -> None:
         parsed, own = _parse_origin(origin), parse_host(host)
         if parsed is None or own is None:
-            raise HTTPException(403, "a photo is taken from this page alone, not from a page without a name")
+            raise HTTPException(
+                403, "photos are accepted only from this page, not from a page without a name"
+            )
         scheme, page = parsed
         default = _PORTS[scheme]
         same = (page.name, page.port or default) == (own.name, own.port or default)
         if not same and page.name not in self._hosts.allowed:
             raise HTTPException(
                 403,
-                f"a photo is taken from this page alone, not from one of {page.name}; if a proxy serves this "
-                f"page under that name, start it with allowed_hosts={page.name}",
+                f"photos are accepted only from this page, not from one of {page.name}; if a proxy serves "
+                f"this page under that name, start it with allowed_hosts={page.name}",
             )
 
     def _too_large(self) -> HTTPException:
-        return HTTPException(413, f"the file is larger than the {self._max_bytes / 1e6:g} MB that are taken")
+        return HTTPException(413, f"the file is larger than the limit of {self._max_bytes / 1e6:g} MB")
 
     async def _turn(self) -> None:
-        """Wait for one of the places in memory.
+        """Wait until another photo may be held in memory.
 
         Raises:
-            HTTPException: if too many wait already.
+            HTTPException: if too many photos are waiting.
         """
         if self._places.locked() and self._waiting >= self._most_waiting:
             raise HTTPException(
@@ -319,8 +323,8 @@ class _Photos:
         """Receive the request's body.
 
         Raises:
-            HTTPException: if it is too large, or does not arrive in time.
-            ClientDisconnect: if the client went away.
+            HTTPException: if the body is too large or does not arrive in time.
+            ClientDisconnect: if the client disconnects.
         """
         body = bytearray()
         now = asyncio.get_running_loop().time
@@ -336,14 +340,14 @@ class _Photos:
         except TimeoutError:
             raise HTTPException(
                 408,
-                f"the photo did not arrive steadily and within {self._seconds:g} seconds; try a smaller one",
+                f"the photo arrived too slowly, or not within {self._seconds:g} seconds; try a smaller one",
                 {"Connection": "close"},
             ) from None
         return bytes(body)
 
 
 def photo_name(header: str) -> str:
-    """Return the name of a photo from its percent-encoded form, as one line of text to show.
+    """Return a photo's name from its percent-encoded form, as one line of text to show.
 
     >>> photo_name("a%20photo%2C%20%C3%B8.png")
     'a photo, ø.png'
@@ -352,7 +356,7 @@ def photo_name(header: str) -> str:
     """
     encoded = header[: 12 * (_LONGEST_NAME + 1)]  # up to 12 for one character, as in %F0%9F%98%80
     text = unquote(encoded, errors="replace")
-    # Control, format and private characters: they could reverse or hide what follows.
+    # Control, format and private characters could reverse or hide the rest of the name.
     shown = "".join(" " if unicodedata.category(one)[0] in "CZ" else one for one in text)
     name = " ".join(shown.split())
     return (name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…") or "photo"

@@ -40,12 +40,12 @@ from keypoints.cli import main
 main(sys.argv[1:])
 print({"torch", "albumentations", "pytorch_lightning"} & set(sys.modules))
 """
-"""The command line. It prints where it connects to, and the heavy libraries that it imported."""
+"""Program that runs the command line, and prints its connections and the slow libraries it imported."""
 
 
 @contextmanager
 def serving(model, folder, *arguments):
-    """The page in a process of its own, whose home, temporary and working folders are in ``folder``."""
+    """Serve the page in a process whose home, temporary and working folders are in ``folder``."""
     pytest.importorskip("starlette", reason="starlette is not installed (extra demo)")
     pytest.importorskip("uvicorn", reason="uvicorn is not installed (extra demo)")
     pytest.importorskip("dlib", reason="dlib is not installed (extra detect)")
@@ -71,7 +71,7 @@ def serving(model, folder, *arguments):
 
 
 def left_in(folder):
-    """The files in the folders where the server may write."""
+    """Return the files in the folders where the server may write."""
     return [path for path in folder.rglob("*") if path.is_file() and path.name != "errors"]
 
 
@@ -95,7 +95,7 @@ def photo(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    """Chromium without a window; its camera sees a made-up face."""
+    """Start Chromium without a window; its camera shows a synthetic face."""
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
@@ -121,7 +121,7 @@ def page(browser, address):
 
 @contextmanager
 def opened(browser, address, **options):
-    """The page in a browser, which loads nothing from elsewhere and reports no error."""
+    """Open the page in a browser; check that it loads nothing from elsewhere and reports no error."""
     options = {"permissions": ["camera"], "viewport": {"width": 1000, "height": 800}, **options}
     with browser.new_context(**options) as context:
         page, requests, messages = context.new_page(), [], []
@@ -135,13 +135,13 @@ def opened(browser, address, **options):
 
 
 def drawn(page):
-    """The picture of the answer, once it is there."""
+    """Wait for the answer and return its picture."""
     source = page.locator("#answer img").get_attribute("src")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2]))))
 
 
 def hand(page, event, *files):
-    """Drop or paste files, as (name, bytes)."""
+    """Drop or paste files, given as (name, bytes)."""
     page.evaluate(
         """([event, files]) => {
             const transfer = new DataTransfer();
@@ -156,7 +156,7 @@ def hand(page, event, *files):
 
 
 def post(address, body, name="a.png", **headers):
-    """Status and text of the answer to a photo."""
+    """Send a photo; return the response's status and text."""
     connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=60)
     named = {key.replace("_", "-"): value for key, value in headers.items()}
     kind = {"Content-Type": "application/octet-stream", "X-Photo-Name": name}
@@ -165,7 +165,7 @@ def post(address, body, name="a.png", **headers):
     return response.status, response.read().decode()
 
 
-def test_a_photo_is_answered_with_its_faces_drawn_and_as_a_table(page, exported, photo, folder):
+def test_a_photo_is_answered_with_a_plot_and_a_table(page, exported, photo, folder):
     page.set_input_files("#photo", photo)
     changed = np.abs(drawn(page).astype(int) - np.asarray(Image.open(photo).convert("RGB"))).max(axis=2) > 60
     assert 100 < changed.sum() < changed.size / 4
@@ -186,7 +186,7 @@ def test_a_photo_is_answered_with_its_faces_drawn_and_as_a_table(page, exported,
     assert "asked for" not in (folder / "errors").read_text()
 
 
-def test_the_same_photo_can_be_given_again_by_every_way(page, photo):
+def test_the_same_photo_can_be_given_again_in_every_way(page, photo):
     contents = photo.read_bytes()
     for give in (
         lambda: page.set_input_files("#photo", photo),
@@ -202,14 +202,14 @@ def test_the_same_photo_can_be_given_again_by_every_way(page, photo):
         assert page.locator("#answer img").count() == 0
 
 
-def test_what_is_dropped_or_pasted_in_vain_is_said(page):
+def test_unusable_drops_and_pastes_are_reported(page):
     hand(page, "drop", ("a.png", b"1"), ("b.png", b"2"))
     page.get_by_text("one photo at a time; 2 were dropped").wait_for()
     hand(page, "paste")
     page.get_by_text("no picture file was pasted").wait_for()
 
 
-def test_the_camera_serves_as_well(page, folder):
+def test_a_photo_can_be_taken_with_the_camera(page, folder):
     assert page.locator("#status").inner_text() == ""
     assert page.locator("#take").is_hidden()
     page.get_by_role("button", name="Use the camera").click()
@@ -230,13 +230,13 @@ REFUSING = "void (navigator.mediaDevices.getUserMedia = () => Promise.reject(new
 @pytest.mark.parametrize(
     ("script", "says"),
     [
-        ("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})", "only to pages over https"),
-        (REFUSING.format("NotAllowedError"), "the camera was refused; allow it for this page"),
+        ("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})", "only on pages over https"),
+        (REFUSING.format("NotAllowedError"), "the camera was blocked; allow it for this page"),
         (REFUSING.format("NotFoundError"), "no camera was found"),
     ],
     ids=["no https", "refused", "none"],
 )
-def test_a_camera_that_cannot_be_used_says_why(page, photo, script, says):
+def test_an_unusable_camera_is_reported_with_the_reason(page, photo, script, says):
     page.evaluate(script)
     page.get_by_role("button", name="Use the camera").click()
     page.get_by_text(says).wait_for()
@@ -244,7 +244,7 @@ def test_a_camera_that_cannot_be_used_says_why(page, photo, script, says):
     assert drawn(page).shape == (480, 640, 3)
 
 
-def test_the_page_is_used_by_keyboard_alone(page, photo):
+def test_the_page_can_be_used_with_the_keyboard_only(page, photo):
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "photo"
     assert (
@@ -280,7 +280,7 @@ def test_the_page_fits_a_phone_and_a_desktop(browser, address, photo, width, sch
         assert dark == (scheme == "dark")
 
 
-def test_the_page_says_what_it_is_doing_while_it_waits(page, photo):
+def test_the_page_shows_its_state_while_it_waits(page, photo):
     held = []
     page.route("**/predict", lambda route: held.append(route))  # noqa: PLW0108  Playwright marks a function
     with page.expect_request("**/predict"):
@@ -307,14 +307,14 @@ def of_zeros(width, height):
         ("notes.txt", b"no picture", "notes.txt: is no picture, or of a kind that cannot be read"),
         ("eps.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "is an EPS file"),
         ("<b>$${1+1} {{value}}.jpg", b"-", "<b>$${1+1} {{value}}.jpg: is no picture"),
-        ("large.jpg", bytes(600_000), "large.jpg: has 0.6 MB, more than the 0.5 that are taken"),
+        ("large.jpg", bytes(600_000), "large.jpg: has 0.6 MB, more than the limit of 0.5 MB"),
         ("wide.png", of_zeros(1001, 1000), "has 1001 × 1000 pixels, more than the 1 million that are taken"),
         ("dot.png", of_zeros(1, 1), "dot.png: a picture of 1 × 1 pixels is too small to show a face"),
         ("dark.png", of_zeros(200, 100), "dark.png: no face was found"),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 10 else "",
 )
-def test_what_is_no_photo_of_a_face_is_refused_with_a_message(page, folder, tmp_path, name, contents, says):
+def test_files_without_a_face_are_refused_with_a_message(page, folder, tmp_path, name, contents, says):
     (tmp_path / name).write_bytes(contents)
     page.set_input_files("#photo", tmp_path / name)
     page.get_by_text(says).wait_for()
@@ -323,14 +323,14 @@ def test_what_is_no_photo_of_a_face_is_refused_with_a_message(page, folder, tmp_
     assert not left_in(folder)
 
 
-def test_the_server_itself_takes_no_larger_file(address, folder):
+def test_the_server_itself_refuses_larger_files(address, folder):
     for body in (bytes(600_000), iter([bytes(300_000)] * 2)):
         status, said = post(address, body)
-        assert (status, said) == (413, "the file is larger than the 0.5 MB that are taken\n")
+        assert (status, said) == (413, "the file is larger than the limit of 0.5 MB\n")
     assert not left_in(folder)
 
 
-def test_a_name_opens_no_file_and_no_address(address, photo, tmp_path):
+def test_the_name_of_a_photo_opens_no_file_or_address(address, photo, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(0)
@@ -345,7 +345,7 @@ def test_a_name_opens_no_file_and_no_address(address, photo, tmp_path):
             listening.accept()
 
 
-def test_a_path_in_any_other_field_is_refused(address):
+def test_paths_in_requests_are_refused(address):
     body = json.dumps({"data": [{"path": "/etc/passwd", "url": "file:///etc/passwd"}], "fn_index": 0})
     host = address.removeprefix("http://")
     for method, path, status in [
@@ -370,7 +370,7 @@ def test_a_path_in_any_other_field_is_refused(address):
         assert response.getheader("Server") is None
 
 
-def test_other_names_and_other_pages_are_refused(address, photo):
+def test_other_host_names_and_origins_are_refused(address, photo):
     contents = photo.read_bytes()
     assert post(address, contents, Host="evil.example")[0] == 421
     assert post(address, contents, Origin="https://evil.example")[0] == 403
@@ -379,7 +379,7 @@ def test_other_names_and_other_pages_are_refused(address, photo):
     assert post(address, contents, Origin=address, Sec_Fetch_Site="same-origin")[0] == 200
 
 
-def test_another_web_page_in_the_browser_can_neither_send_nor_frame(browser, address):
+def test_other_websites_can_neither_send_photos_nor_frame_the_page(browser, address):
     with browser.new_context() as context:
         page = context.new_page()
         page.route(
@@ -400,7 +400,7 @@ def test_another_web_page_in_the_browser_can_neither_send_nor_frame(browser, add
         assert page.frames[1].url.startswith("chrome-error:")
 
 
-def test_equal_photos_of_many_visitors_are_all_answered(address, photo, folder):
+def test_the_same_photo_from_many_clients_is_always_answered(address, photo, folder):
     contents = photo.read_bytes()
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: post(address, contents, "same.png"), range(20)))
@@ -409,7 +409,7 @@ def test_equal_photos_of_many_visitors_are_all_answered(address, photo, folder):
     assert not left_in(folder)
 
 
-def test_a_models_confidence_is_shown_where_it_gives_one(exported, photo, monkeypatch):
+def test_the_confidence_of_a_model_is_shown(exported, photo, monkeypatch):
     face = PredictedFace(Box(1, 2, 30, 40), np.full((68, 2), 9.0), "image", None, np.full(68, 0.5))
     predictor = Predictor(exported)
     monkeypatch.setattr(predictor, "prepare", lambda pixels: [])
@@ -431,7 +431,7 @@ def test_a_models_confidence_is_shown_where_it_gives_one(exported, photo, monkey
         ("*", ["*"]),
     ],
 )
-def test_allowed_hosts_are_a_list_or_a_text(given, expected):
+def test_allowed_hosts_may_be_a_list_or_a_text(given, expected):
     assert allowed_hosts(given) == expected
     assert allowed_hosts(OmegaConf.create({"given": given}).given) == expected
 
@@ -444,12 +444,12 @@ def test_allowed_hosts_are_read_from_the_command_line():
 
 
 @pytest.mark.parametrize("given", ["http://a/", "*.example.org", "", "a,,b", ["a b"], {"a": 1}])
-def test_an_allowed_host_that_is_no_name_is_refused(given):
-    with pytest.raises(ConfigError, match=r"allowed_hosts: .* is no host's name; give names such as"):
+def test_a_malformed_allowed_host_is_refused(given):
+    with pytest.raises(ConfigError, match=r"allowed_hosts: .* is no host name; give names such as"):
         allowed_hosts(given)
 
 
-def test_a_model_is_described_in_a_line(finished_run, exported):
+def test_a_model_is_described_in_one_line(finished_run, exported):
     assert described(Predictor(finished_run), RunFolder(finished_run)) == (
         "nose_tip (best.ckpt) · 1 landmark, imm58-nose_tip · trained on 4 persons or photos of imm_face_db"
     )
@@ -457,12 +457,12 @@ def test_a_model_is_described_in_a_line(finished_run, exported):
         "last.ckpt · 1 landmark, imm58-nose_tip · trained on 4 persons or photos of imm_face_db"
     )
     assert described(Predictor(exported), None) == (
-        "model.onnx · 68 landmarks, ibug68 · the file does not say what it was trained on"
+        "model.onnx · 68 landmarks, ibug68 · the file does not name its training data"
     )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_it_ends_in_order_when_interrupted(exported, photo, tmp_path, number):
+def test_a_signal_ends_the_server_without_an_error(exported, photo, tmp_path, number):
     with serving(exported, tmp_path, "allowed_hosts=[mybox]") as process:
         assert post(process.address, photo.read_bytes(), Host="mybox")[0] == 200
         process.send_signal(number)
@@ -489,7 +489,7 @@ def test_a_killed_server_leaves_no_file(exported, photo, tmp_path):
             upload.exception()
 
 
-def test_what_cannot_begin_is_said(exported, tmp_path, monkeypatch):
+def test_startup_errors_are_reported_in_one_line(exported, tmp_path, monkeypatch):
     (tmp_path / "a.ckpt").write_text("no model")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -503,7 +503,7 @@ def test_what_cannot_begin_is_said(exported, tmp_path, monkeypatch):
             (ConfigError, f"cannot listen at 127.0.0.1:{port} .Address already in use", f"port={port}"),
             (ConfigError, "port is a whole number from 0 to 65535, not 99999", "port=99999"),
             (ConfigError, "cannot listen at no.such.host.invalid:7860", "host=no.such.host.invalid"),
-            (ConfigError, "allowed_hosts: 'a b' is no host's name", "allowed_hosts='a b'"),
+            (ConfigError, "allowed_hosts: 'a b' is no host name", "allowed_hosts='a b'"),
             (ConfigError, "max_megapixels is a finite number above 0, not 0", "max_megapixels=0"),
         ]:
             with pytest.raises(error, match=says) as raised:

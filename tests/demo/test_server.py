@@ -28,7 +28,7 @@ def app_of(answer=echo, hosts=HERE, max_bytes=1000, **limits):
 
 
 def asked(app, method="GET", path="/", headers=(), messages=None, kind="http"):
-    """The coroutine of one request; it gives status, headers and text, or what was sent."""
+    """Return the coroutine of one request; its result is status, headers and text, or the sent messages."""
     given = [("host", "localhost:7860"), *headers] if isinstance(headers, tuple) else headers
     encoded = [(name.lower().encode(), value.encode("latin-1")) for name, value in given]
     scope = {
@@ -50,7 +50,7 @@ def asked(app, method="GET", path="/", headers=(), messages=None, kind="http"):
 
     async def receive():
         if not waiting:
-            await asyncio.Event().wait()  # nothing more comes, and nobody hangs up
+            await asyncio.Event().wait()  # no further message, and no disconnect
         return waiting.pop(0)
 
     async def send(message):
@@ -87,7 +87,7 @@ def give(app, body=b"123", **headers):
 
 @contextlib.contextmanager
 def served(app):
-    """The port of a server in a thread."""
+    """Run a server in a thread; return its port."""
     config = uvicorn.Config(
         app, loop="asyncio", http="h11", ws="none", lifespan="off", log_level="error", proxy_headers=False
     )
@@ -104,7 +104,7 @@ def served(app):
 
 
 def raw(port, request):
-    """The response to the bytes of a request."""
+    """Send the bytes of a request; return the response."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65536), b"")).decode()
@@ -141,7 +141,7 @@ def test_a_host_header_is_parsed(text, name, port):
         *("::1", "[::1", "[::g]", "[::1%25lo]", "[::1]x", "[" + ":" * 50 + "]", "user@a", "http://a"),
     ],
 )
-def test_a_malformed_host_is_no_host(text):
+def test_a_malformed_host_header_is_refused(text):
     assert parse_host(text) is None
 
 
@@ -156,7 +156,7 @@ def test_a_malformed_host_is_no_host(text):
         (300 * "%F0%9F%98%80", 149 * "😀" + "…"),
     ],
 )
-def test_a_photos_name_is_one_short_line_of_text(given, expected):
+def test_the_name_of_a_photo_is_one_short_line(given, expected):
     assert photo_name(given) == expected
 
 
@@ -182,7 +182,7 @@ STRANGE = ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "
     ],
     ids=["loopback", "loopback6", "name", "everywhere", "lan", "allowed", "any"],
 )
-def test_the_page_is_served_under_its_own_names_alone(monkeypatch, arguments, served, refused):
+def test_the_page_is_served_only_under_its_own_names(monkeypatch, arguments, served, refused):
     monkeypatch.setattr(socket, "gethostname", lambda: "Laptop.LAN")
     app = app_of(hosts=Hosts(*arguments))
     for host in served:
@@ -206,7 +206,7 @@ def test_a_missing_repeated_or_malformed_host_is_refused(hosts):
     assert headers["x-frame-options"] == "DENY"
 
 
-def test_a_forwarded_host_changes_nothing_and_is_not_reflected():
+def test_forwarded_hosts_are_ignored():
     others = ("X-Forwarded-Host", "X-Forwarded-Server", "X-Original-Host", "Forwarded", "X-Forwarded-Prefix")
     forged = tuple((name, "host=evil.example") for name in others)
     for path in ("/", "/nothing", "/predict"):
@@ -258,7 +258,7 @@ def test_every_response_has_the_security_headers_and_no_cors(method, path, statu
         assert "passwd" not in said
 
 
-def test_the_policy_allows_no_inline_script_and_no_frame():
+def test_the_security_policy_allows_no_inline_scripts_or_frames():
     policy = HEADERS["Content-Security-Policy"]
     assert "unsafe" not in policy
     assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"} <= set(policy.split("; "))
@@ -270,7 +270,7 @@ def test_a_websocket_is_refused():
         assert sent["type"] == "websocket.close"
 
 
-def test_a_photo_is_answered_under_its_own_name():
+def test_the_answer_names_the_photo():
     status, headers, said = give(app_of(), b"12345", x_photo_name="a%20b%2C%20%C3%B8.png")
     assert (status, said) == (200, "a b, ø.png: 5 bytes")
     assert headers["content-type"].startswith("text/html")
@@ -280,8 +280,8 @@ def test_a_photo_is_answered_under_its_own_name():
 @pytest.mark.parametrize(
     ("headers", "says"),
     [
-        ({"Sec-Fetch-Site": "cross-site"}, "taken from this page alone, not from another"),
-        ({"Sec-Fetch-Site": "same-site"}, "taken from this page alone, not from another"),
+        ({"Sec-Fetch-Site": "cross-site"}, "accepted only from this page, not from another"),
+        ({"Sec-Fetch-Site": "same-site"}, "accepted only from this page, not from another"),
         ({"Origin": "https://evil.example"}, "start it with allowed_hosts=evil.example"),
         ({"Origin": "http://localhost:9999"}, "start it with allowed_hosts=localhost"),
         ({"Origin": "http://localhost"}, "start it with allowed_hosts=localhost"),
@@ -292,7 +292,7 @@ def test_a_photo_is_answered_under_its_own_name():
         ({"Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"}, "allowed_hosts=evil.example"),
     ],
 )
-def test_a_photo_of_another_web_page_is_refused(headers, says):
+def test_a_photo_from_another_website_is_refused(headers, says):
     status, found, said = give(app_of(lambda *_: pytest.fail("it was answered")), **headers)
     assert status == 403
     assert says in said
@@ -309,12 +309,12 @@ def test_a_photo_of_another_web_page_is_refused(headers, says):
         {},
     ],
 )
-def test_a_photo_of_the_page_itself_is_answered(headers):
+def test_a_photo_from_the_page_itself_is_answered(headers):
     app = app_of(hosts=Hosts("127.0.0.1", "127.0.0.1", ["hub.example.org"]))
     assert give(app, **headers)[0] == 200
 
 
-def test_a_default_port_may_be_left_out_of_the_origin():
+def test_the_origin_may_omit_a_default_port():
     for host, origin in [("localhost:80", "http://localhost"), ("localhost", "https://localhost")]:
         headers = [("host", host), ("origin", origin), *PHOTO.items()]
         assert ask(app_of(), "POST", "/predict", headers)[0] == 200
@@ -335,14 +335,14 @@ def test_allowing_any_host_does_not_allow_any_origin():
         ("", b"1"),
     ],
 )
-def test_another_kind_of_body_is_refused(kind, body):
+def test_a_body_of_another_content_type_is_refused(kind, body):
     app = app_of(lambda *_: pytest.fail("it was answered"))
     status, _, said = ask(app, "POST", "/predict", (("Content-Type", kind),), parts(body))
     assert (status, said.partition(",")[0]) == (415, "a photo is the request's body")
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_is_held():
-    says = "the file is larger than the 0.001 MB that are taken\n"
+def test_a_body_above_the_limit_is_refused_before_it_is_read():
+    says = "the file is larger than the limit of 0.001 MB\n"
     announced = (*PHOTO.items(), ("Content-Length", "1001"))
     assert ask(app_of(), "POST", "/predict", announced, [])[::2] == (413, says)
     streamed = parts(bytes(600), bytes(401), more=True)  # the rest is not received
@@ -354,16 +354,16 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_held():
         assert ask(app_of(), "POST", "/predict", announced)[0] == 400
 
 
-def test_a_body_that_does_not_arrive_in_time_is_refused():
+def test_a_body_that_arrives_too_slowly_is_refused():
     app = app_of(seconds=0.05, at_once=1)
-    for _ in range(2):  # the first has freed its place
+    for _ in range(2):  # the second runs only if the first has freed its place
         status, headers, said = ask(app, "POST", "/predict", tuple(PHOTO.items()), parts(b"1", more=True))
         assert (status, headers["connection"]) == (408, "close")
-        assert said.startswith("the photo did not arrive steadily and within 0.05 seconds")
+        assert said.startswith("the photo arrived too slowly, or not within 0.05 seconds")
     assert give(app)[0] == 200
 
 
-def test_an_error_is_logged_and_told_without_its_traceback(caplog):
+def test_an_error_is_logged_and_reported_without_its_traceback(caplog):
     def broken(name, photo):
         raise ZeroDivisionError("secret")
 
@@ -376,14 +376,14 @@ def test_an_error_is_logged_and_told_without_its_traceback(caplog):
     assert caplog.text.count("ZeroDivisionError: secret") == 2
 
 
-def test_an_error_outside_the_prediction_has_the_headers_too(monkeypatch):
+def test_other_errors_have_the_security_headers_too(monkeypatch):
     monkeypatch.setattr("keypoints.demo.server.photo_name", lambda header: 1 / 0)
     status, headers, said = give(app_of())
-    assert (status, said) == (500, "the server failed at this; its log says why\n")
+    assert (status, said) == (500, "the server failed at this request; its log says why\n")
     assert headers["content-security-policy"] == HEADERS["Content-Security-Policy"]
 
 
-def test_a_client_that_goes_away_frees_its_place():
+def test_a_client_that_disconnects_frees_its_place():
     app, gone = app_of(at_once=1), {"type": "http.disconnect"}
     while_sending = [*parts(b"1", more=True), gone]
     while_waiting = [*parts(b"1"), gone]
@@ -394,7 +394,7 @@ def test_a_client_that_goes_away_frees_its_place():
     assert give(app)[0] == 200
 
 
-def test_bodies_wait_unread_and_too_many_are_refused():
+def test_waiting_bodies_are_not_read_and_too_many_are_refused():
     asyncio.run(asyncio.wait_for(seven_at_once(), 20))
 
 
@@ -430,7 +430,7 @@ async def seven_at_once():
     assert [status for status, _ in others] == 5 * [200]
 
 
-def test_one_photo_is_predicted_at_a_time_and_the_page_goes_on():
+def test_photos_are_predicted_sequentially_while_the_page_responds():
     running, most, begun, end = [0], [0], threading.Event(), threading.Event()
 
     def slow(name, photo):
@@ -452,7 +452,7 @@ def test_one_photo_is_predicted_at_a_time_and_the_page_goes_on():
     assert most == [1]
 
 
-def test_a_client_that_hangs_up_does_not_stop_the_others():
+def test_a_client_that_hangs_up_does_not_affect_others():
     with served(app_of(at_once=1)) as port:
         for body in (b"", b"12345", b"x" * 9):
             with socket.create_connection(("127.0.0.1", port)) as connection:
@@ -461,7 +461,7 @@ def test_a_client_that_hangs_up_does_not_stop_the_others():
         assert post(port, b"123") == (200, "photo: 3 bytes")
 
 
-def test_requests_over_a_socket_are_refused_in_words():
+def test_raw_requests_are_refused_with_the_right_status():
     with served(app_of()) as port:
         end = "Connection: close\r\n\r\n"
         for head, status in [
@@ -483,9 +483,9 @@ def test_requests_over_a_socket_are_refused_in_words():
                 assert "frame-ancestors 'none'" in response
 
 
-def test_a_large_upload_gets_its_answer_once_it_is_sent():
+def test_a_client_receives_the_refusal_of_a_large_upload():
     with served(app_of(max_bytes=100_000)) as port:
         for body in (bytes(3_000_000), iter([bytes(1_000_000)] * 3)):  # announced, and in chunks
             status, said = post(port, body)
-            assert (status, said) == (413, "the file is larger than the 0.1 MB that are taken\n")
+            assert (status, said) == (413, "the file is larger than the limit of 0.1 MB\n")
         assert post(port, bytes(100_000))[0] == 200

@@ -1,4 +1,4 @@
-// The page of `keypoints demo`. All addresses are relative: the page may lie below a proxy's prefix.
+// The page of `keypoints demo`. All URLs are relative, since a proxy may serve the page under a prefix.
 "use strict";
 
 const at = (id) => document.getElementById(id);
@@ -6,16 +6,16 @@ const [input, result, status_, answer] = ["photo", "result", "status", "answer"]
 const [useCamera, camera, video, take, stop] = ["use-camera", "camera", "video", "take", "stop"].map(at);
 const empty = answer.innerHTML;
 const maxBytes = Number(document.body.dataset.maxBytes);
-const NO_CAMERA = "a browser gives its camera only to pages over https, or of this machine itself "
+const NO_CAMERA = "browsers allow the camera only on pages over https, or on this machine itself "
   + "(http://localhost); choose a photo instead";
 const CAMERA_ERRORS = {
-  NotAllowedError: "the camera was refused; allow it for this page in the browser's settings, or choose a photo",
+  NotAllowedError: "the camera was blocked; allow it for this page in the browser's settings, or choose a photo",
   NotFoundError: "no camera was found; choose a photo instead",
   NotReadableError: "the camera cannot be read; another program may be using it",
 };
 
-let pending = null; // the request that is being answered
-let stream = null; // the camera's
+let pending = null; // controller of the current request
+let stream = null; // stream of the camera
 
 function say(text, bad = false) {
   status_.textContent = text;
@@ -32,7 +32,7 @@ function fail(text) {
 
 async function predict(photo, name) {
   if (photo.size > maxBytes) {
-    fail(`${name}: has ${(photo.size / 1e6).toFixed(1)} MB, more than the ${maxBytes / 1e6} that are taken`);
+    fail(`${name}: has ${(photo.size / 1e6).toFixed(1)} MB, more than the limit of ${maxBytes / 1e6} MB`);
     return;
   }
   pending?.abort();
@@ -52,7 +52,7 @@ async function predict(photo, name) {
     if (pending === own) fail(`${name}: cannot be sent; is the server still running, and the file still there?`);
     return;
   }
-  if (pending !== own) return; // another photo was given meanwhile
+  if (pending !== own) return; // the user gave another photo in the meantime
   if (!response.ok || !response.headers.get("Content-Type")?.startsWith("text/html")) {
     fail(text.trim().slice(0, 500) || `the server answered ${response.status}`);
     return;
@@ -67,7 +67,7 @@ async function predict(photo, name) {
   else answer.replaceChildren(fragment.content);
   result.setAttribute("aria-busy", "false");
   say(said?.textContent ?? "", said?.classList.contains("bad"));
-  result.scrollIntoView({ block: "nearest" }); // on a phone it may lie below the camera's picture
+  result.scrollIntoView({ block: "nearest" }); // on a phone the answer may lie below the camera's picture
 }
 
 function give(files, how) {
@@ -82,7 +82,7 @@ input.addEventListener("change", () => {
   if (files.length) give(files, "chosen");
 });
 
-let entered = 0; // elements that the dragged file is over
+let entered = 0; // number of elements under the dragged file
 function dropping(event) {
   entered += event.type === "dragenter" ? 1 : -1;
   document.body.classList.toggle("dropping", entered > 0);
@@ -124,7 +124,7 @@ useCamera.addEventListener("click", async () => {
   for (const track of stream.getTracks()) {
     track.addEventListener("ended", () => {
       closeCamera();
-      fail("the camera has ended");
+      fail("the camera was switched off");
     });
   }
   if (!pending) say("");
