@@ -1,1 +1,1 @@
-"""Callbacks: logging, checkpoints and checks during training. Each works with any task and without a logger."""
+"""Callbacks: logging, checkpoints and checks in training. Each works with any task, and without loggers."""

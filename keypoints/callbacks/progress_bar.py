@@ -17,7 +17,7 @@ class ProgressBar(RichProgressBar):
 
     def __init__(self, refresh_rate: float = 4, **settings: Any) -> None:
         super().__init__(refresh_rate=refresh_rate, **settings)  # type: ignore[arg-type]  # it is only compared
-        self._told = 0.0
+        self._updated = 0.0
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -26,6 +26,6 @@ class ProgressBar(RichProgressBar):
         if not self.is_enabled:
             return
         moment = monotonic()
-        if trainer.is_last_batch or moment - self._told >= 1 / self.refresh_rate:
-            self._told = moment
+        if trainer.is_last_batch or moment - self._updated >= 1 / self.refresh_rate:
+            self._updated = moment
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)

@@ -66,7 +66,7 @@ class SettingsCheck(pl.Callback):
             log.warning("%s", text)
 
     def _monitored(self, trainer: pl.Trainer) -> Iterator[tuple[str, str, bool]]:
-        """Yield the key, the metric and if the metric is required, for each object that monitors one."""
+        """Yield key, metric and True if it is required, for each object that monitors a metric."""
         for config in trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, ReduceLROnPlateau) and config.monitor is not None:
                 yield "scheduler", config.monitor, True
@@ -112,10 +112,7 @@ def _check_steps(trainer: pl.Trainer) -> None:
         ConfigError: if the training ends before its first validation.
     """
     between, batches = trainer.val_check_batch, trainer.num_training_batches
-    if between is None or inf in (
-        between,
-        batches,
-    ):  # validation at time intervals, or data of unknown length
+    if between is None or inf in (between, batches):  # validated at times, or data of unknown length
         return
     every = trainer.check_val_every_n_epoch
     first = between if every is None else (every - 1) * batches + between

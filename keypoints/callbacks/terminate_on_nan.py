@@ -49,7 +49,7 @@ class FiniteLoss(pl.Callback):
     ) -> None:
         """Collect the step's loss, and check the losses if that is cheap or due."""
         self._unread.append((trainer.global_step - 1, outputs["loss"], batch.indices))
-        if _looks_at_each_step(trainer, pl_module) or len(self._unread) >= _EVERY:
+        if _checks_each_step(trainer, pl_module) or len(self._unread) >= _EVERY:
             self._read(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
@@ -82,7 +82,7 @@ class FiniteLoss(pl.Callback):
             raise TrainingError(_message(trainer, first.number, "loss", first.loss, first.indices))
 
 
-def _looks_at_each_step(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
+def _checks_each_step(trainer: pl.Trainer, pl_module: pl.LightningModule) -> bool:
     return trainer.world_size == 1 and pl_module.device.type == "cpu"
 
 

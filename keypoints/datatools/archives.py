@@ -87,7 +87,7 @@ def unpack(archive: Path, folder: Path, limits: Limits) -> Iterator[str]:
 
     Args:
         archive: zip or tar.gz file.
-        folder: folder to make; it may not exist.
+        folder: folder to make; it must not exist yet.
         limits: largest size that the archive may unpack to.
 
     Yields:
@@ -132,9 +132,8 @@ def _unpack_zip(archive: Path, folder: Path, limits: Limits) -> Iterator[str]:
                 continue
             place.parent.mkdir(parents=True, exist_ok=True)
             with contents.open(member) as source, place.open("wb") as target:
-                shutil.copyfileobj(
-                    source, target, _CHUNK
-                )  # reads at most file_size bytes and checks the checksum
+                # It reads at most file_size bytes, and checks the checksum.
+                shutil.copyfileobj(source, target, _CHUNK)
 
 
 class _Guarded(gzip.GzipFile):

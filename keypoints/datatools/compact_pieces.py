@@ -76,7 +76,7 @@ def kept_part(piece: Piece, whole: tuple[int, int], context: float, root: Path) 
     Args:
         piece: the picture of the copy.
         whole: width and height of the original picture, in pixels.
-        context: side of the region, in sides of the box.
+        context: factor by which the box is enlarged to give the region.
         root: folder of the data set, for messages.
 
     Raises:

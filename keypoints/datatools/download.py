@@ -21,7 +21,7 @@ from keypoints.files import alone, flush_below, part_folder, tidy, write_whole
 log = logging.getLogger(__name__)
 
 _GIGABYTE = 10**9
-_KEPT = "it is kept: try again, or delete it to download it again"
+_KEPT = "the archive is kept: try again, or delete it to download it again"
 
 
 @dataclass(frozen=True)

@@ -133,9 +133,7 @@ def fetch(
     part = _Part(target)
     note = part.note()
     problems: list[str] = []
-    for url in sorted(
-        urls, key=lambda url: note is None or note.url != url
-    ):  # first the address of the partial file
+    for url in sorted(urls, key=lambda url: note is None or note.url != url):  # the partial file's first
         if problems:
             log.warning("%s; trying %s", problems[-1], url)
         try:

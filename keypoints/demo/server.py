@@ -47,7 +47,7 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9_.-]{1,255}))(?::([
 _ORIGIN = re.compile(r"(https?)://(.*)", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
 _PATIENCE, _STEADILY = 5.0, 2**16
-"""Seconds within which each such number of bytes has to arrive, so that slow clients do not block others."""
+"""Seconds within which the next 64 KiB of a photo have to arrive, so that slow clients block no others."""
 _LONGEST_NAME = 150
 """Maximum characters of a photo's name."""
 
@@ -159,7 +159,7 @@ def application(
         *(Route(path, _sent(kind, contents), methods=["GET"]) for path, (kind, contents) in files.items()),
         Route("/predict", photos.predict, methods=["POST"]),
     ]
-    served = Starlette(routes=routes, exception_handlers={HTTPException: _in_words, Exception: _failed})
+    served = Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _failed})
     served.router.redirect_slashes = False
     return _Guard(served, hosts)
 
@@ -173,7 +173,7 @@ def _sent(kind: str, contents: bytes) -> Callable[[Request], Awaitable[Response]
     return send
 
 
-async def _in_words(_request: Request, error: Exception) -> Response:
+async def _refused(_request: Request, error: Exception) -> Response:
     """Return the response to a refused request, as one line of text."""
     assert isinstance(error, HTTPException)
     words = {404: "there is no such page", 405: "this page does not accept that method"}

@@ -43,10 +43,10 @@ def bounded(weights: int, tensors: int) -> Iterator[None]:
         nonlocal made, parameters
         parameters += 1
         if parameters > most:
-            raise TooLargeError(f"asks for a network of more than {most:,} tensors, and holds {tensors:,}")
+            raise TooLargeError(f"asks for a network of more than {most:,} tensors, but holds {tensors:,}")
         made += 0 if value is None else value.numel()
         if made > allowed:
-            raise TooLargeError(f"asks for a network of more than {allowed:,} weights, and holds {weights:,}")
+            raise TooLargeError(f"asks for a network of more than {allowed:,} weights, but holds {weights:,}")
 
     def count_module(module: nn.Module, name: str, value: nn.Module | None) -> None:  # noqa: ARG001
         nonlocal modules

@@ -1,4 +1,4 @@
-"""Encoders: networks that map images to feature maps at several levels, each half the size of the last."""
+"""Encoders: networks that map images to feature maps at several levels, each half the previous size."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -212,23 +212,23 @@ def _left_out(net: nn.Module, encoder: nn.Module, images: Tensor) -> int:
     encoder.train()
     unused = (name for name, slope in zip(names, slopes, strict=True) if slope is None)
     owners = {name.rpartition(".")[0] for name in unused}
-    found = []
+    left_out = []
 
-    def look(layer: nn.Module, _: object, output: Tensor | tuple[Tensor, ...]) -> None:
+    def check(layer: nn.Module, _: object, output: Tensor | tuple[Tensor, ...]) -> None:
         maps = output if isinstance(output, Tensor) else output[0]
         tokens = maps.ndim == 3  # of a transformer: (1, tokens, channels)
         places = maps.shape[1] if tokens else maps.shape[2:].numel()
         if maps.ndim > 2 and places > pooled:
-            found.append(layer)
+            left_out.append(layer)
 
-    hooks = [net.get_submodule(name).register_forward_hook(look) for name in owners if name]
+    hooks = [net.get_submodule(name).register_forward_hook(check) for name in owners if name]
     net.eval()
     with torch.no_grad():
         net(images)
     net.train()
     for hook in hooks:
         hook.remove()
-    return len(found)
+    return len(left_out)
 
 
 def _way_out(net: nn.Module, images: Tensor) -> str:

@@ -59,7 +59,7 @@ class TorchvisionNet(nn.Module):
         self.net = torchvision_network(name, in_channels, weights, **settings)
         if antialiased:
             low_passed(self.net)
-        _say(self.net, out_features)
+        _adapt_output(self.net, out_features)
         if not is_blank():  # a network of a checkpoint was checked when it was trained
             self._check(input_size, in_channels, name)
 
@@ -103,9 +103,9 @@ def torchvision_network(
     weights = None if weights is None else str(weights)
     net = _network(name, weights, settings)
     if weights is None:
-        _see(net, in_channels)
+        _adapt_input(net, in_channels)
     else:
-        _see_normalised(net, in_channels, *_normalisation(name, weights))
+        _adapt_normalised_input(net, in_channels, *_normalisation(name, weights))
     return net
 
 
@@ -139,7 +139,9 @@ def _load(net: nn.Module, name: str, weights: str, own: type[WeightsEnum]) -> No
     """Load the state dict in the file ``weights``."""
     if not Path(weights).is_file():
         names = ", ".join(own.__members__)
-        raise ConfigError(f"weights={weights}: is no file, and none of torchvision's for {name}: {names}")
+        raise ConfigError(
+            f"weights={weights}: is neither a file nor one of torchvision's weights for {name}: {names}"
+        )
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -153,12 +155,12 @@ def _load(net: nn.Module, name: str, weights: str, own: type[WeightsEnum]) -> No
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
-        raise ConfigError(f"{weights}: is not of {name} ({one_line(error)[:200]})") from error
+        raise ConfigError(f"{weights}: does not fit {name} ({one_line(error)[:200]})") from error
 
 
 def _normalisation(name: str, weights: str) -> tuple[Tensor, Tensor]:
     """Return the means and standard deviations, (3,), of images in [0, 1] that the weights expect."""
-    if name in ("googlenet", "inception_v3"):  # ported weights: they expect images in [-1, 1]
+    if name in ("googlenet", "inception_v3"):  # their weights expect images in [-1, 1]
         return torch.full((3,), 0.5), torch.full((3,), 0.5)
     own = torchvision.models.get_model_weights(name)
     chosen = own[weights if weights in own.__members__ else "DEFAULT"]
@@ -166,20 +168,20 @@ def _normalisation(name: str, weights: str) -> tuple[Tensor, Tensor]:
     return torch.tensor(expected.mean), torch.tensor(expected.std)
 
 
-def _first(net: nn.Module) -> tuple[str, nn.Conv2d]:
+def _first_convolution(net: nn.Module) -> tuple[str, nn.Conv2d]:
     """Return the first convolution: its name and the layer."""
     return next((name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d))
 
 
-def _see(net: nn.Module, in_channels: int) -> None:
+def _adapt_input(net: nn.Module, in_channels: int) -> None:
     """Change the first convolution to 1 or 3 channels; its filters are random, so any of them will do."""
-    name, layer = _first(net)
+    name, layer = _first_convolution(net)
     net.set_submodule(name, _convolution(layer, layer.weight[:, :in_channels], layer.bias))
 
 
-def _see_normalised(net: nn.Module, in_channels: int, mean: Tensor, std: Tensor) -> None:
+def _adapt_normalised_input(net: nn.Module, in_channels: int, mean: Tensor, std: Tensor) -> None:
     """Change the first convolution to images in [-0.5, 0.5] of 1 or 3 channels, without normalisation."""
-    name, layer = _first(net)
+    name, layer = _first_convolution(net)
     weight = layer.weight / std[:, None, None]
     shift = (weight * (_GREY - mean)[:, None, None]).sum(dim=(1, 2, 3))
     bias = shift if layer.bias is None else layer.bias + shift
@@ -207,7 +209,7 @@ def _convolution(like: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> nn.Con
     return layer
 
 
-def _say(net: nn.Module, out_features: int) -> None:
+def _adapt_output(net: nn.Module, out_features: int) -> None:
     """Change the last layer to ``out_features`` outputs of any sign, initially near 0.5."""
     modules = list(net.named_modules())
     place = max(i for i, (_, layer) in enumerate(modules) if isinstance(layer, nn.Linear | nn.Conv2d))

@@ -125,7 +125,7 @@ def imm_pose(view: int, random: np.random.Generator) -> Pose:
     """Sample pose, expression and light for one of IMM's six views.
 
     Args:
-        view: number of the view, a key of :data:`keypoints.data.readers.imm.VIEWS`.
+        view: number of the view, 1 to 6, see :data:`keypoints.data.readers.imm.VIEWS`.
         random: source of the random numbers.
     """
     turn = {3: -30.0, 4: 30.0}.get(view, 0.0)

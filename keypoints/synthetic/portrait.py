@@ -99,7 +99,7 @@ class Pose:
 
     Angles are in degrees; ``yaw`` is positive if the face turns to the picture's right. ``centre`` is in
     pixels; ``scale`` is the pixels of one head unit. ``light`` is the direction towards the lamp in head
-    coordinates; ``spot`` runs from 0, even light, to 1, light from the lamp only.
+    coordinates; ``spot`` runs from 0, even light, to 1, a spotlight.
     """
 
     centre: tuple[float, float]

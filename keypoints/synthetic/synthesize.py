@@ -50,9 +50,7 @@ def _synthesized(cfg: DictConfig) -> Path:
         write_whole(part / _MARK, json.dumps(made) + "\n")
         flush_below(part)
         if FOLDER.exists():
-            FOLDER.rename(
-                aside / "old"
-            )  # moved first: a killed removal leaves no partial folder in its place
+            FOLDER.rename(aside / "old")  # so that a killed removal leaves no partial folder here
         part.rename(FOLDER)
     return FOLDER
 

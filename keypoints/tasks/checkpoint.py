@@ -21,8 +21,8 @@ OURS = "keypoints"
 
 
 _WAYS_OUT = {
-    f"is {ONNX}": ", which evaluate, predict, submit, demo and bench read where its name ends in .onnx; what "
-    "trains or exports needs the checkpoint that it was exported from",
+    f"is {ONNX}": ", which evaluate, predict, submit, demo and bench read if its name ends in .onnx; "
+    "training and export need the checkpoint that it was exported from",
 }
 """Rest of the message, with what to do, by the kind of file that was given instead of a checkpoint."""
 
@@ -88,7 +88,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         if (trained_on := own.get("trained_on")) is not None:
             check_kinds(trained_on, _TRAINED_ON_KINDS, needed=("groups", "mean"))
             if unknown := set(trained_on) - set(_TRAINED_ON_KINDS):
-                raise ValueError(f"what it was trained on has unknown parts: {unknown}")  # noqa: TRY301
+                raise ValueError(f"its entry trained_on has unknown keys: {unknown}")  # noqa: TRY301
         _check_weights(checkpoint.get("state_dict", {}))
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}; it is damaged, or was changed") from error

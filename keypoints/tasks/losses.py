@@ -3,8 +3,8 @@
 To add a loss of coordinates, write an ``nn.Module`` here that takes predictions and targets, both (B, K, 2)
 ratios of the input, and returns a scalar. Then reference it in ``conf/loss/<name>.yaml``.
 
-To add a loss of heatmaps, write an ``nn.Module`` that takes the heatmaps' logits, (B, K, h, w), and the
-logarithms of the target heatmaps' two factors, (B, K, w) and (B, K, h), and returns a scalar. Then set it as
+To add a loss of heatmaps, write an ``nn.Module`` that takes the logarithms of the heatmaps, (B, K, h, w), and
+of the target heatmaps' two factors, (B, K, w) and (B, K, h), and returns a scalar. Then set it as
 ``model.heatmap_loss``.
 """
 

@@ -65,7 +65,7 @@ def names_of(folder, step):
 @pytest.mark.parametrize("every_step", [True, False], ids=["at once", "later, as on a GPU"])
 def test_a_bad_loss_stops_the_training_with_a_hint(turning, monkeypatch, becomes, every_step):
     if not every_step:
-        monkeypatch.setattr(terminate_on_nan, "_looks_at_each_step", lambda *_: False)
+        monkeypatch.setattr(terminate_on_nan, "_checks_each_step", lambda *_: False)
     message, folder = turning(STEPS + 2, becomes)
     assert (
         f"step {STEPS + 2} of epoch 1: the loss is {becomes} with {names_of(folder, STEPS + 2)}; " in message
@@ -80,9 +80,7 @@ def test_a_bad_loss_stops_the_training_with_a_hint(turning, monkeypatch, becomes
 
 
 def test_weights_made_bad_by_the_last_step_are_not_saved(turning, monkeypatch):
-    monkeypatch.setattr(
-        FiniteLoss, "on_train_batch_end", lambda *_: None
-    )  # as if the step's loss had been finite
+    monkeypatch.setattr(FiniteLoss, "on_train_batch_end", lambda *_: None)  # the step's loss passes
     message, folder = turning(2 * STEPS - 1)
     assert f"step {2 * STEPS - 1} of epoch 1: the validation loss is nan; " in message
     assert torch.load(folder.last_checkpoint, weights_only=True)["epoch"] == 0

@@ -189,7 +189,7 @@ def test_another_archive_is_refused_and_kept(web, data, capsys, contents, says):
     web.lay("imm1", Answer(contents))
     line = error_of(capsys, "imm", f"output={data}")
     assert any(part in line for part in says.split("|"))
-    assert line.endswith("; it is kept: try again, or delete it to download it again")
+    assert line.endswith("; the archive is kept: try again, or delete it to download it again")
     assert left(data) == ["imm_face_db.zip"]
     assert left(data.parent) == [data.name]
 

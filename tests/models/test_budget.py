@@ -9,7 +9,7 @@ def test_a_network_far_larger_than_its_file_is_refused():
         network = nn.Sequential(nn.Linear(1000, 3000))
         network[0] = nn.Linear(1000, 3000)
     with (
-        pytest.raises(TooLargeError, match="more than 156,000,000 weights, and holds 3,000,000"),
+        pytest.raises(TooLargeError, match="more than 156,000,000 weights, but holds 3,000,000"),
         bounded(3_000_000, 2),
     ):
         nn.Linear(2**15, 2**15)

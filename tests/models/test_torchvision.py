@@ -91,7 +91,7 @@ def test_a_failed_download_is_one_line_with_a_suggestion(monkeypatch):
         ({"name": "resnet19"}, "no classification network 'resnet19'; it has alexnet, .*resnet18"),
         (
             {"weights": "none.pth"},
-            "none.pth: is no file, and none of torchvision's for resnet18: IMAGENET1K_V1",
+            "none.pth: is neither a file nor one of torchvision's weights for resnet18: IMAGENET1K_V1",
         ),
         ({"name": "vit_b_32"}, r"vit_b_32 does not take images of 64 × 64 \("),
     ],
@@ -109,5 +109,5 @@ def test_files_without_weights_of_the_network_are_refused(weights, tmp_path):
         TorchvisionNet((64, 64), 1, 4, weights=str(damaged))
     with pytest.raises(ConfigError, match=r"other\.pth: holds no state dict"):
         TorchvisionNet((64, 64), 1, 4, weights=str(other))
-    with pytest.raises(ConfigError, match=r"b\.pth: is not of resnet34"):
+    with pytest.raises(ConfigError, match=r"b\.pth: does not fit resnet34"):
         TorchvisionNet((64, 64), 1, 4, name="resnet34", weights=str(weights[0]))

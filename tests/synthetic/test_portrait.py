@@ -38,9 +38,7 @@ def test_a_frontal_face_is_symmetric():
     for scheme, points in ((IMM58, "imm58"), (IBUG68, "ibug68")):
         found = getattr(head_of(0), points)()
         mirrored = found[list(scheme.flip_indices)] * (-1, 1) + (2 * 320, 0)
-        np.testing.assert_allclose(
-            mirrored, found, atol=3
-        )  # the mouth's lower points are not exactly symmetric
+        np.testing.assert_allclose(mirrored, found, atol=3)  # the lower lip is not exactly symmetric
 
 
 def test_a_turned_head_moves_its_nose_to_that_side():

@@ -34,9 +34,7 @@ def test_invalid_settings_of_wing_loss_are_refused(settings):
 
 
 def test_heatmap_kl_loss_is_the_divergence_of_the_distributions():
-    maps = (
-        torch.tensor([0.1, 0.3, 0.6]).log().view(1, 1, 1, 3) + 7
-    )  # an added constant does not change the softmax
+    maps = torch.tensor([0.1, 0.3, 0.6]).log().view(1, 1, 1, 3) + 7  # softmax ignores a constant
     across, down = torch.tensor([[[0.5, 0.25, 0.25]]]).log() - 3, torch.zeros(1, 1, 1)
     expected = 0.5 * math.log(0.5 / 0.1) + 0.25 * math.log(0.25 / 0.3) + 0.25 * math.log(0.25 / 0.6)
     assert HeatmapKLLoss()(maps, across, down).item() == pytest.approx(expected, abs=1e-5)
