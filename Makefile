@@ -1,11 +1,11 @@
-# `make` or `make help` lists what can be done here. Every target sets up .venv first if it has to.
+# `make` or `make help` lists the targets. Every target sets up .venv first if needed.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LOGS ?= outputs
-# Byte code is compiled at install, whatever the environment says: start-up takes half as long.
+# Compiles byte code at install, even if the environment disables it: it halves the start-up time.
 PIP := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -32,14 +32,14 @@ format: $(READY) ## rewrite the code in the project's format
 format-check: $(READY)
 	@$(BIN)/ruff format --check
 
-lint: $(READY) ## look for mistakes in the code
+lint: $(READY) ## check the code with ruff
 	@$(BIN)/ruff check
 
 types: $(READY) ## check the types
 	@$(BIN)/mypy
 
-# A process for each core, each with one thread of torch's; more than four would take too much memory.
-unit: $(READY) ## run the tests alone
+# One process per core, each with one torch thread; more than four would need too much memory.
+unit: $(READY) ## run only the tests
 	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 test: format-check lint types unit ## check format, lint and types, and run the tests
@@ -48,7 +48,7 @@ demo: $(READY) ## make up faces, train on them with three learning rates, and co
 	@$(BIN)/keypoints data synthesize
 	@$(BIN)/keypoints train experiment=nose_tip sweep=learning_rate paths.data=data/synthetic
 
-tensorboard: $(READY) ## look at the runs in the browser (LOGS=outputs/…)
+tensorboard: $(READY) ## show the runs in the browser (LOGS=outputs/…)
 	@$(BIN)/tensorboard --logdir $(LOGS)
 
 clean: ## remove .venv and the caches; runs, results and data stay
