@@ -1,1 +1,1 @@
-"""Folders of runs and of sweeps: which file is where, and what came of each."""
+"""Folders of runs and sweeps: their files, and the results of their runs."""

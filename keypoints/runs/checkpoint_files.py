@@ -9,16 +9,16 @@ from keypoints.errors import CheckpointError, ConfigError, some_of
 from keypoints.runs.run_folder import RunFolder
 
 _NAMED = 3
-"""Checkpoints that a message names."""
+"""Largest number of checkpoints that a message names."""
 
 
 def other_checkpoints(run: RunFolder) -> list[Path]:
-    """Return the checkpoints of another name or place than ``best.ckpt`` and ``last.ckpt``.
+    """Return a run's checkpoints other than ``best.ckpt`` and ``last.ckpt``, sorted.
 
-    They lie in the run's folder, or where its configuration lets a callback write.
+    They lie in the run's folder, or in a folder that its configuration gives to a callback.
 
     Raises:
-        DataError: if the configuration is there and damaged.
+        DataError: if the configuration exists and is damaged.
     """
     found = list(run.path.rglob("[!.]*.ckpt"))
     for callback in (run.setting("callbacks") or {}).values():
@@ -30,14 +30,14 @@ def other_checkpoints(run: RunFolder) -> list[Path]:
 
 
 def find_checkpoint(given: str | None, which: str) -> tuple[Path, RunFolder | None]:
-    """Return the checkpoint's file, and the run that it is of, if it lies in a run's folder.
+    """Return a checkpoint's file, and its run if the file lies in a run's folder.
 
     Args:
-        given: a file, or a run's folder.
-        which: ``"best"`` or ``"last"``, of a run's folder.
+        given: checkpoint file or run's folder, as the user gives it.
+        which: checkpoint to take from a run's folder, ``"best"`` or ``"last"``.
 
     Raises:
-        ConfigError: if nothing is given, or ``which`` is neither.
+        ConfigError: if nothing is given, or ``which`` is another word.
         CheckpointError: if there is no such file.
     """
     if given is None:
@@ -56,13 +56,13 @@ def find_checkpoint(given: str | None, which: str) -> tuple[Path, RunFolder | No
 
 
 def _instead(run: RunFolder) -> str:
-    """Return what to name of a folder that lacks the checkpoint that was asked for."""
+    """Return what to do about a folder that lacks the requested checkpoint."""
     if others := other_checkpoints(run):
         return f"name one of the checkpoints that it wrote: {some_of(list(map(str, others)), _NAMED)}"
     if not run.status_file.is_file():
         return "is it a run's folder?"
     if run.last_checkpoint.is_file():
-        return f"it keeps its last epoch alone: name {run.last_checkpoint}"
+        return f"it keeps only its last epoch: name {run.last_checkpoint}"
     if run.best_checkpoint.is_file():
-        return f"it keeps its best epoch alone: name {run.best_checkpoint}"
-    return "the run was told to keep none, or ended before it wrote one"
+        return f"it keeps only its best epoch: name {run.best_checkpoint}"
+    return "the run's settings keep no checkpoint, or it ended before it wrote one"

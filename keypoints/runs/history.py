@@ -1,4 +1,4 @@
-"""What a run logged, by logging and by epoch. Imports no torch, and pandas late."""
+"""Metrics that a run logged, by log entry and by epoch. Imports no torch, and pandas late."""
 
 import io
 import math
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def read_logged(run: RunFolder) -> "pd.DataFrame":
-    """Return what was logged: a row a logging, with its ``epoch`` and ``step``.
+    """Return the table of logged metrics: one row per log entry, with its ``epoch`` and ``step``.
 
     Raises:
         DataError: if nothing was logged, or the table is damaged.
@@ -22,7 +22,7 @@ def read_logged(run: RunFolder) -> "pd.DataFrame":
 
     try:
         text = read_text(run.metrics, MOST_TABLE_BYTES)
-        # A line without its end was being written when the run was killed.
+        # The last line is incomplete if the run was killed while writing it.
         logged = pd.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
     except (OSError, ValueError) as error:
         raise DataError(f"{run.metrics}: cannot be read ({one_line(error)[:200]})") from error
@@ -41,7 +41,7 @@ def read_logged(run: RunFolder) -> "pd.DataFrame":
 
 
 def read_history(run: RunFolder) -> "pd.DataFrame":
-    """Return the metrics of each epoch: a row an epoch, a column a metric.
+    """Return a run's metrics: one row per epoch, one column per metric.
 
     Raises:
         DataError: if nothing was logged.
@@ -53,12 +53,12 @@ def read_history(run: RunFolder) -> "pd.DataFrame":
 
 
 def by_epoch(logged: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the metrics of each epoch: a row an epoch, a column a metric."""
+    """Return the last logged value of each metric in each epoch: one row per epoch, one column per metric."""
     return logged.dropna(subset=["epoch"]).astype({"epoch": int}).groupby("epoch").last()
 
 
 def summary(logged: "pd.DataFrame") -> dict[str, float]:
-    """Return the metrics of the best and the last epoch of what was logged; nothing if none was validated."""
+    """Return the metrics of the best and the last epoch; empty if no epoch was validated."""
     if "epoch" not in logged or "val/mse" not in logged:
         return {}
     history = by_epoch(logged).dropna(subset=["val/mse"])

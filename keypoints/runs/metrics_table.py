@@ -1,4 +1,4 @@
-"""The table of what a run logs: ``metrics.csv``, which a kill cannot damage."""
+"""Logger that writes ``metrics.csv``, which stays readable when the run is killed."""
 
 import csv
 import io
@@ -17,15 +17,15 @@ Row = dict[str, float]
 class MetricsTable(Logger):
     """Logger that keeps all rows in memory and in ``metrics.csv``.
 
-    Rows are appended to the file. A new column, and a resumed run, write it anew and then rename it, so that
-    the file is complete at any moment but for its last line. A checkpoint keeps the rows too, see
-    :class:`keypoints.callbacks.metrics_history.History`, so that a run that was killed resumes without a gap.
+    Rows are appended to the file. For a new column, and for a resumed run, a new file replaces the old one
+    atomically. So only the last line of the file can be incomplete. Checkpoints keep the rows too (see
+    :class:`keypoints.callbacks.metrics_history.History`), so that a killed run resumes without a gap.
 
     Args:
-        save_dir: the folder of ``metrics.csv``; ``None`` keeps the rows in memory alone.
+        save_dir: folder of ``metrics.csv``; ``None`` keeps the rows in memory only.
 
     Attributes:
-        rows: what was logged: the metrics of one call, and their ``step``.
+        rows: one for each call of :meth:`log_metrics`: its metrics and their ``step``.
     """
 
     def __init__(self, save_dir: str | Path | None = None) -> None:
@@ -37,37 +37,46 @@ class MetricsTable(Logger):
 
     @property
     def name(self) -> str:
-        """No name: the file lies in the folder itself."""
+        """Empty name: the file lies in the folder itself."""
         return ""
 
     @property
     def version(self) -> str:
-        """No version: a run has one table."""
+        """Empty version: a run has one table."""
         return ""
 
     @property
     def save_dir(self) -> str | None:
-        """The folder of the file."""
+        """Folder of the file; ``None`` without one."""
         return None if self._file is None else str(self._file.parent)
 
     def restore(self, rows: Iterable[Mapping[str, float]]) -> None:
-        """Begin with these rows, of a run that is resumed, in place of those of the file."""
+        """Replace the rows, also those of the file, when a run is resumed.
+
+        Args:
+            rows: metrics and ``step`` of each call before the checkpoint.
+        """
         self.rows = [dict(row) for row in rows]
         self._columns = []
         self.save()
 
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the run keeps its configuration."""
+        """Do nothing: the run's folder has the configuration."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add a row."""
+        """Add a row; :meth:`save` writes it.
+
+        Args:
+            metrics: values by name.
+            step: training step; ``None`` takes the number of rows.
+        """
         row = {name: float(value) for name, value in metrics.items()}
         self.rows.append({**row, "step": len(self.rows) if step is None else step})
 
     @rank_zero_only
     def save(self) -> None:
-        """Write the rows that the file lacks."""
+        """Write the rows that are not in the file yet."""
         if self._file is None or not self.rows:
             return
         columns = sorted(set(self._columns).union(*self.rows[self._written if self._columns else 0 :]))
@@ -88,5 +97,5 @@ class MetricsTable(Logger):
         return text.getvalue()
 
     def finalize(self, status: str) -> None:  # noqa: ARG002
-        """Write what is left."""
+        """Write the remaining rows."""
         self.save()

@@ -1,4 +1,4 @@
-"""The folder of a run: which file is where, and its configuration. Imports no torch."""
+"""Folder of a run: paths of its files, and its configuration. Imports no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,66 +39,70 @@ _CONFIG = {
     "callbacks": _COMPONENTS,
     "logger": _COMPONENTS,
 }
-"""What the values of ``config.yaml`` are, as far as they are used before a component checks its own."""
+"""Kinds of the values of ``config.yaml`` that are used before the components check their own."""
 
 DEV_RUN = "a trial of a few batches, which logs nothing and keeps no checkpoint"
-"""What Lightning's ``fast_dev_run`` is."""
+"""Description of Lightning's ``fast_dev_run``."""
 
 OWN_SWEEP_FILE = "sweep.yaml"
-"""What a sweep was asked for; its runs lie beside it."""
+"""File name of a sweep's record of its overrides; the runs' folders lie beside it."""
 
 SWEEP_FILE = "multirun.yaml"
-"""The same as Hydra writes it, later and not atomically; older sweeps have only this one."""
+"""File name of Hydra's own record, written later and not atomically; older sweeps have only this one."""
 
 
 def is_sweep(folder: Path) -> bool:
-    """Return whether a folder is a sweep's."""
+    """Return whether a folder is a sweep's folder."""
     return any((folder / name).is_file() for name in (OWN_SWEEP_FILE, SWEEP_FILE))
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one run."""
+    """Folder of one run.
+
+    Args:
+        path: path of the folder.
+    """
 
     path: Path
 
     @property
     def config(self) -> Path:
-        """The whole configuration, resolved."""
+        """File of the complete configuration, resolved."""
         return self.path / "config.yaml"
 
     @property
     def checkpoints(self) -> Path:
-        """Holds ``best.ckpt`` and ``last.ckpt``."""
+        """Folder of ``best.ckpt`` and ``last.ckpt``."""
         return self.path / "checkpoints"
 
     @property
     def best_checkpoint(self) -> Path:
-        """The epoch with the smallest validation MSE."""
+        """Checkpoint of the best epoch, by default the one with the smallest validation MSE."""
         return self.checkpoints / "best.ckpt"
 
     @property
     def last_checkpoint(self) -> Path:
-        """The last epoch that was written: what a run is resumed from."""
+        """Checkpoint of the last saved epoch, from which a run resumes."""
         return self.checkpoints / "last.ckpt"
 
     @property
     def metrics(self) -> Path:
-        """What was logged, a row a logging."""
+        """Table of logged metrics, one row per log entry."""
         return self.path / "metrics.csv"
 
     @property
     def faces(self) -> Path:
-        """The validation faces and what the best epoch predicts for them."""
+        """Table of the validation faces with the predictions of the best epoch."""
         return self.path / "faces.csv"
 
     @property
     def landmarks(self) -> Path:
-        """What the points are that the run predicts: the plain values of a scheme."""
+        """File of the landmark scheme that the run predicts, as plain values."""
         return self.path / "landmarks.json"
 
     def scheme(self) -> LandmarkScheme | None:
-        """Return the landmarks that the run predicts; ``None`` for an older run, which lacks the file.
+        """Return the landmark scheme that the run predicts; ``None`` for an older run without the file.
 
         Raises:
             DataError: if the file is damaged.
@@ -112,19 +116,19 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The page about the run."""
+        """Page about the run."""
         return self.path / "report.html"
 
     @property
     def name(self) -> str:
-        """What titles call the run: its own name, and in a sweep that of the setting."""
+        """Name of the run in titles: its configured name, and in a sweep also its folder's name."""
         given = self.setting("name")
         if given is None:
             return self.path.name
         return f"{given} {self.path.name}" if is_sweep(self.path.parent) else str(given)
 
     def configuration(self) -> DictConfig:
-        """The whole configuration, read again.
+        """Return the complete configuration, read from the file.
 
         Raises:
             DataError: if the file is missing or damaged.
@@ -132,10 +136,13 @@ class RunFolder:
         return _configuration(self.config, needed=("data", "model", "name", "output", "seed", "trainer"))
 
     def setting(self, key: str) -> Any:
-        """A value of the run's configuration; ``None`` where there is none.
+        """Return a value of the run's configuration; ``None`` if it or the file is missing.
+
+        Args:
+            key: dotted name, such as ``data.train``.
 
         Raises:
-            DataError: if the configuration is there and damaged.
+            DataError: if the configuration exists and is damaged.
         """
         try:
             changed = self.config.stat().st_mtime_ns
@@ -148,17 +155,17 @@ class RunFolder:
 
     @property
     def data_name(self) -> str | None:
-        """The name of the list or the folder that the run was trained on, if its configuration has one."""
+        """Name of the list or folder of the training data, if the configuration has one."""
         place = self.setting("data.train") or self.setting("data.root")
         return None if place is None else Path(str(place)).name
 
     def figure(self, name: str) -> Path:
-        """The figure of that name."""
+        """Return the path of the figure of that name."""
         return self.path / "figures" / f"{name}.png"
 
     @property
     def status_file(self) -> Path:
-        """What became of the run; a folder without it holds none."""
+        """File of the run's state; a folder without it holds no run."""
         return self.path / "status.json"
 
 
@@ -178,5 +185,5 @@ def _configuration(path: Path, needed: Sequence[str] = ()) -> DictConfig:
 
 @lru_cache(maxsize=32)
 def _unchanged(path: Path, changed: int) -> DictConfig:  # noqa: ARG001
-    """The configuration as it was read when the file was the same: a report asks for ten of its values."""
+    """Return the configuration, cached until the file changes: a report reads ten of its values."""
     return _configuration(path)

@@ -1,4 +1,4 @@
-"""What became of a run: its ``status.json``, written while it runs. Imports no torch."""
+"""State of a run: its ``status.json``, written while it runs. Imports no torch."""
 
 import json
 import math
@@ -39,10 +39,10 @@ from keypoints.structured_files import (
 State = Literal["running", "finished", "failed", "interrupted"]
 
 _KEPT = ("command", "overrides", "job", "started")
-"""What a resumed run's status keeps of the one before."""
+"""Keys that a resumed run keeps from its earlier status."""
 
 _STATUS_BYTES = 4096
-"""``status.json`` is padded to a multiple of it, so that a later status fits into its place."""
+"""``status.json`` is padded to a multiple of this size, so that a later status fits into the same file."""
 
 _STATUS = {
     "status": one_of(("running", "finished", "failed", "interrupted")),
@@ -59,17 +59,17 @@ _STATUS = {
     "metrics": NUMBERS,
     "error": TEXT,
 }
-"""What the values of ``status.json`` are. Older ones lack some."""
+"""Kinds of the values of ``status.json``. Older files lack some of them."""
 
 _BEFORE_TRAINING = (
     *("config.yaml", "landmarks.json", "metrics.csv", "report.html"),
     *("figures/batch.png", "figures/curves.png", "figures/faces.png", "figures/feature_maps.png"),
     *("figures/filters.png", "tensorboard/hparams.yaml", "tensorboard/events.out.tfevents.*"),
 )
-"""What a run without a checkpoint may have written, and the report of it, but for its status and log."""
+"""Files that a run and its report may have written before the training, except status and log."""
 
 _SAME_MOMENT = 2.0
-"""Seconds that clocks may have been set by while a process runs."""
+"""Tolerance of a process's start time in seconds, because the clock may be set while it runs."""
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,19 @@ class Status:
     """Contents of ``status.json``. Older files lack some values.
 
     Args:
-        state: what became of the run.
-        version: of keypoints, when the run began.
-        command: as the process had it.
-        overrides: of the command.
+        state: running, finished, failed or interrupted.
+        version: keypoints version that began the run.
+        command: command line of the process.
+        overrides: overrides of the command.
         job: number of the run in its sweep.
-        started: when the run began, in ISO 8601.
+        started: start of the run, in ISO 8601.
         host: name of the machine.
-        process: its number there.
-        process_began: when it began, in seconds since 1970.
-        resumed: when the run was resumed, each time.
-        seconds: that the run took, all attempts together; ``None`` before its end.
-        metrics: of its best and its last epoch; ``None`` for one that is not finite.
-        error: why it stopped before its end, on one line.
+        process: process number on that machine.
+        process_began: start of the process, in seconds since 1970.
+        resumed: times at which the run was resumed, in ISO 8601.
+        seconds: duration of all attempts together; ``None`` before the end.
+        metrics: metrics of the best and the last epoch; ``None`` for a value that is not finite.
+        error: reason why the run stopped before its end, on one line.
     """
 
     state: State
@@ -108,7 +108,7 @@ class Status:
 
 
 def read_status(run: RunFolder) -> Status:
-    """Return what ``status.json`` says.
+    """Return the contents of ``status.json``.
 
     Raises:
         DataError: if the folder holds no run, or the file is damaged.
@@ -130,7 +130,7 @@ def _read(run: RunFolder) -> dict[str, Any]:
 
 
 def is_alive(run: RunFolder) -> bool:
-    """Return whether the process that began the run still runs, as far as can be seen from here."""
+    """Return whether the run's process still runs; assumed if it runs on another machine."""
     status = read_status(run)
     if status.state != "running":
         return False
@@ -139,7 +139,7 @@ def is_alive(run: RunFolder) -> bool:
     process, began = status.process, status.process_began
     if process is None or not psutil.pid_exists(process):
         return False
-    try:  # the number may be another process's by now, in a container even our own
+    try:  # another process may have the number by now, in a container even this one
         if psutil.Process(process).status() == psutil.STATUS_ZOMBIE:
             return False
         return began is None or abs(psutil.Process(process).create_time() - began) < _SAME_MOMENT
@@ -152,14 +152,14 @@ def is_finished(run: RunFolder) -> bool:
 
     Raises:
         DataError: if the folder holds no run.
-        ConfigError: if the run is running at this moment.
+        ConfigError: if the run is still running.
     """
     status = read_status(run)
     if is_alive(run):
         where = f"process {status.process} on {status.host}"
         raise ConfigError(
-            f"{run.path}: is running at this moment ({where}); if you know that it is not, write "
-            f"interrupted for running in {run.status_file.name}"
+            f"{run.path}: is running at this moment ({where}); if it is not, change running to "
+            f"interrupted in {run.status_file.name}"
         )
     return status.state == "finished"
 
@@ -169,24 +169,24 @@ def is_resumable(run: RunFolder) -> bool:
 
     Raises:
         DataError: if the folder holds no run.
-        ConfigError: if the run is running at this moment.
+        ConfigError: if the run is still running.
     """
     return not is_finished(run) and run.last_checkpoint.is_file()
 
 
 def never_trained(run: RunFolder) -> bool:
-    """Return whether the run failed before its training began: it has no checkpoint and no metrics."""
+    """Return whether the run failed before its training: it has no checkpoint and no metrics."""
     try:
         if read_status(run).state != "failed":
             return False
         checkpoints = [run.best_checkpoint, run.last_checkpoint, *other_checkpoints(run)]
         return not any(path.is_file() for path in checkpoints) and not _has_metrics(run)
-    except (DataError, OSError):  # nobody knows what there was
+    except (DataError, OSError):  # unknown, so keep the files
         return False
 
 
 def _has_metrics(run: RunFolder) -> bool:
-    """Return whether anything was logged, in TensorBoard alone if the run keeps no table.
+    """Return whether the run logged anything, in its table or, without a table, in TensorBoard.
 
     Raises:
         DataError: if the configuration or a table cannot be read.
@@ -198,17 +198,17 @@ def _has_metrics(run: RunFolder) -> bool:
 
 
 def forget(run: RunFolder) -> None:
-    """Remove what a run left that never trained, but for its status and log; nothing else is touched."""
+    """Remove the files of a run that never trained, except status and log; keep all other files."""
     for pattern in _BEFORE_TRAINING:
         for path in run.path.glob(pattern):
             path.unlink()
     for folder in (run.checkpoints, run.path / "figures", run.path / "tensorboard"):
-        with suppress(OSError):  # it is not there, or holds something else
+        with suppress(OSError):  # it is missing, or holds other files
             folder.rmdir()
 
 
 def clear(run: RunFolder) -> None:
-    """Remove what a run left that starts once more: all but its configuration, status and log."""
+    """Remove the files of a run that starts again, except configuration, status and log."""
     kept = {run.config, run.status_file}
     for there in run.path.iterdir():
         if there.is_dir() and not there.is_symlink():
@@ -226,21 +226,24 @@ def record(
     *,
     resumed: bool = False,
 ) -> Iterator[dict[str, float]]:
-    """Keep ``status.json`` true while the block runs: running, then finished, failed or interrupted.
+    """Keep ``status.json`` up to date while the block runs: running, then finished, failed or interrupted.
 
-    What the block puts into the dict that it is given is kept under ``metrics``. A run by itself that
-    failed before its training began is replaced by the new one; those of a sweep are resumed.
+    The block fills the dict that it receives; it is written under ``metrics``. A single run that failed
+    before its training is replaced by the new run; a run of a sweep is resumed.
 
     Args:
         run: its folder.
-        overrides: those of the command that began the run.
-        job: which of its sweep's runs it is.
-        config: the whole configuration, in YAML. It is written before the status, so that whatever has a
-            status can be resumed.
-        resumed: keep what the status of an earlier attempt says of these.
+        overrides: overrides of the command that began the run.
+        job: number of the run in its sweep.
+        config: the complete configuration, in YAML. It is written before the status, so that every run with
+            a status can be resumed.
+        resumed: continue the status of an earlier attempt.
+
+    Yields:
+        The dict for the run's metrics.
 
     Raises:
-        ConfigError: if the folder holds a run already and that is not resumed.
+        ConfigError: if the folder holds a run that is not resumed.
     """
     if run.status_file.exists() and not resumed:
         if is_sweep(run.path.parent) or not never_trained(run):
@@ -285,7 +288,7 @@ def record(
 
 
 def _write(run: RunFolder, status: Mapping[str, Any]) -> None:
-    """Write ``status.json``; on a full disk in the place that it has already, for which it is padded."""
+    """Write ``status.json``; on a full disk overwrite it in place, which its padding allows."""
     text = json.dumps(status, indent=2)
     text += " " * (-(len(text) + 1) % _STATUS_BYTES) + "\n"
     try:
@@ -298,9 +301,9 @@ def _write(run: RunFolder, status: Mapping[str, Any]) -> None:
 
 
 def describe(error: BaseException) -> str:
-    """Return one line for ``error``, with its type unless the message was made for users."""
+    """Return one line about ``error``, with its type unless its message is meant for users."""
     if isinstance(error, KeyboardInterrupt):
         return str(stop_of(error))
     if isinstance(error, KeypointsError):
-        return printable(" ".join(str(error).split()))  # uncut: a file need not be short
+        return printable(" ".join(str(error).split()))  # not shortened: it goes into a file
     return f"{type(error).__name__}: {one_line(error)}"

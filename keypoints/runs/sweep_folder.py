@@ -1,4 +1,4 @@
-"""A sweep's folder: which runs there are, and what came of each. Imports no torch."""
+"""Folder of a sweep: its runs and their results. Imports no torch."""
 
 import math
 import re
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 
 
 NOT_BEGUN = "not begun"
-"""The status of a run that was asked for, and was not reached before the sweep was stopped."""
+"""Status of a planned run that had not begun when the sweep was stopped."""
 
 _EXCLUDED = "job.config.override_dirname.exclude_keys"
-"""Where Hydra keeps the keys that are in no run's name."""
+"""Hydra's key for the keys that are left out of the runs' names."""
 
 _MOST_RUNS = 10_000
-"""Of a sweep; its page has a row for each."""
+"""Largest number of runs of a sweep; its page has a row for each run."""
 
 _SAME_BASELINE = 1e-4
 """Relative difference of two mean-shape baselines that comes from rounding alone."""
 
 _RESOLVER = re.compile(r"\$\{[^}]*:")
-"""An interpolation that calls something, such as for an environment variable."""
+"""Interpolation that calls a resolver, such as that of environment variables."""
 
 _OURS = ("hydra.mode", "hydra.sweep.dir", "hydra.job.config.override_dirname.exclude_keys")
-"""What the command line adds by itself."""
+"""Settings of Hydra that the command line adds by itself."""
 
 
 _PLAIN_SETTINGS = frozenset(
@@ -58,31 +58,41 @@ _PLAIN_SETTINGS = frozenset(
         *("hydra.launcher.mem_gb", "hydra.launcher.nodes", "hydra.launcher.array_parallelism"),
     }
 )
-"""Hydra's settings that a resumed sweep takes over from its folder."""
+"""Settings of Hydra that a resumed sweep takes from its folder."""
 
 
 class RememberSweep(Callback):
-    """Hydra's callback for a multirun: tells the command line which folder it writes to, and tidies up.
+    """Hydra callback of a multirun: records its folder and its overrides, and ends its processes.
 
-    It keeps there what was asked for, as Hydra's own sweeper does, but others do not.
+    Hydra's own sweeper records the overrides too, but other sweepers do not.
     """
 
     started: Path | None = None
 
     @classmethod
     def forget(cls) -> None:
-        """Note that no multirun has started."""
+        """Forget the folder of an earlier multirun."""
         cls.started = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
-        """Note the folder before the first job."""
+        """Record the folder and the overrides before the first job.
+
+        Args:
+            config: configuration of the multirun, with Hydra's node.
+            kwargs: unused.
+        """
         folder = Path(config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / OWN_SWEEP_FILE, OmegaConf.to_yaml(_asked_for(config)))
         RememberSweep.started = folder
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
-        """End the processes of ``launch=cores``, which are done: it takes seconds to take torch apart."""
+        """Kill the idle processes of ``launch=cores``: torch takes seconds to shut down.
+
+        Args:
+            config: configuration of the multirun, with Hydra's node.
+            kwargs: unused.
+        """
         if str(config.hydra.launcher._target_).endswith(".JoblibLauncher"):
             from joblib.externals.loky import get_reusable_executor  # type: ignore[import-untyped]
 
@@ -104,13 +114,17 @@ def _asked_for(config: DictConfig) -> DictConfig:
 
 @dataclass(frozen=True)
 class SweepFolder:
-    """The folder of one multirun."""
+    """Folder of one multirun.
+
+    Args:
+        path: path of the folder.
+    """
 
     path: Path
 
     @property
     def name(self) -> str:
-        """What titles call the sweep: what its runs are called, and what varies or where it lies."""
+        """Name of the sweep in titles: its runs' configured name, and the sweep option or the folder."""
         kind = self.path.parent.name
         runs = self.runs()
         given = runs[0].setting("name")
@@ -120,44 +134,44 @@ class SweepFolder:
 
     @property
     def manifest(self) -> Path:
-        """The record of what was asked for: our own, or of older sweeps Hydra's."""
+        """Record of the sweep's overrides: our own, or Hydra's for older sweeps."""
         own = self.path / OWN_SWEEP_FILE
         return own if own.is_file() else self.path / SWEEP_FILE
 
     @property
     def summary(self) -> Path:
-        """A row a run."""
+        """Table of the runs, one row per run."""
         return self.path / "summary.csv"
 
     @property
     def report(self) -> Path:
-        """The page that sets the runs side by side."""
+        """Page that compares the runs."""
         return self.path / "report.html"
 
     @property
     def comparison(self) -> Path:
-        """All validation curves on one axis."""
+        """Figure of all validation curves on one axis."""
         return self.path / "comparison.png"
 
     def begun(self) -> list[RunFolder]:
-        """The runs there are, in no order; none, if the sweep ended before its first began."""
+        """Return the runs that have begun, in no order; none if the sweep ended before its first run."""
         return [RunFolder(status.parent) for status in self.path.glob("*/status.json")]
 
     def runs(self) -> list[RunFolder]:
-        """The runs there are, in the order in which they were started.
+        """Return the runs that have begun, in the order in which they were started.
 
         Raises:
-            DataError: if there is none.
+            DataError: if no run has begun.
         """
         if not (found := self.begun()):
             raise DataError(f"{self.path}: holds no run yet")
         return sorted(found, key=lambda run: (read_status(run).job, run.path.name))
 
     def asked_for(self) -> list[str]:
-        """The overrides of the command that began the sweep.
+        """Return the overrides of the command that began the sweep.
 
         Raises:
-            DataError: if the folder is no sweep's.
+            DataError: if this is no sweep's folder.
         """
         asked = self._manifest()["overrides"]
         return [
@@ -166,10 +180,10 @@ class SweepFolder:
         ]
 
     def _manifest(self) -> dict[str, Any]:
-        """Return what the record says of Hydra; its interpolations stay as they are written.
+        """Return Hydra's node of the record, with unresolved interpolations.
 
         Raises:
-            DataError: if the folder is no sweep's, or the record is damaged.
+            DataError: if this is no sweep's folder, or the record is damaged.
         """
         try:
             plain: Any = OmegaConf.to_container(read_yaml(self.manifest))
@@ -182,22 +196,21 @@ class SweepFolder:
         except FileNotFoundError as error:
             raise DataError(f"{self.path}: is no sweep's folder (no {SWEEP_FILE})") from error
         except ValueError as error:
-            raise DataError(f"{self.manifest}: {one_line(error)}; start the sweep anew") from error
+            raise DataError(f"{self.manifest}: {one_line(error)}; start the sweep again elsewhere") from error
         return dict(hydra)
 
     def to_resume(self, given: Sequence[str] = ()) -> list[str]:
-        """Return the overrides of the command that began the sweep, as far as they may come from anybody.
+        """Return the recorded overrides that are safe to use, whoever wrote the record.
 
-        They choose among our own groups and set values. What they name besides, such as classes, is checked
-        where it is built. Hydra's own nodes, of which any may run code, are ours: but for numbers and words
-        of its launcher and sweeper, nothing is taken of them. Nor is the output, which may have moved, or
-        what the command trusted.
+        Safe overrides choose options of this package's groups and set values. Classes that they name are
+        checked where they are built. Any node of Hydra may run code, so only numbers and words of its
+        launcher and sweeper are taken. The output, which may have moved, and ``trust`` are left out.
 
         Args:
-            given: what the user gives beside the folder; an override that is given again is the user's own.
+            given: overrides that the user gives with the folder; they are trusted, and not returned.
 
         Raises:
-            DataError: if the folder is no sweep's, or an override could change more than that.
+            DataError: if this is no sweep's folder, or an override is not safe.
         """
         try:
             return list(recorded_overrides(each for each in self.asked_for() if each not in given))
@@ -205,12 +218,13 @@ class SweepFolder:
             raise DataError(f"{self.manifest}: {error}, or start the sweep again elsewhere") from error
 
     def table(self) -> "pd.DataFrame":
-        """The summary: a row a run, with ``setting``, the name without the seed, to group by.
+        """Return the summary: one row per run.
 
-        Behind the seed stands a column for each value of the configurations that differs between the runs.
+        ``setting`` is the run's name without the seed, for grouping. After ``seed`` there is a column for
+        each value of the configurations that differs between the runs.
 
         Raises:
-            DataError: if there is no run, or a configuration is damaged.
+            DataError: if no run has begun, or a configuration is damaged.
         """
         import pandas as pd
 
@@ -222,24 +236,24 @@ class SweepFolder:
         return pd.DataFrame([*rows, *map(_not_begun, missing)])
 
     def planned(self) -> list[str]:
-        """Return the names of the runs that were asked for, in order; none of a search, which chooses.
+        """Return the names of the planned runs, in order; none for a search, which chooses its runs.
 
         Raises:
-            DataError: if the record of what was asked for is damaged.
+            DataError: if the record of the overrides is damaged.
         """
         if not self.manifest.exists():
             return []
         try:
             return _planned(self._manifest())
         except ValueError as error:
-            raise DataError(f"{self.manifest}: {error}; start the sweep anew") from error
+            raise DataError(f"{self.manifest}: {error}; start the sweep again elsewhere") from error
 
 
 def shared_baseline(table: "pd.DataFrame") -> float | None:
-    """Return the constant predictor's validation MSE; ``None`` if there is none, or the runs differ in it.
+    """Return the mean-shape baseline's validation MSE; ``None`` if it is missing or differs between runs.
 
     Args:
-        table: rows of :meth:`SweepFolder.table`. Runs on other validation faces have another baseline.
+        table: rows of :meth:`SweepFolder.table`. Other validation faces have another baseline.
     """
     known = table["constant_mse"].dropna().astype(float)
     if known.empty or not math.isclose(known.min(), known.max(), rel_tol=_SAME_BASELINE):
@@ -248,10 +262,10 @@ def shared_baseline(table: "pd.DataFrame") -> float | None:
 
 
 def recorded_overrides(overrides: Iterable[str]) -> Iterator[str]:
-    """Give those overrides of a sweep that may be used again, whoever recorded them.
+    """Yield the overrides of a sweep that are safe to use again, whoever recorded them.
 
     Raises:
-        ValueError: if one could reach beyond the configuration that is checked.
+        ValueError: if an override could change more than the checked configuration.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -263,7 +277,7 @@ def recorded_overrides(overrides: Iterable[str]) -> Iterator[str]:
         except HydraException as error:
             raise ValueError(f"{one_line(text)[:80]!r} is no override") from error
         if _RESOLVER.search(text):
-            raise ValueError(f"{text!r} is filled in from outside of the configuration")
+            raise ValueError(f"{text!r} takes a value from outside the configuration")
         key, values = override.key_or_group, override_values(override)
         if override.package is not None:
             raise ValueError(f"{text!r} puts a group elsewhere")
@@ -281,7 +295,7 @@ def _unquoted(value: Any) -> Any:
 
 
 def _is_choice(value: Any) -> bool:
-    """Return whether a value names options of a group by plain words."""
+    """Return whether a value names options of a group, as plain words."""
     if isinstance(value, list):
         return all(map(_is_choice, map(_unquoted, value)))
     return (
@@ -290,7 +304,7 @@ def _is_choice(value: Any) -> bool:
 
 
 def _is_plain_setting(key: str, values: list[Any]) -> bool:
-    """Return whether it sets a number or a word of the launcher or the sweeper, which cannot run anything."""
+    """Return whether an override sets a number or a word of launcher or sweeper, which cannot run code."""
     if key != "hydra.sweeper.params":
         return key in _PLAIN_SETTINGS and all(re.fullmatch(r"[\w.-]+", str(value)) for value in values)
     if not all(isinstance(value, dict) for value in values):
@@ -307,15 +321,15 @@ def same_overrides(some: Iterable[str], others: Iterable[str]) -> bool:
 def differences(
     configurations: Sequence[Mapping[str, Any]], choices: Sequence[Mapping[str, str]]
 ) -> list[dict[str, Any]]:
-    """Return for each run the values that are not the same in all of them.
+    """Return for each run the values that differ between the runs.
 
     >>> differences([{"lr": 1, "loss": "none"}, {"lr": 1, "loss.a": 3, "loss.b": 4}], [{}, {"loss": "mine"}])
     [{'loss': 'none'}, {'loss': 'mine'}]
 
     Args:
-        configurations: a run's values under dotted names, see :func:`keypoints.config.compose.flat`.
-        choices: what was chosen for each run by hand, such as a group's option. It stands for the values of a
-            group that another run lacks.
+        configurations: values of each run under dotted names, see :func:`keypoints.config.values.flat`.
+        choices: overrides of each run, such as the chosen option of a group. The option stands for the
+            group's values where another run lacks them.
     """
     plain = {name for each in configurations for name in each}
     found: dict[str, list[Any]] = {}
@@ -328,7 +342,7 @@ def differences(
     for key in dict.fromkeys(name for each in configurations for name in each):
         above = next((part for part in _nodes_above(key) if part in plain), key)
         values = [_value_at(own, above) for own in configurations]
-        shared = found.get(key.rpartition(".")[2])  # as data.seed, which is ${seed}
+        shared = found.get(key.rpartition(".")[2])  # such as data.seed, which is ${seed}
         if above not in found and shared != values and any(value != values[0] for value in values):
             found[above] = values
     return [{key: values[number] for key, values in found.items()} for number in range(len(configurations))]
@@ -340,7 +354,7 @@ def _nodes_above(key: str) -> Iterator[str]:
 
 
 def _value_at(values: Mapping[str, Any], key: str) -> Any:
-    """Return the value at a dotted name, or on one line those below it; ``None`` if there is none."""
+    """Return the value at a dotted name, or all values below it on one line; ``None`` if there is none."""
     if key in values:
         return values[key]
     below = [
@@ -350,14 +364,14 @@ def _value_at(values: Mapping[str, Any], key: str) -> Any:
 
 
 def _values(run: RunFolder) -> dict[str, Any]:
-    """Return a run's values under dotted names; none, where it lacks its configuration."""
+    """Return a run's values under dotted names; none if it has no configuration file."""
     if not run.config.is_file():
         return {}
     return flat(current(OmegaConf.to_container(read_yaml(run.config, resolved=True))))
 
 
 def _chosen(run: RunFolder) -> dict[str, str]:
-    """Return what the command chose for a run, group by group, and not value by value."""
+    """Return the options of groups that the command chose for a run."""
     return chosen_groups(read_status(run).overrides)
 
 
@@ -390,7 +404,7 @@ def _row(run: RunFolder, differing: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metrics_so_far(run: RunFolder) -> dict[str, float]:
-    """Return the metrics of a run that did not end in order, as its curves show them."""
+    """Return the metrics of a run that ended early, from its logged metrics."""
     try:
         return summary(read_logged(run)) if run.metrics.is_file() else {}
     except DataError:  # it was stopped before its first epoch ended
@@ -398,13 +412,13 @@ def _metrics_so_far(run: RunFolder) -> dict[str, float]:
 
 
 def _not_begun(name: str) -> dict[str, Any]:
-    """Return the row of a run that was asked for and has not begun."""
+    """Return the row of a planned run that has not begun."""
     setting = _without_seed(name)
     return {"run": name, "setting": setting, "overrides": "", "status": NOT_BEGUN, "note": "", "error": ""}
 
 
 def _excluded(hydra: Mapping[str, Any]) -> Any:
-    """Return the keys that are in no run's name."""
+    """Return the keys that are left out of the runs' names."""
     inside: Any = hydra
     for key in _EXCLUDED.split("."):
         inside = inside.get(key) if isinstance(inside, Mapping) else None
@@ -412,10 +426,10 @@ def _excluded(hydra: Mapping[str, Any]) -> Any:
 
 
 def _planned(hydra: Mapping[str, Any]) -> list[str]:
-    """Return the folders of a sweep's runs, as Hydra's basic sweeper makes and names them.
+    """Return the names of a sweep's run folders, as Hydra's basic sweeper makes them.
 
     Raises:
-        ValueError: if an override is none, or they ask for more than :data:`_MOST_RUNS`.
+        ValueError: if an override cannot be read, or there are more than :data:`_MOST_RUNS` runs.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -436,7 +450,7 @@ def _planned(hydra: Mapping[str, Any]) -> list[str]:
         if override.is_sweep_override():
             values = islice(override.sweep_string_iterator(), _MOST_RUNS + 1)
             each = [f"{override.get_key_element()}={value}" for value in values]
-        # As in Hydra's sweeper, what is given again replaces what a file sweeps.
+        # As in Hydra's sweeper, an override on the command line replaces the values of a file.
         choices[override.get_key_element()] = [(override.key_or_group, text) for text in each]
     if math.prod(map(len, choices.values())) > _MOST_RUNS:
         raise ValueError(f"it asks for more than {_MOST_RUNS:,} runs")

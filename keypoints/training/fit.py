@@ -1,4 +1,4 @@
-"""Fitting: Lightning's training of a task, with errors that name what to change."""
+"""Training of a task by Lightning, with errors that name the setting to change."""
 
 import gc
 import signal
@@ -22,15 +22,15 @@ from keypoints.training.prepare import Prepared
 
 
 def fit_in_all_processes(parts: Prepared, run: RunFolder, *, recorded: bool) -> None:
-    """Fit the parts of a run; processes that Lightning starts take part in it.
+    """Train in this process and in those that Lightning starts.
 
     Args:
-        parts: of the training.
-        run: its folder.
-        recorded: whether the configuration was read from it, so that only trusted classes are built.
+        parts: parts of the training.
+        run: folder of the run.
+        recorded: whether the configuration was read from that folder, so that only trusted classes are built.
 
     Raises:
-        KeypointsError: for what the user can mend.
+        KeypointsError: if the user can correct the cause.
     """
     shared = {TRUST: ",".join(sorted(trusted_by_user()))}
     with others_join(run.path, recorded=recorded, shared=shared):
@@ -38,14 +38,14 @@ def fit_in_all_processes(parts: Prepared, run: RunFolder, *, recorded: bool) -> 
 
 
 def fit(parts: Prepared) -> None:
-    """Let Lightning train, and say what to change where it, or the machine, cannot.
+    """Train with Lightning; if it or the machine fails, raise an error that says what to change.
 
     Args:
-        parts: of the training.
+        parts: parts of the training.
 
     Raises:
-        ConfigError: the key of what Lightning cannot work with.
-        TrainingError: if memory ran out, or ``detect_anomaly`` found something.
+        ConfigError: if Lightning cannot use a setting; names its key.
+        TrainingError: if memory ran out, or ``detect_anomaly`` found NaN.
     """
     trainer, data = parts.trainer, parts.data
     try:
@@ -64,21 +64,21 @@ def fit(parts: Prepared) -> None:
             ) from error
         if isinstance(error, RuntimeError) and " returned nan values in its " in str(error):
             raise TrainingError(
-                f"trainer.detect_anomaly: {one_line(error)} Train anew with a smaller optimizer.lr or "
+                f"trainer.detect_anomaly: {one_line(error)} Train again with a smaller optimizer.lr or "
                 "+trainer.gradient_clip_val=1"
             ) from error
         if (key := _complains(error, trainer)) is None:
             raise
         too_few = bool(getattr(trainer, "overfit_batches", 0)) and "_dataloader" in str(error)
-        instead = "; that is: trainer.overfit_batches=1, a number of batches" if too_few else ""
+        instead = "; give a number of batches: trainer.overfit_batches=1" if too_few else ""
         raise ConfigError(f"{key}: {one_line(error)}{instead}") from error
 
 
 def _complains(error: Exception, trainer: pl.Trainer) -> str | None:
-    """Return the key of the settings that Lightning cannot work with; nothing for a fault of other code.
+    """Return the key of the settings that Lightning rejects; ``None`` for an error of other code.
 
-    Lightning raises whatever type comes to hand. An error counts as its own if its own code raised it, or one
-    of its callbacks did that asked torch for what is not there.
+    Lightning raises errors of many types. An error counts as Lightning's if its code raised it, or if torch
+    raised it in a call by Lightning's code.
     """
     names = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     while names and _module_of(names[-1]) == "torch":
@@ -102,7 +102,7 @@ def _module_of(frame: FrameType) -> str:
 
 @contextmanager
 def _own_handler_of_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C be what it was after the block: Lightning ignores it from the first one on."""
+    """Restore the handler of Ctrl-C after the block: Lightning ignores all but the first Ctrl-C."""
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -112,7 +112,7 @@ def _own_handler_of_ctrl_c() -> Iterator[None]:
 
 
 def _is_lack_of_memory(error: Exception) -> bool:
-    """Whether memory ran out, a GPU's or the machine's: torch says the latter by a RuntimeError's text."""
+    """Return whether GPU or main memory ran out; for the latter torch raises a RuntimeError with a text."""
     says = ("out of memory", "not enough memory", "allocate memory", "ALLOC_FAILED")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in says)
 
@@ -125,7 +125,7 @@ def _smaller(batch_size: int) -> str:
 
 @contextmanager
 def garbage_set_aside() -> Iterator[None]:
-    """Keep Python from looking for garbage in what is there already: that takes a quarter of a second."""
+    """Exclude existing objects from garbage collection, which would take a quarter of a second."""
     gc.freeze()
     try:
         yield
@@ -135,23 +135,24 @@ def garbage_set_aside() -> Iterator[None]:
 
 @contextmanager
 def without_idle_warnings() -> Iterator[None]:
-    """Keep back what libraries warn of and what is meant here."""
+    """Suppress warnings of libraries about intended behaviour."""
     with warnings.catch_warnings():
-        # The crops are in memory: more workers would only hand them from process to process.
+        # The crops are in memory: more workers would only copy them between processes.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        # Epochs are logged, not steps.
+        # Metrics are logged by epoch, not by step.
         warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-        # Hydra's log file is in the run's folder before the metrics are; a resumed run has them already.
+        # Hydra's log file is in the run's folder before the metrics; a resumed run has metrics there.
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
-        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")  # Lightning's own
-        # With check_val_every_n_epoch a scheduler that watches the validation waits for it.
+        # Lightning itself calls this deprecated function of torch.
+        warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
+        # With check_val_every_n_epoch a scheduler that monitors the validation waits for the next one.
         warnings.filterwarnings(
             "ignore", message="ReduceLROnPlateau conditioned on metric .* is set to `False`.*"
         )
-        # That faces come in their own order is what overfit_batches is for.
+        # overfit_batches needs the same faces in each epoch, so it must not shuffle.
         warnings.filterwarnings("ignore", message="You requested to overfit but enabled .* shuffling.*")
-        # With one channel the first layer's weights have two names for the same layout.
+        # With one channel, two different strides describe the same layout of the first layer's weights.
         warnings.filterwarnings("ignore", message=".*Grad strides do not match bucket view strides.*")
-        # The report's table of layers has no column of megabytes.
+        # The report's table of layers does not show megabytes.
         warnings.filterwarnings("ignore", message="Precision .* is not supported by the model summary.*")
         yield

@@ -1,4 +1,4 @@
-"""What a training begins with: trainer, faces and task, and of a resumed one what it had logged."""
+"""Preparation of a training: trainer, faces and task, and the logged metrics of a resumed run."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ from keypoints.tasks.checkpoint import read_checkpoint
 log = logging.getLogger(__name__)
 
 _NAMED = 6
-"""Weights that a message names."""
+"""Largest number of weights that a message names."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,10 @@ class Prepared:
     """Parts of a training.
 
     Args:
-        trainer: with callbacks and loggers.
-        data: the faces, read.
-        task: the network with its loss and optimizer.
-        checkpoint: that the training is resumed from, if any.
+        trainer: Trainer with callbacks and loggers.
+        data: data module, set up for training.
+        task: network with its loss and optimizer.
+        checkpoint: file from which the training resumes, if any.
     """
 
     trainer: pl.Trainer
@@ -52,18 +52,18 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
     """Make the parts of a run, and write ``landmarks.json``.
 
     Args:
-        run: its folder.
-        cfg: the configuration of ``keypoints train``.
+        run: folder of the run.
+        cfg: configuration of ``keypoints train``.
         resumed: resume from the folder's last checkpoint, if there is one.
         recorded: whether ``cfg`` was read from a folder, so that only trusted classes are built.
 
     Raises:
-        KeypointsError: for what the user can mend.
+        KeypointsError: if the user can correct the cause.
     """
     checkpoint = run.last_checkpoint if resumed and run.last_checkpoint.is_file() else None
-    before = None if checkpoint is None else _to_go_on_from(checkpoint)
+    before = None if checkpoint is None else _read_to_resume(checkpoint)
     step = None if before is None else int(before["global_step"])
-    # Before the faces, which may take minutes to decode: a slip in a setting is told at once.
+    # Before the faces, which may take minutes to decode, so that an error in a setting is reported at once.
     trainer = make_trainer(cfg, purge_step=step, recorded=recorded)
     data, task = data_and_task(cfg, blank=checkpoint is not None, recorded=recorded)
     write_whole(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
@@ -73,10 +73,13 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
 
 
 def prepare_to_join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> Prepared:
-    """Make the parts of a run for a further process of it; the first process shares its weights.
+    """Make the parts of a run in one of its further processes, which get the first process's weights.
 
     Args:
-        run, cfg, resumed, recorded: as of :func:`prepare`.
+        run: folder of the run.
+        cfg: configuration of ``keypoints train``.
+        resumed: resume from the folder's last checkpoint, if there is one.
+        recorded: see :func:`prepare`.
 
     Raises:
         KeypointsError: as :func:`prepare`.
@@ -87,12 +90,13 @@ def prepare_to_join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded:
 
 
 def best_task(run: RunFolder, parts: Prepared, cfg: DictConfig, *, recorded: bool) -> Task:
-    """Return the task of a run's best epoch, or as it is after the last where the run keeps none.
+    """Return the task of a run's best epoch, or of its last epoch if the run keeps no best checkpoint.
 
     Args:
-        run: its folder.
-        parts: of the training, which has ended.
-        cfg, recorded: as of :func:`prepare`.
+        run: folder of the run.
+        parts: parts of the training, which has ended.
+        cfg: configuration of ``keypoints train``.
+        recorded: see :func:`prepare`.
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
@@ -103,17 +107,17 @@ def best_task(run: RunFolder, parts: Prepared, cfg: DictConfig, *, recorded: boo
 
 
 def data_and_task(cfg: DictConfig, *, blank: bool, recorded: bool) -> tuple[FaceDataModule, Task]:
-    """Return the faces, read, and the task.
+    """Return the data module, set up for training, and the task.
 
     Args:
-        cfg, recorded: as of :func:`prepare`.
-        blank: the task's weights come from elsewhere, so none are downloaded or taken from another run.
+        cfg: configuration of ``keypoints train``.
+        blank: load no initial weights, because those of a checkpoint or of another process follow.
+        recorded: see :func:`prepare`.
     """
     start = find_checkpoint(str(cfg.start_from), "best")[0] if cfg.get("start_from") and not blank else None
     trust = trust_of(cfg, recorded=recorded)
-    other = (
-        None if start is None else load_task(start, trust=trust)
-    )  # before faces are decoded: it is quicker
+    # Before the faces are decoded, so that an error in it is reported at once.
+    other = None if start is None else load_task(start, trust=trust)
     data = make_data(cfg, recorded=recorded)
     data.setup("fit")
     with pretrained.blank() if blank else nullcontext():
@@ -125,36 +129,38 @@ def data_and_task(cfg: DictConfig, *, blank: bool, recorded: bool) -> tuple[Face
 
 def _start_from(task: Task, data: FaceDataModule, other: Task, path: Path) -> None:
     try:
-        anew = task.start_from(other)
+        without = task.start_from(other)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    log.info("begins with the weights of %s", path)
+    log.info("initialised from the weights of %s", path)
     if other.scheme != task.scheme:
         names = other.scheme.name, task.scheme.name
-        log.warning("its landmarks are those of %s, and here they are those of %s", *names)
-    if anew:
-        log.warning("but these have no counterpart there, and begin anew: %s", some_of(anew, _NAMED))
-    if task.trained_on is None:
-        log.warning("it does not say which faces it was trained on: judge this one by none of them")
-    elif met := data.leaks(task.trained_on, "val"):
+        log.warning("that model predicts the landmarks of %s, and this one those of %s", *names)
+    if without:
         log.warning(
-            "it was trained on %d of the %d validation faces, or on others of their groups: they do not show "
-            "how well new faces are found",
-            len(met),
+            "weights without a counterpart there, initialised from scratch: %s", some_of(without, _NAMED)
+        )
+    if task.trained_on is None:
+        log.warning("that model does not record its training data: keep them out of this model's evaluation")
+    elif leaked := data.leaks(task.trained_on, "val"):
+        log.warning(
+            "that model was trained on %d of the %d validation faces or on their groups: they do not measure "
+            "the error on new faces",
+            len(leaked),
             len(data.splits["val"]),
         )
 
 
-def _to_go_on_from(path: Path) -> dict[str, Any]:
-    """Return the contents of a checkpoint that a training is to go on from.
+def _read_to_resume(path: Path) -> dict[str, Any]:
+    """Return the contents of a checkpoint from which a training resumes.
 
     Raises:
-        CheckpointError: if it cannot be read, or holds weights alone.
+        CheckpointError: if it cannot be read, or holds only weights.
     """
     checkpoint = read_checkpoint(path)
     if "optimizer_states" not in checkpoint:
         raise CheckpointError(
-            f"{path}: holds weights alone, and not the optimizer's state; begin a new run with them: "
+            f"{path}: holds only weights, not the optimizer's state; start a new run from them: "
             f"start_from={path}"
         )
     return checkpoint
@@ -165,20 +171,20 @@ def _logged_before(run: RunFolder, checkpoint: Mapping[str, Any]) -> list[Row]:
     if LOGGED in checkpoint:
         return list(checkpoint[LOGGED])
     if not run.metrics.is_file():
-        log.warning("%s is gone: curves begin with the next epoch", run.metrics)
+        log.warning("%s is missing: curves begin with the next epoch", run.metrics)
         return []
     logged = read_logged(run)
-    # A checkpoint of an older version does not hold them.
+    # Checkpoints of older versions have no logged rows, so take those of the file.
     rows = logged[logged["step"] < int(checkpoint["global_step"])].to_dict("records")
     return [{str(name): value for name, value in row.items() if value == value} for row in rows]  # noqa: PLR0124
 
 
 def _log_again(trainer: pl.Trainer, rows: Sequence[Row]) -> None:
-    """Let the loggers of tables, which start empty, have these rows."""
+    """Restore these rows in the loggers of tables, which start empty."""
     for logger in trainer.loggers:
         if isinstance(logger, MetricsTable):
             logger.restore(rows)
-        elif isinstance(logger, CSVLogger):  # of a run that an older version began
+        elif isinstance(logger, CSVLogger):  # run of an older version
             for row in rows:
                 logger.log_metrics(
                     {name: value for name, value in row.items() if name != "step"}, int(row["step"])
@@ -187,7 +193,7 @@ def _log_again(trainer: pl.Trainer, rows: Sequence[Row]) -> None:
 
 
 def seed(cfg: DictConfig) -> None:
-    """Seed all random number generators of the process.
+    """Seed all random number generators of the process with the configured seed.
 
     Raises:
         ConfigError: if the seed is no whole number from 0 up.

@@ -1,4 +1,4 @@
-"""What came of a training, in numbers."""
+"""Final metrics of a training."""
 
 import logging
 from collections.abc import Mapping
@@ -20,12 +20,15 @@ def summarise(run: RunFolder, trainer: pl.Trainer) -> dict[str, float]:
     """Return the metrics of a run's best and last epoch, from what it logged.
 
     Args:
-        run: its folder, which the message names.
-        trainer: after the fit. With ``fast_dev_run`` it has no table, and its one epoch is all there is.
+        run: folder of the run, for messages.
+        trainer: Trainer after the fit. With ``fast_dev_run`` it has no table, and only one epoch.
+
+    Returns:
+        See :func:`keypoints.runs.history.summary`.
 
     Raises:
         ConfigError: if no epoch was validated.
-        TrainingError: if the validation MSE was a number in none.
+        TrainingError: if the validation MSE is NaN in all epochs.
     """
     tables = [logger for logger in trainer.loggers if isinstance(logger, MetricsTable)]
     known = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -33,7 +36,9 @@ def summarise(run: RunFolder, trainer: pl.Trainer) -> dict[str, float]:
     if metrics := summary(pd.DataFrame(rows)):
         return metrics
     if any("val/mse" in row for row in rows):
-        raise TrainingError(f"{run.path}: the validation MSE was no number in any epoch; look at the faces")
+        raise TrainingError(
+            f"{run.path}: the validation MSE was NaN in every epoch; check the faces: keypoints data preview"
+        )
     raise ConfigError(
         f"{run.path}: the training ended before an epoch was validated; give it more time or steps: "
         "trainer.max_time, trainer.max_steps, trainer.val_check_interval"
@@ -41,11 +46,11 @@ def summarise(run: RunFolder, trainer: pl.Trainer) -> dict[str, float]:
 
 
 def tell(run: RunFolder, metrics: Mapping[str, float]) -> None:
-    """Log what came of a run.
+    """Log the results of a run.
 
     Args:
-        run: its folder.
-        metrics: as of :func:`summarise`.
+        run: folder of the run.
+        metrics: those of :func:`summarise`.
     """
     constant = metrics.get("constant/mse")
     for when in ("best", "last"):
@@ -58,7 +63,7 @@ def tell(run: RunFolder, metrics: Mapping[str, float]) -> None:
             fixed(metrics[f"{when}/variance_ratio"], 2),
         )
     if constant is not None:
-        log.info("the constant predictor's validation MSE: %s", fixed(constant, 6))
+        log.info("validation MSE of the mean-shape baseline: %s", fixed(constant, 6))
     if warning := predicts_the_mean(metrics["best/variance_ratio"]):
         log.warning("%s", warning)
     log.info("look at it: %s", run.report)

@@ -11,17 +11,17 @@ def run(tmp_path):
     return RunFolder(tmp_path / "run")
 
 
-def test_a_missing_checkpoint_says_which_there_are(run, tmp_path):
+def test_the_error_for_a_missing_checkpoint_names_existing_ones(run, tmp_path):
     run.path.mkdir()
     with pytest.raises(CheckpointError, match="is it a run's folder"):
         find_checkpoint(str(run.path), "best")
     with record(run, config=f"callbacks: {{mine: {{dirpath: {tmp_path / 'models'}}}, none: null}}"):
         pass
-    with pytest.raises(CheckpointError, match="was told to keep none"):
+    with pytest.raises(CheckpointError, match="settings keep no checkpoint"):
         find_checkpoint(str(run.path), "best")
     run.checkpoints.mkdir()
     run.last_checkpoint.touch()
-    with pytest.raises(CheckpointError, match=rf"its last epoch alone: name {run.last_checkpoint}"):
+    with pytest.raises(CheckpointError, match=rf"only its last epoch: name {run.last_checkpoint}"):
         find_checkpoint(str(run.path), "best")
     (tmp_path / "models").mkdir()
     others = [run.checkpoints / "mine.ckpt", tmp_path / "models" / "best.ckpt"]

@@ -10,7 +10,7 @@ def run(tmp_path):
     return RunFolder(tmp_path / "run")
 
 
-def test_the_history_has_a_row_an_epoch(run):
+def test_the_history_has_one_row_per_epoch(run):
     run.path.mkdir()
     run.metrics.write_text("epoch,loss/train,val/mse,step\n,,,0\n0,,0.5,9\n0,0.7,,9\n1,,0.25,19\n1,0.3,,19\n")
     history = read_history(run)
@@ -20,7 +20,7 @@ def test_the_history_has_a_row_an_epoch(run):
 
 
 @pytest.mark.parametrize("contents", [None, "", "step\n1\n"])
-def test_a_run_without_history_says_so(run, contents):
+def test_a_run_without_history_is_refused(run, contents):
     run.path.mkdir()
     if contents is not None:
         run.metrics.write_text(contents)

@@ -13,7 +13,7 @@ def run(tmp_path):
     return RunFolder(tmp_path / "run")
 
 
-def test_the_landmarks_are_read_or_it_is_said_that_they_cannot_be(run):
+def test_landmarks_are_read_and_a_damaged_file_is_refused(run):
     run.path.mkdir()
     assert run.scheme() is None
     write_whole(run.landmarks, json.dumps(IMM58.to_dict()))
@@ -24,7 +24,7 @@ def test_the_landmarks_are_read_or_it_is_said_that_they_cannot_be(run):
             run.scheme()
 
 
-def test_a_damaged_configuration_is_named(run):
+def test_a_damaged_configuration_file_is_named(run):
     run.path.mkdir()
     for damage in ("[1, 2", "- 1"):
         run.config.write_text(damage)

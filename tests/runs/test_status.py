@@ -39,7 +39,7 @@ def test_a_run_is_running_until_it_has_finished(run):
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_a_run_that_did_not_finish_says_why_and_lets_the_error_through(run, error, status, says):
+def test_an_unfinished_run_records_its_error_and_raises_it(run, error, status, says):
     with pytest.raises(type(error)), record(run):
         raise error
     assert (read_status(run).state, read_status(run).error) == (status, says)
@@ -55,7 +55,7 @@ def test_a_folder_with_a_run_is_not_overwritten(run):
 
 
 def failed(run, config="logger: {csv: {}}\n"):
-    """A run that failed before its training began, beside a file of the user's."""
+    """Make a run that failed before its training, with files of the user beside it."""
     with pytest.raises(DataError), record(run, config=config):
         raise DataError("no faces")
     run.checkpoints.mkdir()
@@ -65,7 +65,7 @@ def failed(run, config="logger: {csv: {}}\n"):
         path.write_text("step\n")
 
 
-def test_a_run_that_never_trained_makes_room_for_the_next(run):
+def test_a_run_that_never_trained_is_replaced(run):
     failed(run)
     (run.path / "train.log").write_text("no faces\n")
     with record(run, config="seed: 1\n"):
@@ -101,7 +101,7 @@ def test_a_run_that_may_have_trained_is_not_overwritten(run, path, text):
     assert before == {each: each.read_bytes() for each in run.path.rglob("*") if each.is_file()}
 
 
-def test_a_folder_without_a_run_and_a_damaged_status_are_named(run):
+def test_a_missing_run_and_a_damaged_status_are_refused(run):
     with pytest.raises(DataError, match="holds no run"):
         read_status(run)
     run.path.mkdir()
@@ -119,12 +119,13 @@ def left_running(run, **status):
     return run
 
 
-def test_a_run_lives_as_long_as_the_process_that_began_it(run):
+def test_a_run_is_alive_while_its_process_runs(run):
     began = psutil.Process().create_time()
     left_running(run, process_began=began)
     assert is_alive(run)
     with pytest.raises(
-        ConfigError, match=rf"running at this moment \(process {os.getpid()} on .*write interrupted"
+        ConfigError,
+        match=rf"running at this moment \(process {os.getpid()} on .*change running to interrupted",
     ):
         is_resumable(run)
 
@@ -134,24 +135,24 @@ def test_a_run_lives_as_long_as_the_process_that_began_it(run):
     [{"process": 0x3FFFFFF0}, {"process": None}, {"process_began": 12345.0}],
     ids=["gone", "none", "reused"],
 )
-def test_a_number_that_is_no_process_or_another_by_now_is_no_life(run, status):
+def test_a_missing_or_reused_process_number_is_not_alive(run, status):
     assert not is_alive(left_running(run, **status))
     assert is_resumable(run)
 
 
-def test_a_process_that_has_ended_and_was_not_waited_for_is_no_life(run):
+def test_a_zombie_process_is_not_alive(run):
     process = os.fork()
     if process == 0:
         os._exit(0)
     try:
-        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)  # it is a zombie from here on
+        os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)  # now a zombie
         assert psutil.Process(process).status() == psutil.STATUS_ZOMBIE
         assert not is_alive(left_running(run, process=process))
     finally:
         os.waitpid(process, 0)
 
 
-def test_a_status_is_true_on_a_disk_that_is_full(run, monkeypatch):
+def test_the_status_is_correct_on_a_full_disk(run, monkeypatch):
     def full(*_):
         monkeypatch.setattr("keypoints.runs.status.write_whole", full)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -162,12 +163,12 @@ def test_a_status_is_true_on_a_disk_that_is_full(run, monkeypatch):
     assert (status.state, "No space left" in status.error) == ("failed", True)
 
 
-def test_of_a_run_on_another_host_nothing_is_known(run):
+def test_a_run_on_another_host_is_assumed_alive(run):
     assert is_alive(left_running(run, host="elsewhere", process=0x3FFFFFF0))
 
 
 @pytest.mark.parametrize("status", ["interrupted", "failed"])
-def test_what_did_not_finish_can_be_resumed_from_a_checkpoint(run, status):
+def test_an_unfinished_run_with_a_checkpoint_is_resumable(run, status):
     assert is_resumable(left_running(run, status=status))
     run.last_checkpoint.unlink()
     assert not is_resumable(run)

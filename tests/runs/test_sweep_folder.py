@@ -31,7 +31,7 @@ def sweep(tmp_path):
     return SweepFolder(tmp_path)
 
 
-def test_a_row_a_run_in_the_order_of_the_jobs(sweep):
+def test_the_table_has_one_row_per_run_in_job_order(sweep):
     table = sweep.table()
     assert list(table["run"]) == ["lr-0.1--seed-0", "lr-0.1--seed-1", "lr-0.2--seed-0", "lr-0.2--seed-1"]
     assert list(table["setting"]) == ["lr-0.1", "lr-0.1", "lr-0.2", "lr-0.2"]
@@ -40,24 +40,24 @@ def test_a_row_a_run_in_the_order_of_the_jobs(sweep):
     assert list(table["note"]) == ["", "predicts the mean face", "", ""]
 
 
-def test_a_run_whose_process_is_gone_was_interrupted(sweep):
+def test_a_run_without_a_process_counts_as_interrupted(sweep):
     assert list(sweep.table()["status"]) == ["failed", "finished", "interrupted", "running"]
     assert list(sweep.table()["error"]) == ["no", "", "its process was killed", ""]
 
 
-def test_a_folder_without_runs_says_so(tmp_path):
+def test_a_folder_without_runs_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds no run yet"):
         SweepFolder(tmp_path).runs()
     with pytest.raises(DataError, match="is no sweep's folder"):
         SweepFolder(tmp_path).asked_for()
 
 
-def test_seeds_alone_are_one_setting_each_by_name(tmp_path):
+def test_runs_that_differ_only_in_seed_are_separate_settings(tmp_path):
     write_run(tmp_path / "seed-0")
     assert list(SweepFolder(tmp_path).table()["setting"]) == ["seed-0"]
 
 
-def test_titles_name_the_experiment_wherever_the_sweep_lies(tmp_path):
+def test_titles_name_the_experiment_in_any_folder(tmp_path):
     for folder in (tmp_path / "nose_tip-learning_rate" / "now", tmp_path / "elsewhere" / "first"):
         write_run(folder / "lr-0.1")
         (folder / "lr-0.1" / "config.yaml").write_text("name: nose_tip")
@@ -66,7 +66,7 @@ def test_titles_name_the_experiment_wherever_the_sweep_lies(tmp_path):
 
 
 def write_manifest(folder, *overrides, **params):
-    """The record of a sweep by Hydra's own sweeper."""
+    """Write the record of a sweep by Hydra's own sweeper."""
     excluded = [each.partition("=")[0] for each in overrides if "," not in each]
     hydra = {
         "overrides": {"task": list(overrides), "hydra": []},
@@ -84,17 +84,17 @@ def write_manifest(folder, *overrides, **params):
         (["seed=1,2"], {"seed": "3,4"}, ["seed-1", "seed-2"]),
     ],
 )
-def test_the_runs_that_are_planned_are_those_that_hydra_makes(tmp_path, overrides, params, runs):
+def test_planned_runs_have_the_names_that_hydra_gives(tmp_path, overrides, params, runs):
     write_manifest(tmp_path, *overrides, **params)
     assert SweepFolder(tmp_path).planned() == runs
 
 
-def test_jobs_are_the_same_setting_whatever_the_order_and_the_quotes():
+def test_order_and_quotes_of_overrides_do_not_matter():
     assert same_overrides(["a=1", "b='x'"], ['b="x"', "a=1"])
     assert not same_overrides(["a=1"], ["a=1", "b=1"])
 
 
-def test_whatever_differs_between_runs_is_a_column(tmp_path):
+def test_each_value_that_differs_between_runs_has_a_column(tmp_path):
     common = {"output": "run", "seed": 0, "trainer": {"devices": 1}}
     runs = {
         "first": {**common, "augmentation": {}, "start_from": None, "flags": [1, True]},
@@ -110,6 +110,6 @@ def test_whatever_differs_between_runs_is_a_column(tmp_path):
     assert table["flags"].tolist() == ["[1, true]", "[1, false]"]
 
 
-def test_what_follows_from_the_seed_is_no_column_of_its_own():
+def test_values_that_follow_from_the_seed_have_no_column():
     values = [{"seed": seed, "data.seed": seed, "lr": 1} for seed in (0, 1)]
     assert differences(values, [{}, {}]) == [{"seed": 0}, {"seed": 1}]

@@ -38,7 +38,7 @@ def test_out_of_memory_says_which_batch_size_to_try(
     assert (status.state, status.error) == ("failed", str(caught.value))
 
 
-def test_another_fault_of_a_step_keeps_its_own_type(configured, monkeypatch):
+def test_other_errors_of_a_step_keep_their_type(configured, monkeypatch):
     def step(*_):
         raise RuntimeError("shapes do not match")
 
@@ -47,21 +47,21 @@ def test_another_fault_of_a_step_keeps_its_own_type(configured, monkeypatch):
         train(configured())
 
 
-def test_what_was_there_before_a_training_is_not_searched_for_garbage():
+def test_existing_objects_are_excluded_from_garbage_collection():
     before = gc.get_freeze_count()
     with garbage_set_aside():
         assert gc.get_freeze_count() > before + 10_000
     assert gc.get_freeze_count() == 0
 
 
-def test_the_faces_of_overfit_batches_stay_the_same(configured, tmp_path, monkeypatch):
-    met = []
+def test_overfit_batches_has_the_same_faces_in_each_epoch(configured, tmp_path, monkeypatch):
+    seen = []
     before = Task.training_step
 
     def training_step(self, batch, batch_idx):
-        met.append(batch.indices.tolist())
+        seen.append(batch.indices.tolist())
         return before(self, batch, batch_idx)
 
     monkeypatch.setattr(Task, "training_step", training_step)
     train(configured("+trainer.overfit_batches=1", "trainer.max_epochs=3", "data.batch_size=4"))
-    assert met == [[0, 1, 2, 3]] * 3
+    assert seen == [[0, 1, 2, 3]] * 3

@@ -13,11 +13,11 @@ from tests.working import interrupted_at, resume, train, weights
 
 
 def groups_of(folder):
-    ties = load_task(RunFolder(folder).last_checkpoint).trained_on.groups
-    return {tie for tie in ties if not is_of_photo(tie)}
+    groups = load_task(RunFolder(folder).last_checkpoint).trained_on.groups
+    return {group for group in groups if not is_of_photo(group)}
 
 
-def test_a_run_begins_with_the_weights_of_another(configured, tmp_path, caplog):
+def test_a_run_is_initialised_from_the_weights_of_another(configured, tmp_path, caplog):
     train(configured(output="first"))
     with caplog.at_level("INFO", "keypoints"):
         train(configured(f"start_from={tmp_path / 'first'}", "optimizer.lr=0", output="second"))
@@ -25,12 +25,12 @@ def test_a_run_begins_with_the_weights_of_another(configured, tmp_path, caplog):
         weights(configured(output=name), which) for name, which in (("first", "best"), ("second", "last"))
     )
     assert all(torch.equal(first[name], second[name]) for name in second)
-    assert f"begins with the weights of {tmp_path / 'first/checkpoints/best.ckpt'}" in caplog.text
-    assert "begin anew" not in caplog.text
-    assert "it was trained on" not in caplog.text
+    assert f"initialised from the weights of {tmp_path / 'first/checkpoints/best.ckpt'}" in caplog.text
+    assert "from scratch" not in caplog.text
+    assert "was trained on" not in caplog.text
 
 
-def test_weights_of_other_landmarks_begin_anew_and_are_named(configured, tmp_path, caplog):
+def test_weights_of_other_landmarks_are_named_and_initialised_from_scratch(configured, tmp_path, caplog):
     train(configured(output="first"))
     start = f"start_from={tmp_path / 'first/checkpoints/last.ckpt'}"
     train(configured(start, "optimizer.lr=0", "data.landmarks=left_eye", output="second"))
@@ -39,24 +39,23 @@ def test_weights_of_other_landmarks_begin_anew_and_are_named(configured, tmp_pat
     assert len(second) - 2 == len(fitting) > 2
     assert all(torch.equal(first[name], second[name]) for name in fitting)
     assert (
-        "its landmarks are those of imm58-nose_tip, and here they are those of imm58-left_eye" in caplog.text
+        "that model predicts the landmarks of imm58-nose_tip, and this one those of imm58-left_eye"
+        in caplog.text
     )
-    assert "have no counterpart there, and begin anew: net.head.3.weight, net.head.3.bias" in caplog.text
+    assert "initialised from scratch: net.head.3.weight, net.head.3.bias" in caplog.text
 
 
-def test_what_the_first_run_had_met_the_second_has_met_too_even_if_it_was_resumed(
-    configured, tmp_path, caplog
-):
+def test_training_data_of_the_first_run_count_for_the_second(configured, tmp_path, caplog):
     train(configured("data.train_persons=3", output="first"))
     start = (f"start_from={tmp_path / 'first'}", "data.train_persons=2", "trainer.max_epochs=4")
     with interrupted_at(step=8):
         train(configured(*start, output="second"))
     resume(tmp_path / "second")
     assert groups_of(tmp_path / "second") == groups_of(tmp_path / "first") == {"01", "02", "03"}
-    assert re.search(r"it was trained on 6 of the \d+ validation faces", caplog.text)
+    assert re.search(r"was trained on 6 of the \d+ validation faces", caplog.text)
     task = load_task(RunFolder(tmp_path / "second").best_checkpoint)
     assert set(task.trained_on.validated) >= {"03", "04"}
-    assert sum(map(is_of_photo, task.trained_on.groups)) == 3 * 6  # each of the persons' photos too
+    assert sum(map(is_of_photo, task.trained_on.groups)) == 3 * 6  # also each photo of the persons
 
 
 def test_weights_of_another_network_are_refused(configured, tmp_path):
@@ -71,10 +70,10 @@ def test_weights_of_another_network_are_refused(configured, tmp_path):
     assert read_status(RunFolder(tmp_path / "third")).state == "failed"
 
 
-def test_a_checkpoint_of_weights_alone_cannot_be_gone_on_from(configured, tmp_path):
+def test_training_does_not_resume_from_a_checkpoint_of_only_weights(configured, tmp_path):
     with interrupted_at(step=7):  # in the second epoch
         train(configured("callbacks.last_checkpoint.seconds=0"))
     run = RunFolder(tmp_path / "run")
     shutil.copy(run.best_checkpoint, run.last_checkpoint)
-    with pytest.raises(CheckpointError, match=r"weights alone.*start_from="):
+    with pytest.raises(CheckpointError, match=r"only weights.*start_from="):
         resume(run.path)

@@ -8,7 +8,7 @@ from keypoints.runs.status import read_status
 from tests.working import train
 
 
-def test_the_result_is_what_was_logged(configured, tmp_path):
+def test_the_result_equals_the_logged_metrics(configured, tmp_path):
     metrics = train(configured())
     history = read_history(RunFolder(tmp_path / "run"))
     assert metrics["best/mse"] == history["val/mse"].min()
@@ -17,7 +17,7 @@ def test_the_result_is_what_was_logged(configured, tmp_path):
     assert metrics["constant/mse"] == history["val/mse_constant"].iloc[0]
 
 
-def test_one_validation_face_has_a_report_without_a_ratio(configured, own_imm, tmp_path, caplog):
+def test_one_validation_face_gives_a_report_without_variance_ratio(configured, own_imm, tmp_path, caplog):
     for photo in own_imm.glob("33-[2-6]m.*"):
         photo.unlink()
     with caplog.at_level("INFO", "keypoints"), warnings.catch_warnings():
