@@ -1,4 +1,4 @@
-"""Checks of what is typed and of what files say, by the settings' types. Imports no torch."""
+"""Checks of typed arguments and of values in files, by the settings' types. Imports no torch."""
 
 import os
 import re
@@ -20,18 +20,18 @@ from keypoints.older_names import current_key
 
 
 def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
-    """Return the arguments of a verb as they are meant: ``no`` is false, a group that is null is ``none``.
+    """Return the normalised arguments of a verb: ``no`` becomes false, ``group=null`` becomes ``group=none``.
 
-    A value is compared with the default that it replaces, so that a mistake is said at once, and by its key.
-    What cannot be read as an override is left to Hydra, which says why.
+    Each value is checked against the type of the default that it replaces, so that a mistake is reported at
+    once, with its key. An argument that is not a valid override is left to Hydra, which reports it.
 
     Args:
         config: name of the verb's primary configuration.
         arguments: overrides and flags, as typed.
 
     Raises:
-        ConfigError: if a value is not of its default's type, a group that is needed is null, an option of a
-            group is no name, or an output is empty.
+        ConfigError: if a value does not have its default's type, a required group is null, an option of a
+            group is not a name, or an output is empty.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -55,25 +55,25 @@ def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _check_name(override: Any) -> None:
-    """See that a key has the name that it has now.
+    """Check that a key is not an older name.
 
     Raises:
-        ConfigError: if it is an older one; the message says its new name.
+        ConfigError: if it is; the message gives the current name.
     """
     if override is not None and (new := current_key(override.key_or_group)) != override.key_or_group:
         raise ConfigError(f"{override.key_or_group} is called {new} now")
 
 
 def _check_options(text: str, override: Any, arguments: Sequence[str]) -> None:
-    """See that what is chosen of a group are names of options, which is all that Hydra takes.
+    """Check that the options chosen for a group are names; Hydra accepts nothing else.
 
     Args:
         text: the override as typed.
-        override: the same, parsed; ``None`` for a flag and what cannot be parsed.
-        arguments: all of them, which may name a folder of the user's own options.
+        override: the parsed override; ``None`` for a flag or an argument that cannot be parsed.
+        arguments: all arguments of the command, which may name a folder of the user's own options.
 
     Raises:
-        ConfigError: if a number, a truth value or a mapping is chosen, by itself or in a list.
+        ConfigError: if a number, a boolean or a mapping is chosen, by itself or in a list.
     """
     from hydra.core.override_parser.types import Glob, QuotedString
 
@@ -97,14 +97,14 @@ def _check_options(text: str, override: Any, arguments: Sequence[str]) -> None:
 
 
 def _check_place(config: str, override: Any) -> None:
-    """See that a place for results is not empty: that would be the current folder.
+    """Check that an output path is not empty, which would mean the current folder.
 
     Args:
         config: name of the verb's primary configuration.
-        override: parsed; ``None`` for a flag and what cannot be parsed.
+        override: the parsed override; ``None`` for a flag or an argument that cannot be parsed.
 
     Raises:
-        ConfigError: if it is, or it is null and the verb needs one.
+        ConfigError: if it is empty, or null although the verb requires it.
     """
     if override is None or override.is_delete():
         return
@@ -118,7 +118,10 @@ def _check_place(config: str, override: Any) -> None:
 
 
 def _of_optional_group(config: str, arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with values of a group that is left out as additions; Hydra knows no others."""
+    """Return the arguments, with ``++`` before values of an optional group that is not chosen.
+
+    Hydra rejects such values without it.
+    """
     group = schema_of(config).optional_group
     if group is None or any(each.lstrip("+").startswith(f"{group}=") for each in arguments):
         return list(arguments)
@@ -126,7 +129,7 @@ def _of_optional_group(config: str, arguments: Sequence[str]) -> list[str]:
 
 
 def _without_null(config: str, text: str, override: Any) -> str:
-    """Return what ``group=null`` means: the group's option ``none``, or nothing where null is the default."""
+    """Return an override with ``group=null`` replaced by ``group=none``, or by "" if null is the default."""
     if override is None or override.package is not None or override.is_delete():
         return text
     if not is_group(override.key_or_group):
@@ -139,13 +142,13 @@ def _without_null(config: str, text: str, override: Any) -> str:
     if _default_choice(config, group) is None:
         if values == [None]:
             return ""
-        raise ConfigError(f"{group}=null is its default, which Hydra takes into no sweep: run it by itself")
+        raise ConfigError(f"{group}=null is the default, which Hydra cannot sweep: run it separately")
     options = ", ".join(sorted(path.stem for path in (conf_dir() / group).glob("*.yaml")))
-    raise ConfigError(f"{group}=null: there has to be one; choose {group}=… of {options}")
+    raise ConfigError(f"{group}=null: {group} is required; choose {group}=… of {options}")
 
 
 def _default_choice(config: str, group: str) -> Any:
-    """Return the option of ``group`` that a primary file chooses, itself or by the file that it builds on."""
+    """Return the option of ``group`` that a primary file chooses, itself or through the file it builds on."""
     path = conf_dir() / f"{config}.yaml"
     node: Any = OmegaConf.load(path) if path.is_file() else OmegaConf.structured(schema_of(config).node)
     for default in node.defaults:
@@ -157,7 +160,10 @@ def _default_choice(config: str, group: str) -> Any:
 
 
 def _defaults(config: str, arguments: Sequence[str], found: Iterable[tuple[str, Any]]) -> DictConfig | None:
-    """Return the configuration with the groups that are chosen, and the values that they bring."""
+    """Return the configuration with the chosen groups: the defaults that the other overrides replace.
+
+    ``None`` if no default is needed, or if Hydra cannot compose the configuration.
+    """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -182,7 +188,7 @@ def _defaults(config: str, arguments: Sequence[str], found: Iterable[tuple[str, 
     try:
         return _composed(config, (*groups, *search_path(own)))
     except (HydraException, OmegaConfBaseException):
-        return None  # Hydra will say what is wrong
+        return None  # Hydra reports the error later
 
 
 @lru_cache(maxsize=32)
@@ -191,10 +197,10 @@ def _composed(config: str, overrides: tuple[str, ...]) -> DictConfig:
 
 
 def _checked(config: str, text: str, override: Any, defaults: DictConfig | None) -> str:
-    """Return an override as it is meant.
+    """Return an override with its values checked and normalised.
 
     Raises:
-        ConfigError: if a value of it cannot be used.
+        ConfigError: if one of its values is invalid.
     """
     if override is None or override.is_delete() or is_group(override.key_or_group):
         return text
@@ -209,12 +215,15 @@ def _checked(config: str, text: str, override: Any, defaults: DictConfig | None)
 
 
 def setting_of(config: str, key: str, cfg: DictConfig | None) -> Setting | None:
-    """Return what a value may be: as the verb's schema says, else as the group's class or default does.
+    """Return the setting of a key, from the verb's schema, else from the group's class or default value.
 
     Args:
         config: name of the verb's primary configuration.
-        key: dotted.
-        cfg: the configuration, with the groups that are chosen; ``None`` where it cannot be composed.
+        key: dotted key.
+        cfg: the configuration with the chosen groups; ``None`` if it cannot be composed.
+
+    Returns:
+        The setting; ``None`` if the key is not known.
     """
     known = schema_of(config).all.get(key)
     if known is not None or cfg is None or key.startswith("hydra"):
@@ -223,16 +232,17 @@ def setting_of(config: str, key: str, cfg: DictConfig | None) -> Setting | None:
 
 
 def check_values(config: str, cfg: DictConfig) -> None:
-    """See that the values of a configuration, wherever they come from, are what they have to be.
+    """Check the values of a configuration, whether they were typed or come from files.
 
-    What is checked are the verb's own settings, and those of our classes. Words for true and false become so.
+    Checked are the verb's own settings and the arguments of this package's classes. Words such as ``yes`` are
+    replaced by booleans, in place.
 
     Args:
         config: name of the verb's primary configuration.
-        cfg: as composed; values that have to be given may be missing.
+        cfg: the composed configuration; required values may still be missing.
 
     Raises:
-        ConfigError: if one cannot be used.
+        ConfigError: if a value is invalid.
     """
     settings = schema_of(config).settings
     plain: Any = OmegaConf.to_container(cfg)
@@ -245,16 +255,16 @@ def check_values(config: str, cfg: DictConfig) -> None:
 
 
 def check_swept_files(cfg: DictConfig, overrides: Iterable[str]) -> None:
-    """See that the files and folders that a multirun names are there, before its first run trains.
+    """Check that the files and folders that a multirun names exist, before its first run trains.
 
-    A multirun whose runs are jobs of a cluster is not checked: its machines may have other disks.
+    A multirun on a cluster is not checked: the machines of the cluster may have other disks.
 
     Args:
         cfg: the configuration of the first run, with Hydra's own node.
-        overrides: of the command, as :func:`as_typed` gives them.
+        overrides: the command's overrides, as :func:`as_typed` returns them.
 
     Raises:
-        ConfigError: if one is missing.
+        ConfigError: if a file or folder does not exist.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -271,7 +281,7 @@ def check_swept_files(cfg: DictConfig, overrides: Iterable[str]) -> None:
             continue
         key = override.key_or_group
         if PATH in types_of_key(key) and is_swept(key) and not override.is_delete():
-            named[key] = override_values(override)  # as in Hydra, what is typed comes last
+            named[key] = override_values(override)  # a typed override replaces the sweep file's, as in Hydra
     for key, values in named.items():
         for value in values:
             if isinstance(value, str) and _is_absent(key, value):
@@ -279,9 +289,9 @@ def check_swept_files(cfg: DictConfig, overrides: Iterable[str]) -> None:
 
 
 def _is_absent(key: str, value: str) -> bool:
-    """Return whether a value names a file or folder that is not there."""
+    """Return whether a value names a file or folder that does not exist."""
     if "${" in value or value in ("", "???"):
         return False
     if key.endswith(".weights") and re.fullmatch(r"\w+", value):
-        return False  # torchvision's own weights have such names
-    return not os.path.exists(value)  # noqa: PTH110 - Path.exists raises for a name that is too long
+        return False  # name of pretrained weights in torchvision
+    return not os.path.exists(value)  # noqa: PTH110 - Path.exists raises for names that are too long

@@ -1,4 +1,4 @@
-"""Composing the Hydra configuration of a verb. Imports no torch."""
+"""Composition of a verb's Hydra configuration. Imports no torch."""
 
 from collections.abc import Sequence
 from functools import wraps
@@ -24,7 +24,7 @@ _DEFAULTS = Kind(
 
 
 def _is_default(entry: Any) -> bool:
-    """Return whether an entry of a defaults list chooses an option of a group, several or none."""
+    """Return whether an entry of a defaults list is a group with one option, several options or none."""
     if not isinstance(entry, dict) or len(entry) != 1:
         return False
     ((group, option),) = entry.items()
@@ -33,14 +33,15 @@ def _is_default(entry: Any) -> bool:
 
 
 def check_files() -> None:
-    """Let Hydra read a YAML file only if ``read_yaml`` can, which says what is wrong.
+    """Make Hydra check a user's YAML file with ``read_yaml`` first, which reports errors clearly.
 
-    Hydra by itself raises ten kinds of errors, or follows anchors without end. Our own files are not checked.
+    Hydra itself raises ten kinds of errors, or follows anchors without end. The package's own configuration
+    files are not checked.
     """
     from hydra._internal.sources_registry import SourcesRegistry
     from hydra.core.plugins import Plugins
 
-    Plugins.instance()  # makes the class, which is not the one of its module
+    Plugins.instance()  # creates the registered class, which differs from the one in its module
     source: Any = SourcesRegistry.instance().resolve("file")
     load = source.load_config
     if hasattr(load, "__wrapped__"):
@@ -59,10 +60,10 @@ def check_files() -> None:
 
 
 def _check_defaults(path: Path, values: Any) -> None:
-    """See that the defaults list of a file is one, where it has one.
+    """Check the defaults list of a file, if it has one.
 
     Raises:
-        DataError: if it is not.
+        DataError: if it is not a valid defaults list.
     """
     try:
         check_kinds(values, {"defaults": _DEFAULTS})
@@ -71,24 +72,24 @@ def _check_defaults(path: Path, values: Any) -> None:
 
 
 def register() -> None:
-    """Let the configuration use :func:`run_name`, :func:`sweep_name`, and values that have to be given."""
+    """Register the resolvers for :func:`run_name`, :func:`sweep_name` and required values."""
     OmegaConf.register_new_resolver("required", no_value, replace=True)
     OmegaConf.register_new_resolver("run_name", run_name, replace=True)
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
 
 
-register()  # also in the processes of a launcher, which import this and no more
+register()  # also for a launcher's processes, which only import this module
 
 
 def composed(name: str, overrides: Sequence[str], *, with_hydra: bool = False) -> DictConfig:
-    """Return the configuration of the verb ``name`` with ``overrides``, as Hydra reads them."""
+    """Return the configuration that Hydra composes for the verb ``name`` with ``overrides``."""
     from hydra import compose as hydra_compose
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     register()
     check_files()
-    running = GlobalHydra.instance().hydra  # that of a command which composes further settings
+    running = GlobalHydra.instance().hydra  # a running command may compose another configuration
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
@@ -98,29 +99,29 @@ def composed(name: str, overrides: Sequence[str], *, with_hydra: bool = False) -
 
 
 def option(group: str, name: str) -> dict[str, Any]:
-    """Return the values of an option of a group, without what a command changes of them.
+    """Return the values of an option of a group, before any override.
 
     Args:
-        group: such as ``data``.
-        name: such as ``labelled``.
+        group: name of the group, such as ``data``.
+        name: name of the option, such as ``labelled``.
     """
     values: Any = OmegaConf.to_container(composed(f"{group}/{name}", ()))
     return dict(values[group])
 
 
 def preview(config: str, flags: Sequence[str], overrides: Sequence[str]) -> DictConfig | None:
-    """Return the configuration of a run, or of a sweep's first, with Hydra's own node.
+    """Return the configuration of a run, or of the first run of a sweep, with Hydra's own node.
 
     Args:
         config: name of the verb's primary configuration.
-        flags: Hydra's, with their values.
-        overrides: as :func:`as_typed` gives them.
+        flags: Hydra's flags, with their values.
+        overrides: overrides, as :func:`as_typed` returns them.
 
     Returns:
-        The configuration; ``None`` where it cannot be composed, which Hydra then says.
+        The configuration; ``None`` if it cannot be composed, which Hydra reports later.
 
     Raises:
-        ConfigError: if there is no folder of ``--config-dir``.
+        ConfigError: if the folder of ``--config-dir`` does not exist.
     """
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
@@ -140,5 +141,5 @@ def preview(config: str, flags: Sequence[str], overrides: Sequence[str]) -> Dict
 
 
 def search_path(own: Path | None) -> list[str]:
-    """Return the override that lets Hydra look for options in the user's own folder too."""
+    """Return the override that makes Hydra search the user's own folder for options too."""
     return [] if own is None else [f"hydra.searchpath=[{quoted(f'file://{own.resolve()}')}]"]

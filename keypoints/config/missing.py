@@ -1,4 +1,4 @@
-"""Values that have to be given: ``???``. Imports no torch."""
+"""Required values that are not given yet: ``???``. Imports no torch."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,20 +12,24 @@ from keypoints.config.run_names import check_name
 from keypoints.errors import ConfigError
 
 _REQUIRED = "${required:}"
-"""What takes the place of ``???`` in files."""
+"""Interpolation that replaces ``???`` in files."""
 
 
 class MissingValueError(ConfigError):
-    """A value that has to be given was asked for."""
+    """Access to a required value that is not given."""
 
 
 def no_value() -> None:
-    """Say that a value was asked for which has to be given; what ``${required:}`` resolves to."""
+    """Raise the error of a required value that is not given; the resolver of ``${required:}``.
+
+    Raises:
+        MissingValueError: always.
+    """
     raise MissingValueError("it has no value (???)")
 
 
 def keep_missing(node: Any) -> None:
-    """Let ``???`` in a file take the place of an earlier file's value, which OmegaConf would keep."""
+    """Let ``???`` in a file replace an earlier file's value, which OmegaConf would keep."""
     if not isinstance(node, DictConfig):
         return
     for key in [str(key) for key in node if key != "defaults"]:
@@ -36,15 +40,15 @@ def keep_missing(node: Any) -> None:
 
 
 def missing(cfg: DictConfig, own: Path | None = None, config: str | None = None) -> str | None:
-    """Return which values have to be given (``???``), and what belongs there; ``None`` if there is none.
+    """Return a message about the required values that are not given (``???``); ``None`` if all are given.
 
     Args:
         cfg: the configuration.
-        own: the folder of ``--config-dir``, where comments may say what belongs there, as ours do.
-        config: name of the verb's primary configuration, whose schema says what its own settings are.
+        own: the folder of ``--config-dir``, whose files may describe values in comments, as ``conf`` does.
+        config: name of the verb's primary configuration, whose schema describes its own settings.
     """
     plain: Any = OmegaConf.to_container(cfg)
-    plain.pop("hydra", None)  # it fills in its own values later
+    plain.pop("hydra", None)  # Hydra sets its own values later
     told = [need(key, own, config) for key in _missing_keys(plain)]
     return "; ".join(told) or None
 
@@ -61,7 +65,9 @@ def _missing_keys(value: Any, key: str = "") -> Iterator[str]:
 
 
 def need(key: str, own: Path | None = None, config: str | None = None) -> str:
-    """Return what belongs to a key that has no value, as a comment behind it or its schema says.
+    """Return the message for a key without a value: how to give it, and its description.
+
+    The description is the comment after the key in a file, else the sentence of its schema.
 
     >>> need("a.b")
     'a.b has no value (???): give a.b=<value>'
@@ -74,13 +80,15 @@ def need(key: str, own: Path | None = None, config: str | None = None) -> str:
 
 
 def check_complete(cfg: DictConfig, own: Path | None = None, config: str | None = None) -> None:
-    """See that no value is missing, and that the name can be a folder's.
+    """Check that no required value is missing, and that the run's name can name a folder.
 
     Args:
-        cfg, own, config: as of :func:`missing`.
+        cfg: the configuration.
+        own: the folder of ``--config-dir``.
+        config: name of the verb's primary configuration.
 
     Raises:
-        ConfigError: if one is, or it cannot.
+        ConfigError: if a value is missing, or the name cannot name a folder.
     """
     if (told := missing(cfg, own, config)) is not None:
         raise ConfigError(told)

@@ -1,8 +1,8 @@
-"""Options of the configuration's groups: what each is, and what the values in it may be. Imports no torch.
+"""Options of the configuration's groups: their descriptions, and the types of their values. Imports no torch.
 
-An option is a YAML file, ``conf/optimizer/adam.yaml``. What a value of it may be is said by the class that
-``_target_`` names (:mod:`keypoints.config.signatures`); what it is, by the comment behind it or by that
-class.
+An option is a YAML file, such as ``conf/optimizer/adam.yaml``. The type of a value comes from the class that
+``_target_`` names (:mod:`keypoints.config.signatures`); its description comes from the comment after the
+value, else from that class.
 """
 
 import re
@@ -25,29 +25,29 @@ _PACKAGE = "# @package"
 
 
 def groups(folders: Sequence[Path]) -> list[str]:
-    """Return the names of the groups that folders of configuration have, in the alphabet's order."""
+    """Return the names of the groups in configuration folders, in alphabetical order."""
     found = {path.name for folder in folders for path in folder.iterdir() if path.is_dir()}
     return sorted(name for name in found if any(_files(folders, name)))
 
 
 def options(folders: Sequence[Path], group: str) -> list[str]:
-    """Return the names of the options of a group, in the alphabet's order."""
+    """Return the names of the options of a group, in alphabetical order."""
     return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
 
 
 def _files(folders: Sequence[Path], group: str) -> Iterator[Path]:
-    """Yield a group's files, those that only other options build on too."""
+    """Yield a group's files, including those in subfolders, which only other options build on."""
     for folder in folders:
         yield from sorted((folder / group).rglob("*.yaml"))
 
 
 def about(folders: Sequence[Path], group: str, option: str) -> str:
-    """Return what an option is: the first sentence of the comment at its file's head.
+    """Return the description of an option: the first sentence of the comment at the head of its file.
 
     Args:
-        folders: of configuration.
-        group: such as ``trainer``.
-        option: such as ``gpu``.
+        folders: configuration folders.
+        group: name of the group, such as ``trainer``.
+        option: name of the option, such as ``gpu``.
     """
     return first_sentence(_head(_text(_file(folders, group, option))))
 
@@ -56,7 +56,9 @@ def reach(folders: Sequence[Path], group: str, option: str) -> list[str]:
     """Return the dotted keys that an option sets outside of its own group.
 
     Args:
-        folders, group, option: as :func:`about`.
+        folders: configuration folders.
+        group: name of the group, such as ``trainer``.
+        option: name of the option, such as ``gpu``.
     """
     path = _file(folders, group, option)
     if not _GLOBAL.search(_text(path)):
@@ -108,7 +110,7 @@ def leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 @lru_cache(maxsize=64)
 def _comments(path: Path) -> Mapping[str, str]:
-    """Return the comments that stand behind the keys of a file, by dotted key."""
+    """Return the comments that follow the keys of a file on their lines, by dotted key."""
     text = _text(path)
     lines = text.splitlines()
     try:
@@ -132,13 +134,13 @@ def _behind(node: yaml.Node | None, lines: Sequence[str], above: str) -> Iterato
 
 
 def sentence(folders: Sequence[Path], key: str, choice: str, setting: Setting) -> str:
-    """Return what a value of a group is: the comment behind it, else what its class says.
+    """Return the description of a value in a group: the comment after it, else its class's docstring.
 
     Args:
-        folders: of configuration.
-        key: dotted, ``model.net.width``.
-        choice: the option of the group that is chosen.
-        setting: as :func:`setting_of` gives it.
+        folders: configuration folders.
+        key: dotted key, such as ``model.net.width``.
+        choice: the chosen option of the group.
+        setting: the value's setting, as :func:`setting_of` returns it.
     """
     group, _, inside = key.partition(".")
     for path, above in _chain(folders, group, choice):
@@ -155,12 +157,12 @@ def first_sentence(text: str) -> str:
 
 
 def comment(folders: Sequence[Path], key: str, *, missing: bool = False) -> str:
-    """Return the comment that stands behind a key in a file of its group, else in any other.
+    """Return the comment after a key in a file of its group, else in a file of another group.
 
     Args:
-        folders: of configuration.
-        key: dotted, ``model.net.width``.
-        missing: look only where the value is ``???``.
+        folders: configuration folders.
+        key: dotted key, such as ``model.net.width``.
+        missing: search only the files in which the value is ``???``.
     """
     group, _, inside = key.partition(".")
     for path in _files(folders, group):
@@ -180,13 +182,16 @@ def _is_missing(path: Path, key: str) -> bool:
 
 
 def _chain(folders: Sequence[Path], group: str, option: str, above: str = "") -> list[tuple[Path, str]]:
-    """Return the file of an option and those that it builds on, nearest first, with the place of each.
+    """Return the file of an option and the files that it builds on, nearest first.
 
     Args:
-        folders: of configuration.
-        group: such as ``model``.
-        option: such as ``heatmap``, or ``shared/torchvision``.
-        above: the node that the file's keys are read into, ``net.encoder.``.
+        folders: configuration folders.
+        group: name of the group, such as ``model``.
+        option: name of the option, such as ``heatmap`` or ``shared/torchvision``.
+        above: prefix of the node that the file's keys are merged into, such as ``net.encoder.``.
+
+    Returns:
+        Each file, with the prefix of its keys.
     """
     path = _file(folders, group, option)
     chain = [(path, above)]
@@ -201,11 +206,11 @@ def _chain(folders: Sequence[Path], group: str, option: str, above: str = "") ->
 
 
 def is_path(folders: Sequence[Path], key: str) -> bool:
-    """Return whether a dotted key is a path in any option of its group.
+    """Return whether the value of a dotted key is a path in any option of its group.
 
     Args:
-        folders: of configuration.
-        key: such as ``data.train``.
+        folders: configuration folders.
+        key: dotted key, such as ``data.train``.
     """
     group, _, inside = key.partition(".")
     return inside != "" and inside in _paths(tuple(folders), group)
@@ -229,11 +234,11 @@ def _targets(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, 
 
 
 def setting_of(cfg: DictConfig, key: str) -> Setting:
-    """Return what a value in a group may be: as its class says, else as the value that it has by default.
+    """Return the setting of a value in a group, from its class's signature, else from its default value.
 
     Args:
-        cfg: the configuration, with the groups that are chosen.
-        key: dotted, ``model.net.width``.
+        cfg: the configuration with the chosen groups.
+        key: dotted key, such as ``model.net.width``.
     """
     above, _, last = key.rpartition(".")
     node = _selected(cfg, above)
@@ -243,7 +248,7 @@ def setting_of(cfg: DictConfig, key: str) -> Setting:
     if known is not None and ANY not in known.types:
         optional = known.optional or default is None
         types, ours = known.types, known.module.startswith("keypoints")
-        if not ours and WHOLE in types:  # others' annotations are narrower than what they take
+        if not ours and WHOLE in types:  # other packages accept more than their annotations say
             types |= {NUMBER}
         return Setting(key, types, default, known.sentence, known.choices, optional=optional, finite=ours)
     sentence = "" if known is None else known.sentence
@@ -251,11 +256,11 @@ def setting_of(cfg: DictConfig, key: str) -> Setting:
 
 
 def is_ours(cfg: DictConfig, key: str) -> bool:
-    """Return whether a value is an argument of one of our classes.
+    """Return whether a value is an argument of one of this package's classes.
 
     Args:
         cfg: the configuration.
-        key: dotted, ``model.net.width``.
+        key: dotted key, such as ``model.net.width``.
     """
     node = _selected(cfg, key.rpartition(".")[0])
     target = node.get("_target_") if isinstance(node, DictConfig) else None
@@ -263,7 +268,7 @@ def is_ours(cfg: DictConfig, key: str) -> bool:
 
 
 def _types_like(default: Any) -> frozenset[str]:
-    """Return the types of values that can take the place of a default."""
+    """Return the types of values that can replace a default."""
     if isinstance(default, bool):
         return frozenset({SWITCH})
     if isinstance(default, int | float):
@@ -274,5 +279,5 @@ def _types_like(default: Any) -> frozenset[str]:
 def _selected(cfg: DictConfig, key: str) -> Any:
     try:
         return OmegaConf.select(cfg, key)
-    except Exception:  # an interpolation that needs what is not given here
+    except Exception:  # an interpolation of a value that is not given here
         return None

@@ -8,9 +8,9 @@ from keypoints.config.quoting import quote_paths
 
 
 def varied_by_hand(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
-    """The keys of the overrides that are sweeps, and of those that are not.
+    """Return the keys of the swept overrides, and the keys of the others.
 
-    What is no override, or cannot be parsed, is left to Hydra.
+    Flags, and arguments that cannot be parsed, are skipped; Hydra reports the latter.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -30,9 +30,9 @@ def varied_by_hand(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def first_of_sweep(overrides: Iterable[str]) -> list[str]:
-    """Return the overrides of a multirun's first job; of an interval, its lower end.
+    """Return the overrides of a multirun's first job; an interval gives its lower end.
 
-    What cannot be read as an override stays as it is: Hydra says why.
+    An argument that cannot be parsed stays unchanged; Hydra reports it.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import Glob, IntervalSweep
@@ -59,7 +59,7 @@ def first_of_sweep(overrides: Iterable[str]) -> list[str]:
 
 
 def override_values(override: Any) -> list[Any]:
-    """Return the values of an override, those of a sweep one by one, without their quotes."""
+    """Return the values of an override as a list, several for a sweep, without their quotes."""
     from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 
     value = override.value()
@@ -68,9 +68,9 @@ def override_values(override: Any) -> list[Any]:
 
 
 def swept_values(override: Any) -> list[Any]:
-    """Return the values of an override that can be told before it is swept: of a range, the first two.
+    """Return the values of an override that are known before the sweep runs; for a range, the first two.
 
-    Those of an interval or a pattern cannot.
+    The values of an interval or a pattern are not known: the list is empty.
     """
     from hydra.core.override_parser.types import ChoiceSweep, RangeSweep
 
@@ -85,7 +85,7 @@ def swept_values(override: Any) -> list[Any]:
 
 
 def is_listed(override: Any) -> bool:
-    """Return whether an override is one value, or a sweep over values that stand in it."""
+    """Return whether an override is one value, or a sweep over a plain list of values."""
     from hydra.core.override_parser.types import ChoiceSweep
 
     value = override.value()

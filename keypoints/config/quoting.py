@@ -1,4 +1,4 @@
-"""Paths and free text on the command line, quoted for Hydra's grammar of overrides. Imports no torch."""
+"""Quoting of paths and free text on the command line for Hydra's override grammar. Imports no torch."""
 
 import os
 import re
@@ -11,17 +11,17 @@ from keypoints.config.registry import is_path, is_quoted, is_swept
 from keypoints.errors import ConfigError
 
 _ELEMENT = re.compile(r"""\s*(?P<value>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,]*?)\s*(?:,|$)""", re.DOTALL)
-"""A value of a sweep, with the comma behind it; commas in quotes are none."""
+"""A value of a sweep, with the comma after it; commas in quotes do not separate values."""
 
 
 def quote_paths(arguments: Iterable[str]) -> list[str]:
     """Return the arguments, with paths and free text quoted for Hydra's override grammar.
 
-    In a multirun a comma separates paths, unless it stands in quotes or the path is there as it stands;
-    ``choice(a,b)`` and ``glob(*.csv)`` sweep too. In a single run a comma is a part of the path.
+    In a multirun a comma separates paths, unless it is in quotes or the text with its commas is an existing
+    path; ``choice(a,b)`` and ``glob(*.csv)`` are sweeps too. In a single run a comma is part of the path.
 
     Raises:
-        ConfigError: if no file fits a ``glob`` of a multirun.
+        ConfigError: if no file matches a ``glob`` of a multirun.
     """
     arguments = list(arguments)
     multirun, own = is_multirun(arguments), own_folder(arguments)
@@ -29,7 +29,7 @@ def quote_paths(arguments: Iterable[str]) -> list[str]:
 
 
 def is_multirun(arguments: Iterable[str]) -> bool:
-    """Return whether the arguments ask for several runs by themselves: ``-m``, or ``sweep=`` as ours do."""
+    """Return whether the arguments ask for a multirun: ``-m``, ``hydra.mode=MULTIRUN``, or a ``sweep=``."""
     arguments = list(arguments)
     if any(argument in ("-m", "--multirun") for argument in arguments):
         return True
@@ -48,7 +48,7 @@ def _quote(argument: str, own: Path | None, *, multirun: bool) -> str:
 
 
 def _swept(key: str, value: str, own: Path | None) -> str:
-    """Return the value of a multirun, which may be several, quoted."""
+    """Return a value of a multirun, which may be several values, with each value quoted."""
     function = re.fullmatch(r"\s*(choice|glob|shuffle|sort|tag)\((.*)\)\s*", value, re.DOTALL)
     if function is None:
         return ",".join(map(_as_element, split_values(value)))
@@ -60,7 +60,7 @@ def _swept(key: str, value: str, own: Path | None) -> str:
 
 
 def _globbed(key: str, value: str, inside: str) -> str:
-    """Return the files that fit ``glob(…)``, which Hydra knows of groups alone."""
+    """Return the files that match ``glob(…)`` as a ``choice(…)``; Hydra supports ``glob`` for groups only."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import Glob
     from hydra.errors import HydraException
@@ -74,17 +74,17 @@ def _globbed(key: str, value: str, inside: str) -> str:
         return quoted(value)
     include, exclude = map(_matches, (pattern.include, pattern.exclude))
     if not (found := include - exclude):
-        raise ConfigError(f"{key}={value}: no file or folder fits it")
+        raise ConfigError(f"{key}={value}: no file or folder matches")
     return f"choice({','.join(map(quoted, sorted(found)))})"
 
 
 def _matches(patterns: Iterable[str]) -> set[str]:
-    """Return what is there by these patterns, of which ``Path.glob`` takes no absolute ones."""
-    return {path for each in patterns for path in glob(each, recursive=True)}  # noqa: PTH207
+    """Return the existing paths that match the patterns, which may be absolute."""
+    return {path for each in patterns for path in glob(each, recursive=True)}  # noqa: PTH207 - absolute ones
 
 
 def split_values(text: str) -> list[str]:
-    """Return the values that commas separate; the text as it is, if one of them would be empty.
+    """Return the values that commas separate; the whole text as one value if one of them would be empty.
 
     >>> split_values("a.csv, 'b, c.csv'")
     ['a.csv', "'b, c.csv'"]
@@ -103,17 +103,17 @@ def _as_element(value: str) -> str:
 
 
 def quoted(value: str) -> str:
-    """Return a text in quotes, as Hydra's grammar reads it back."""
-    # In the grammar a backslash escapes a quote, and only runs of them before a quote are special.
+    """Return a text in quotes, so that Hydra's grammar reads it back unchanged."""
+    # In the grammar a backslash escapes a quote; only backslashes directly before a quote are special.
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
     return f"'{escaped}'"
 
 
 def check_commas(arguments: Iterable[str]) -> None:
-    """See that no path of a single run is rather several, of which each is there.
+    """Check that no path of a single run is a list of existing paths, which would need a multirun.
 
     Raises:
-        ConfigError: if one is.
+        ConfigError: if a path with commas does not exist, but each of its parts does.
     """
     arguments = list(arguments)
     if is_multirun(arguments):
@@ -124,23 +124,23 @@ def check_commas(arguments: Iterable[str]) -> None:
         if "," not in value or os.path.lexists(value) or not _is_one_of_paths(key.lstrip("+"), own):
             continue
         if all(os.path.lexists(each) for each in split_values(value)):
-            raise ConfigError(f"{argument}: there is no such path; for a run with each of them, add -m")
+            raise ConfigError(f"{argument}: no such file or folder; for one run per path, add -m")
 
 
 def _is_one_of_paths(key: str, own: Path | None) -> bool:
-    """Return whether a key's value is a path that a multirun may vary."""
+    """Return whether a key's value is a path that a multirun may sweep."""
     return is_path(key, own) and is_swept(key, own)
 
 
 def unquoted(value: str) -> str:
-    """Return a text without the quotes of Hydra's grammar."""
+    """Return a text without the quotes and escapes of Hydra's grammar."""
     if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
         return re.sub(r"(\\+)(?='|$)", lambda found: found[1][: len(found[1]) // 2], value[1:-1])
     return value
 
 
 def is_given(arguments: Iterable[str], key: str) -> str | None:
-    """The value that ``key`` is given on the command line, as it was typed."""
+    """Return the last value of ``key`` on the command line, as typed; ``None`` if there is none."""
     values = [
         argument.partition("=")[2] for argument in arguments if argument.lstrip("+").startswith(f"{key}=")
     ]
@@ -148,10 +148,10 @@ def is_given(arguments: Iterable[str], key: str) -> str | None:
 
 
 def own_folder(flags: Iterable[str]) -> Path | None:
-    """Return the folder of ``--config-dir``.
+    """Return the folder of ``--config-dir``; ``None`` without that flag.
 
     Raises:
-        ConfigError: if there is no such folder.
+        ConfigError: if the folder does not exist.
     """
     given = flag(flags, "--config-dir", "-cd")
     if given is not None and not Path(given).is_dir():
@@ -160,7 +160,7 @@ def own_folder(flags: Iterable[str]) -> Path | None:
 
 
 def flag(flags: Iterable[str], *names: str) -> str | None:
-    """Return the value of one of Hydra's flags."""
+    """Return the last value of a flag of Hydra that has these ``names``; ``None`` if it is not given."""
     left = iter(flags)
     found = None
     for flag in left:

@@ -1,6 +1,6 @@
-"""Schemas of the verbs, and the files of the groups: what is known of a key. Imports no torch.
+"""Registry of the verbs' schemas, and look-up of a key in schemas and group files. Imports no torch.
 
-:mod:`keypoints.commands` registers the schemas; what lies below it asks here.
+:mod:`keypoints.commands` registers the schemas; the packages that it depends on look them up here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ HYDRAS: Mapping[str, Setting] = {
         "hydra.sweep.dir": "Folder of a sweep; output=<folder> is the same.",
     }.items()
 }
-"""Settings of Hydra's own that are paths."""
+"""Hydra's own settings that are paths."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Schema:
 
     Args:
         node: dataclass of the configuration.
-        typed: dataclass of settings that are typed, but are none of the configuration.
-        optional_group: a group that is left out by default; its values then change what was recorded.
+        typed: dataclass of settings that can be typed but are not part of the configuration.
+        optional_group: group that is not chosen by default; its values then change the recorded ones.
         base: dataclass of the configuration that this one builds on through its defaults list.
     """
 
@@ -53,10 +53,10 @@ _schemas: dict[str, Schema] = {}
 
 
 def register_schemas(verbs: Mapping[str, Schema], groups: Mapping[tuple[str, str], type]) -> None:
-    """Make schemas known, to Hydra too.
+    """Register schemas, here and with Hydra.
 
     Args:
-        verbs: by the name of the primary configuration, ``train``.
+        verbs: schemas by the name of the primary configuration, such as ``train``.
         groups: dataclasses of options, by group and option.
     """
     from hydra.core.config_store import ConfigStore
@@ -65,14 +65,14 @@ def register_schemas(verbs: Mapping[str, Schema], groups: Mapping[tuple[str, str
     store = ConfigStore.instance()
     for name, schema in verbs.items():
         _schemas[name] = schema
-        # Not strict while files are merged, which may add keys of their own; what is typed is strict.
+        # Not strict while files are merged, since they may add keys; strict for typed overrides.
         node = OmegaConf.structured(schema.node, flags={"struct": False})
-        if schema.base is not None:  # whose values files may have changed by the time that this is merged
+        if schema.base is not None:  # files may have changed the base's values before this is merged
             before = {each.name: each.default for each in fields(schema.base)}
             keys = [each.name for each in fields(schema.node) if before.get(each.name, each) != each.default]
             node = OmegaConf.masked_copy(node, keys)
         store.store(name=name if "defaults" in node else f"{name}_schema", node=node)
-    for (group, option), node in groups.items():  # without its type, which would refuse further keys of files
+    for (group, option), node in groups.items():  # as plain values: a typed node would refuse keys of files
         store.store(group=group, name=option, node=OmegaConf.to_container(OmegaConf.structured(node)))
 
 
@@ -80,20 +80,20 @@ def schema_of(config: str) -> Schema:
     """Return the schema of a verb.
 
     Args:
-        config: name of its primary configuration.
+        config: name of the verb's primary configuration.
     """
     return _schemas[config]
 
 
 def conf_dir() -> Path:
-    """Return the folder of the configuration: in the installed package, or beside it in a checkout."""
+    """Return the configuration folder: in the installed package, or next to the package in a checkout."""
     package = Path(keypoints.__file__).resolve().parent
     packaged = package / "conf"
     return packaged if packaged.is_dir() else package.parent / "conf"
 
 
 def folders(own: Path | None = None) -> tuple[Path, ...]:
-    """Return the folders of configuration in Hydra's order: of two options of one name ours is taken.
+    """Return the configuration folders in Hydra's search order: the package's folder comes first.
 
     Args:
         own: folder of the user's own configuration.
@@ -102,30 +102,30 @@ def folders(own: Path | None = None) -> tuple[Path, ...]:
 
 
 def is_group(key: str) -> bool:
-    """Return whether a key is a group of ours."""
+    """Return whether a key is a group of the package's configuration."""
     return (conf_dir() / key).is_dir()
 
 
 def _settings(key: str) -> Iterable[Setting]:
-    """Return the settings of any verb that are called ``key``."""
+    """Return the settings named ``key`` of all verbs and of Hydra."""
     named = (schema.all[key] for schema in _schemas.values() if key in schema.all)
     return (*named, *filter(None, [HYDRAS.get(key)]))
 
 
 def setting_named(key: str) -> Setting | None:
-    """Return a setting that any verb has under a key, if one has.
+    """Return the first setting that a verb has under a key; ``None`` if no verb has one.
 
     Args:
-        key: dotted.
+        key: dotted key.
     """
     return next(iter(_settings(key)), None)
 
 
 def types_of_key(key: str, own: Path | None = None) -> frozenset[str]:
-    """Return the types that a dotted key has in any verb, or of a group's value ``PATH`` if it is one.
+    """Return the types that a dotted key has in any verb; for a value in a group only ``PATH``, if it is one.
 
     Args:
-        key: as on the command line.
+        key: dotted key, as on the command line.
         own: folder of the user's own configuration.
     """
     found = frozenset[str]().union(*(each.types for each in _settings(key)))
@@ -136,7 +136,8 @@ def is_path(key: str, own: Path | None = None) -> bool:
     """Return whether a key's value is a path.
 
     Args:
-        key, own: as :func:`types_of_key`.
+        key: dotted key, as on the command line.
+        own: folder of the user's own configuration.
     """
     return bool(types_of_key(key, own) & {PATH, *PLACES})
 
@@ -145,7 +146,8 @@ def is_quoted(key: str, own: Path | None = None) -> bool:
     """Return whether a key's value is quoted for Hydra's grammar.
 
     Args:
-        key, own: as :func:`types_of_key`.
+        key: dotted key, as on the command line.
+        own: folder of the user's own configuration.
     """
     return bool(types_of_key(key, own) & {PATH, TEXT, NAMES, *PLACES})
 
@@ -153,10 +155,11 @@ def is_quoted(key: str, own: Path | None = None) -> bool:
 def is_swept(key: str, own: Path | None = None) -> bool:
     """Return whether commas separate a key's quoted values in a multirun.
 
-    They do not in settings of a command as a whole: where results go, what is resumed, what is trusted.
+    They do not in settings that hold for the full command, such as ``output``, ``resume`` and ``trust``.
 
     Args:
-        key, own: as :func:`types_of_key`.
+        key: dotted key, as on the command line.
+        own: folder of the user's own configuration.
     """
     whole = any(key in schema.all and key not in schema.settings for schema in _schemas.values())
     return not whole and bool(types_of_key(key, own) & {PATH, TEXT})

@@ -1,4 +1,4 @@
-"""Names of runs and of the folders that they and sweeps lie in. Imports no torch."""
+"""Names of runs, and of the folders of runs and sweeps. Imports no torch."""
 
 import hashlib
 import os
@@ -15,17 +15,17 @@ from keypoints.errors import ConfigError, DataError, printable, shortened
 from keypoints.structured_files import read_json
 
 _LONGEST_NAME = 200
-"""Characters of a run's folder; file systems take 255 bytes."""
+"""Longest name of a run's folder, in characters; file systems allow 255 bytes."""
 
-_DRAWN = re.compile(r"-?\d+\.\d{9,}(e-?\d+)?")
-"""More digits than anyone types."""
+_SAMPLED = re.compile(r"-?\d+\.\d{9,}(e-?\d+)?")
+"""A number that a search sampled: it has more digits than a user types."""
 
 SEPARATOR = ";"
-"""Between the overrides that Hydra joins for a job's name; lists have commas in them."""
+"""Separator of the overrides that Hydra joins for a job's name; not a comma, since lists contain commas."""
 
 
 def run_name(overrides: str, number: int, sweep: str | None = None) -> str:
-    """Return the folder's name for a job that differs by these overrides: letters, digits, dots and dashes.
+    """Return the folder name of a sweep's job, from its overrides: letters, digits, dots and dashes.
 
     >>> run_name("model.net.kernel_sizes=[10,7,5];optimizer.lr=0.01", 3)
     'kernel-sizes-10-7-5--lr-0.01'
@@ -37,9 +37,9 @@ def run_name(overrides: str, number: int, sweep: str | None = None) -> str:
     '3'
 
     Args:
-        overrides: the job's, joined by :data:`SEPARATOR`.
-        number: of the job, which names one that differs by nothing.
-        sweep: the sweep's folder. Where a run of other overrides has the name there, a number is added.
+        overrides: the job's overrides, joined by :data:`SEPARATOR`.
+        number: number of the job; the name of a job without overrides.
+        sweep: the sweep's folder. If a run with other overrides has the name there, a number is added.
     """
     given = split_overrides(overrides)
     name = _name_of(given) or str(number)
@@ -50,7 +50,7 @@ def run_name(overrides: str, number: int, sweep: str | None = None) -> str:
 
 
 def split_overrides(joined: str) -> list[str]:
-    """Return the overrides that are joined by :data:`SEPARATOR`, which may stand in a path too."""
+    """Return the overrides that are joined by :data:`SEPARATOR`, which may also occur in a path."""
     outside = rf"{SEPARATOR}(?=[+~]*[\w./@-]+=)(?=(?:[^']*'[^']*')*[^']*$)"
     return [each for each in re.split(outside, joined) if each]
 
@@ -69,25 +69,25 @@ def _name_of(overrides: Sequence[str]) -> str:
 
 
 def _is_of(folder: Path, overrides: Sequence[str]) -> bool:
-    """Return whether a folder of a sweep is free for a run of these overrides, or holds the one of them."""
+    """Return whether a sweep's folder is free for a run with these overrides, or already holds that run."""
     try:
         recorded = read_json(folder / "status.json").get("overrides")
     except (FileNotFoundError, ValueError, AttributeError, DataError):
-        return True  # a status that is damaged is told where the run begins
+        return True  # a damaged status is reported when the run starts
     if not isinstance(recorded, list):
         return True
     return set(map(normal_override, overrides)) <= set(map(normal_override, recorded))
 
 
 def normal_override(override: object) -> str:
-    """Return an override with its text in one kind of quotes."""
+    """Return an override without quotes, so that two spellings compare equal."""
     key, _, value = str(override).partition("=")
     return f"{key}={unquoted(value)}"
 
 
 def _short(key: str, value: str) -> str:
-    """A number that a search drew, to three digits; the end of a path; whatever else as it is."""
-    if _DRAWN.fullmatch(value):
+    """Return a sampled number with three digits, a path as its last two parts, another value unchanged."""
+    if _SAMPLED.fullmatch(value):
         return f"{float(value):.3g}"
     return "/".join(Path(unquoted(value)).parts[-2:]) if is_path(key.lstrip("+")) else value
 
@@ -98,25 +98,26 @@ def _plain(text: str) -> str:
 
 
 def sweep_name(experiment: str, sweep: str | None) -> str:
-    """The folder that sweeps of this kind share."""
+    """Return the name of the folder that all sweeps of an experiment over the same option share."""
     return experiment if sweep in (None, "None") else f"{experiment}-{sweep}"
 
 
 def check_name(name: Any) -> None:
-    r"""See that a run's name can be a part of its folder's path on any file system that has such names.
+    r"""Check that a run's name can be a folder's name on common file systems.
 
     Raises:
-        ConfigError: if it cannot: it is no text, blank, too long, or has a ``/``, ``\`` or control character.
+        ConfigError: if it cannot: it is not a text, is blank or too long, begins or ends with a space, or has
+            a ``/``, ``\`` or control character.
     """
     if not isinstance(name, str):
         raise ConfigError(f"name is a text, not {name!r}; in a file it needs quotes: name: '{name}'")
     shown = f"name={shortened(printable(name), 60)!r}"
     if not name.strip(" ."):
-        raise ConfigError(f"{shown}: names folders, and needs a letter or a digit")
+        raise ConfigError(f"{shown}: the name is also a folder's name, so it needs a letter or a digit")
     if any(mark in name for mark in "/\\") or printable(name) != name or name != name.strip():
         raise ConfigError(
-            f"{shown}: names folders: no / or \\, no control character, no blank at an end; for another "
-            "place take output=<folder>"
+            f"{shown}: the name is also a folder's name: no / or \\, no control character, no space at "
+            "either end; for another place give output=<folder>"
         )
     if len(os.fsencode(name)) > _LONGEST_NAME:
-        raise ConfigError(f"{shown}: names folders, and may have {_LONGEST_NAME} bytes")
+        raise ConfigError(f"{shown}: the name is also a folder's name: at most {_LONGEST_NAME} bytes")

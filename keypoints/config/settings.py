@@ -1,7 +1,7 @@
-"""Settings of the configuration: types, bounds, choices, defaults and sentences. Imports no torch.
+"""Settings of the configuration: types, bounds, choices, defaults and descriptions. Imports no torch.
 
-A schema is a dataclass whose fields are made by :func:`setting`. What a verb checks, says in its help and
-quotes for Hydra comes from there and from nowhere else.
+A schema is a dataclass whose fields are made by :func:`setting`. It is the only source of a verb's checks,
+its help, and its quoting for Hydra.
 """
 
 import math
@@ -36,13 +36,13 @@ Names = Annotated[Any, NAMES, NULL]
 """Names, as a list or as one text with commas; or null."""
 
 Hosts = Annotated[Any, LIST, WORD, NULL]
-"""Names of hosts, as :data:`Names`; in brackets may stand one of IPv6."""
+"""Names of hosts, as :data:`Names`; an IPv6 address may be in brackets."""
 
 QUOTED = frozenset({PATH, FILE, FOLDER, TEXT, NAMES})
-"""Types in whose values Hydra's grammar would read commas, brackets and the like."""
+"""Types whose values are quoted, since Hydra's grammar would interpret commas, brackets and the like."""
 
 PLACES = frozenset({FILE, FOLDER})
-"""Types of what is written; they are not swept, and an empty one would be the current folder."""
+"""Types of outputs; they are not swept, and an empty value would mean the current folder."""
 
 _TYPES: Mapping[object, str] = {
     int: WHOLE,
@@ -83,11 +83,11 @@ _YES, _NO = ("true", "yes", "on", "y", "1"), ("false", "no", "off", "n", "0")
 
 @dataclass(frozen=True)
 class Bounds:
-    """Smallest and largest value of a number; ``None`` where there is none.
+    """Bounds of a number; ``None`` for a bound that does not exist.
 
     Args:
         at_least: smallest allowed value.
-        above: value below the smallest allowed one.
+        above: exclusive lower bound.
         at_most: largest allowed value.
     """
 
@@ -96,7 +96,7 @@ class Bounds:
     at_most: float | None = None
 
     def hold(self, value: float) -> bool:
-        """Return whether a value lies within."""
+        """Return whether a value lies within the bounds."""
         return (
             (self.at_least is None or value >= self.at_least)
             and (self.above is None or value > self.above)
@@ -116,14 +116,14 @@ class Setting:
     """One setting.
 
     Args:
-        key: dotted, as on the command line.
-        types: constants of this module; a value is of one of them.
-        default: value where none is given; ``???`` where one has to be given.
-        sentence: what it is.
-        choices: words that are allowed, if only some are.
-        bounds: of a number.
-        optional: null is allowed.
-        finite: a number has to be finite.
+        key: dotted key, as on the command line.
+        types: allowed types of a value, as constants of this module.
+        default: default value; ``???`` if a value is required.
+        sentence: description of the setting.
+        choices: allowed words; empty if every word is allowed.
+        bounds: bounds of a number.
+        optional: whether null is allowed.
+        finite: whether a number has to be finite.
     """
 
     key: str
@@ -137,17 +137,17 @@ class Setting:
 
     @property
     def required(self) -> bool:
-        """Whether a value has to be given."""
+        """True if a value has to be given."""
         return bool(self.default == MISSING)
 
     @property
     def quoted(self) -> bool:
-        """Whether values are quoted for Hydra's grammar."""
+        """True if values are quoted for Hydra's grammar."""
         return bool(self.types & QUOTED)
 
     @property
     def place(self) -> str | None:
-        """``"file"`` or ``"folder"`` where the setting names what is written, else ``None``."""
+        """Kind of output that the setting names, ``"file"`` or ``"folder"``; ``None`` if it names none."""
         return next(iter(self.types & PLACES), None)
 
     @property
@@ -159,7 +159,7 @@ class Setting:
         return "|".join(_SHORT.get(each, each) for each in sorted(types)) or "value"
 
     def __str__(self) -> str:
-        """Return what a value has to be: ``a whole number from 1 up``."""
+        """Return a description of the allowed values: ``a whole number from 1 up``."""
         if self.choices:
             said = f"one of {', '.join(self.choices)}"
         else:
@@ -170,13 +170,13 @@ class Setting:
         return f"{said}{bounds}{', or null' if self.optional else ''}"
 
     def checked(self, value: Any) -> Any:
-        """Return a value as it is meant: ``no`` is false.
+        """Check a value and return it normalised: ``no`` becomes false.
 
         Args:
-            value: plain, as it was typed or read from a file.
+            value: plain value, as typed or read from a file.
 
         Raises:
-            ConfigError: if it is not of the setting's type, or not within its bounds or choices.
+            ConfigError: if it does not have the setting's type, or is outside of its bounds or choices.
         """
         if value == MISSING or (isinstance(value, str) and "${" in value):
             return value
@@ -227,20 +227,22 @@ def setting(
     above: float | None = None,
     at_most: float | None = None,
 ) -> Any:
-    """Return the field of a schema.
+    """Return the dataclass field of a setting in a schema.
 
     Args:
-        default: value where none is given; ``omegaconf.MISSING`` where one has to be given.
-        sentence: what it is, for help.
-        choices: words that are allowed, if only some are.
-        at_least, above, at_most: bounds of a number, as :class:`Bounds`.
+        default: default value; ``omegaconf.MISSING`` if a value is required.
+        sentence: description of the setting, for help.
+        choices: allowed words; empty if every word is allowed.
+        at_least: smallest allowed number.
+        above: exclusive lower bound of a number.
+        at_most: largest allowed number.
     """
     told = {"sentence": sentence, "choices": choices, "bounds": Bounds(at_least, above, at_most)}
     return field(default=default, metadata=told)
 
 
 def within(schema: type) -> Any:
-    """Return the field for a node with the settings of another schema, which files may add keys to.
+    """Return the dataclass field of a node with another schema's settings; files may add keys to the node.
 
     Args:
         schema: a dataclass whose fields are made by :func:`setting`.
@@ -249,20 +251,20 @@ def within(schema: type) -> Any:
 
 
 def defaults_list(*entries: Any) -> Any:
-    """Return the field ``defaults`` of a schema, which is Hydra's and no setting.
+    """Return the field ``defaults`` of a schema: Hydra's defaults list, which is not a setting.
 
     Args:
-        entries: as in a YAML file: ``"_self_"``, ``{"data": "imm"}``.
+        entries: entries as in a YAML file, such as ``"_self_"`` and ``{"data": "imm"}``.
     """
     return field(default_factory=lambda: list(entries), metadata={"hydra": True})
 
 
 def settings_of(schema: type, prefix: str = "") -> dict[str, Setting]:
-    """Return the settings of a schema by their dotted keys, those of the schemas within it too.
+    """Return the settings of a schema and of its nested schemas by their dotted keys.
 
     Args:
         schema: a dataclass whose fields are made by :func:`setting`.
-        prefix: of the keys.
+        prefix: prefix of the keys.
     """
     hints = get_type_hints(schema, include_extras=True)
     found: dict[str, Setting] = {}

@@ -1,6 +1,6 @@
-"""What a class takes, read from its source without running it, so that help and mistakes answer at once.
+"""Parameters of a class, read from its source code without importing it, for fast help and error messages.
 
-``torch`` and Lightning take seconds to import; their files are read in milliseconds.
+``torch`` and Lightning take seconds to import; their source files are parsed in milliseconds.
 """
 
 import ast
@@ -16,7 +16,7 @@ from docstring_parser import DocstringStyle, ParseError, parse
 from keypoints.config.settings import ANY, LIST, MAPPING, NUMBER, PATH, SWITCH, WHOLE, WORD
 
 _LONGEST_CHAIN = 8
-"""Imports that are followed from a public name to its class."""
+"""Largest number of imports that are followed from a public name to its class."""
 
 _TYPES: Mapping[str, str] = {
     **{"int": WHOLE, "float": NUMBER, "bool": SWITCH, "str": WORD, "Path": PATH},
@@ -29,14 +29,14 @@ _SEE = ":class:`"
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument of a class.
+    """One parameter of a class or function.
 
     Args:
-        types: constants of :mod:`keypoints.config.settings`; ``ANY`` among them where one is not known.
-        optional: ``None`` is allowed.
+        types: constants of :mod:`keypoints.config.settings`; includes ``ANY`` if a type is not known.
+        optional: whether ``None`` is allowed.
         choices: words of a ``Literal``.
-        sentence: of the docstring's ``Args``.
-        module: in which the class, or the one that it inherits its constructor from, is defined.
+        sentence: description in the docstring's ``Args``.
+        module: module of the class, or of the base class whose constructor it inherits.
     """
 
     types: frozenset[str]
@@ -48,10 +48,10 @@ class Parameter:
 
 @lru_cache(maxsize=256)
 def parameters(target: str) -> Mapping[str, Parameter]:
-    """Return the arguments of a class or function by name; none where its source is not found.
+    """Return the parameters of a class or function by name; empty if its source is not found.
 
     Args:
-        target: as in a configuration, ``keypoints.ConvNet``.
+        target: dotted name as in a configuration, such as ``keypoints.ConvNet``.
     """
     found = _find(target)
     if found is None:
@@ -141,7 +141,7 @@ def _defaults(given: ast.arguments) -> Iterator[tuple[str, ast.expr]]:
 
 
 def _find(target: str, steps: int = _LONGEST_CHAIN) -> tuple[str, ast.ClassDef | ast.FunctionDef] | None:
-    """Return the module of a class or function, and its definition there."""
+    """Return the module that defines a class or function, and the definition."""
     module, _, name = target.rpartition(".")
     path = _file_of(module)
     if path is None or steps == 0:
@@ -160,7 +160,7 @@ def _find(target: str, steps: int = _LONGEST_CHAIN) -> tuple[str, ast.ClassDef |
 
 
 def _source(node: ast.ImportFrom, module: str, path: Path) -> str:
-    """Return the module that an import names, which may be relative."""
+    """Return the absolute name of the module in an import, which may be relative."""
     if not node.level:
         return node.module or ""
     up = node.level - 1 if path.stem == "__init__" else node.level
@@ -170,7 +170,7 @@ def _source(node: ast.ImportFrom, module: str, path: Path) -> str:
 
 @lru_cache(maxsize=256)
 def _file_of(module: str) -> Path | None:
-    """Return the file of a module, its stub before its code; nothing is imported."""
+    """Return the file of a module without importing it; the stub of a package if there is one."""
     first, *rest = module.split(".")
     try:
         spec = PathFinder.find_spec(first)
@@ -203,7 +203,7 @@ def _parameter(annotation: ast.expr | None, default: ast.expr | None) -> Paramet
 
 
 def _types(node: ast.expr | None) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Return the types that an annotation names, ``"null"`` for ``None``, and the words of a ``Literal``."""
+    """Return the types in an annotation, ``"null"`` for ``None``, and the words of a ``Literal``."""
     if isinstance(node, ast.Constant):
         if isinstance(node.value, str):
             return _types(_parsed(node.value))
@@ -216,7 +216,7 @@ def _types(node: ast.expr | None) -> tuple[frozenset[str], tuple[str, ...]]:
 
 
 def _parsed(annotation: str) -> ast.expr | None:
-    """Return a quoted annotation as an expression; nothing where it is a text of another kind."""
+    """Return a quoted annotation as an expression; ``None`` if it cannot be parsed."""
     try:
         return ast.parse(annotation, mode="eval").body
     except (SyntaxError, ValueError):
@@ -253,7 +253,10 @@ def _last_name(node: ast.expr | None) -> str:
 
 
 def _sentences(module: str, node: ast.ClassDef | ast.FunctionDef) -> dict[str, str]:
-    """Return the first sentence of each argument in a docstring; where it names another class, of that."""
+    """Return the description of each argument in a docstring, or in the class that it refers to.
+
+    A description that begins with "as" and names another class is replaced by that class's description.
+    """
     try:
         documented = parse(ast.get_docstring(node) or "", DocstringStyle.GOOGLE).params
     except ParseError:
@@ -267,7 +270,7 @@ def _sentences(module: str, node: ast.ClassDef | ast.FunctionDef) -> dict[str, s
 
 
 def _of_other(module: str, node: ast.ClassDef | ast.FunctionDef, name: str, said: str) -> str:
-    """Return what another class says of an argument, where the docstring only names that class."""
+    """Return the description of an argument in the class that the docstring refers to."""
     other = said.partition(_SEE)[2].partition("`")[0].removeprefix("~")
     if not other or other == node.name:
         return said

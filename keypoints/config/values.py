@@ -1,4 +1,4 @@
-"""Values of a configuration under dotted names. Imports no torch."""
+"""Values of a configuration by dotted key. Imports no torch."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -12,9 +12,9 @@ from keypoints.config.registry import is_group
 
 
 def flat(cfg: Mapping[Any, Any] | DictConfig) -> dict[str, int | float | str]:
-    """Return a configuration's values under dotted names, but for the run's own folder and what lies in it.
+    """Return a configuration's values by dotted key, except the run's own folder and paths in it.
 
-    All but numbers is text, in YAML's way; a group that is empty is ``"none"``.
+    Numbers stay numbers; all other values become YAML text, and an empty group becomes ``"none"``.
 
     >>> flat({"loss": {}, "net": {"sizes": [7, 5]}, "start_from": None})
     {'loss': 'none', 'net.sizes': '[7, 5]', 'start_from': 'null'}
@@ -36,7 +36,7 @@ def flat(cfg: Mapping[Any, Any] | DictConfig) -> dict[str, int | float | str]:
 
 
 def chosen_groups(overrides: Iterable[str]) -> dict[str, str]:
-    """Return the options that overrides choose of groups, ours and others': those that hold no value.
+    """Return the options of groups that overrides choose, without the overrides of single values.
 
     >>> chosen_groups(["augmentation=wild", "optimizer.lr=1e-3", "callbacks/mine=some"])
     {'augmentation': 'wild', 'callbacks/mine': 'some'}
@@ -52,7 +52,7 @@ def chosen_groups(overrides: Iterable[str]) -> dict[str, str]:
 
 
 def in_yaml(value: Any) -> str:
-    """Return a value as it stands in a YAML file, on one line; an empty group is ``none``."""
+    """Return a value as YAML text on one line; an empty group becomes ``none``."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping) and not value:

@@ -53,7 +53,7 @@ from keypoints.errors import ConfigError
     ],
     ids=str,
 )
-def test_what_is_typed_becomes_what_is_meant(config, typed, meant):
+def test_typed_arguments_are_normalised(config, typed, meant):
     assert as_typed(config, typed) == meant
 
 
@@ -66,19 +66,19 @@ def test_what_is_typed_becomes_what_is_meant(config, typed, meant):
         ("train", "data.batch_size=true", "data.batch_size is a whole number, not True"),
         ("evaluate", "force=maybe", "force is true or false, not 'maybe'"),
         ("evaluate", "force=null", "force is true or false, not None"),
-        ("train", "model=null", "model=null: there has to be one; choose model=… of .*convnet"),
+        ("train", "model=null", "model=null: model is required; choose model=… of .*convnet"),
         ("train", "data=null", "choose data=… of ibug300w, imm, labelled"),
-        ("train", "trainer=null,gpu", "trainer=null: there has to be one"),
-        ("train", "hydra=null", "hydra=null: there has to be one"),
+        ("train", "trainer=null,gpu", "trainer=null: trainer is required"),
+        ("train", "hydra=null", "hydra=null: hydra is required"),
         (
             "train",
             "experiment=null,nose_tip",
-            "experiment=null is its default, which Hydra takes into no sweep",
+            "experiment=null is the default, which Hydra cannot sweep",
         ),
         ("train", "optimizer.lr=[1e-3]", "optimizer.lr is a finite number, not \\[0.001\\]"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_its_key(config, typed, says):
+def test_an_invalid_value_is_refused_with_its_key(config, typed, says):
     with pytest.raises(ConfigError, match=says):
         as_typed(config, [typed])
 
@@ -101,12 +101,12 @@ def test_what_cannot_be_meant_is_refused_by_its_key(config, typed, says):
         ("train", "hydra/launcher=1", "hydra/launcher=1: there is no such option: it has to be a name"),
     ],
 )
-def test_what_is_no_name_is_no_option_of_a_group(config, typed, says):
+def test_an_option_of_a_group_has_to_be_a_name(config, typed, says):
     with pytest.raises(ConfigError, match=f"^{says}"):
         as_typed(config, [typed])
 
 
-def test_names_of_options_stand_alone_in_lists_and_in_sweeps():
+def test_options_can_be_quoted_listed_and_swept():
     typed = ["data='imm'", "callbacks=[default,weight_averaging]", "trainer=cpu,gpu", "model=glob(conv*)"]
     assert as_typed("train", typed) == typed
 
@@ -124,18 +124,18 @@ def test_names_of_options_stand_alone_in_lists_and_in_sweeps():
         *((verb, "output=", "name a file") for verb in ("export", "submit", "convert", "verify")),
     ],
 )
-def test_an_empty_place_for_results_is_refused(config, typed, says):
+def test_an_empty_output_is_refused(config, typed, says):
     with pytest.raises(ConfigError, match=f"{says}$"):
         as_typed(config, [typed])
 
 
-def test_an_output_may_be_left_to_the_verb():
+def test_a_null_output_is_allowed_where_the_verb_has_a_default():
     assert as_typed("evaluate", ["output=null"]) == ["output=null"]
-    assert as_typed("report", ["output="]) == ["output="]  # it has none, as Hydra says
+    assert as_typed("report", ["output="]) == ["output="]  # report has no such key, as Hydra reports
 
 
 def swept(*typed):
-    """See that the files of a multirun are there."""
+    """Check that the files of a multirun exist."""
     flags = ["-m"]
     overrides = as_typed("train", [*flags, *typed])[1:]
     check_swept_files(preview("train", flags, overrides), overrides)
@@ -154,21 +154,21 @@ def swept(*typed):
     ],
     ids=str,
 )
-def test_a_missing_file_is_told_before_the_first_run_of_a_sweep(tmp_path, monkeypatch, typed, says):
+def test_a_sweep_with_a_missing_file_is_refused(tmp_path, monkeypatch, typed, says):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").touch()
     with pytest.raises(ConfigError, match=f"^{says}.*: no such file or folder$"):
         swept(*typed)
 
 
-def test_what_is_there_and_what_is_no_path_can_be_swept(tmp_path, monkeypatch):
+def test_existing_paths_and_other_values_can_be_swept(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").touch()
     swept("data=labelled", "data.train=t.csv,${data.test}", "data.test=t.csv", "start_from=null,.")
     swept("model=torchvision", "model.net.weights=null,DEFAULT", "seed=0,1")
 
 
-def test_the_values_that_a_sweeps_file_names_are_looked_for(tmp_path):
+def test_paths_in_a_sweep_file_are_checked(tmp_path):
     from omegaconf import open_dict
 
     cfg = preview("train", [], [])
@@ -176,10 +176,10 @@ def test_the_values_that_a_sweeps_file_names_are_looked_for(tmp_path):
         cfg.hydra.sweeper.params = {"start_from": f"{tmp_path},{tmp_path}/no"}
     with pytest.raises(ConfigError, match=f"^start_from={tmp_path}/no: no such file or folder"):
         check_swept_files(cfg, [])
-    check_swept_files(cfg, ["start_from=null"])  # what is typed takes its place
+    check_swept_files(cfg, ["start_from=null"])  # a typed override replaces the file's value
 
 
-def test_options_of_ones_own_are_compared_with_their_defaults(tmp_path):
+def test_values_of_a_users_own_option_are_checked_by_its_defaults(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.yaml").write_text("_target_: mine.Faces\nmirrored: true\n")
     flags = ["--config-dir", str(tmp_path)]

@@ -16,7 +16,7 @@ def test_every_option_of_every_group_composes(conf):
 
 
 @pytest.mark.parametrize("experiment", ["nose_tip"])
-def test_every_experiment_says_its_name(conf, experiment):
+def test_every_experiment_sets_its_name(conf, experiment):
     assert {path.stem for path in (conf / "experiment").glob("*.yaml")} >= {experiment}
     assert compose("train", [f"experiment={experiment}"]).name == experiment
 
@@ -39,10 +39,12 @@ def test_the_networks_of_depth_pooling_fit_the_full_face_input():
         convolutions = [
             name for name, _ in task.named_parameters() if "features" in name and "weight" in name
         ]
-        assert len(convolutions) == 2 * {"five": 5, "six": 6}[network.partition("-")[0]]  # and their norms
+        assert (
+            len(convolutions) == 2 * {"five": 5, "six": 6}[network.partition("-")[0]]
+        )  # each with its normalisation
 
 
-def test_each_head_learns_from_the_same_batch(conf):
+def test_each_head_trains_on_the_same_batch(conf):
     import torch
 
     from keypoints.data.dataset import Batch
@@ -68,6 +70,6 @@ def test_each_head_learns_from_the_same_batch(conf):
     assert len(heads) == 5
 
 
-def test_a_configuration_that_cannot_be_composed_has_no_preview():
+def test_an_invalid_configuration_has_no_preview():
     assert preview("train", [], ["experiment=nothing"]) is None
     assert preview("train", [], ["model.net.kernel_sizes=[7"]) is None

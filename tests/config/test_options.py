@@ -8,7 +8,7 @@ from keypoints.errors import ConfigError
 
 @pytest.fixture
 def folders(tmp_path):
-    """Ours, and a folder of one's own with an option that builds on one of ours."""
+    """The package's folder, and a user's folder with an option that builds on one of the package."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.yaml").write_text(
         "# Faces of mine. With more to say.\ndefaults:\n  - labelled\n\nwidth: 96 # pixels of mine\n"
@@ -22,31 +22,31 @@ def folders(tmp_path):
     return (tmp_path, conf_dir())
 
 
-def test_groups_and_options_are_those_of_all_folders(folders):
+def test_groups_and_options_come_from_all_folders(folders):
     assert {"data", "model", "trainer"} <= set(options.groups(folders))
     assert {"imm", "mine", "labelled"} <= set(options.options(folders, "data"))
 
 
-def test_an_option_is_told_by_the_first_sentence_of_its_file(folders):
+def test_an_option_is_described_by_the_first_sentence_of_its_file(folders):
     assert options.about(folders, "data", "mine") == "Faces of mine."
     assert options.about(folders, "trainer", "fast") == "Fast"
     assert options.about(folders, "trainer", "none") == ""
 
 
-def test_what_an_option_sets_elsewhere_is_told(folders):
+def test_keys_that_an_option_sets_in_other_groups_are_listed(folders):
     assert options.reach(folders, "trainer", "fast") == ["data.num_workers", "callbacks.mine"]
     assert options.reach(folders, "data", "mine") == []
     assert options.reach(folders, "trainer", "gpu") == ["data.num_workers", "callbacks.channels_last"]
 
 
-def test_every_option_of_ours_says_what_it_is():
+def test_every_option_of_the_package_is_described():
     folders = (conf_dir(),)
     for group in options.groups(folders):
         for option in options.options(folders, group):
             assert options.about(folders, group, option), f"{group}={option}"
 
 
-def test_a_path_is_one_in_any_option_of_its_group_however_deep(folders):
+def test_a_key_is_a_path_if_any_option_says_so(folders):
     assert options.is_path(folders, "data.train")
     assert options.is_path(folders, "data.photos.root")
     assert options.is_path(folders, "model.net.weights")
@@ -55,7 +55,7 @@ def test_a_path_is_one_in_any_option_of_its_group_however_deep(folders):
     assert not options.is_path(folders, "data")
 
 
-def test_a_sentence_is_the_nearest_comment_else_the_class_s(folders):
+def test_a_description_is_the_nearest_comment_else_the_docstring(folders):
     cfg = compose("train", ["data=labelled", "data.train=x"])
 
     def said(key, choice):
@@ -67,7 +67,7 @@ def test_a_sentence_is_the_nearest_comment_else_the_class_s(folders):
     assert said("trainer.max_epochs", "default")
 
 
-def test_every_value_in_a_group_of_ours_has_a_sentence():
+def test_every_value_in_a_group_of_the_package_is_described():
     folders = (conf_dir(),)
     for group in ("data", "model", "trainer", "augmentation", "callbacks"):
         for option in options.options(folders, group):
@@ -90,13 +90,13 @@ def test_every_value_in_a_group_of_ours_has_a_sentence():
         ([], "trainer.max_epochs", "many", "a number, or null"),
     ],
 )
-def test_a_value_is_checked_as_its_class_says(overrides, key, value, says):
+def test_a_value_is_checked_by_its_class(overrides, key, value, says):
     cfg = compose("train", overrides)
     with pytest.raises(ConfigError, match=f"^{key} is {says}, not "):
         options.setting_of(cfg, key).checked(value)
 
 
-def test_a_value_that_no_class_knows_is_compared_with_its_default(tmp_path):
+def test_a_value_unknown_to_its_class_is_checked_by_its_default(tmp_path):
     cfg = compose("train", ["+data.mine=true", "+data.other={a:1}"])
     with pytest.raises(ConfigError, match=r"^data.mine is true or false"):
         options.setting_of(cfg, "data.mine").checked(3)

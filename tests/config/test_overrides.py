@@ -1,7 +1,7 @@
 from keypoints.config.overrides import first_of_sweep, varied_by_hand
 
 
-def test_what_varies_is_told_from_what_does_not():
+def test_swept_keys_are_separated_from_constant_ones():
     typed = [
         "-m",
         "experiment=nose_tip",
@@ -14,7 +14,7 @@ def test_what_varies_is_told_from_what_does_not():
     assert varied_by_hand(typed) == (["seed", "model.net.kernel_sizes"], ["experiment", "output", "logger"])
 
 
-def test_the_first_of_a_sweep_has_the_first_of_all_values():
+def test_the_first_run_of_a_sweep_has_the_first_values():
     swept = [
         "seed=0",
         "optimizer.lr=1e-2,1e-3",

@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keypoints import commands  # noqa: F401 - registers the schemas, which say what a path is
+from keypoints import commands  # noqa: F401 - registers the schemas, which define the paths
 from keypoints.config.quoting import check_commas, quote_paths
 from keypoints.errors import ConfigError
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$"), min_size=1).filter(
-    lambda name: name[0] not in "'\"" and name.strip() != "null"  # which is no path
+    lambda name: name[0] not in "'\"" and name.strip() != "null"  # null is not a path
 )
 
 
@@ -33,7 +33,7 @@ def test_any_paths_can_be_swept_if_each_is_quoted(paths):
 @pytest.mark.parametrize(
     "multirun", [["-m"], ["--multirun"], ["sweep=learning_rate"], ["hydra.mode=MULTIRUN"]]
 )
-def test_a_comma_separates_paths_in_a_multirun_alone(multirun):
+def test_a_comma_separates_paths_only_in_a_multirun(multirun):
     typed = ["data.train=t.csv, é b.csv", "start_from=null,run", "output=a, b", "name=x: y,z"]
     assert quote_paths([*multirun, *typed])[1:] == [
         "data.train='t.csv','é b.csv'",
@@ -59,7 +59,7 @@ def test_a_comma_separates_paths_in_a_multirun_alone(multirun):
         ("a.csv,", "'a.csv,'"),
     ],
 )
-def test_paths_of_a_sweep_are_quoted_one_by_one_and_once(tmp_path, monkeypatch, typed, quoted):
+def test_each_path_of_a_sweep_is_quoted_once(tmp_path, monkeypatch, typed, quoted):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lists").mkdir()
     for name in ("lists/1.csv", "lists/2.csv", "there, as it stands.csv"):
@@ -69,13 +69,13 @@ def test_paths_of_a_sweep_are_quoted_one_by_one_and_once(tmp_path, monkeypatch, 
     assert quote_paths(once) == once
 
 
-def test_a_pattern_that_fits_nothing_is_refused(tmp_path, monkeypatch):
+def test_a_pattern_without_matches_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ConfigError, match=r"^data.val=glob\(\*.csv\): no file or folder fits it"):
+    with pytest.raises(ConfigError, match=r"^data.val=glob\(\*.csv\): no file or folder matches"):
         quote_paths(["-m", "data.val=glob(*.csv)"])
 
 
-def test_paths_that_are_meant_to_be_swept_need_a_multirun(tmp_path, monkeypatch):
+def test_several_paths_need_a_multirun(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("t.csv", "v.csv"):
         (tmp_path / name).touch()
@@ -86,6 +86,6 @@ def test_paths_that_are_meant_to_be_swept_need_a_multirun(tmp_path, monkeypatch)
     check_commas(["data.train=t.csv,v.csv", "seed=0,1"])
 
 
-def test_what_is_quoted_already_and_what_is_no_path_stay_as_they_are():
+def test_quoted_values_and_values_that_are_no_paths_stay_unchanged():
     untouched = ["output='a b'", "optimizer.lr=1e-2,1e-3", "-m", "~logger", "output="]
     assert quote_paths(untouched) == untouched

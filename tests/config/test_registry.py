@@ -35,11 +35,11 @@ from keypoints.config.registry import (
         ("nothing.at.all", False, False, False),
     ],
 )
-def test_what_is_quoted_and_what_is_swept_follows_from_the_types(key, path, quoted, swept):
+def test_types_decide_which_keys_are_quoted_and_swept(key, path, quoted, swept):
     assert (is_path(key), is_quoted(key), is_swept(key)) == (path, quoted, swept)
 
 
-def test_a_path_of_ones_own_class_is_one(tmp_path, monkeypatch):
+def test_a_path_argument_of_a_users_own_class_is_a_path(tmp_path, monkeypatch):
     (tmp_path / "conf" / "loss").mkdir(parents=True)
     (tmp_path / "conf" / "loss" / "mine.yaml").write_text("_target_: my_losses.Table\ntable: null\n")
     (tmp_path / "my_losses.py").write_text(
@@ -50,7 +50,7 @@ def test_a_path_of_ones_own_class_is_one(tmp_path, monkeypatch):
     assert not is_path("loss.table")
 
 
-def test_hydra_knows_every_schema_and_merges_keys_of_files_into_it():
+def test_hydra_knows_every_schema_and_accepts_keys_of_files():
     store = ConfigStore.instance()
     for verb in VERBS.values():
         assert set(schema_of(verb.config).settings)
@@ -67,6 +67,6 @@ def test_groups_are_folders_of_the_configuration():
     assert (conf_dir() / "train.yaml").is_file()
 
 
-def test_what_a_setting_is_can_be_asked_for():
+def test_a_setting_can_be_found_by_its_name():
     assert setting_named("folder").sentence == "Folder of a run or of a sweep."
     assert setting_named("nothing") is None

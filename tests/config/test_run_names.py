@@ -21,17 +21,17 @@ from keypoints.errors import ConfigError
         ("start_from=null", "start-from-null"),
     ],
 )
-def test_a_jobs_folder_is_named_by_what_varies(overrides, name):
+def test_a_jobs_folder_is_named_after_its_overrides(overrides, name):
     assert run_name(overrides, 7) == name
 
 
-def test_a_jobs_folder_has_a_name_that_file_systems_take():
+def test_names_of_job_folders_are_short_enough_for_file_systems():
     names = {run_name(f"data.scheme={'a' * 300}{last}", 0) for last in "bc"}
     assert len(names) == 2
     assert all(len(name) <= 200 for name in names)
 
 
-def test_another_setting_gets_another_folder_and_the_same_setting_the_same(tmp_path):
+def test_a_folder_is_reused_only_for_the_same_settings(tmp_path):
     first, second = "optimizer.lr=0.0004430375245", "optimizer.lr=0.0004430475245"
     for overrides, name in ((first, "lr-0.000443"), (second, "lr-0.000443--2")):
         assert run_name(overrides, 0, str(tmp_path)) == name
@@ -43,13 +43,13 @@ def test_another_setting_gets_another_folder_and_the_same_setting_the_same(tmp_p
     assert run_name('data.train="a.csv"', 0, str(tmp_path)) == "train-a.csv"
 
 
-def test_a_sweeps_folder_is_named_by_experiment_and_sweep():
+def test_a_sweeps_folder_is_named_after_experiment_and_sweep():
     assert sweep_name("nose_tip", "learning_rate") == "nose_tip-learning_rate"
     assert sweep_name("nose_tip", None) == "nose_tip"
 
 
 @pytest.mark.parametrize("name", ["my run: é", 'it\'s "q" #?%,<b>', "2024", "x" * 200])
-def test_a_name_is_any_text_that_can_be_a_folders(name):
+def test_any_name_that_a_folder_can_have_is_allowed(name):
     check_name(name)
     (quoted,) = quote_paths([f"name={name}"])
     assert compose("train", [quoted]).name == name
@@ -58,6 +58,6 @@ def test_a_name_is_any_text_that_can_be_a_folders(name):
 @pytest.mark.parametrize(
     "name", ["a/b", "a\\b", "..", " ", "", "a\n", " a", "x" * 201, "é" * 101, 2024, None]
 )
-def test_a_name_that_no_folder_can_have_is_refused(name):
+def test_a_name_that_a_folder_cannot_have_is_refused(name):
     with pytest.raises(ConfigError, match=r"^name"):
         check_name(name)

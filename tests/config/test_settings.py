@@ -36,7 +36,7 @@ class Example:
 SETTINGS = settings_of(Example)
 
 
-def test_a_schema_gives_its_settings_by_dotted_key():
+def test_a_schema_returns_its_settings_by_dotted_key():
     assert list(SETTINGS) == [
         *("count", "share", "switch", "kind", "photo", "title", "packages", "inner.folder")
     ]
@@ -67,7 +67,7 @@ def test_a_schema_gives_its_settings_by_dotted_key():
         ("count", "${seed}", "${seed}"),
     ],
 )
-def test_a_value_that_fits_is_what_is_meant(key, value, meant):
+def test_a_valid_value_is_normalised(key, value, meant):
     assert SETTINGS[key].checked(value) == meant
 
 
@@ -90,7 +90,7 @@ def test_a_value_that_fits_is_what_is_meant(key, value, meant):
         ("photo", None, "photo is a path, not None"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_by_its_key(key, value, says):
+def test_an_invalid_value_is_refused_with_its_key(key, value, says):
     with pytest.raises(ConfigError, match=f"^{says}$"):
         SETTINGS[key].checked(value)
 

@@ -16,7 +16,7 @@ OURS = [
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_what_is_read_from_the_source_is_what_python_has(name):
+def test_parameters_read_from_the_source_equal_pythons_signature(name):
     signature = inspect.signature(getattr(keypoints, name).__init__)
     named = [
         each.name
@@ -27,7 +27,7 @@ def test_what_is_read_from_the_source_is_what_python_has(name):
 
 
 @pytest.mark.parametrize("target", ["torch.optim.Adam", "pytorch_lightning.Trainer", "albumentations.Affine"])
-def test_other_packages_are_read_through_what_they_export(target):
+def test_classes_of_other_packages_are_found_through_their_exports(target):
     module, _, name = target.rpartition(".")
     theirs = inspect.signature(getattr(import_module(module), name).__init__).parameters
     assert set(parameters(target)) == set(theirs) - {"self"}
@@ -47,7 +47,7 @@ def test_other_packages_are_read_through_what_they_export(target):
         ("torch.optim.Adam", "lr", {NUMBER, ANY}, False),
     ],
 )
-def test_types_are_those_of_the_annotations(target, name, types, optional):
+def test_types_come_from_the_annotations(target, name, types, optional):
     found = parameters(target)[name]
     assert (found.types, found.optional) == (types, optional)
 
@@ -56,18 +56,18 @@ def test_the_words_of_a_literal_are_choices():
     assert parameters("keypoints.LabelledDataModule")["source"].choices == ("image", "box")
 
 
-def test_sentences_come_from_docstrings_and_from_the_class_that_they_name():
+def test_descriptions_come_from_the_docstring_or_a_class_it_names():
     assert parameters("keypoints.ConvNet")["hidden"].sentence == "width of the first linear layer."
     for name in ("IMMDataModule", "LabelledDataModule"):
         assert parameters(f"keypoints.{name}")["memory_mb"].sentence.startswith("memory for crops")
 
 
 @pytest.mark.parametrize("target", ["nowhere.Net", "keypoints.Nothing", "keypoints.nothing.Net", "torch.no"])
-def test_what_is_not_found_has_no_arguments(target):
+def test_a_target_that_is_not_found_has_no_parameters(target):
     assert parameters(target) == {}
 
 
-def test_nothing_is_run_and_damaged_files_are_no_error(tmp_path, monkeypatch):
+def test_code_is_not_run_and_damaged_files_are_ignored(tmp_path, monkeypatch):
     (tmp_path / "loud.py").write_text(
         "raise SystemExit(3)\nclass Net:\n    def __init__(self, a: int): ...\n"
     )

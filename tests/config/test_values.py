@@ -2,7 +2,7 @@ from keypoints.commands import compose
 from keypoints.config.values import chosen_groups, flat
 
 
-def test_all_values_of_a_configuration_have_a_name_but_for_its_own_folder():
+def test_all_values_are_listed_except_the_runs_own_folder():
     values = flat(compose("train", ["output=here", "logger=none", "data.landmarks=null"]))
     assert values["logger"] == "none"
     assert values["data.landmarks"] == "null"
@@ -12,6 +12,6 @@ def test_all_values_of_a_configuration_have_a_name_but_for_its_own_folder():
     assert not [name for name, value in values.items() if str(value).startswith("here")]
 
 
-def test_choices_of_groups_are_told_from_values():
+def test_choices_of_groups_are_separated_from_values():
     overrides = ["augmentation='wild'", "+callbacks/mine=x", "seed=1", "~logger", "hydra/launcher=joblib"]
     assert chosen_groups(overrides) == {"augmentation": "wild", "callbacks/mine": "x"}
