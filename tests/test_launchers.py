@@ -76,7 +76,7 @@ def test_a_worker_that_is_killed_is_one_line_and_can_resume(sweep, tmp_path, cap
     (*_, line) = said.splitlines()
     assert line.startswith("error: a process of launch=cores was killed, perhaps for lack of memory")
     assert "unfinished: seed-" in line
-    assert line.endswith(f"go on with: keypoints train resume={folder}")
+    assert line.endswith(f"resume with: keypoints train resume={folder}")
     assert f"{killed[0]}: its process was killed" in said
     assert "Traceback" not in said
     assert is_resumable(RunFolder(folder / killed[0]))

@@ -56,7 +56,7 @@ def test_a_run_that_is_stopped_says_what_it_kept(typed, tmp_path, number, status
     done = stopped(number, "a run", *typed, f"output={folder}")
     assert done.returncode == status, done.stderr
     said = done.stderr.splitlines()
-    assert said == [f"{says}; 2 epochs are kept; go on with: keypoints train 'resume={folder}'"]
+    assert said == [f"{says}; 2 epochs are kept; resume with: keypoints train 'resume={folder}'"]
     run = RunFolder(folder)
     assert (read_status(run).state, read_status(run).error) == ("interrupted", says)
     assert read_status(run).metrics["last/epoch"] == 1
@@ -70,7 +70,7 @@ def test_a_sweep_that_is_stopped_lists_the_runs_that_had_not_begun(typed, tmp_pa
     done = stopped(signal.SIGTERM, "seed-1", *typed, "-m", "seed=0,1,2", f"output={sweep}")
     assert done.returncode == 143, done.stderr
     assert done.stderr.splitlines()[-1] == (
-        f"stopped by SIGTERM; 1 of 3 runs are finished; go on with: keypoints train resume={sweep}"
+        f"stopped by SIGTERM; 1 of 3 runs are finished; resume with: keypoints train resume={sweep}"
     )
     table = pd.read_csv(sweep / "summary.csv")
     assert list(table["run"]) == ["seed-0", "seed-1", "seed-2"]

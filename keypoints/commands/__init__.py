@@ -1,6 +1,6 @@
-"""Verbs of the command line, a module each: schema, work, help. Imports no torch.
+"""Verbs of the command line, one module per verb: schema, function, help. Imports no torch.
 
-To add a verb: a module with a ``VERB`` here, and its line in :data:`VERBS`.
+To add a verb, add a module with a ``VERB`` here, and add the module to :data:`VERBS`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ VERBS: Mapping[str, Verb] = {
         data_verify,
     )
 }
-"""All verbs, in the order of the help."""
+"""All verbs by name, in the order of the help."""
 
 register_schemas(
     {
@@ -64,16 +64,16 @@ register_schemas(
 
 
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """Return the configuration of a verb with overrides, as the command line makes it.
+    """Return the configuration of a verb with overrides, as the command line composes it.
 
     >>> compose("train", ["experiment=nose_tip", "optimizer.lr=1e-4"]).optimizer.lr
     0.0001
 
     Args:
-        name: of the verb's primary configuration, ``train``.
-        overrides: as they are typed.
+        name: name of the verb's primary configuration, such as ``train``.
+        overrides: overrides, as typed.
 
     Raises:
-        ConfigError: if one cannot be used.
+        ConfigError: if an override is invalid.
     """
     return composed(name, as_typed(name, overrides))

@@ -1,4 +1,4 @@
-"""``keypoints bench``: how fast a training is and what its time goes to, or how fast a model predicts."""
+"""``keypoints bench``: speed of a training and of its parts, or of a model's predictions."""
 
 import json
 import logging
@@ -26,21 +26,21 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Bench(Flipping, Choosing, Train):
-    """Settings of ``keypoints bench``: those of a training, and how it is measured."""
+    """Settings of ``keypoints bench``: the settings of a training and of the measurement."""
 
     defaults: list[Any] = defaults_list("train", {"override hydra": "plain"}, "_self_")
     output: OutputFolder = setting("${paths.outputs}/bench/${name}", "Folder for the results.")
     checkpoint: FilePath | None = setting(
-        None, "Measure how fast this checkpoint, run's folder or ONNX file predicts, instead of a training."
+        None, "Instead of a training: checkpoint, run's folder or ONNX file whose predictions are timed."
     )
     rounds: int = setting(
-        5, "Number of rounds; each measures all parts, and their median is reported.", at_least=1
+        5, "Number of rounds; each measures all parts, and the median over rounds is reported.", at_least=1
     )
-    seconds: float = setting(2, "Least time that each part is measured in a round, in seconds.", above=0)
+    seconds: float = setting(2, "Shortest time that each part is measured in a round, in seconds.", above=0)
 
 
 def run(cfg: DictConfig) -> None:
-    """Measure how fast a training is, or a model's prediction, and print it.
+    """Measure the speed of a training, or of a model's predictions, and print it.
 
     Args:
         cfg: the configuration of ``keypoints bench``.
@@ -118,7 +118,7 @@ def bench_prediction(cfg: DictConfig) -> "PredictionSpeed":
 
 VERB = Verb(
     name="bench",
-    what="measure how fast a training is and what its time goes to, or how fast a model predicts",
+    what="measure the speed of a training and of its parts, or of a model's predictions",
     schema=Bench,
     run=run,
     positional="checkpoint",

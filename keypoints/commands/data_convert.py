@@ -1,4 +1,4 @@
-"""``keypoints data convert``: a list of labelled photos in another format."""
+"""``keypoints data convert``: conversion of a list of labelled photos to another format."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,16 +14,16 @@ class Convert:
     """Settings of ``keypoints data convert``."""
 
     defaults: list[Any] = defaults_list(*PLAIN)
-    source: FilePath = setting(MISSING, "List to read; its format is recognised by what it holds.")
+    source: FilePath = setting(MISSING, "List to read; its format is recognised from its contents.")
     format: str = setting(MISSING, "Format to write.", choices=("csv", "hrnet", "coco", "dlib"))
     output: OutputFile = setting(MISSING, "List to write.")
     root: FilePath | None = setting(
-        None, "Folder that the photos' names start from, in both lists; null: each list's own folder."
+        None, "Folder that photo names are relative to, in both lists; null: each list's own folder."
     )
     scheme: str | None = setting(
-        None, "Check that faces have the points of a scheme, imm58 or ibug68; name them where possible."
+        None, "Scheme that the faces must have, imm58 or ibug68; its point names are written where possible."
     )
-    strict: bool = setting(True, "Refuse a list with unusable rows; false leaves them out and names them.")
+    strict: bool = setting(True, "Refuse a list with unusable rows; false: leave them out and report them.")
 
 
 def run(cfg: DictConfig) -> None:
@@ -44,5 +44,5 @@ VERB = Verb(
         "data convert labels.xml format=csv output=faces.csv scheme=ibug68",
         "data convert faces.csv format=dlib output=faces.xml root=photos",
     ),
-    writes="output; the photos stay where they are",
+    writes="output; the photos are not copied",
 )

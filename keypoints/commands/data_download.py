@@ -1,4 +1,4 @@
-"""``keypoints data download``: a data set from its official place."""
+"""``keypoints data download``: download of a data set from its official source."""
 
 import logging
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ class Download:
 
     defaults: list[Any] = defaults_list(*WITH_PATHS)
     dataset: str = setting(MISSING, "Data set.", choices=("imm", "ibug300w"))
-    output: OutputFolder = setting("${paths.data}", "Folder that holds the data sets' folders.")
+    output: OutputFolder = setting("${paths.data}", "Parent folder of the data sets' folders.")
     url: Text | None = setting(
-        None, "Address of the archive; null: the official one, and a mirror if there is one."
+        None, "Address of the archive; null: the official address, and a mirror if there is one."
     )
-    sha256: str | None = setting(None, "SHA-256 sum that the archive has to have, if you know it.")
+    sha256: str | None = setting(None, "Expected SHA-256 sum of the archive, if you know it.")
     keep: bool = setting(False, "Keep the archive once it is unpacked.")
     paths: dict[str, Any] = within(Paths)
 
 
 def run(cfg: DictConfig) -> None:
-    """Download a data set, and check every file of it."""
+    """Download a data set, and check all its files."""
     from keypoints.datatools.download import download
     from keypoints.datatools.verify import verify_folder
     from keypoints.reports.findings import print_findings
 
     folder = download(cfg)
-    log.info("it is in %s", folder)
+    log.info("downloaded to %s", folder)
     found = verify_folder(cfg.dataset, folder)
     print_findings(*found)
     if found.wrong:
@@ -43,7 +43,7 @@ def run(cfg: DictConfig) -> None:
 
 VERB = Verb(
     name="data download",
-    what="download a data set from its official place",
+    what="download a data set from its official source",
     schema=Download,
     run=run,
     positional="dataset",

@@ -1,4 +1,4 @@
-"""``keypoints data preview``: training inputs as the network gets them, plotted."""
+"""``keypoints data preview``: plots of training inputs as the network gets them."""
 
 import logging
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Preview(Train):
-    """Settings of ``keypoints data preview``: those of a training, and what is plotted."""
+    """Settings of ``keypoints data preview``: the settings of a training and of the plots."""
 
     defaults: list[Any] = defaults_list("train", {"override hydra": "plain"}, "_self_")
     output: OutputFolder = setting("${paths.outputs}/previews/${name}", "Folder for the pictures.")
-    faces: int = setting(4, "Number of training faces, spread over all.", at_least=1)
-    draws: int = setting(4, "Number of augmented samples of each, beside the face itself.", at_least=1)
+    faces: int = setting(4, "Number of training faces, evenly spaced over all of them.", at_least=1)
+    draws: int = setting(4, "Number of augmented samples of each face, besides the face itself.", at_least=1)
 
 
 def run(cfg: DictConfig) -> None:
-    """Plot what the network gets."""
+    """Plot training inputs."""
     from keypoints.reports.preview import preview
 
     log.info("look at it: %s", preview(cfg))

@@ -22,14 +22,14 @@ class Shrink:
         "Data set; ibug300w: faces with context, imm: full images.",
         choices=("imm", "ibug300w"),
     )
-    output: OutputFolder = setting(MISSING, "Folder of the copy; a second call adds what is missing.")
+    output: OutputFolder = setting(MISSING, "Folder of the copy; a second call adds missing files.")
     side: int | None = setting(
-        None, "Longer side of the box (imm: of the image) in pixels, at most.", at_least=1
+        None, "Upper limit of the longer side of the box (imm: of the image), in pixels.", at_least=1
     )
     total_mb: float | None = setting(
-        None, "Instead of side: megabytes of the copy, at most.", above=0, at_most=1e9
+        None, "Instead of side: upper limit of the copy's size, in megabytes.", above=0, at_most=1e9
     )
-    root: FilePath | None = setting(None, "Where the data set lies; null: its own folder below paths.data.")
+    root: FilePath | None = setting(None, "Folder of the data set; null: its own folder below paths.data.")
     context: float = setting(
         2.1, "Factor that enlarges the box; all landmarks are kept in any case.", at_least=1, at_most=100
     )
@@ -56,5 +56,5 @@ VERB = Verb(
         "data shrink ibug300w output=small total_mb=64",
         "data shrink imm output=small side=320 quality=95",
     ),
-    writes="output, in the data set's own layout, with a map back to the originals",
+    writes="output, in the data set's own layout, with the mapping to the original images",
 )

@@ -1,4 +1,4 @@
-"""``keypoints data synthesize``: made-up faces to try things out with."""
+"""``keypoints data synthesize``: generation of made-up faces for trials."""
 
 import logging
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Synthesize:
 
 
 def run(cfg: DictConfig) -> None:
-    """Make up faces."""
+    """Generate made-up faces."""
     from keypoints.synthetic.synthesize import synthesize
 
     folder = synthesize(cfg)
@@ -32,7 +32,7 @@ def run(cfg: DictConfig) -> None:
 
 VERB = Verb(
     name="data synthesize",
-    what="make up faces to try things out with",
+    what="generate made-up faces, to try things out without data",
     schema=Synthesize,
     run=run,
     examples=(

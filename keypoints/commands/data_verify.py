@@ -1,4 +1,4 @@
-"""``keypoints data verify``: whether a data set is all there and usable."""
+"""``keypoints data verify``: check of a data set for missing and unusable files."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,23 +17,21 @@ class Verify:
     defaults: list[Any] = defaults_list(*WITH_PATHS)
     dataset: str | None = setting(None, "Data set to check.", choices=("imm", "ibug300w"))
     list: FilePath | None = setting(
-        None, "Instead of a data set: your own labelled photos, in any format that is read."
+        None, "Instead of a data set: list of your own labelled photos, in any supported format."
     )
-    scheme: str | None = setting(
-        None, "Check that the list's faces have the points of a scheme: imm58 or ibug68."
-    )
+    scheme: str | None = setting(None, "Scheme that the list's faces must have: imm58 or ibug68.")
     root: FilePath | None = setting(
-        None, "Where the photos lie; null: the data set's folder below paths.data, or the list's folder."
+        None, "Folder of the photos; null: the data set's folder below paths.data, or the list's folder."
     )
-    output: OutputFile | None = setting(None, "CSV of what is wrong and what is worth knowing.")
+    output: OutputFile | None = setting(None, "CSV file to write, with a row per finding.")
     paths: dict[str, Any] = within(Paths)
 
 
 def run(cfg: DictConfig) -> None:
-    """Check every file of a data set.
+    """Check every file of a data set or a list.
 
     Raises:
-        DataError: if one is wrong.
+        DataError: if an entry is wrong.
     """
     from keypoints.datatools.verify import verify
     from keypoints.reports.findings import print_findings
@@ -46,7 +44,7 @@ def run(cfg: DictConfig) -> None:
 
 VERB = Verb(
     name="data verify",
-    what="check every file of a data set: is it all there and usable",
+    what="check that a data set or a list is complete, and every file usable",
     schema=Verify,
     run=run,
     positional="dataset",

@@ -1,4 +1,4 @@
-"""``keypoints evaluate``: how good a model is, on which faces, and why."""
+"""``keypoints evaluate``: metrics and figures of a model, or of predictions, on a split."""
 
 import logging
 import shlex
@@ -35,23 +35,28 @@ class Evaluate(Flipping, Choosing):
     )
     boxes: str = setting(
         "given",
-        "Boxes of the faces: as the data have them, or as dlib detects them.",
+        "Boxes of the faces: given by the data, or detected by dlib.",
         choices=("given", "detected"),
     )
-    root: FilePath | None = setting(None, "Where the data lie, if not where they lay in training.")
-    output: OutputFolder | None = setting(None, "Folder; null: evaluations/<split> in the run's folder.")
+    root: FilePath | None = setting(None, "Folder of the data, if it differs from the training's.")
+    output: OutputFolder | None = setting(
+        None, "Folder for the results; null: evaluations/<split> in the run's folder."
+    )
     norm: str | None = setting(
         None,
-        "What errors are divided by; null: the distance of the normalising points (pair) where there is one.",
+        "Length that errors are divided by; null: pair (the distance of the normalising points) if the "
+        "landmarks have one, else the photo's diagonal.",
         choices=("pair", "box", "diagonal"),
     )
-    threshold: float = setting(0.08, "Largest NME that is no failure; AUC is taken up to it.", above=0)
-    force: bool = setting(False, "Measure on faces that the model was trained on too.")
+    threshold: float = setting(
+        0.08, "Largest NME that does not count as a failure; AUC is computed up to it.", above=0
+    )
+    force: bool = setting(False, "Allow faces that the model was trained on.")
     faces: int = setting(6, "Number of best and of worst faces that are plotted.", at_least=1)
     stress: bool = setting(
         False, "Measure again with worse boxes, lower resolution, blur, rotation and darkening."
     )
-    stress_faces: int = setting(200, "Number of faces for stress, spread over the split.", at_least=1)
+    stress_faces: int = setting(200, "Number of faces for stress, evenly spaced over the split.", at_least=1)
     device: str | None = setting("auto", "auto, cpu or cuda; an ONNX file runs on the CPU.")
     seed: int = setting(0, "Seed of the data module.", at_least=0)
     paths: dict[str, Any] = within(Paths)
@@ -61,7 +66,8 @@ def run(cfg: DictConfig) -> None:
     """Measure a model, or a table of predictions, on a split, and print the result.
 
     Raises:
-        KeypointsError: as :func:`evaluate`.
+        ConfigError: if neither a checkpoint nor predictions are given.
+        KeypointsError: as raised by :func:`evaluate`.
     """
     if cfg.checkpoint is None and cfg.predictions is None:
         raise ConfigError("say which model: checkpoint=<file or run's folder>, or predictions=<table>")
@@ -75,16 +81,16 @@ def run(cfg: DictConfig) -> None:
 def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
     """Measure a model, or a table of predictions, on a split.
 
-    Writes ``metrics.json``, ``faces.csv`` (a row a face), ``report.html`` and its figures; with
-    ``cfg.stress``, ``stress.csv`` too.
+    Writes ``metrics.json``, ``faces.csv`` (one row per face), ``report.html`` and its figures; with
+    ``cfg.stress`` also ``stress.csv``.
 
     Args:
         cfg: the configuration of ``keypoints evaluate``.
-        command: what was typed, for the page.
+        command: the typed command, shown on the page.
 
     Raises:
         CheckpointError: if the model cannot be used.
-        ConfigError: if a value cannot be used, the data have other landmarks than the model, or the model was
+        ConfigError: if a value is invalid, the data have other landmarks than the model, or the model was
             trained on the faces and ``cfg.force`` is not set.
         DataError: if the faces or the table cannot be read, or another command writes to the folder.
     """
@@ -113,7 +119,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
 
 VERB = Verb(
     name="evaluate",
-    what="measure a model, or predictions, on a split: metrics, figures, a page",
+    what="measure a model, or predictions, on a split: metrics, figures and a page",
     schema=Evaluate,
     run=run,
     positional="checkpoint",
@@ -121,8 +127,8 @@ VERB = Verb(
     examples=(
         "evaluate outputs/nose_tip/2026-01-31_12-00-00 stress=true",
         "evaluate model.onnx data=ibug300w split=common",
-        "evaluate predictions=predicted data=labelled data.test=truth.csv",
+        "evaluate predictions=results data=labelled data.test=truth.csv",
     ),
-    writes="metrics.json, faces.csv (a row a face), report.html and its figures, in evaluations/<split> of "
-    "the run's folder, or in output",
+    writes="metrics.json, faces.csv (one row per face), report.html and its figures, in evaluations/<split> "
+    "of the run's folder, or in output",
 )

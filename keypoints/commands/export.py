@@ -1,4 +1,4 @@
-"""``keypoints export``: a checkpoint as one ONNX file, which needs no torch."""
+"""``keypoints export``: export of a checkpoint as one ONNX file, which needs no torch."""
 
 import logging
 from dataclasses import dataclass
@@ -20,23 +20,24 @@ class Export(Flipping, OfModel):
     output: OutputFile = setting("model.onnx", "File to write.")
     precision: str = setting(
         "float32",
-        "Precision of the weights. fp16 halves the file; int8 takes a third or less, and is faster. Both "
-        "cost accuracy, which is measured.",
+        "Precision of the weights. fp16 halves the file; int8 makes it a third or less, and predicts faster. "
+        "Both cost accuracy, which is measured.",
         choices=("float32", "fp16", "int8"),
     )
     calibration: FilePath | None = setting(
-        None, "Photos (folder, pattern or list) for int8, and to compare on; null: made-up faces."
+        None, "Photos (folder, pattern or list) to calibrate int8 and to compare on; null: made-up faces."
     )
 
 
 def run(cfg: DictConfig) -> None:
-    """Write a checkpoint as an ONNX file, and say how far its predictions lie from the checkpoint's."""
+    """Write a checkpoint as an ONNX file, and log how far its predictions differ from the checkpoint's."""
     from keypoints.inference.onnx_export import export
 
     done = export(cfg)
     log.info("%s: %s, %.2f MB, checked against the checkpoint", done.path, done.precision, done.megabytes)
     log.info(
-        "on %d crops its points lie %.2g px of the %d × %d input from the checkpoint's, %.2g at most",
+        "on %d crops its points differ from the checkpoint's by %.2g px of the %d × %d input on average, "
+        "%.2g px at most",
         done.crops,
         done.mean_shift,
         *done.input_size,

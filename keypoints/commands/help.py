@@ -1,4 +1,4 @@
-"""What ``keypoints VERB --help`` prints: all from the verb's schema and the files of the groups."""
+"""Text of ``keypoints VERB --help``, from the verb's schema and the files of the groups."""
 
 import shutil
 import textwrap
@@ -17,10 +17,10 @@ from keypoints.errors import printable
 
 _MOST_COLUMNS = 100
 _LEFT = 30
-"""Columns of the keys, at most; a longer one has its sentence on the next line."""
+"""Largest width of the keys, in columns; the description of a longer key is on the next line."""
 
 _LAST = ("trust", "paths.data", "paths.outputs")
-"""Settings that come last, as few need them."""
+"""Settings that come last, since few users need them."""
 
 _FLAGS = (
     ("-m", "Run the verb for each of several values, separated by commas: seed=0,1,2."),
@@ -31,11 +31,11 @@ _FLAGS = (
 
 
 def show_help(verb: Verb, cfg: DictConfig, own: Path | None = None) -> None:
-    """Print what a verb takes, does and writes.
+    """Print a verb's settings, groups, examples and outputs.
 
     Args:
-        verb: of the command line.
-        cfg: its configuration with Hydra's own node; its groups are those that are shown.
+        verb: verb of the command line.
+        cfg: its configuration with Hydra's own node; the help shows its groups and values.
         own: folder of the user's own options.
     """
     columns = min(shutil.get_terminal_size().columns, _MOST_COLUMNS)
@@ -78,7 +78,7 @@ def _placeholder(setting: Setting) -> str:
 
 
 def _now(cfg: DictConfig, setting: Setting) -> Any:
-    """Return the value that a setting has now, which the groups that are chosen may have set."""
+    """Return the current value of a setting, which a chosen group may have set."""
     plain: Any = OmegaConf.to_container(cfg)
     for part in setting.key.split("."):
         plain = plain.get(part, setting.default) if isinstance(plain, Mapping) else setting.default
@@ -97,7 +97,7 @@ def _row(setting: Setting, value: Any = None) -> tuple[str, str]:
 
 
 def _written(value: Any) -> str:
-    """Return a value as it is typed."""
+    """Return a value as the user would type it."""
     text: str = yaml.safe_dump(
         value, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False
     )
@@ -118,7 +118,7 @@ def _table(rows: Sequence[tuple[str, str]], columns: int) -> Iterator[str]:
 
 
 def _groups(cfg: DictConfig) -> Mapping[str, Any]:
-    """Return the option that is chosen of each group, by group."""
+    """Return the chosen option of each group, by group."""
     choices = OmegaConf.to_container(cfg.hydra.runtime.choices)
     assert isinstance(choices, dict)
     return {
@@ -131,7 +131,7 @@ def _groups(cfg: DictConfig) -> Mapping[str, Any]:
 def _about_groups(
     groups: Mapping[str, Any], cfg: DictConfig, own: Path | None, columns: int
 ) -> Iterator[str]:
-    """Yield the options of each group, and the values in the options that are chosen."""
+    """Yield the options of each group, and the values in the chosen options."""
     places = folders(own)
     yield from ("", *textwrap.wrap("Groups, each chosen by group=option; * is chosen here:", columns))
     for group, chosen in groups.items():

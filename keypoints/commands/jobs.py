@@ -1,4 +1,4 @@
-"""Jobs of Hydra's for ``keypoints train``: a run by itself or of a sweep, and the end of a sweep."""
+"""Hydra jobs of ``keypoints train``: a single run or a run of a sweep, and the end of a sweep."""
 
 import logging
 import math
@@ -25,25 +25,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NAMED = 6
-"""Runs that a message names."""
+"""Largest number of runs that a message names."""
 
 _LOOK_AGAIN = 0.2
-"""Seconds from look to look whether another job has ended."""
+"""Seconds between two checks whether another job has ended."""
 
 OBJECTIVE = "best/mse"
-"""The metric that a search makes small."""
+"""Metric that a hyperparameter search minimises."""
 
 
 def job(cfg: DictConfig, *, resumed: bool) -> float | None:
-    """Train a run by itself or of a sweep, in the folder that Hydra has for it; return a search's objective.
+    """Train a single run or a run of a sweep in Hydra's folder for it, and return a search's objective.
 
     Args:
         cfg: the configuration of ``keypoints train``.
-        resumed: do what is left of the run in that folder; ``cfg`` may be anybody's then, see
+        resumed: resume the run in that folder; ``cfg`` may then be untrusted, see
             :mod:`keypoints.instantiate`.
 
     Raises:
-        KeypointsError: for what the user can mend.
+        KeypointsError: for an error that the user can fix.
     """
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
@@ -65,7 +65,7 @@ def job(cfg: DictConfig, *, resumed: bool) -> float | None:
                     return before
                 return _train(cfg, overrides, hydra.job.num, resumed)
     except Exception as error:
-        if in_sweep:  # it is told of where it happens; of a run by itself, at the end
+        if in_sweep:  # logged here; the error of a single run is printed at the end of the command
             known = isinstance(error, KeypointsError)
             log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
         raise
@@ -73,7 +73,7 @@ def job(cfg: DictConfig, *, resumed: bool) -> float | None:
 
 @contextmanager
 def _alone_in_run(folder: Path) -> Iterator[None]:
-    """Wait until no other job of a sweep trains the run in ``folder``, as one of the same setting may."""
+    """Wait until no other job of a sweep trains the run in ``folder``: two jobs may have equal settings."""
     from keypoints.files import alone
 
     with ExitStack() as stack:
@@ -88,10 +88,10 @@ def _alone_in_run(folder: Path) -> Iterator[None]:
 
 
 def _same_before(folder: Path, overrides: list[str]) -> float | None:
-    """Return the objective of the run that an earlier job of the same sweep trained, if one had this setting.
+    """Return the objective of the run, if an earlier job of the same sweep trained it with these settings.
 
     Raises:
-        TrainingError: if that run did not end.
+        TrainingError: if that run did not finish.
     """
     from keypoints.runs.run_folder import RunFolder
     from keypoints.runs.sweep_folder import same_overrides
@@ -101,8 +101,10 @@ def _same_before(folder: Path, overrides: list[str]) -> float | None:
         return None
     status = read_status(run)
     if status.state != "finished":
-        raise TrainingError(f"is the setting of an earlier job again, which {status.state} ({folder.name})")
-    log.info("%s: is asked for again; it keeps the result that it has", folder.name)
+        raise TrainingError(
+            f"has the settings of an earlier job, whose status is {status.state} ({folder.name})"
+        )
+    log.info("%s: an earlier job has the same settings; its result is kept", folder.name)
     return _objective(run)
 
 
@@ -118,10 +120,10 @@ def _train(cfg: DictConfig, overrides: list[str], number: int, resumed: bool) ->
 
 
 def _objective(run: "RunFolder") -> float:
-    """Return what a search makes small, of a run that is finished.
+    """Return the objective of a finished run.
 
     Raises:
-        DataError: if its status does not say it.
+        DataError: if the run's status lacks it.
     """
     metrics = read_status(run).metrics
     if OBJECTIVE not in metrics:
@@ -133,10 +135,10 @@ def _objective(run: "RunFolder") -> float:
 
 
 def _left(folder: Path) -> Literal["all", "some", "nothing"]:
-    """What is left to do of a run to be resumed; what there is of one that cannot be is cleared away.
+    """Return which part of a resumed run is left to do; clear a run of a sweep that cannot be resumed.
 
     Raises:
-        ConfigError: if it is running at this moment.
+        ConfigError: if the run is still running.
     """
     from keypoints.runs.run_folder import RunFolder, is_sweep
 
@@ -144,39 +146,39 @@ def _left(folder: Path) -> Literal["all", "some", "nothing"]:
     if not run.status_file.exists():
         return "all"
     if is_resumable(run) or not is_sweep(folder.parent):
-        return "some"  # or a run by itself, of which resuming will say why it cannot
+        return "some"  # or a single run that cannot be resumed, which resuming reports
     if read_status(run).state == "finished":
-        log.info("%s: finished before", folder.name)
+        log.info("%s: is already finished", folder.name)
         return "nothing"
     if other_checkpoints(run):
-        return "some"  # resuming will name them: clearing would delete them
+        return "some"  # resuming reports them; clearing would delete them
     clear(run)
     run.status_file.unlink()
     return "all"
 
 
 def kept_of_sweep(folder: Path) -> str:
-    """Return what a sweep that was stopped has kept, and how it is resumed."""
+    """Return a message about a stopped sweep: how many runs are finished, and the command to resume it."""
     from keypoints.runs.sweep_folder import SweepFolder
 
-    sweep, kept = SweepFolder(folder), "no run had begun"
+    sweep, kept = SweepFolder(folder), "no run had started"
     if sweep.begun():
         rows = sweep.table()["status"]
         kept = f"{(rows == 'finished').sum()} of {len(rows)} runs are finished"
-    return f"{kept}; go on with: keypoints train {shlex.quote(f'resume={folder}')}"
+    return f"{kept}; resume with: keypoints train {shlex.quote(f'resume={folder}')}"
 
 
 def killed_workers(folder: Path | None) -> TrainingError:
-    """Return the error of a sweep of which a worker process was killed, and write and print its summary.
+    """Return the error of a sweep whose worker process was killed, and write and print its summary.
 
     Args:
-        folder: the sweep's, if it has begun.
+        folder: the sweep's folder; ``None`` if it has not started.
     """
     from keypoints.runs.sweep_folder import SweepFolder
 
     why = "a process of launch=cores was killed, perhaps for lack of memory (try hydra.launcher.n_jobs=1)"
     if folder is None or not SweepFolder(folder).begun():
-        return TrainingError(f"{why} before the first run began")
+        return TrainingError(f"{why} before the first run started")
     end_sweep(folder, stopped=True)
     table = SweepFolder(folder).table()
     left = table.loc[table["status"] != "finished", "run"].tolist()
@@ -187,8 +189,8 @@ def end_sweep(folder: Path, *, stopped: bool) -> int:
     """Write and print the summary of a sweep; return how many of its runs did not finish.
 
     Args:
-        folder: the sweep's.
-        stopped: whether it was stopped, so that its end is told elsewhere.
+        folder: the sweep's folder.
+        stopped: whether the sweep was stopped; the caller then reports how to resume it.
     """
     from keypoints.reports.sweep import report_sweep
     from keypoints.reports.terminal import print_sweep
@@ -204,5 +206,5 @@ def end_sweep(folder: Path, *, stopped: bool) -> int:
     print(printable(f"The report: {sweep.report}"))
     failed = int((table["status"] != "finished").sum())
     if failed and not stopped:
-        print(printable(f"Once what is wrong is mended, go on with: keypoints train resume={folder}"))
+        print(printable(f"Once the errors are fixed, resume with: keypoints train resume={folder}"))
     return failed

@@ -1,4 +1,4 @@
-"""``keypoints predict``: the landmarks of your own photos."""
+"""``keypoints predict``: prediction of the landmarks of the user's own photos."""
 
 import logging
 import os
@@ -31,9 +31,11 @@ class Predict(Flipping, OfModel):
     input: FilePath = setting(
         MISSING, "Photo, folder, pattern (photos/*.jpg), or list (.csv, .xml), which may have boxes."
     )
-    output: OutputFolder = setting(MISSING, "Folder for the results; one that holds predictions is refused.")
-    root: FilePath | None = setting(None, "Folder that a list's names start from; null: the list's own.")
-    report: bool = setting(False, "Write report.html too: each photo with what was measured of its faces.")
+    output: OutputFolder = setting(MISSING, "Folder for the results; it must not hold predictions yet.")
+    root: FilePath | None = setting(
+        None, "Folder that a list's photo names are relative to; null: the list's own folder."
+    )
+    report: bool = setting(False, "Also write report.html: each photo with the measurements of its faces.")
 
 
 class Predicted(NamedTuple):
@@ -55,7 +57,7 @@ def run(cfg: DictConfig) -> None:
         cfg: the configuration of ``keypoints predict``.
 
     Raises:
-        DataError: if a photo has no face, or not all of its own could be predicted.
+        DataError: if a photo has no face, or not all of its faces could be predicted.
         KeypointsError: as :func:`predict`.
     """
     done = predict(cfg)
@@ -64,7 +66,8 @@ def run(cfg: DictConfig) -> None:
         log.info("look at it: %s", done.page)
     if done.with_problems:
         raise DataError(
-            f"{done.with_problems} of {done.photos} photos have no face, or not all of theirs; see above"
+            f"{done.with_problems} of {done.photos} photos have no face, or a face without a prediction; "
+            "see above"
         )
 
 
@@ -176,10 +179,10 @@ VERB = Verb(
     run=run,
     positional="checkpoint",
     examples=(
-        "predict outputs/mine/2026-01-31_12-00-00 input=photos output=found",
-        "predict model.onnx 'input=photos/*.jpg' output=found report=true",
-        "predict best.ckpt input=boxes.csv root=photos output=found",
+        "predict outputs/mine/2026-01-31_12-00-00 input=photos output=results",
+        "predict model.onnx 'input=photos/*.jpg' output=results report=true",
+        "predict best.ckpt input=boxes.csv root=photos output=results",
     ),
     writes="output/overlays/ (the photos with points), output/predictions.csv and predictions.json; with "
-    "report=true output/report.html",
+    "report=true also output/report.html",
 )

@@ -1,4 +1,4 @@
-"""``keypoints report``: the figures and the page of a run or a sweep, made again."""
+"""``keypoints report``: new figures and a new page for a run or a sweep."""
 
 import logging
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Report(Trusting):
 
 
 def run(cfg: DictConfig) -> None:
-    """Make the report of a run or a sweep again."""
+    """Write the report of a run or a sweep again."""
     from keypoints.reports.regenerate import report
 
     log.info("look at it: %s", report(cfg))
@@ -29,7 +29,7 @@ def run(cfg: DictConfig) -> None:
 
 VERB = Verb(
     name="report",
-    what="make the report of a run or a sweep again",
+    what="write the report of a run or a sweep again",
     schema=Report,
     run=run,
     positional="folder",
@@ -38,5 +38,5 @@ VERB = Verb(
         "report outputs/sweeps/nose_tip-learning_rate/2026-01-31_12-00-00",
         "report outputs/mine/2026-01-31_12-00-00 trust=mypackage",
     ),
-    writes="report.html and figures/ in that folder; of a sweep summary.csv and comparison.png too",
+    writes="report.html and figures/ in that folder; for a sweep also summary.csv and comparison.png",
 )

@@ -1,4 +1,4 @@
-"""``keypoints submit``: the course's 300-W submission, written or checked."""
+"""``keypoints submit``: writing or checking of a submission to the course's 300-W competition."""
 
 import logging
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Submit(Flipping, Choosing):
 
     defaults: list[Any] = defaults_list(*WITH_PATHS)
     checkpoint: FilePath | None = setting(None, CHECKPOINT)
-    root: FilePath | None = setting(None, "Folder of 300-W; null: its own below paths.data.")
-    list: FilePath | None = setting(None, "List of the images, as dlib has it; null: the course's test list.")
+    root: FilePath | None = setting(None, "Folder of 300-W; null: its own folder below paths.data.")
+    list: FilePath | None = setting(None, "List of the images in dlib's XML; null: the course's test list.")
     output: OutputFile = setting("submission.csv", "File to write, .csv or .csv.gz.")
     check: FilePath | None = setting(None, "Submission to check, instead of writing one.")
     paths: dict[str, Any] = within(Paths)
@@ -53,5 +53,5 @@ VERB = Verb(
         "submit model.onnx root=300w flip_test=true",
         "submit check=submission.csv.gz",
     ),
-    writes="output: a row for each coordinate of each image, in pixels of the image",
+    writes="output: one row per coordinate of each image, in pixels of the image",
 )

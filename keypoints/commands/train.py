@@ -1,4 +1,4 @@
-"""``keypoints train``: one run, from its configuration to its report."""
+"""``keypoints train``: training of one run, from its configuration to its report."""
 
 import logging
 import shlex
@@ -24,12 +24,12 @@ from keypoints.runs.status import clear, is_finished, read_status, record
 log = logging.getLogger(__name__)
 
 _NAMED = 6
-"""Checkpoints that a message names."""
+"""Largest number of checkpoints that a message names."""
 
 
 @dataclass
 class Train(Trusting):
-    """Settings of ``keypoints train``, besides those of the groups that it is made of."""
+    """Settings of ``keypoints train``, besides the settings in its groups."""
 
     name: Text = setting("imm", "Name in figures, logs and folders: any text without / and \\.")
     start_from: FilePath | None = setting(
@@ -47,10 +47,10 @@ class Train(Trusting):
 
 @dataclass
 class Resuming:
-    """What is typed instead of a configuration."""
+    """Setting that is typed instead of a configuration."""
 
     resume: FilePath | None = setting(
-        None, "Folder of a run or a sweep to resume, with the configuration that it began with."
+        None, "Folder of a run or a sweep to resume, with its original configuration."
     )
 
 
@@ -58,18 +58,18 @@ def run(cfg: DictConfig) -> dict[str, float]:
     """Train one run from Python, in the folder ``cfg.output``; there is no ``train.log``.
 
     Args:
-        cfg: as :func:`keypoints.commands.compose` makes it.
+        cfg: the configuration, as :func:`keypoints.commands.compose` returns it.
 
     Returns:
-        Its metrics, as its ``status.json`` holds them.
+        The run's metrics, as in its ``status.json``.
 
     Raises:
-        KeypointsError: for what the user can mend.
+        KeypointsError: for an error that the user can fix.
     """
     check_values("train", cfg)
     check_complete(cfg)
     with open_dict(cfg):
-        cfg.output = str(cfg.output)  # once: its name may hold the time
+        cfg.output = str(cfg.output)  # resolved once, since the name may contain the time
     with trusting(*package_names(cfg.trust)):
         return train(cfg)
 
@@ -86,17 +86,17 @@ def train(
 
     Args:
         cfg: the configuration of ``keypoints train``.
-        overrides: how it came to be, for the record.
-        job: which of its sweep's runs it is.
+        overrides: overrides of the command, for the record.
+        job: number of the run in its sweep.
         resumed: resume from the folder's last checkpoint; see :func:`resume`.
-        recorded: ``cfg`` was read from a folder, so only trusted classes are built of it.
+        recorded: ``cfg`` was read from a folder, so only trusted classes are instantiated.
 
     Returns:
-        Validation metrics of the best and the last epoch, and the MSE of the mean-shape baseline; nothing in
+        Validation metrics of the best and the last epoch, and the MSE of the mean-shape baseline; empty in
         a further process of a training that a launcher started.
 
     Raises:
-        KeypointsError: for what the user can mend; the run's status is then ``failed``.
+        KeypointsError: for an error that the user can fix; the run's status is then ``failed``.
     """
     from keypoints.distributed import is_first
     from keypoints.instantiate import trust_of
@@ -111,8 +111,8 @@ def train(
         _report_what_there_is(run, trust_of(cfg, recorded=recorded))
         error.add_note(_kept(run))
         raise
-    except OSError as error:  # a disk that takes no more
-        error.add_note(f"go on with: keypoints train {shlex.quote(f'resume={run.path}')}")
+    except OSError as error:  # such as a full disk
+        error.add_note(f"resume with: keypoints train {shlex.quote(f'resume={run.path}')}")
         raise
 
 
@@ -136,7 +136,7 @@ def _train(
         try:
             fit_in_all_processes(parts, run, recorded=recorded)
         except KeyboardInterrupt:
-            with suppress(KeypointsError):  # none of its epochs may have ended
+            with suppress(KeypointsError):  # no epoch may have ended yet
                 metrics.update(summarise(run, parts.trainer))
             raise
         metrics.update(summarise(run, parts.trainer))
@@ -152,20 +152,23 @@ def _train(
 
 
 def resume(folder: Path) -> dict[str, float]:
-    """Resume the run in ``folder`` from the last epoch that it wrote, or else from its beginning.
+    """Resume the run in ``folder`` from its last checkpoint, or restart it if there is none.
 
-    It ends with the metrics of a run that was never stopped: order, augmentation and dropout are
-    functions of seed and epoch, and the checkpoint has all else. Only trusted classes are built of what the
-    folder holds, see :mod:`keypoints.components`.
+    The metrics equal those of a run that was never stopped: the order of the faces, augmentation and dropout
+    are functions of seed and epoch, and the checkpoint has all other state. Only trusted classes are
+    instantiated from the folder's files, see :mod:`keypoints.components`.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
+
+    Returns:
+        The run's metrics, as :func:`train` returns them.
 
     Raises:
         DataError: if the folder holds no run.
-        ConfigError: if the run is finished, still running, lies elsewhere than when it began, or names code
-            that is not trusted, or its only checkpoints have other names than its own.
-        CheckpointError: if its checkpoint is damaged, or holds weights alone.
+        ConfigError: if the run is finished or still running, its folder was moved, it names code that is not
+            trusted, or all its checkpoints have names other than ``last.ckpt``.
+        CheckpointError: if its checkpoint is damaged, or holds only weights.
     """
     run = RunFolder(folder)
     status = read_status(run)
@@ -174,15 +177,15 @@ def resume(folder: Path) -> dict[str, float]:
     cfg = run.configuration()
     if not run.last_checkpoint.is_file() and (others := other_checkpoints(run)):
         raise ConfigError(
-            f"{run.path}: has no {run.last_checkpoint.relative_to(run.path)} to go on from; copy one of its "
-            f"checkpoints there, or remove them to begin anew: {some_of(list(map(str, others)), _NAMED)}"
+            f"{run.path}: has no {run.last_checkpoint.relative_to(run.path)} to resume from; copy one of its "
+            f"checkpoints there, or remove them to start again: {some_of(list(map(str, others)), _NAMED)}"
         )
     if Path(str(cfg.get("output"))).resolve() != folder.resolve():
         raise ConfigError(
-            f"{folder}: began as {cfg.get('output')}, and its files name that folder; move it back, or start "
-            "there from where the command was given first"
+            f"{folder}: was started as {cfg.get('output')}, and its files name that folder; move it back, or "
+            "give the command in the directory of the first one"
         )
-    log.info("going on with %s", folder)
+    log.info("resuming %s", folder)
     try:
         return train(cfg, status.overrides, status.job, resumed=True, recorded=True)
     except ConfigError as error:
@@ -190,15 +193,15 @@ def resume(folder: Path) -> dict[str, float]:
 
 
 def take_part(folder: Path, *, recorded: bool) -> None:
-    """Train as a further process of the run in ``folder``, which the first process records.
+    """Train as a further process of the run in ``folder``, whose files the first process writes.
 
     Args:
-        folder: the run's.
-        recorded: as of :func:`train`.
+        folder: the run's folder.
+        recorded: the configuration was read from a folder, as in :func:`train`.
 
     Raises:
         DataError: if the folder holds no run.
-        KeypointsError: as :func:`train`.
+        KeypointsError: as raised by :func:`train`.
     """
     run = RunFolder(folder)
     _take_part(run, run.configuration(), resumed=bool(read_status(run).resumed), recorded=recorded)
@@ -216,7 +219,7 @@ def _take_part(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool
 
 
 def _report_what_there_is(run: RunFolder, trust: Sequence[str]) -> None:
-    """Make the report of a run that was stopped, if one of its epochs ended."""
+    """Write the report of a stopped run, if at least one epoch has ended."""
     from keypoints.reports.run import report_run
 
     if run.metrics.is_file():
@@ -227,18 +230,18 @@ def _report_what_there_is(run: RunFolder, trust: Sequence[str]) -> None:
 
 
 def _kept(run: RunFolder) -> str:
-    """Return what a run that was stopped has kept, and how it is resumed."""
+    """Return a message about a stopped run: how many epochs are kept, and the command to resume it."""
     from keypoints.tasks.checkpoint import read_checkpoint
 
     kept = "no epoch had ended"
     if run.last_checkpoint.is_file():
         kept = f"{read_checkpoint(run.last_checkpoint)['epoch'] + 1} epochs are kept"
-    return f"{kept}; go on with: keypoints train {shlex.quote(f'resume={run.path}')}"
+    return f"{kept}; resume with: keypoints train {shlex.quote(f'resume={run.path}')}"
 
 
 VERB = Verb(
     name="train",
-    what="train a model, or with -m one for each value of a sweep",
+    what="train a model, or with -m one model for each value of a sweep",
     schema=Train,
     run=None,
     typed=Resuming,
@@ -247,6 +250,6 @@ VERB = Verb(
         "train -m experiment=nose_tip optimizer.lr=1e-2,1e-3 seed=0,1,2",
         "train resume=outputs/nose_tip/2026-01-31_12-00-00",
     ),
-    writes="config.yaml, checkpoints/, metrics.csv, faces.csv, figures/ and report.html in output; of a "
-    "sweep a folder for each run, summary.csv, comparison.png and report.html",
+    writes="config.yaml, checkpoints/, metrics.csv, faces.csv, figures/ and report.html in output; for a "
+    "sweep one folder per run, summary.csv, comparison.png and report.html",
 )

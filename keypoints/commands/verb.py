@@ -1,4 +1,4 @@
-"""A verb of the command line: its schema, its work, and what its help says. Imports no torch."""
+"""Verb of the command line: its schema, its function, and its help texts. Imports no torch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from omegaconf import MISSING, DictConfig
 from keypoints.config.settings import FilePath, Names, OutputFolder, setting
 
 PLAIN: tuple[Any, ...] = ("_self_", {"hydra": "plain"})
-"""Defaults list of a verb that makes no run."""
+"""Defaults list of a verb that trains no run."""
 
 WITH_PATHS: tuple[Any, ...] = ("_self_", {"paths": "default"}, {"hydra": "plain"})
-"""Defaults list of such a verb that reads data sets."""
+"""Defaults list of a verb that trains no run and reads data sets."""
 
 
 CHECKPOINT = "Checkpoint, a run's folder, or an ONNX file of `keypoints export`."
-"""Sentence of the setting ``checkpoint``."""
+"""Description of the setting ``checkpoint``."""
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,16 @@ class Verb:
     """A verb of the command line.
 
     Args:
-        name: as it is typed, ``data verify``.
-        what: what it does, on one line.
+        name: name as typed, such as ``data verify``.
+        what: description, one line in the imperative.
         schema: dataclass of its settings.
-        run: does the work of a configuration; ``None`` for training, whose runs Hydra starts.
-        positional: the key that the first word after the verb is for, if it has no ``=``.
+        run: function that runs the verb with a configuration; ``None`` for ``train``, which Hydra runs.
+        positional: key of the first word after the verb, if that word has no ``=``.
         examples: three commands, without ``keypoints``.
-        writes: what is written where.
-        typed: settings that are typed, but are none of the configuration: a dataclass.
-        optional_group: a group that is left out by default; without a choice, its values change what a run
-            was trained on.
+        writes: description of the files that it writes.
+        typed: dataclass of settings that can be typed but are not part of the configuration.
+        optional_group: group that is not chosen by default; its values then change the recorded
+            configuration of a training.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Verb:
 
     @property
     def config(self) -> str:
-        """Name of its primary configuration."""
+        """Name of the verb's primary configuration."""
         return self.name.rpartition(" ")[2]
 
 
@@ -57,7 +57,7 @@ class Paths:
     """Folders of data and results."""
 
     data: FilePath = setting(
-        "${oc.env:KEYPOINTS_DATA,data}", "Folder that holds the data sets' folders: imm_face_db and others."
+        "${oc.env:KEYPOINTS_DATA,data}", "Parent folder of the data sets' folders, such as imm_face_db."
     )
     outputs: OutputFolder = setting("outputs", "Folder of all results.")
 
@@ -67,7 +67,7 @@ class Trusting:
     """Settings of a verb that reads a checkpoint or a run."""
 
     trust: Names = setting(
-        None, "Own packages whose code a checkpoint or a run may name: trust=mypackage, or [mine,yours]."
+        None, "Your own packages whose code a checkpoint or a run may use: trust=mypackage, or [mine,yours]."
     )
 
 
@@ -75,7 +75,7 @@ class Trusting:
 class Choosing(Trusting):
     """Settings of a verb that can use a trained model."""
 
-    which: str = setting("best", "Checkpoint of a run's folder.", choices=("best", "last"))
+    which: str = setting("best", "Checkpoint to use of a run's folder.", choices=("best", "last"))
 
 
 @dataclass

@@ -9,7 +9,7 @@ from keypoints.config.registry import schema_of
 
 @pytest.fixture
 def shown(monkeypatch, capsys):
-    """What the help of a command prints on a terminal 80 wide."""
+    """Function that returns the help of a command on a terminal with 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
 
     def show(*arguments):
@@ -22,7 +22,7 @@ def shown(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
-def test_help_tells_of_every_setting_with_type_default_and_sentence(verb, shown):
+def test_help_lists_every_setting_with_type_and_description(verb, shown):
     text = shown(*verb.name.split())
     flowing = " ".join(text.split())
     for each in schema_of(verb.config).all.values():
@@ -34,13 +34,13 @@ def test_help_tells_of_every_setting_with_type_default_and_sentence(verb, shown)
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
-def test_help_fits_a_terminal_but_for_long_values(verb, shown):
+def test_help_fits_a_terminal_except_long_values(verb, shown):
     lines = shown(*verb.name.split()).splitlines()
     wide = [line for line in lines if len(line) > 80 and not re.match(r"    \S+=", line)]
     assert wide == []
 
 
-def test_help_says_what_is_required_and_which_word_is_positional(shown):
+def test_help_shows_required_settings_and_the_positional_one(shown):
     text = shown("predict")
     assert text.startswith("usage: keypoints predict CHECKPOINT input=PATH output=FOLDER [key=value …]\n")
     required = text.partition("Required:")[2].partition("Settings:")[0]
@@ -49,7 +49,7 @@ def test_help_says_what_is_required_and_which_word_is_positional(shown):
     assert "usage: keypoints data convert SOURCE format={csv,hrnet,coco,dlib}" in shown("data", "convert")
 
 
-def test_help_of_a_training_reaches_the_options_of_the_groups(shown):
+def test_help_of_train_lists_the_options_of_groups(shown):
     text = shown("train")
     flowing = " ".join(text.split())
     assert "* convnet" in text
@@ -60,7 +60,7 @@ def test_help_of_a_training_reaches_the_options_of_the_groups(shown):
     assert "Stop training once this number of epochs is reached" in flowing or "epochs" in flowing
 
 
-def test_help_shows_what_is_chosen(shown):
+def test_help_shows_chosen_options_and_values(shown):
     text = shown("train", "experiment=nose_tip", "model=heatmap", "trainer=gpu", "seed=4")
     assert "* heatmap\n" in text or "* heatmap " in text
     assert "model.sigma=1" in text
@@ -69,7 +69,7 @@ def test_help_shows_what_is_chosen(shown):
     assert "(default 4, from 0 up)" in " ".join(text.split())
 
 
-def test_help_knows_options_of_ones_own(shown, tmp_path):
+def test_help_lists_a_users_own_options(shown, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.yaml").write_text(
         "# A network of mine.\n_target_: keypoints.RegressionTask\n"
@@ -80,7 +80,7 @@ def test_help_knows_options_of_ones_own(shown, tmp_path):
     assert re.search(r"model\.net\.depth=7  \(number\)\n +layers\n", text)
 
 
-def test_help_of_what_cannot_be_composed_is_one_line(capsys):
+def test_help_of_an_invalid_configuration_is_one_line(capsys):
     with pytest.raises(SystemExit, match="1"):
         main(["train", "experiment=nothing", "--help"])
     (line,) = capsys.readouterr().err.splitlines()

@@ -14,7 +14,7 @@ from keypoints.runs.run_folder import OWN_SWEEP_FILE, RunFolder
 from tests.conftest import SMALL
 
 
-def test_a_sweep_is_interrupted_and_goes_on_with_what_is_missing(made_up_imm, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_sweep_resumes_with_its_unfinished_runs(made_up_imm, tmp_path, monkeypatch, capsys):
     from keypoints.tasks.base import Task
 
     step, handler = Task.training_step, signal.getsignal(signal.SIGINT)
@@ -28,7 +28,7 @@ def test_a_sweep_is_interrupted_and_goes_on_with_what_is_missing(made_up_imm, tm
     monkeypatch.setattr(Task, "training_step", interrupted)
     with pytest.raises(SystemExit):
         main(["train", *SMALL, "sweep=learning_rate", f"data.root={made_up_imm}", f"output={folder}"])
-    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal after the first one
     assert list(pd.read_csv(folder / "summary.csv")["status"]) == ["finished", "interrupted", "not begun"]
     before = (folder / "lr-0.01" / "status.json").stat().st_mtime_ns
 
@@ -41,7 +41,7 @@ def test_a_sweep_is_interrupted_and_goes_on_with_what_is_missing(made_up_imm, tm
     assert "lr-0.0001" in capsys.readouterr().out
 
 
-def test_a_run_is_interrupted_and_goes_on_where_it_was(made_up_imm, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_run_is_resumed(made_up_imm, tmp_path, monkeypatch, capsys):
     from keypoints.tasks.base import Task
 
     step, handler = Task.training_step, signal.getsignal(signal.SIGINT)
@@ -55,19 +55,19 @@ def test_a_run_is_interrupted_and_goes_on_where_it_was(made_up_imm, tmp_path, mo
     monkeypatch.setattr(Task, "training_step", interrupted)
     with pytest.raises(SystemExit):
         main(["train", *SMALL, f"data.root={made_up_imm}", f"output={folder}"])
-    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal after the first one
     monkeypatch.setattr(Task, "training_step", step)
     main(["train", f"resume={folder}"])
     status = json.loads((folder / "status.json").read_text())
     assert status["status"] == "finished"
     assert status["metrics"]["last/epoch"] == 1
-    assert f"going on with {folder}" in (folder / "train.log").read_text()
+    assert f"resuming {folder}" in (folder / "train.log").read_text()
     with pytest.raises(SystemExit, match="1"):
         main(["train", f"resume={folder}"])
     assert "is finished; there is nothing to resume" in capsys.readouterr().err
 
 
-def test_a_setting_that_is_asked_for_again_has_the_result_that_it_has(made_up_imm, tmp_path, capsys):
+def test_a_repeated_setting_keeps_its_first_result(made_up_imm, tmp_path, capsys):
     folder = tmp_path / "sweep"
     given = [*SMALL, "trainer.max_epochs=1", f"data.root={made_up_imm}", f"output={folder}"]
     main(["train", "-m", *given, "optimizer.lr=1e-3,1e-3,0.001,1e-2"])
@@ -75,14 +75,14 @@ def test_a_setting_that_is_asked_for_again_has_the_result_that_it_has(made_up_im
     assert list(summary["run"]) == ["lr-0.001", "lr-0.01"]
     assert list(summary["optimizer.lr"]) == [1e-3, 1e-2]
     assert list(summary["status"]) == ["finished"] * 2
-    assert (folder / "lr-0.001" / "train.log").read_text().count("it keeps the result that it has") == 2
+    assert (folder / "lr-0.001" / "train.log").read_text().count("its result is kept") == 2
     begun = {path: path.stat().st_mtime_ns for path in folder.glob("*/status.json")}
     main(["train", f"resume={folder}"])
     assert begun == {path: path.stat().st_mtime_ns for path in folder.glob("*/status.json")}
     assert list(pd.read_csv(folder / "summary.csv")["run"]) == ["lr-0.001", "lr-0.01"]
 
 
-def test_a_setting_that_failed_fails_once(made_up_imm, tmp_path, capsys):
+def test_a_repeated_setting_that_failed_counts_once(made_up_imm, tmp_path, capsys):
     folder, empty = tmp_path / "sweep", tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(SystemExit, match="1"):
@@ -92,7 +92,7 @@ def test_a_setting_that_failed_fails_once(made_up_imm, tmp_path, capsys):
     assert "empty" in error
 
 
-def test_a_search_takes_the_result_of_a_point_that_it_draws_again(made_up_imm, tmp_path):
+def test_a_search_reuses_the_result_of_a_repeated_sample(made_up_imm, tmp_path):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="the extra search is not installed")
     folder = tmp_path / "sweep"
     given = [*SMALL, "trainer.max_epochs=1", f"data.root={made_up_imm}", f"output={folder}", "seed=choice(3)"]
@@ -103,7 +103,7 @@ def test_a_search_takes_the_result_of_a_point_that_it_draws_again(made_up_imm, t
     assert found["best_value"] == pytest.approx(best)
 
 
-def test_a_search_without_a_single_result_is_one_line(tmp_path, capsys):
+def test_a_search_without_results_fails_with_one_line(tmp_path, capsys):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper", reason="the extra search is not installed")
     given = [*SMALL, f"data.root={tmp_path}", f"output={tmp_path / 'sweep'}", "seed=0,1"]
     with pytest.raises(SystemExit, match="1"):
@@ -111,7 +111,7 @@ def test_a_search_without_a_single_result_is_one_line(tmp_path, capsys):
     assert re.search(r"error: 1 of the sweep's runs did not finish \(.+\)\n$", capsys.readouterr().err)
 
 
-def test_a_job_waits_for_another_of_the_same_setting(tmp_path):
+def test_a_job_waits_for_another_with_the_same_setting(tmp_path):
     looked = threading.Event()
     order = []
 
@@ -136,7 +136,7 @@ def test_lists_can_be_swept(made_up_imm, tmp_path):
         (tmp_path / f"{name}.csv").write_text("\n".join(rows) + "\n")
     lists = f"data.train='{tmp_path / 't, 1.csv'}',{tmp_path / 'v.csv'}"
     folder = tmp_path / "sweep"
-    with pytest.raises(SystemExit):  # one photo cannot both train and validate
+    with pytest.raises(SystemExit):  # one photo cannot be in both training and validation
         main(["train", "-m", "data=labelled", f"data.root={made_up_imm}", lists, f"output={folder}"])
     runs = sorted(path.name for path in folder.glob("*/"))
     assert runs == sorted(f"train-{tmp_path.name.replace('_', '-')}-{name}.csv" for name in ("t-1", "v"))
@@ -146,20 +146,20 @@ def test_lists_can_be_swept(made_up_imm, tmp_path):
 
 def test_a_report_is_made_again(finished_run, finished_sweep, tmp_path, capsys):
     for kind, folder in (("run", finished_run), ("sweep", finished_sweep)):
-        copy = tmp_path / f"{kind}=1, [x]"  # a name that Hydra's grammar would not take
+        copy = tmp_path / f"{kind}=1, [x]"  # a name that Hydra's grammar rejects unquoted
         shutil.copytree(folder, copy)
         (copy / "report.html").unlink()
         main(["report", str(copy)])
         assert (copy / "report.html").is_file()
 
 
-def test_making_up_faces_says_how_to_use_them(tmp_path, monkeypatch, capsys):
+def test_synthesize_prints_how_to_use_the_faces(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     main(["data", "synthesize", "persons=1", "faces=6"])
     assert "paths.data=data/synthetic" in capsys.readouterr().out
 
 
-def test_a_run_of_a_sweep_is_not_cleared_of_checkpoints_with_names_of_their_own(tmp_path):
+def test_a_run_with_checkpoints_of_other_names_is_not_cleared(tmp_path):
     run = RunFolder(tmp_path / "run")
     run.path.mkdir()
     (tmp_path / OWN_SWEEP_FILE).touch()

@@ -25,7 +25,7 @@ from tests.conftest import ROOT, SMALL
 from tests.working import interrupted_at, resume, train, weights
 
 
-def test_a_run_leaves_its_folder_whole(configured, tmp_path):
+def test_a_run_writes_all_its_files(configured, tmp_path):
     cfg = configured()
     metrics = train(cfg)
     run = RunFolder(tmp_path / "run")
@@ -49,7 +49,7 @@ def test_a_run_leaves_its_folder_whole(configured, tmp_path):
     assert "${" not in run.config.read_text()
 
 
-def test_the_same_command_twice_gives_the_same_metrics_to_the_last_digit(configured):
+def test_the_same_command_twice_gives_identical_metrics(configured):
     first, second = configured(output="first"), configured(output="second")
     assert train(first) == train(second)
     for one, other in zip(weights(first, "last").values(), weights(second, "last").values(), strict=True):
@@ -60,7 +60,7 @@ def test_another_seed_gives_another_run(configured):
     assert train(configured(output="first")) != train(configured("seed=1", output="second"))
 
 
-def test_the_best_checkpoint_is_the_best_epochs(configured, made_up_imm):
+def test_the_best_checkpoint_is_of_the_best_epoch(configured, made_up_imm):
     cfg = configured("optimizer.lr=0.1", "trainer.max_epochs=4")
     metrics = train(cfg)
     checkpoint = torch.load(Path(cfg.output) / "checkpoints/best.ckpt", weights_only=True)
@@ -68,7 +68,7 @@ def test_the_best_checkpoint_is_the_best_epochs(configured, made_up_imm):
     assert load_task(Path(cfg.output) / "checkpoints/last.ckpt").scheme.name == "imm58-nose_tip"
 
 
-def test_tensorboard_has_everything_to_look_at(configured, tmp_path):
+def test_tensorboard_has_images_scalars_and_hyperparameters(configured, tmp_path):
     train(configured())
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"images": 0}).Reload()
     tags = events.Tags()
@@ -86,7 +86,7 @@ def test_tensorboard_has_everything_to_look_at(configured, tmp_path):
     assert b"optimizer.lr" in hyper
 
 
-def test_a_loss_an_optimizer_and_a_schedule_are_one_override_each(configured):
+def test_loss_optimizer_and_scheduler_need_one_override_each(configured):
     cfg = configured("loss=wing", "optimizer=adamw", "scheduler=one_cycle")
     train(cfg)
     settings = load_task(Path(cfg.output) / "checkpoints/best.ckpt").hparams
@@ -161,7 +161,7 @@ def test_a_loss_an_optimizer_and_a_schedule_are_one_override_each(configured):
     ],
     ids=lambda value: str(value[0]) if isinstance(value, list) else "",
 )
-def test_what_cannot_work_fails_with_one_line_and_is_marked_failed(
+def test_an_invalid_training_fails_with_one_line_and_that_status(
     configured, tmp_path, overrides, error, says
 ):
     with pytest.raises(error, match=says) as caught:
@@ -193,7 +193,7 @@ def test_what_cannot_work_fails_with_one_line_and_is_marked_failed(
     ],
     ids=lambda value: value[0][:44],
 )
-def test_what_lightning_offers_ends_in_a_run_with_its_report(configured, tmp_path, overrides):
+def test_trainer_options_of_lightning_end_in_a_finished_run(configured, tmp_path, overrides):
     metrics = train(configured(*overrides))
     run = RunFolder(tmp_path / "run")
     assert read_status(run).state == "finished"
@@ -204,24 +204,24 @@ def test_what_lightning_offers_ends_in_a_run_with_its_report(configured, tmp_pat
     assert kept == (set() if without else {"best.ckpt", "last.ckpt"})
 
 
-def test_a_trial_of_a_few_batches_says_what_it_is(configured, tmp_path):
+def test_the_report_of_a_trial_run_says_so(configured, tmp_path):
     train(configured("+trainer.fast_dev_run=true"))
     run = RunFolder(tmp_path / "run")
     assert "trainer.fast_dev_run=True: a trial of a few batches" in run.report.read_text()
     assert not run.metrics.exists()
 
 
-def test_checkpoints_of_another_name_are_named_and_not_thrown_away(configured, tmp_path):
+def test_checkpoints_of_other_names_are_listed_and_kept(configured, tmp_path):
     with interrupted_at(step=7):  # in the second epoch
         train(configured("callbacks.last_checkpoint.filename=mine", "callbacks.last_checkpoint.seconds=0"))
     run = RunFolder(tmp_path / "run")
-    with pytest.raises(ConfigError, match=r"has no checkpoints/last.ckpt to go on from; copy .*mine\.ckpt"):
+    with pytest.raises(ConfigError, match=r"has no checkpoints/last.ckpt to resume from; copy .*mine\.ckpt"):
         resume(run.path)
     shutil.copy(run.checkpoints / "mine.ckpt", run.last_checkpoint)
     assert resume(run.path)["last/epoch"] == 1
 
 
-def test_a_folder_that_holds_a_run_is_left_alone(configured, tmp_path):
+def test_a_folder_that_holds_a_run_is_not_changed(configured, tmp_path):
     train(configured())
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
     with pytest.raises(ConfigError, match="holds a run already"):
@@ -229,7 +229,7 @@ def test_a_folder_that_holds_a_run_is_left_alone(configured, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
 
 
-def test_a_run_that_is_interrupted_says_so(configured, tmp_path, monkeypatch):
+def test_an_interrupted_run_has_that_status(configured, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -237,20 +237,20 @@ def test_a_run_that_is_interrupted_says_so(configured, tmp_path, monkeypatch):
     handler = signal.getsignal(signal.SIGINT)
     with pytest.raises((KeyboardInterrupt, SystemExit)):
         train(configured())
-    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal after the first one
     assert read_status(RunFolder(tmp_path / "run")).state == "interrupted"
 
 
-def test_status_is_json_that_any_reader_takes(configured, tmp_path):
+def test_the_status_is_strict_json(configured, tmp_path):
     train(configured("+trainer.limit_val_batches=1"))
     json.loads(
         (tmp_path / "run" / "status.json").read_text(),
-        parse_constant=lambda name: pytest.fail(f"{name} is no JSON"),
+        parse_constant=lambda name: pytest.fail(f"{name} is not JSON"),
     )
 
 
 class Dropping(nn.Sequential):
-    """A network whose training draws random numbers."""
+    """Network with dropout, whose training samples random numbers."""
 
     def __init__(self, input_size, in_channels, out_features):
         pixels = input_size[0] * input_size[1] * in_channels
@@ -273,8 +273,8 @@ def without_smalls(overrides):
 
 @pytest.fixture
 def dropping(made_up_imm, tmp_path, monkeypatch):
-    """The configuration of a training whose every part draws random numbers."""
-    monkeypatch.setenv("KEYPOINTS_TRUST", "tests")  # Dropping is built again when a run is resumed
+    """Function that returns the configuration of a training with random augmentation, order and dropout."""
+    monkeypatch.setenv("KEYPOINTS_TRUST", "tests")  # resuming instantiates Dropping from the run's folder
 
     def make(*overrides, output="run"):
         ours = [*without_smalls(SMALL), *RESUMED, f"data.root={made_up_imm}", f"output={tmp_path / output}"]
@@ -284,7 +284,7 @@ def dropping(made_up_imm, tmp_path, monkeypatch):
 
 
 def logged(folder):
-    """Everything that was logged, without the time."""
+    """Return all logged metrics, without the time."""
     return read_logged(RunFolder(folder)).sort_values(["step", "epoch"], ignore_index=True)
 
 
@@ -302,9 +302,9 @@ def logged(folder):
     ],
     ids=" ".join,
 )
-def test_a_resumed_run_ends_as_one_that_was_never_stopped_to_the_last_digit(dropping, tmp_path, how):
+def test_a_resumed_run_equals_one_that_was_never_stopped(dropping, tmp_path, how):
     whole = train(dropping(*how, output="whole"))
-    with interrupted_at(step=7):  # three steps an epoch: in the middle of the third
+    with interrupted_at(step=7):  # three steps per epoch: in the middle of the third epoch
         train(dropping(*how, output="stopped"))
     assert read_status(RunFolder(tmp_path / "stopped")).state == "interrupted"
     resumed = resume(tmp_path / "stopped")
@@ -337,7 +337,7 @@ train(compose("train", sys.argv[1:]))
 """
 
 
-def test_averaged_weights_are_what_is_validated_and_kept(dropping, tmp_path):
+def test_averaged_weights_are_validated_and_saved(dropping, tmp_path):
     averaged = ["callbacks=weight_averaging", "scheduler=none"]
     train(dropping(*averaged, "callbacks.weight_averaging.decay=0.0", output="none"))
     train(dropping("scheduler=none", output="plain"))
@@ -358,14 +358,14 @@ def test_a_run_whose_process_was_killed_is_resumed(dropping, made_up_imm, tmp_pa
     assert resume(tmp_path / "killed") == train(dropping(output="whole"))
 
 
-def test_what_cannot_be_resumed_says_why(dropping, tmp_path):
+def test_a_run_that_cannot_be_resumed_is_refused_with_the_reason(dropping, tmp_path):
     with pytest.raises(DataError, match="holds no run"):
         resume(tmp_path / "nothing")
     with interrupted_at(step=7):
         train(dropping())
     run = RunFolder(tmp_path / "run")
     shutil.copytree(run.path, tmp_path / "moved")
-    with pytest.raises(ConfigError, match=r"began as .*run, and its files name that folder"):
+    with pytest.raises(ConfigError, match=r"was started as .*run, and its files name that folder"):
         resume(tmp_path / "moved")
     run.last_checkpoint.write_bytes(run.last_checkpoint.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"last\.ckpt: truncated"):
@@ -375,7 +375,7 @@ def test_what_cannot_be_resumed_says_why(dropping, tmp_path):
         resume(tmp_path / "whole")
     with pytest.raises(ConfigError):
         train(dropping("scheduler=plateau", "scheduler.monitor=val/nonsense", output="failed"))
-    with pytest.raises(ConfigError, match="val/nonsense is not logged"):  # it begins anew, and fails again
+    with pytest.raises(ConfigError, match="val/nonsense is not logged"):  # it starts again, and fails again
         resume(tmp_path / "failed")
     for damage in ("[1, 2", "- 1", "name: x"):
         (tmp_path / "failed" / "config.yaml").write_text(damage)
@@ -385,7 +385,7 @@ def test_what_cannot_be_resumed_says_why(dropping, tmp_path):
             resume(tmp_path / "failed")
 
 
-def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(dropping, tmp_path):
+def test_a_run_stopped_before_its_first_checkpoint_starts_again(dropping, tmp_path):
     with interrupted_at(step=1):
         train(dropping(output="early"))
     run = RunFolder(tmp_path / "early")
@@ -394,7 +394,7 @@ def test_a_run_that_was_stopped_before_its_first_checkpoint_begins_again(droppin
     assert len(read_status(run).resumed) == 1
 
 
-def test_an_attempt_to_resume_that_fails_loses_nothing(dropping, made_up_imm, tmp_path):
+def test_a_failed_attempt_to_resume_loses_nothing(dropping, made_up_imm, tmp_path):
     away = tmp_path / "imm_face_db"
     shutil.copytree(made_up_imm, away)
     with interrupted_at(step=7):
@@ -406,7 +406,7 @@ def test_an_attempt_to_resume_that_fails_loses_nothing(dropping, made_up_imm, tm
     assert resume(tmp_path / "run") == train(dropping(f"data.root={away}", output="whole"))
 
 
-def test_a_task_that_is_loaded_and_trained_on_remembers_what_it_had_met(finished_run, made_up_imm, tmp_path):
+def test_a_task_trained_further_keeps_its_earlier_training_data(finished_run, made_up_imm, tmp_path):
     task = load_task(RunFolder(finished_run).best_checkpoint)
     before = set(task.trained_on.groups)
     data = IMMDataModule(made_up_imm, landmarks="nose_tip", train_persons=2)
@@ -417,18 +417,18 @@ def test_a_task_that_is_loaded_and_trained_on_remembers_what_it_had_met(finished
     assert set(load_task(tmp_path / "again.ckpt").trained_on.groups) == before
 
 
-def test_the_last_checkpoint_is_of_the_last_epoch_even_where_that_is_not_the_best(configured):
+def test_the_last_checkpoint_is_of_the_last_epoch(configured):
     cfg = configured("optimizer.lr=0.3", "trainer.max_epochs=4", "loss=l1")
     metrics = train(cfg)
     assert metrics["best/epoch"] < metrics["last/epoch"] == 3
     assert torch.load(Path(cfg.output) / "checkpoints/last.ckpt", weights_only=True)["epoch"] == 3
 
 
-def test_the_real_nose_tips_are_learnt_well_below_the_constant_predictor(real_imm, tmp_path):
+def test_real_nose_tips_are_predicted_better_than_the_baseline(real_imm, tmp_path):
     root = f"data.root={real_imm}"
     base = ["experiment=nose_tip", "trainer=cpu", "trainer.max_epochs=12", "~callbacks.progress", root]
     best = [
         train(compose("train", [*base, f"seed={seed}", f"output={tmp_path / str(seed)}"]))["best/mse"]
         for seed in range(2)
     ]
-    assert statistics.mean(best) < 0.0030  # the constant predictor: 0.0051; 25 epochs reach 0.0013
+    assert statistics.mean(best) < 0.0030  # mean-shape baseline: 0.0051; 25 epochs reach 0.0013

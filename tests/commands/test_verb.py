@@ -20,7 +20,7 @@ WITH_CHOICES = {
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
-def test_every_setting_has_a_sentence_and_a_default_that_fits(verb):
+def test_every_setting_has_a_description_and_a_valid_default(verb):
     settings = schema_of(verb.config).all
     assert settings
     for each in settings.values():
@@ -30,7 +30,7 @@ def test_every_setting_has_a_sentence_and_a_default_that_fits(verb):
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=VERBS)
-def test_every_configuration_has_just_the_settings_of_its_schema(verb):
+def test_every_configuration_has_exactly_the_settings_of_its_schema(verb):
     plain = OmegaConf.to_container(compose(verb.config))
     settings = schema_of(verb.config).settings
     assert {key.partition(".")[0] for key in settings} <= set(plain)
@@ -55,7 +55,7 @@ def test_every_example_can_be_composed(verb, monkeypatch):
         check_values(verb.config, cfg)
 
 
-def test_choices_are_those_that_the_work_knows():
+def test_choices_match_the_code_that_uses_them():
     from importlib import import_module
 
     for key, place in WITH_CHOICES.items():
@@ -66,7 +66,7 @@ def test_choices_are_those_that_the_work_knows():
             assert set(setting.choices) == set(known), key
 
 
-def test_formats_to_convert_to_are_those_that_can_be_written():
+def test_convert_offers_exactly_the_formats_that_can_be_written():
     from keypoints.data.readers.labelled import FORMATS
 
     written = {name for name, known in FORMATS.items() if known.write is not None}
@@ -95,15 +95,15 @@ def test_formats_to_convert_to_are_those_that_can_be_written():
         ("predict", "start_from=x", None),
     ],
 )
-def test_a_value_is_checked_before_anything_is_done(verb, typed, says):
+def test_a_typed_value_is_checked_before_the_verb_runs(verb, typed, says):
     if says is None:
-        assert as_typed(verb, [typed]) == ["start_from='x'"]  # Hydra says that there is no such key
+        assert as_typed(verb, [typed]) == ["start_from='x'"]  # Hydra reports that there is no such key
         return
     with pytest.raises(ConfigError, match=f"^{re.escape(says)}$"):
         as_typed(verb, [typed])
 
 
-def test_values_of_a_file_are_checked_as_those_that_are_typed(tmp_path, capsys):
+def test_values_in_files_are_checked_like_typed_ones(tmp_path, capsys):
     (tmp_path / "experiment").mkdir()
     mine = tmp_path / "experiment" / "mine.yaml"
     for text, says in (
@@ -145,7 +145,7 @@ def test_values_of_a_file_are_checked_as_those_that_are_typed(tmp_path, capsys):
     ],
     ids=" ".join,
 )
-def test_only_the_first_word_stands_without_its_key(typed, says, tmp_path, monkeypatch, capsys):
+def test_only_the_first_word_may_lack_its_key(typed, says, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("a=b/run").mkdir(parents=True)
     with pytest.raises(SystemExit, match="1"):
@@ -154,7 +154,7 @@ def test_only_the_first_word_stands_without_its_key(typed, says, tmp_path, monke
     assert re.match(f"error: {says}", line), line
 
 
-def test_flags_may_stand_before_the_first_word(tmp_path, monkeypatch, capsys):
+def test_flags_may_come_before_the_first_word(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="1"):
         main(["report", "--config-dir", ".", "nowhere"])
@@ -168,7 +168,7 @@ def test_the_readme_names_every_verb():
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    """A folder of ``--config-dir`` and a package beside it, with what people write."""
+    """Folder for ``--config-dir`` with typical files of a user, and the user's package."""
     (tmp_path / "my_nets.py").write_text(
         "class Odd:\n    def __init__(self, size: 'any number' = 1): ...\n"
         "class Chan:\n    def __init__(self, input_size, in_channels, out_features, channels: int = 3): ...\n"
@@ -192,7 +192,7 @@ def own(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("typed", "says"),
     [
-        ("--config-dir . model.net.hidden=3", "hidden: 3"),  # though an annotation is no expression
+        ("--config-dir . model.net.hidden=3", "hidden: 3"),  # although an annotation cannot be parsed
         ("--config-dir . model=odd model.net.size=2.5", "size: 2.5"),
         ("--config-dir . experiment=places", "root: .*/f"),
         ("--config-dir . paths=lab", "cache: /tmp"),
@@ -202,7 +202,7 @@ def own(tmp_path, monkeypatch):
         ("callbacks.progress.refresh_rate=0.5", "refresh_rate: 0.5"),
     ],
 )
-def test_what_others_write_is_taken(own, typed, says, capsys):
+def test_files_and_classes_of_users_are_accepted(own, typed, says, capsys):
     main(["train", *typed.split(), "--cfg", "job"])
     assert re.search(says, capsys.readouterr().out)
 
@@ -217,7 +217,7 @@ def test_what_others_write_is_taken(own, typed, says, capsys):
         ("train -m seed=range(0,2,0.5)", "seed is a whole number from 0 up, not 0.0"),
     ],
 )
-def test_a_mistake_beside_flags_and_in_sweeps_is_named(own, typed, says, capsys):
+def test_a_mistake_with_flags_or_in_a_sweep_is_reported(own, typed, says, capsys):
     before = sorted(own.rglob("*"))
     with pytest.raises(SystemExit, match="1"):
         main(typed.split())
@@ -226,7 +226,7 @@ def test_a_mistake_beside_flags_and_in_sweeps_is_named(own, typed, says, capsys)
     assert sorted(own.rglob("*")) == before
 
 
-def test_help_tells_of_the_option_that_is_taken(own, capsys):
-    """Of two of one name Hydra takes ours."""
+def test_help_describes_the_option_that_hydra_uses(own, capsys):
+    """Check that the package's option wins over a user's option of the same name, as in Hydra."""
     main(["train", "--config-dir", ".", "--help"])
     assert re.search(r"\* adam +Adam\.", capsys.readouterr().out)

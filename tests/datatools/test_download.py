@@ -76,7 +76,7 @@ def test_imm_is_downloaded_to_the_folder_of_its_reader(web, data, made_up_imm, c
     assert left(data) == ["imm_face_db"]
     said = capsys.readouterr().out
     assert "free for education and research" in said
-    assert f"it is in {data / 'imm_face_db'}" in said
+    assert f"downloaded to {data / 'imm_face_db'}" in said
     assert "faces" in said  # it was verified: 30 instead of the 240 published
     assert "240" in said
 

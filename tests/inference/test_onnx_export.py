@@ -140,8 +140,8 @@ def test_an_export_from_the_command_line(untrained, tmp_path, capsys):
     main(["export", str(untrained), f"output={output}"])
     said = capsys.readouterr().out
     assert re.search(r"\[1\]\.onnx: float32, 0\.\d\d MB, checked", said)
-    assert "on 12 crops its points lie" in said
-    assert "px of the 48 × 48 input from the checkpoint" in said
+    assert "on 12 crops its points differ" in said
+    assert "px of the 48 × 48 input on average" in said
     assert len(said.splitlines()) == 2
     assert ExportedModel(output).crop == BOX_CROP
 

@@ -109,7 +109,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_goes_on(untrained, damaged, t
     ):
         assert f"{damaged}/{problem}\n" in said.out
     assert f"5 faces of 8 photos are in {output}" in said.out
-    assert said.err == "error: 4 of 8 photos have no face, or not all of theirs; see above\n"
+    assert said.err == "error: 4 of 8 photos have no face, or a face without a prediction; see above\n"
     rows = {row["image"]: row for row in table(output)}
     assert len(rows) == 8
     assert "no face was found" in rows["lawn.png"]["note"]
@@ -249,7 +249,7 @@ def test_names_that_are_as_long_as_can_be_or_no_text_are_no_hindrance(untrained,
         main(["predict", str(untrained), f"input={odd}", f"output={tmp_path / 'out'}", "report=true"])
     said = capfd.readouterr()
     assert "\ufffd.jpg: is no picture: the file is empty" in said.out
-    assert said.err == "error: 1 of 3 photos have no face, or not all of theirs; see above\n"
+    assert said.err == "error: 1 of 3 photos have no face, or a face without a prediction; see above\n"
     assert len(list((tmp_path / "out" / "overlays").iterdir())) == 2
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
     assert set(table["image"]) == {*names, r"\xff.jpg"}
