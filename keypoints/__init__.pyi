@@ -1,4 +1,4 @@
-"""The public names of the package: one list for :mod:`lazy_loader`, ``__all__`` and type checkers."""
+"""Public names of the package: one list for :mod:`lazy_loader`, ``__all__`` and type checkers."""
 
 from ._version import __version__ as __version__
 from .callbacks.best_checkpoint import BestCheckpoint as BestCheckpoint

@@ -1,4 +1,4 @@
-"""``python -m keypoints``, and the command ``keypoints``."""
+"""Entry point of ``python -m keypoints`` and of the command ``keypoints``."""
 
 import atexit
 import os
@@ -9,10 +9,10 @@ from keypoints.cli import main
 
 
 def run() -> None:
-    """The command line, in a process that ends as soon as it is done.
+    """Run the command line, and end the process at once.
 
-    Python would take everything apart first: two seconds for torch and Lightning. What has to be done at the
-    end is done, in Python's own order: threads, exit handlers, streams.
+    Python's own shutdown would take two seconds with torch and Lightning. Its necessary steps are done here,
+    in the same order: threads, exit handlers, streams.
     """
     try:
         main()
@@ -28,7 +28,7 @@ def run() -> None:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except BrokenPipeError:  # who read it wanted no more
+    except BrokenPipeError:  # the reader has stopped reading
         status = 1
     os._exit(status or 0)
 

@@ -1,6 +1,6 @@
-"""``keypoints VERB [hydra overrides]``.
+"""Command line: ``keypoints VERB [hydra overrides]``.
 
-Heavy libraries are imported only once a verb's work begins, so help and mistakes answer at once.
+Heavy libraries are imported only when a verb runs, so that help and error messages appear at once.
 """
 
 import argparse
@@ -40,10 +40,10 @@ from keypoints.stopping import stop_of, stoppable
 from keypoints.workers import end_with
 
 DEBUG = "HYDRA_FULL_ERROR"
-"""Set to 1, this environment variable shows the whole traceback of every error."""
+"""Environment variable; the value 1 shows the full traceback of every error."""
 
 EXTRAS = {"launcher/joblib": "parallel", "launcher/submitit_slurm": "slurm", "sweeper/optuna": "search"}
-"""What brings the choices of Hydra's that a plain installation lacks."""
+"""Extras that install the options of Hydra's groups that a plain installation lacks."""
 
 _WITH_VALUE = frozenset(
     {
@@ -51,46 +51,50 @@ _WITH_VALUE = frozenset(
         *("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp"),
     }
 )
-"""Hydra's flags that a value may follow."""
+"""Hydra's flags that take a value."""
 
 _SHOWING = re.compile(
     r"-h|--help|--hydra-help|--version|(-c|--cfg|-i|--info)(=.*)?|-c(job|hydra|all)|-i[a-z-]+"
 )
-"""Hydra's flags that show something, and run nothing."""
+"""Hydra's flags that show something and run nothing."""
 
 _MISTYPED = re.compile(
     r"(?P<where>.*?)\w*Error raised .*?'(?P<value>.*?)' .*?full_key: (?P<key>\S+)", re.DOTALL
 )
-"""What Hydra says of a value in a file that is not of its setting's type."""
+"""Hydra's message for a value in a file that does not have its setting's type."""
 
 _HELP = ("-h", "--help")
 
 _OVERRIDE = re.compile(r"\+{0,2}[A-Za-z_][\w.@/$-]*=|~")
-"""The beginning of an override; whatever else stands for itself."""
+"""Beginning of an override; any other argument is a word without a key."""
 
 _MODES = ("-m", "--multirun", "-r", "--run")
-"""Hydra's flags that say how jobs are run, and that it takes beside none that shows something."""
+"""Hydra's flags for how jobs run; Hydra rejects them together with a flag that shows something."""
 
 _COMPLETION = ("-sc", "--shell-completion")
 
 _RERUN = "--experimental-rerun"
-"""Hydra's flag that reads a pickle, which no run of ours has; Hydra takes its beginnings for it too."""
+"""Hydra's flag that reads a pickle, which our runs do not have; Hydra also accepts its abbreviations."""
 
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS)
-"""Errors of a folder in which nothing can be made."""
+"""Errors of a folder in which no file can be created."""
 
 NO_READER = 128 + 13
-"""The exit status where the output's reader has gone, as a shell has it of SIGPIPE."""
+"""Exit status if the reader of the output has gone; a shell's status for SIGPIPE."""
 
 Job = Callable[[DictConfig], float | None]
-"""What Hydra calls for each job; it gives a search's objective."""
+"""Function that Hydra calls for each job; it returns a search's objective."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line. Exits with status 0 only if all went well."""
+    """Run the command line. The exit status is 0 only on success.
+
+    Args:
+        arguments: arguments after the program's name; by default those of ``sys.argv``.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    logging.setLogRecordFactory(PlainRecord)  # of every logger: names of files are in what they say
-    logging.raiseExceptions = False  # a log that cannot be written is no traceback, a hundred times over
+    logging.setLogRecordFactory(PlainRecord)  # for all loggers: their messages contain file names
+    logging.raiseExceptions = False  # a log that cannot be written would print a traceback per message
     with _reader_may_leave():
         completion = [place for place, each in enumerate(arguments) if each.startswith(_COMPLETION)]
         if completion:
@@ -123,21 +127,23 @@ def _with_key(verb: Verb, arguments: list[str]) -> list[str]:
     if verb.positional and rest and not _OVERRIDE.match(rest[0]):
         rest[0] = f"{verb.positional}={rest[0]}"
     elif verb.positional and rest and os.path.lexists(rest[0]):
-        raise ConfigError(f"{rest[0]}: is a path; say {verb.positional}={rest[0]}")
+        raise ConfigError(f"{rest[0]}: is a path; write {verb.positional}={rest[0]}")
     for argument in rest:
         if not _OVERRIDE.match(argument):
             takes = (
-                f"takes one word, its {verb.positional}, right behind it" if verb.positional else "takes none"
+                f"takes one word, its {verb.positional}, right after the verb, and then only key=value"
+                if verb.positional
+                else "takes only key=value"
             )
             raise ConfigError(
-                f"{shortened(argument, 120)}: has no key; keypoints {verb.name} {takes}, and all else is "
-                f"key=value: `keypoints {verb.name} --help` lists the keys"
+                f"{shortened(argument, 120)}: has no key; keypoints {verb.name} {takes}: "
+                f"`keypoints {verb.name} --help` lists the keys"
             )
     return [*flags, *rest]
 
 
 def _help(verb: Verb, arguments: Sequence[str]) -> None:
-    """Show what a verb takes: with the options that the arguments choose, where it has groups.
+    """Show the help of a verb, with the options that the arguments choose.
 
     Raises:
         ConfigError: if the arguments cannot be composed.
@@ -146,7 +152,7 @@ def _help(verb: Verb, arguments: Sequence[str]) -> None:
     overrides = as_typed(verb.config, [*flags, *rest])[len(flags) :]
     own = own_folder(flags)
     cfg = preview(verb.config, [flag for flag in flags if flag not in _HELP], quote_paths(overrides))
-    if cfg is None:  # Hydra says why
+    if cfg is None:  # Hydra reports the reason
         kept = [flag for flag in flags if flag not in (*_HELP, *_MODES)]
         _hydra(f"keypoints {verb.name}", verb.config, lambda _: None, [*kept, "--cfg", "job", *rest])
         return
@@ -155,7 +161,7 @@ def _help(verb: Verb, arguments: Sequence[str]) -> None:
 
 @contextmanager
 def _reader_may_leave() -> Iterator[None]:
-    """End quietly where whoever read the output wants no more, as ``head`` does.
+    """End quietly if the reader of the output stops reading, as ``head`` does.
 
     Raises:
         SystemExit: with :data:`NO_READER`.
@@ -167,12 +173,12 @@ def _reader_may_leave() -> Iterator[None]:
         if not _has_no_reader():
             raise
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())  # what is left to be written at the end
+        os.dup2(nowhere, sys.stdout.fileno())  # for output that is still buffered
         sys.exit(NO_READER)
 
 
 def _has_no_reader() -> bool:
-    """Return whether the standard output is a pipe that nobody reads; another may have broken."""
+    """Return whether the standard output is a pipe without a reader; another pipe may have broken."""
     if not hasattr(select, "poll"):
         return True
     poll = select.poll()
@@ -188,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="keypoints",
         usage="keypoints VERB [key=value …]",
         description="Train, compare, inspect and ship facial-keypoint models.",
-        epilog="`keypoints VERB --help` lists what can be overridden. "
+        epilog="`keypoints VERB --help` lists a verb's settings. "
         'Tab completion: eval "$(keypoints -sc install=bash)"',
     )
     parser.add_argument("--version", action="version", version=f"keypoints {__version__}")
@@ -202,7 +208,7 @@ def _parser() -> argparse.ArgumentParser:
         if data is None:
             usage = f"keypoints {first} ACTION [key=value …]"
             within = verbs.add_parser(
-                first, help="make up, fetch, look at, verify, shrink and convert faces", usage=usage
+                first, help="synthesize, download, preview, verify, shrink and convert data", usage=usage
             )
             data = within.add_subparsers(dest="action", metavar="ACTION", required=True)
         data.add_parser(action, help=verb.what, add_help=False)
@@ -210,20 +216,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check_flags(arguments: Iterable[str]) -> None:
-    """See that none of Hydra's flags is given that is not supported.
+    """Check that no unsupported flag of Hydra is given.
 
     Raises:
-        ConfigError: if one is.
+        ConfigError: if one is given.
     """
     names = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
     if any(len(name) > len("--") and _RERUN.startswith(name) for name in names):
         raise ConfigError(
-            f"{_RERUN}: is not supported; go on with a run or a sweep: keypoints train resume=<folder>"
+            f"{_RERUN}: is not supported; to resume a run or a sweep: keypoints train resume=<folder>"
         )
 
 
 def _work(verb: Verb, work: Callable[[DictConfig], None], arguments: list[str]) -> None:
-    """Do the work of a verb that makes no run."""
+    """Run a verb other than ``train``."""
     flags, overrides = split_flags(arguments)
     if _shows(flags):
         flags, overrides = _to_show(verb.config, flags, overrides)
@@ -234,7 +240,7 @@ def _work(verb: Verb, work: Callable[[DictConfig], None], arguments: list[str]) 
             check_values(verb.config, cfg)
             _check_given(verb, cfg, own_folder(flags))
             work(cfg)
-        except Exception as error:  # raised below, past Hydra's own report of it
+        except Exception as error:  # raised again below: Hydra would print its own report
             place = schema_of(verb.config).settings.get("output")
             if place is not None and place.place and _is_of_output(error, cfg.get("output")):
                 error.add_note(f"name another {place.place}: output=<{place.place}>")
@@ -246,10 +252,10 @@ def _work(verb: Verb, work: Callable[[DictConfig], None], arguments: list[str]) 
 
 
 def _check_given(verb: Verb, cfg: DictConfig, own: Path | None) -> None:
-    """See that no value is missing: of a verb that may need no training's, none of its own.
+    """Check that no required value is missing; ``bench`` checks its own, since it may need no training.
 
     Raises:
-        ConfigError: if one is.
+        ConfigError: if a value is missing.
     """
     if verb.name == "bench":
         return
@@ -257,11 +263,11 @@ def _check_given(verb: Verb, cfg: DictConfig, own: Path | None) -> None:
 
 
 def _is_of_output(error: Exception, output: object) -> bool:
-    """Return whether an error says that the output of a verb cannot be made or written to.
+    """Return whether an error says that the output of a verb cannot be created or written to.
 
     Args:
-        error: what the verb raised, perhaps because of an OSError.
-        output: the configuration's; ``None`` where the verb chooses the place.
+        error: error of the verb, which may be caused by an OSError.
+        output: the configuration's output; ``None`` if the verb chooses the path.
     """
     cause = error if isinstance(error, OSError) else error.__cause__
     if not isinstance(cause, OSError) or not isinstance(cause.filename, str):
@@ -274,7 +280,7 @@ def _is_of_output(error: Exception, output: object) -> bool:
 
 
 def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return Hydra's flags with their values, and the rest, wherever they stand: it wants flags first.
+    """Return Hydra's flags with their values, and the other arguments, since Hydra wants flags first.
 
     >>> split_flags(["seed=1", "--config-dir", "my_conf", "-m", "data=mine"])
     (['--config-dir', 'my_conf', '-m'], ['seed=1', 'data=mine'])
@@ -293,7 +299,12 @@ def split_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _train(arguments: list[str]) -> None:
-    """One run or a multirun. A failed job does not stop the others."""
+    """Train one run or a multirun. A failed job does not stop the others.
+
+    Raises:
+        ConfigError: if a run of a sweep did not finish.
+        KeypointsError: the error of a single run.
+    """
     if (folder := run_to_join()) is not None:
         from keypoints.commands.train import take_part
 
@@ -312,9 +323,9 @@ def _train(arguments: list[str]) -> None:
     def job(cfg: DictConfig) -> float | None:
         end_with(launcher)
         try:
-            with _arguments(command):  # Lightning starts further processes with it
+            with _arguments(command):  # Lightning starts further processes with this command
                 return jobs.job(cfg, resumed=resumed)
-        except Exception as error:  # the others go on; its status.json says so too
+        except Exception as error:  # the other jobs continue; status.json has the error too
             failures.append(error)
             return None
 
@@ -339,7 +350,7 @@ def _train(arguments: list[str]) -> None:
         failed = 0
         if RememberSweep.started is not None:
             failed = jobs.end_sweep(RememberSweep.started, stopped=False)
-        if failed and isinstance(error, ValueError):  # as Optuna's, where no run gave it a result
+        if failed and isinstance(error, ValueError):  # Optuna's error if no run has a result
             raise ConfigError(f"{failed} of the sweep's runs did not finish ({one_line(error)})") from error
         raise
     if RememberSweep.started is not None and (failed := jobs.end_sweep(RememberSweep.started, stopped=False)):
@@ -350,7 +361,7 @@ def _train(arguments: list[str]) -> None:
 
 @contextmanager
 def _alone_in_sweep(arguments: Sequence[str]) -> Iterator[None]:
-    """Keep others from training the sweep whose folder the command names; a run's status does it for runs."""
+    """Keep other commands from training the same sweep; for a single run, its status does so."""
     resumed, output = is_given(arguments, "resume"), is_given(arguments, "output")
     folder = (resumed or output or "").strip("'\"")
     sweeps = is_multirun(arguments)
@@ -368,17 +379,17 @@ def _alone_in_sweep(arguments: Sequence[str]) -> Iterator[None]:
 
 
 def _shows(arguments: Iterable[str]) -> bool:
-    """Return whether something is only to be shown, and nothing run."""
+    """Return whether a flag asks to show something instead of running the verb."""
     return any(_SHOWING.fullmatch(argument) for argument in arguments)
 
 
 def _to_show(config: str, flags: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return flags and overrides as Hydra takes them to show something; tell which values are missing.
+    """Return flags and overrides with which Hydra shows something; print which required values are missing.
 
-    Of a multirun the first run is shown: Hydra shows no other.
+    For a multirun the first run is shown: Hydra cannot show others.
 
     Raises:
-        ConfigError: if more than one thing is to be shown.
+        ConfigError: if two flags ask to show something, or ``--resolve`` needs a missing value.
     """
     wanted = [flag for flag in flags if _SHOWING.fullmatch(flag)]
     if len({flag.partition("=")[0] for flag in wanted}) > 1:
@@ -393,20 +404,20 @@ def _to_show(config: str, flags: Sequence[str], overrides: Sequence[str]) -> tup
         if told is not None and "--resolve" in flags:
             raise ConfigError(told)
         if told is not None:
-            print(printable(f"to be given yet: {told}"), file=sys.stderr)
+            print(printable(f"missing: {told}"), file=sys.stderr)
     return kept, shown
 
 
 def _prepared(flags: Sequence[str], overrides: Sequence[str]) -> str | None:
-    """See that a training can begin: all values are given, and its folder can be written to.
+    """Check that a training can start: all values are given, and its folder can be written to.
 
     Args:
-        flags: Hydra's, with their values.
-        overrides: of the command, as typed.
+        flags: Hydra's flags, with their values.
+        overrides: overrides of the command, as typed.
 
     Returns:
-        The override of Hydra's that names the folder of the run or the sweep. The folder is fixed here: its
-        name may hold the time, and values that differ between a sweep's runs.
+        Hydra's override for the folder of the run or the sweep. The folder is fixed here, since its name may
+        contain the time, and values that differ between a sweep's runs.
 
     Raises:
         ConfigError: if a value or a file of a sweep is missing, or the folder cannot be used.
@@ -421,7 +432,7 @@ def _prepared(flags: Sequence[str], overrides: Sequence[str]) -> str | None:
     place = None if output is None else f"hydra.sweep.dir={output}"
     cfg = preview("train", flags, quote_paths([*typed, *filter(None, [place])]))
     if cfg is None:
-        return place  # Hydra says what is wrong
+        return place  # Hydra reports the error later
     sweeps = is_multirun([*flags, *overrides]) or cfg.hydra.mode == RunMode.MULTIRUN
     check_values("train", cfg)
     check_complete(cfg, own_folder(flags))
@@ -436,10 +447,10 @@ def _prepared(flags: Sequence[str], overrides: Sequence[str]) -> str | None:
 
 
 def _check_folder(folder: Path, *, sweep: bool) -> None:
-    """See that a run's or a sweep's folder can be made and written to.
+    """Check that a run's or a sweep's folder can be created and written to.
 
     Raises:
-        ConfigError: if it cannot, or holds a sweep already.
+        ConfigError: if it cannot, or already holds a sweep.
     """
     from keypoints.runs.sweep_folder import SweepFolder
 
@@ -456,14 +467,14 @@ def _check_folder(folder: Path, *, sweep: bool) -> None:
             raise
     if sweep and SweepFolder(folder).begun():
         raise ConfigError(
-            f"{folder}: holds a sweep already; go on with it: "
+            f"{folder}: holds a sweep already; resume it with: "
             f"keypoints train {shlex.quote(f'resume={folder}')}, or name another folder: output=<folder>"
         )
 
 
 @contextmanager
 def _one_line_of(folder: Path) -> Iterator[None]:
-    """Let an error in making or writing ``folder`` be a ConfigError."""
+    """Turn an error in creating or writing ``folder`` into a ConfigError."""
     try:
         yield
     except (OSError, ValueError) as error:
@@ -475,15 +486,15 @@ def _one_line_of(folder: Path) -> Iterator[None]:
 
 
 def _constant_keys(arguments: Sequence[str]) -> str:
-    """The keys that are the same in all jobs, for Hydra: a job is named by the others."""
+    """Return the keys that are equal in all jobs, as a list for Hydra, which leaves them out of job names."""
     return "[" + ",".join(f"'{key}'" for key in varied_by_hand(arguments)[1]) + "]"
 
 
 def _resumed(arguments: Sequence[str]) -> list[str]:
-    """Return the command that goes on with the run or the sweep of ``resume=<folder>``, in that folder.
+    """Return the arguments that resume the run or the sweep of ``resume=<folder>`` in that folder.
 
     Raises:
-        ConfigError: if something is given that would change what the run or the sweep is.
+        ConfigError: if the folder holds neither, or another argument would change the run or the sweep.
     """
     from keypoints.runs.run_folder import RunFolder
     from keypoints.runs.sweep_folder import SweepFolder
@@ -493,7 +504,7 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
     beside = [argument for argument in given if argument != first]
     if any(argument.partition("=")[0] != "trust" and not _is_hydras(argument) for argument in beside):
         raise ConfigError(
-            "resume=<folder> stands alone, or with trust=<package>: the configuration that it began with is "
+            "resume=<folder> takes no other setting, except trust=<package>: the original configuration is "
             "used again"
         )
     folder = Path(first.partition("=")[2].strip("'\""))
@@ -504,14 +515,16 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
         from keypoints.file_kinds import describe_file
 
         kind = (describe_file(folder) or "a file").partition(";")[0]
-        raise ConfigError(f"{folder}: is {kind}; what is resumed is the folder of a run or a sweep")
+        raise ConfigError(f"{folder}: is {kind}; resume= takes the folder of a run or a sweep")
     if not SweepFolder(folder).manifest.exists():
-        raise ConfigError(f"{folder}: is neither a run's folder nor a sweep's; `keypoints train` makes them")
+        raise ConfigError(
+            f"{folder}: is neither a run's folder nor a sweep's; `keypoints train` creates them"
+        )
     return ["-m", *flags, *SweepFolder(folder).to_resume(beside), *output, *beside]
 
 
 def _is_hydras(argument: str) -> bool:
-    """Return whether it is a setting of Hydra's own, which changes no run's configuration."""
+    """Return whether an argument is Hydra's own setting, which changes no run's configuration."""
     return argument.lstrip("+~").startswith(("hydra.", "hydra/"))
 
 
@@ -532,7 +545,7 @@ def _hydra(program: str, config: str, job: Job, arguments: Sequence[str]) -> Non
 
 @contextmanager
 def _arguments(arguments: list[str]) -> Iterator[None]:
-    """Let ``sys.argv`` be ``arguments`` meanwhile: Hydra reads it."""
+    """Set ``sys.argv``, which Hydra reads, to ``arguments`` during the block."""
     before, sys.argv = sys.argv, arguments
     try:
         yield
@@ -542,7 +555,7 @@ def _arguments(arguments: list[str]) -> Iterator[None]:
 
 @contextmanager
 def _environment(name: str, value: str) -> Iterator[None]:
-    """Let the environment variable ``name`` have ``value`` meanwhile."""
+    """Set the environment variable ``name`` to ``value`` during the block."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:
@@ -556,24 +569,24 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 @contextmanager
 def _reported_errors() -> Iterator[None]:
-    """Print what the user can mend on one line and exit with 1; other errors keep their traceback."""
+    """Print an error that the user can fix on one line and exit with 1; other errors keep their traceback."""
     from hydra.errors import HydraException
 
-    # A process that joins a run has the variable from the first one, which sets it below.
+    # A process that joins a run inherits the variable from the first process, which sets it below.
     wants_traceback = os.environ.get(DEBUG) == "1" and run_to_join() is None
-    with _environment(DEBUG, "1"):  # else Hydra prints the error, at length, and exits
+    with _environment(DEBUG, "1"):  # otherwise Hydra prints the error, at length, and exits
         try:
             yield
         except KeyboardInterrupt as error:
             stop = stop_of(error)
             print(printable("; ".join([str(stop), *getattr(error, "__notes__", ())])), file=sys.stderr)
-            sys.exit(128 + stop.number)  # as a shell has it
+            sys.exit(128 + stop.number)  # a shell's status for this signal
         except (KeypointsError, HydraException, OmegaConfBaseException) as error:
             if wants_traceback:
                 raise
             print(f"error: {_message(error)}", file=sys.stderr)
             sys.exit(1)
-        except OSError as error:  # a folder that cannot be written, a full disk, which names no file
+        except OSError as error:  # a folder that cannot be written to, or a full disk, which names no file
             if wants_traceback or (error.filename is None and error.errno not in OF_DISKS):
                 raise
             where = "" if error.filename is None else f"{error.filename}: "
@@ -583,14 +596,14 @@ def _reported_errors() -> Iterator[None]:
 
 
 def _is_missing(error: BaseException | None) -> bool:
-    """Return whether the error is, or was caused by, a value that has to be given."""
+    """Return whether the error is, or was caused by, a missing required value."""
     if error is None or isinstance(error, MissingMandatoryValue | MissingValueError):
         return error is not None
     return _is_missing(error.__cause__ or error.__context__)
 
 
 def _message(error: Exception) -> str:
-    """The error on one line; of Hydra's, what is of use."""
+    """Return the message of an error on one line, without the unhelpful parts of Hydra's messages."""
     text = "; ".join([str(error), *getattr(error, "__notes__", ())])
     if isinstance(error, OmegaConfBaseException) and error.full_key and _is_missing(error):
         text = need(str(error.full_key))
@@ -607,7 +620,7 @@ def _message(error: Exception) -> str:
 
 
 def _of_mistyped(text: str) -> str:
-    """Return what a value has to be, where Hydra says that OmegaConf could not convert it; else the text."""
+    """Return our message if OmegaConf could not convert a value to its setting's type, else the text."""
     found = _MISTYPED.match(text)
     setting = None if found is None else setting_named(found["key"])
     if found is None or setting is None:
@@ -616,7 +629,11 @@ def _of_mistyped(text: str) -> str:
 
 
 def _complete(arguments: Sequence[str]) -> None:
-    """Answer the shell: verbs first, then Hydra's completion for the verb that was typed."""
+    """Print tab completions for the shell: verbs first, then Hydra's completions for the typed verb.
+
+    Raises:
+        ConfigError: if the arguments of ``-sc`` are invalid.
+    """
     if len(arguments) != 2 or not re.fullmatch(r"(install|uninstall|query)=\w+", arguments[-1]):
         raise ConfigError(
             "-sc install=<shell>, uninstall=<shell> or query=<shell>; a shell is bash, zsh or fish"
@@ -641,7 +658,7 @@ def _complete(arguments: Sequence[str]) -> None:
 
 
 def _as_offered(words: Iterable[str]) -> Iterator[str]:
-    """Yield what completion offers, without what options of a group share: Hydra takes it for a group."""
+    """Yield the completions, without the folders ``shared``, which Hydra takes for groups."""
     for word in words:
         if "/shared" not in word:
             yield f"{word}=" if is_group(word) else word

@@ -1,10 +1,10 @@
 """Components: a class and its settings as plain values, ``{"_target_": "torch.nn.L1Loss", …}``.
 
-A task keeps its network, loss, optimizer and scheduler in this form, so that a checkpoint holds
-plain values only, loads with ``weights_only=True``, and is whole.
+A task keeps its network, loss, optimizer and scheduler in this form, so that a checkpoint is complete, holds
+only plain values, and loads with ``weights_only=True``.
 
-:func:`build` makes all objects that a configuration or a checkpoint names, under one rule of trust: only
-classes of trusted packages are built, and only of the kind that is asked for, so that a file from elsewhere
+:func:`build` instantiates all objects that a configuration or a checkpoint names, under one rule of trust:
+only classes of trusted packages are instantiated, and only of the expected kind, so that an untrusted file
 runs no code. Trust is given by the command line (``trust=mypackage``), by the environment variable
 ``KEYPOINTS_TRUST`` or in Python (:func:`trust`, :func:`trusting`), never by a checkpoint or a run's folder.
 """
@@ -25,30 +25,33 @@ from keypoints.older_names import current, current_class
 T = TypeVar("T")
 
 Component = Mapping[str, Any]
-"""``_target_`` names the class; the rest are its keyword arguments, all plain values."""
+"""Mapping with the name of the class, ``_target_``, and its keyword arguments, all plain values."""
 
 TRUST = "KEYPOINTS_TRUST"
-"""The environment variable that names trusted packages, separated by commas."""
+"""Environment variable with the names of trusted packages, separated by commas."""
 
 _OURS = frozenset({"keypoints", "torch.nn", "torch.optim", "torchvision.models"})
 _TRAINING = frozenset({"albumentations", "lightning_fabric", "pytorch_lightning", "torchvision.ops"})
-"""Packages that a training needs besides those that a checkpoint does."""
+"""Packages that a training needs in addition to those that a checkpoint needs."""
 _by_user: set[str] = set()
 _in_block: ContextVar[frozenset[str]] = ContextVar("trusted", default=frozenset())
 
 
 class UntrustedError(ConfigError):
-    """A component of a package that is not trusted."""
+    """Error for a component of a package that is not trusted."""
 
 
 def package_names(given: str | Iterable[str] | None) -> tuple[str, ...]:
-    """Return the names of packages in what a user gives: a list, or a string with commas.
+    """Return the package names in the user's value: a list, or a string with commas.
 
     >>> package_names("mine, yours.nets")
     ('mine', 'yours.nets')
 
+    Args:
+        given: the user's value; ``None`` for no packages.
+
     Raises:
-        ConfigError: if one cannot be the name of a package.
+        ConfigError: if one of them cannot be the name of a package.
     """
     listed = given.strip("[] ").split(",") if isinstance(given, str) else given or ()
     names = tuple(name for each in listed if (name := str(each).strip(" '\"")))
@@ -59,20 +62,29 @@ def package_names(given: str | Iterable[str] | None) -> tuple[str, ...]:
 
 
 def trust(*packages: str) -> None:
-    """Let components be built from ``packages`` too, for as long as this process lives.
+    """Trust packages, so that components may use their classes, until this process ends.
+
+    Args:
+        packages: names of packages.
 
     Raises:
-        ConfigError: if one cannot be the name of a package.
+        ConfigError: if one of them cannot be the name of a package.
     """
     _by_user.update(package_names(packages))
 
 
 @contextmanager
 def trusting(*packages: str) -> Iterator[None]:
-    """Trust ``packages`` too while the block runs.
+    """Trust packages during the block.
+
+    Args:
+        packages: names of packages.
+
+    Returns:
+        A context manager.
 
     Raises:
-        ConfigError: if one cannot be the name of a package.
+        ConfigError: if one of them cannot be the name of a package.
     """
     token = _in_block.set(_in_block.get().union(package_names(packages)))
     try:
@@ -87,22 +99,29 @@ def is_trusted(package: str) -> bool:
 
 
 def trusted_by_user() -> frozenset[str]:
-    """Return the packages that the user trusts here and now, besides those that need no word."""
+    """Return the packages that the user trusts now, without those that are always trusted."""
     return _in_block.get().union(_by_user, package_names(os.environ.get(TRUST)))
 
 
 def configure(target: type, **settings: Any) -> dict[str, Any]:
-    """Return the component that names ``target`` with these settings.
+    """Return the component of a class with these settings.
 
     >>> from torch.nn import SmoothL1Loss
     >>> configure(SmoothL1Loss, beta=0.01)
     {'_target_': 'torch.nn.SmoothL1Loss', 'beta': 0.01}
+
+    Args:
+        target: the class.
+        settings: keyword arguments of the class, as plain values.
+
+    Returns:
+        The settings, with the public name of the class as ``_target_``.
     """
     return {"_target_": public_name(target), **settings}
 
 
 def public_name(named: type) -> str:
-    """Return the shortest name that a class can be imported by; modules change, and files stay.
+    """Return the shortest name under which a class can be imported, since modules change and files stay.
 
     >>> from torch.nn import MSELoss
     >>> public_name(MSELoss)
@@ -127,20 +146,20 @@ def build(
     _nested: tuple[type, ...] = (),
     **extra: Any,
 ) -> T:
-    """Make the object that ``component`` describes.
+    """Instantiate a component.
 
     Args:
         component: the class and its settings.
-        kind: the class that the object has to be of.
+        kind: required class of the object.
         args: positional arguments, besides the component's own settings.
-        _key: where the component stands in a configuration, for messages.
-        _nested: build the components among the settings too; each is of one of these kinds, or of a package
-            that the user trusts. If empty, they stay plain values.
-        extra: keyword arguments, besides the component's own settings or instead of them.
+        _key: dotted key of the component in a configuration, for messages.
+        _nested: classes; if given, components among the settings are instantiated too, each of one of these
+            classes or from a package that the user trusts. If empty, they stay plain values.
+        extra: keyword arguments, which add to the component's own settings or replace them.
 
     Raises:
         UntrustedError: if a target is not trusted.
-        ConfigError: if a target is missing, of another kind, or does not take its settings.
+        ConfigError: if a target is missing, of another class, or does not accept its settings.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
@@ -171,10 +190,10 @@ def build(
 
 
 def _check_nested(settings: Mapping[str, Any], key: str, kinds: tuple[type, ...]) -> None:
-    """See that all targets are trusted and of these kinds, and that no text could become one later.
+    """Check that all targets are trusted and of these classes, and that no text could become a target later.
 
     Raises:
-        ConfigError: if a part is not so; the message names its key.
+        ConfigError: if a value violates this; the message names its key.
     """
     for where, value in walk(settings, key):
         if isinstance(value, str) and "${" in value:
@@ -187,7 +206,7 @@ def _check_nested(settings: Mapping[str, Any], key: str, kinds: tuple[type, ...]
 
 
 def walk(plain: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield each of some plain values and each name of a setting, with the dotted key where it stands."""
+    """Yield all nested plain values and names of settings, each with its dotted key."""
     yield key, plain
     if isinstance(plain, Mapping):
         for name, each in plain.items():
@@ -202,7 +221,7 @@ def target_of(component: object) -> str:
     """Return the name of a component's class.
 
     Raises:
-        ConfigError: if it has none.
+        ConfigError: if the component has no ``_target_``.
     """
     target = component.get("_target_") if isinstance(component, Mapping) else None
     if not isinstance(target, str):
@@ -213,17 +232,17 @@ def target_of(component: object) -> str:
 
 
 def find_class(target: str, kinds: tuple[type, ...], *, nested: bool = False) -> Any:
-    """Return the class that ``target`` names, if it is trusted and of one of these kinds.
+    """Return the class that ``target`` names, if it is trusted and derives from one of ``kinds``.
 
     Args:
-        target: ``package.module.Class``.
-        kinds: classes that it has to derive from, one of them.
-        nested: also take classes of the packages that a training needs, and any class or function of a
+        target: dotted name, ``package.module.Class``.
+        kinds: classes; the result derives from at least one of them.
+        nested: also accept classes of the packages that a training needs, and any class or function of a
             package that the user trusts.
 
     Raises:
-        UntrustedError: if its package is not trusted; the message names the switch.
-        ConfigError: if there is no such class, or it is of another kind.
+        UntrustedError: if its package is not trusted; the message names the setting ``trust``.
+        ConfigError: if there is no such class, or it derives from none of ``kinds``.
     """
     _check_trusted(target, nested)
     found = _import(current_class(target))
@@ -252,10 +271,11 @@ def _within(name: str, packages: Iterable[str]) -> bool:
 
 
 def _import(target: str) -> Any:
-    """Return what Hydra finds under this name, so that what is checked is what is made.
+    """Return the object that Hydra finds under a name, so that the checked object is the instantiated one.
 
     Raises:
-        ConfigError: if there is nothing, or the name leads through a module that another only imports.
+        ConfigError: if there is no such object, or the name passes through a module that another one only
+            imports.
     """
     package, *between = target.rpartition(".")[0].split(".")
     try:

@@ -1,4 +1,4 @@
-"""What a file that was taken for a model really is, told by its contents. Runs nothing of it."""
+"""Recognition of a file's kind from its contents, for messages about wrong files. Runs no code in them."""
 
 import codecs
 import pickletools
@@ -15,9 +15,9 @@ TORCH = "a checkpoint or weights of torch"
 TEXT = "a text file"
 
 _BEGINNING = 1 << 12
-"""Bytes that tell most kinds."""
+"""Number of bytes from which most kinds are recognised."""
 _MOST_PICKLE = 1 << 22
-"""Bytes of a pickle that are looked at: structure without its numbers is smaller."""
+"""Largest number of bytes that are read of a pickle; its structure without tensors is smaller."""
 
 _ZIP = b"PK\x03\x04"
 _MAGIC = {
@@ -40,28 +40,28 @@ _MAGIC = {
         "a pointer of git-lfs, not the file itself; get it with: git lfs pull"
     ),
     b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.": (
-        "a file of torch before version 1.6; load it there, and save it anew"
+        "a file of torch before version 1.6; load it with that version, and save it in the newer format"
     ),
 }
-"""What files of a kind begin with."""
+"""Descriptions of files by their first bytes."""
 
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 _ONNX = re.compile(rb"\x08[\x01-\x14](?:[\x12\x1a\x22\x32][\x00-\x7f]|\x28|\x3a|\x42)")
-"""ONNX's version, and the number of one of the fields that follow it."""
+"""ONNX's version, and the number of a field that may follow it."""
 _YAML = re.compile(r"---\s*$|[\w.-]+:(?:\s|$)")
 _WEIGHTS = re.compile(r"collections OrderedDict|torch\._utils _rebuild_\w+|torch \w*(?:Storage|Size)")
-"""What a pickle of tensors by name refers to."""
+"""Names that a pickled mapping from names to tensors refers to."""
 
 
 def describe_file(path: Path) -> str | None:
-    """Return what a file is, in a few words that follow "is", by its contents and not by its name.
+    """Return a description of a file, from its contents and not its name, to follow the word "is".
 
     Args:
-        path: a file that cannot be used as what it was given for.
+        path: a file that cannot be used for its purpose.
 
     Returns:
-        Such as ``"an ONNX file"``, with what to do about it where that is plain; ``None`` if nothing is known
-        of it, which may be a damaged file of the right kind.
+        A description such as ``"an ONNX file"``, with what to do if that is clear; ``None`` for an unknown
+        kind, which may be a damaged file of the right kind.
     """
     if (why := why_not_regular(path)) is not None:
         return None if why == MISSING else why.removeprefix("is ").removesuffix(", not a regular file")
@@ -74,12 +74,12 @@ def describe_file(path: Path) -> str | None:
 
 
 def mistaken(path: Path, wanted: str, own: str) -> str:
-    """Return why a file cannot be read as what it was given for: the end of a sentence about it.
+    """Return why a file cannot be read as the wanted kind, as the end of a message that names the file.
 
     Args:
         path: the file.
-        wanted: what it was given for, such as ``"checkpoint"``.
-        own: what :func:`describe_file` says of a sound file of that kind.
+        wanted: name of the wanted kind, such as ``"checkpoint"``.
+        own: result of :func:`describe_file` for an intact file of that kind.
     """
     kind = describe_file(path)
     if kind is None or kind == own:
@@ -100,7 +100,7 @@ def _described(path: Path, begins: bytes) -> str | None:
 
 
 def _begins_tar(begins: bytes) -> bool:
-    """Return whether bytes begin as a tar archive does."""
+    """Return whether the bytes are the beginning of a tar archive."""
     try:
         tarfile.TarInfo.frombuf(begins[: tarfile.BLOCKSIZE], "utf-8", "surrogateescape")
     except tarfile.HeaderError:
@@ -109,7 +109,7 @@ def _begins_tar(begins: bytes) -> bool:
 
 
 def _is_safetensors(begins: bytes) -> bool:
-    """Return whether it begins with the length of a JSON object, and that object."""
+    """Return whether the bytes begin with the length of a JSON object, and that object."""
     length = int.from_bytes(begins[:8], "little")
     return 2 <= length < 1 << 27 and begins[8:9] == b"{" and begins[9:].lstrip()[:1] in (b'"', b"}")
 
@@ -120,15 +120,15 @@ _TESTS: Sequence[tuple[Callable[[bytes], object], str]] = (
     (lambda begins: begins[:2] == b"BM" and begins[6:10] == bytes(4), "a picture (BMP)"),
     (_PICKLE.match, "a pickle, which may run code and is not opened"),
     (_begins_tar, "a tar archive; unpack it first"),
-    (_is_safetensors, "a safetensors file: weights alone, without their network"),
+    (_is_safetensors, "a safetensors file: only weights, without the network"),
     (_ONNX.match, ONNX),
 )
-"""What the beginning of files of a kind is like."""
+"""Tests of a file's first bytes, with the description of files that pass."""
 
 
 def _text(begins: bytes) -> str | None:
-    """Return which kind of text it is; ``None`` of what is no text."""
-    text = codecs.getincrementaldecoder("utf-8-sig")("replace").decode(begins)  # its end may be cut off
+    """Return the kind of a text file; ``None`` if the bytes are not text."""
+    text = codecs.getincrementaldecoder("utf-8-sig")("replace").decode(begins)  # may end in mid-character
     if any(not (mark.isprintable() or mark in "\t\r\n\f") or mark == "\ufffd" for mark in text):
         return None
     first = text.lstrip()
@@ -147,15 +147,13 @@ def _text(begins: bytes) -> str | None:
 
 
 def _zip(path: Path) -> str | None:
-    """Return what a zip archive is; ``None`` of a damaged one."""
+    """Return the description of a zip archive; ``None`` if it is damaged."""
     try:
         with ZipFile(path) as archive:
             names = archive.namelist()
             inside = {name.partition("/")[2] for name in names}
             if "constants.pkl" in inside:
-                return (
-                    "a TorchScript archive: a network that runs elsewhere, without weights that can be read"
-                )
+                return "a TorchScript archive: a compiled network, from which weights are not read"
             if any(name.endswith("archive_format") for name in inside):
                 return "a program of torch.export"
             pickled = next((name for name in names if name.partition("/")[2] == "data.pkl"), None)
@@ -168,7 +166,7 @@ def _zip(path: Path) -> str | None:
 
 
 def _torch(pickled: bytes) -> str:
-    """Return what a file of torch holds, by what its pickle refers to."""
+    """Return the description of a torch file, from the names that its pickle refers to."""
     others = [name for name in _references(pickled) if not _WEIGHTS.fullmatch(name)]
     networks = [name for name in others if ".nn." in name or name.endswith(("Net", "Model", "Module"))]
     if not others:
@@ -183,7 +181,7 @@ def _torch(pickled: bytes) -> str:
 
 
 def _references(pickled: bytes) -> Iterator[str]:
-    """Yield the classes and functions that a pickle refers to, as "module name"; nothing is run."""
+    """Yield the classes and functions that a pickle refers to, as "module name", without running it."""
     texts: list[str] = []
     try:
         for operation, argument, _ in pickletools.genops(pickled):
@@ -193,5 +191,5 @@ def _references(pickled: bytes) -> Iterator[str]:
                 yield " ".join(texts[-2:])
             elif isinstance(argument, str):
                 texts.append(argument)
-    except ValueError:  # cut off
+    except ValueError:  # a truncated pickle
         return

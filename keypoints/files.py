@@ -1,7 +1,7 @@
-"""Files and folders that are complete or not there, whatever ends the process; and who is writing to them.
+"""Atomic writing of files and folders, and locks, however the process ends.
 
-What is being written has a name of its own, ``.NAME.PROCESS-TOKEN.part``, and is renamed at the end. A
-process that is killed leaves its parts; the next one that writes to the folder removes them.
+A file or folder is written under a temporary name, ``.NAME.PROCESS-TOKEN.part``, and renamed at the end. A
+killed process leaves such parts behind; the next process that writes to the folder removes them.
 """
 
 import errno
@@ -27,41 +27,41 @@ if sys.platform != "win32":
     import fcntl
 
 _LONGEST = 200
-"""Bytes of a name that a part's name begins with; file systems take 255."""
+"""Largest number of bytes of the original name in a part's name; file systems allow 255."""
 
 _PART = re.compile(r"\..+\.(?P<process>\d+)-(?P<host>[0-9a-f]{4})[0-9a-f]{8}\.part", re.DOTALL)
 _LOCK = ".keypoints.lock"
-"""The lock's name in a folder that a command fills."""
+"""Name of the lock file in a folder that a command writes."""
 
 _SAME_MOMENT = 2.0
-"""Seconds that clocks may have been set by while a process runs."""
+"""Tolerance in seconds for changes of the clock while a process runs."""
 _DAY = 86_400.0
-"""Seconds after which a part of another host, whose processes cannot be seen, is given up."""
+"""Age in seconds after which a part from another host is removed, since its processes cannot be checked."""
 
 OF_DISKS = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; make room"),
     errno.EFBIG: "; the limit of a file's size is reached (ulimit -f)",
     errno.EIO: "; the disk or the network drive fails",
 }
-"""Errors of a disk that takes no more, which name no file, and what to do."""
+"""Errors of a full or failing disk, which name no file, and what to do."""
 _NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF)
-"""Errors of file systems and platforms that cannot be told to write a file."""
+"""Errors of file systems and platforms without ``fsync``."""
 
 _ATTEMPTS = 100
-"""To make a folder that other commands remove at their end."""
+"""Largest number of attempts to create a folder that other commands remove when they end."""
 
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """Give a part file to write to, which takes the place of ``path`` if the block succeeds.
+    """Yield a temporary file, which replaces ``path`` if the block succeeds.
 
-    After a power cut too, ``path`` is the old file or the new one.
+    ``path`` is either the old or the new file, even after a power cut.
 
     Args:
-        path: the file; its folder is there.
+        path: the file; its folder exists.
 
     Yields:
-        The part.
+        Path of the temporary file.
 
     Raises:
         OSError: if it cannot be written; the error names ``path``.
@@ -77,11 +77,11 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all.
+    """Write a text file atomically.
 
     Args:
-        path: the file; its folder is there.
-        text: what it holds.
+        path: the file; its folder exists.
+        text: contents of the file.
 
     Raises:
         OSError: as :func:`replaced`.
@@ -92,13 +92,13 @@ def write_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def part_folder(path: Path) -> Iterator[Path]:
-    """Give a new folder beside ``path``, which is removed at the end unless it was renamed.
+    """Yield a new temporary folder next to ``path``, which is removed at the end unless it was renamed.
 
     Args:
-        path: what the folder's contents are for; its own folder is there.
+        path: path that the temporary folder is named after; its parent folder exists.
 
     Yields:
-        The folder.
+        Path of the temporary folder.
     """
     part = _part_of(path)
     part.mkdir()
@@ -110,18 +110,19 @@ def part_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def filled(folder: Path, last: str, own: Collection[str] = ()) -> Iterator[Path]:
-    """Give a folder to write to, whose files are moved to ``folder`` if the block succeeds.
+    """Yield a temporary folder, whose files are moved to ``folder`` if the block succeeds.
 
-    The file ``last`` is the mark of completeness: the old one is removed before the first file is moved, and
-    the new one is moved at the end. If the block fails, ``folder`` stays as it was.
+    The file ``last`` marks a complete folder: the old one is removed before the first file is moved, and the
+    new one is moved at the end. If the block fails, ``folder`` stays unchanged.
 
     Args:
-        folder: is made if it is missing. Other files in it stay.
-        last: the mark, which the block has to write.
-        own: files that an earlier call may have left in ``folder``: removed, unless they are written again.
+        folder: folder for the files, created if it is missing. Other files in it stay.
+        last: name of the marking file, which the block has to write.
+        own: names of files that an earlier call may have left in ``folder``; they are removed unless they are
+            written again.
 
     Yields:
-        The folder to write to, on the same file system.
+        Path of the temporary folder, on the same file system.
 
     Raises:
         OSError: if a file cannot be moved.
@@ -147,7 +148,7 @@ def filled(folder: Path, last: str, own: Collection[str] = ()) -> Iterator[Path]
 
 
 def flush_below(folder: Path) -> None:
-    """Write every file below ``folder`` to the disk, before it is renamed: a power cut loses nothing."""
+    """Flush every file below ``folder`` to the disk, so that a power cut after a rename loses nothing."""
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
             _flush(path)
@@ -155,17 +156,17 @@ def flush_below(folder: Path) -> None:
 
 @contextmanager
 def alone(target: Path, *, beside: bool = False) -> Iterator[None]:
-    """Keep other commands from writing ``target`` while the block runs; remove what killed ones left.
+    """Lock ``target`` against other commands during the block, and remove the parts of killed commands.
 
-    The lock vanishes with the process. Where the platform or the file system has no locks, there is none.
+    The lock ends with the process. Platforms and file systems without locks are not protected.
 
     Args:
-        target: a folder, which is made, and is removed if nothing is in it at the end.
-        beside: ``target`` is a file, or a folder that is renamed: the lock lies beside it.
+        target: a folder, which is created, and removed if it is empty at the end.
+        beside: put the lock next to ``target``, which is a file, or a folder that is renamed.
 
     Raises:
-        DataError: if another command is writing it; the message says which process, where and since when.
-        OSError: if the folder cannot be made or written to.
+        DataError: if another command is writing it; the message names the process, the host and the time.
+        OSError: if the folder cannot be created or written to.
     """
     folder = target.parent if beside else target
     lock = folder / (f".{_short(target.name)}.lock" if beside else _LOCK)
@@ -174,28 +175,29 @@ def alone(target: Path, *, beside: bool = False) -> Iterator[None]:
         stack.callback(_remove_empty, missing)
         file = _locked(lock, target)
         stack.callback(_unlock, lock, file)
-        _remove_parts_once.cache_clear()  # a command begins: others may have been killed meanwhile
+        _remove_parts_once.cache_clear()  # other commands may have been killed since the last removal
         _remove_parts(folder)
         yield
 
 
 def tidy(target: Path, *, beside: bool = False) -> None:
-    """Remove what killed commands left of ``target``, if no other command writes it.
+    """Remove the parts that killed commands left of ``target``, unless another command is writing it.
 
     Args:
-        target, beside: as of :func:`alone`.
+        target: a folder, or with ``beside`` a file or folder.
+        beside: the lock is next to ``target``, as in :func:`alone`.
     """
     with suppress(DataError, OSError), alone(target, beside=beside):
         pass
 
 
 def holds_others(folder: Path) -> bool:
-    """Return whether a folder holds anything but locks and parts of this package."""
+    """Return whether a folder holds anything except locks and parts of this package."""
     return any(path.name != _LOCK and not _PART.fullmatch(path.name) for path in folder.iterdir())
 
 
 def _short(name: str) -> str:
-    """Return a name, shortened so that more fits behind it; different names stay different."""
+    """Return a name, shortened to leave space for a suffix; different names stay different."""
     encoded = os.fsencode(name)
     if len(encoded) <= _LONGEST:
         return name
@@ -213,7 +215,7 @@ def _host() -> str:
 
 
 def _flush(path: Path) -> None:
-    """Write a file to the disk, where the file system can."""
+    """Flush a file to the disk, if the file system supports it."""
     with path.open("rb") as file:
         try:
             os.fsync(file.fileno())
@@ -224,7 +226,7 @@ def _flush(path: Path) -> None:
 
 @contextmanager
 def _naming(path: Path, part: Path) -> Iterator[None]:
-    """Let an error that names the part, or a full disk, which names no file, name ``path``."""
+    """Make errors that name the part, or no file because the disk is full, name ``path`` instead."""
     try:
         yield
     except OSError as error:
@@ -235,18 +237,18 @@ def _naming(path: Path, part: Path) -> Iterator[None]:
 
 
 @lru_cache(maxsize=64)
-def _remove_parts_once(folder: Path, process: int) -> None:  # noqa: ARG001  a fork starts its own
-    """Remove the parts of killed processes; once a process and folder, for folders may hold many files."""
+def _remove_parts_once(folder: Path, process: int) -> None:  # noqa: ARG001  a fork has its own cache entry
+    """Remove the parts of killed processes, once per process and folder, since folders may be large."""
     _remove_parts(folder)
 
 
 def _remove_parts(folder: Path) -> None:
-    """Remove the parts in ``folder`` whose process is gone."""
+    """Remove the parts in ``folder`` whose process has ended."""
     try:
         with os.scandir(folder) as entries:
             parts = [(Path(entry.path), found) for entry in entries if (found := _PART.fullmatch(entry.name))]
     except OSError:
-        return  # there is no such folder, which is said where it is written to
+        return  # the folder does not exist, which the later write reports
     for path, found in parts:
         try:
             changed = path.lstat().st_mtime
@@ -257,18 +259,18 @@ def _remove_parts(folder: Path) -> None:
             else:
                 path.unlink()
         except OSError:
-            continue  # another command removes it at the same moment, or it is somebody else's
+            continue  # another command removes it at the same moment, or another user owns it
 
 
 def _is_left(process: int, host: str, changed: float) -> bool:
     """Return whether the process that wrote a part at the time ``changed`` has ended."""
     if host != _host():
         return changed < time() - _DAY
-    import psutil  # late: nobody needs it who finds no parts
+    import psutil  # late, since it is only needed if there are parts
 
     try:
         writer = psutil.Process(process)
-        # The number may be another process's by now: one that began after the part was written.
+        # The process number may be reused by a process that started after the part was written.
         return writer.status() == psutil.STATUS_ZOMBIE or writer.create_time() > changed + _SAME_MOMENT
     except psutil.NoSuchProcess:
         return True
@@ -280,7 +282,7 @@ _open_locks: set[FileIO] = set()
 
 
 def _forget_locks() -> None:
-    """Close the locks of this process in its fork, which would else hold them after its end."""
+    """Close the parent's locks in a fork, which would otherwise hold them after the parent's end."""
     for file in _open_locks:
         file.close()
     _open_locks.clear()
@@ -299,19 +301,19 @@ def _locked(lock: Path, target: Path) -> FileIO:
                 file = lock.open("ab+", buffering=0)
         except (FileNotFoundError, FileExistsError) as error:
             problem = error
-            continue  # another command, at its end, has removed the folder meanwhile
+            continue  # another command has ended and removed the folder meanwhile
         if not _take(file):
             with file:
                 raise DataError(f"{target}: {_writer(file)}; wait until it has ended, or name another output")
         with suppress(FileNotFoundError):
             if os.path.samestat(lock.stat(), os.fstat(file.fileno())):
                 break
-        file.close()  # that of a command which has ended meanwhile
+        file.close()  # a removed lock file, of a command that has ended meanwhile
     else:
         raise problem
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S")
     about = {"process": os.getpid(), "host": socket.gethostname(), "since": now}
-    with suppress(OSError):  # a full disk: what it says is for others to read
+    with suppress(OSError):  # a full disk: the contents only inform other commands
         file.truncate(0)
         file.write(json.dumps(about).encode())
     _open_locks.add(file)
@@ -319,7 +321,7 @@ def _locked(lock: Path, target: Path) -> FileIO:
 
 
 def _take(file: FileIO) -> bool:
-    """Lock a file; return whether nobody else has."""
+    """Lock a file; return ``False`` if another process holds the lock."""
     if sys.platform == "win32":
         return True
     try:
@@ -327,7 +329,7 @@ def _take(file: FileIO) -> bool:
     except BlockingIOError:
         return False
     except OSError:
-        return True  # this file system has no locks
+        return True  # the file system has no locks
     return True
 
 
@@ -336,7 +338,7 @@ def _writer(file: FileIO) -> str:
     try:
         about = json.loads(file.read())
         return "process {process} on {host} is writing it since {since}".format(**about)
-    except (ValueError, KeyError, TypeError):  # it has just begun
+    except (ValueError, KeyError, TypeError):  # the other process has just created the lock
         return "another process is writing it"
 
 
@@ -348,7 +350,7 @@ def _unlock(lock: Path, file: FileIO) -> None:
 
 
 def _remove_empty(folders: list[Path]) -> None:
-    """Remove folders, the innermost first, as far as they are empty."""
+    """Remove empty folders in the given order, innermost first, up to the first that is not empty."""
     for folder in folders:
         try:
             folder.rmdir()

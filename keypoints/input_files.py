@@ -1,7 +1,7 @@
-"""The one way to read a file that a user names: photos, lists, annotations, submissions.
+"""Reading of files that a user names: photos, lists, annotations, submissions.
 
-Only a regular file is opened, after links are followed: a pipe or a device may never end, and opening a pipe
-waits for whoever writes to it. No more than a limit is read, packed or not.
+Only regular files are opened, after links are followed: a pipe or a device may never end, and opening a pipe
+waits for a writer. The bytes that are read are limited, before and after decompression.
 """
 
 import errno
@@ -15,24 +15,24 @@ from pathlib import Path
 from keypoints.errors import DataError, one_line
 
 MOST_PHOTO = 1 << 30
-"""Bytes of a photo: 300 million pixels, the most that are decoded, take 900 MB without compression."""
+"""Limit of a photo, in bytes: 300 million pixels, the decoding limit, take 900 MB without compression."""
 
 MOST_LIST = 1 << 28
-"""Bytes of a list. 60,000 faces of 68 points take 70 MB; JSON and XML take twenty times that in memory."""
+"""Limit of a list, in bytes: 60,000 faces of 68 points take 70 MB; parsed JSON and XML take 20 times that."""
 
 MOST_ANNOTATION = 1 << 20
-"""Bytes of a file that holds the points of one face: 68 points take 2 KB."""
+"""Limit of a file with the points of one face, in bytes: 68 points take 2 KB."""
 
 MISSING = "is missing"
-"""What :func:`why_not_regular` says of a path that names nothing."""
+"""Result of :func:`why_not_regular` for a path that does not exist."""
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
-"""How text begins that some programs call Unicode."""
+"""Byte order marks of UTF-16, which some programs call Unicode."""
 _GZIP = b"\x1f\x8b"
 _GZIP_WINDOW = 31
-"""What zlib calls gzip's format."""
+"""Value of zlib's ``wbits`` for the gzip format."""
 _BROKEN = (OSError, EOFError, ValueError, zlib.error)
-"""What reading and unpacking raise."""
+"""Errors of reading and decompression."""
 _KINDS = {
     stat.S_IFDIR: "is a folder",
     stat.S_IFIFO: "is a named pipe",
@@ -43,15 +43,15 @@ _KINDS = {
 
 
 def why_not_regular(path: Path) -> str | None:
-    """Return why a path cannot be read as a file, as the end of a sentence that begins with its name.
+    """Return why a path cannot be read as a file, as the end of a message that begins with its name.
 
-    Nothing is opened.
+    The path is not opened.
 
     Args:
         path: a file that a user named.
 
     Returns:
-        ``None`` for a regular file, or a link to one.
+        The reason; ``None`` for a regular file, or a link to one.
     """
     try:
         found = stat.S_IFMT(path.stat().st_mode)
@@ -59,7 +59,7 @@ def why_not_regular(path: Path) -> str | None:
         return MISSING
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    except ValueError as error:  # a NUL, or half of a character
+    except ValueError as error:  # the name contains a NUL or a surrogate
         return f"cannot be read ({one_line(error)})"
     if found == stat.S_IFREG:
         return None
@@ -67,13 +67,13 @@ def why_not_regular(path: Path) -> str | None:
 
 
 def check_regular(path: Path) -> None:
-    """See that a path names a regular file, or a link to one; nothing is opened.
+    """Check that a path names a regular file, or a link to one, without opening it.
 
     Args:
         path: a file that a user named.
 
     Raises:
-        DataError: if it is missing, or a folder, a pipe, a device, a socket or links in a circle.
+        DataError: if it is missing, or is a folder, a pipe, a device, a socket or a circular link.
     """
     why = why_not_regular(path)
     if why is not None:
@@ -86,16 +86,16 @@ def read_bytes(path: Path, most: int) -> bytes:
 
     Args:
         path: a file that a user named.
-        most: a longer file is an error: one of the limits above.
+        most: limit in bytes, one of the constants above.
 
     Raises:
-        DataError: if it is no regular file, is longer, or cannot be read.
+        DataError: if it is not a regular file, is longer, or cannot be read.
     """
     check_regular(path)
     try:
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
-            contents = b"" if size > most else file.read(most + 1)  # it may grow meanwhile
+            contents = b"" if size > most else file.read(most + 1)  # the file may grow meanwhile
     except OSError as error:
         raise _cannot_be_read(path, error) from error
     if max(size, len(contents)) > most:
@@ -104,14 +104,14 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def read_beginning(path: Path, count: int) -> bytes:
-    """Return the first bytes of a regular file, unpacked if it is gzip's.
+    """Return the first bytes of a regular file, decompressed if it is in gzip format.
 
     Args:
         path: a file that a user named.
-        count: how many, at most.
+        count: largest number of bytes.
 
     Raises:
-        DataError: if it is no regular file, is damaged, or cannot be read.
+        DataError: if it is not a regular file, is damaged, or cannot be read.
     """
     check_regular(path)
     try:
@@ -125,12 +125,12 @@ def read_beginning(path: Path, count: int) -> bytes:
 
 
 def read_text(path: Path, most: int, encoding: str) -> str:
-    """Return the text of a regular file, its line ends as they are.
+    """Return the text of a regular file, with its line ends unchanged.
 
     Args:
         path: a file that a user named.
-        most: as of :func:`read_bytes`.
-        encoding: of the text.
+        most: limit in bytes.
+        encoding: encoding of the text.
 
     Raises:
         DataError: as :func:`read_bytes`, and if the file is not in that encoding.
@@ -139,14 +139,14 @@ def read_text(path: Path, most: int, encoding: str) -> str:
 
 
 def read_unpacked(path: Path, most: int) -> bytes:
-    """Return the contents of a regular file, unpacked if it is gzip's, whatever its name.
+    """Return the contents of a regular file, decompressed if it is in gzip format, whatever its name.
 
     Args:
         path: a file that a user named.
-        most: bytes of the file, and of what it unpacks to.
+        most: limit in bytes, for the file and for its decompressed contents.
 
     Raises:
-        DataError: as :func:`read_bytes`, and if it is damaged or unpacks to more.
+        DataError: as :func:`read_bytes`, and if it is damaged or its decompressed contents exceed the limit.
     """
     contents = read_bytes(path, most)
     if not contents.startswith(_GZIP):
@@ -162,14 +162,14 @@ def read_unpacked(path: Path, most: int) -> bytes:
 
 
 def read_unpacked_text(path: Path, most: int) -> str:
-    """Return the UTF-8 text of a regular file, unpacked if it is gzip's, without a byte order mark.
+    """Return the UTF-8 text of a regular file, decompressed if it is in gzip format, without byte order mark.
 
     Args:
         path: a file that a user named.
-        most: as of :func:`read_unpacked`.
+        most: limit in bytes, as in :func:`read_unpacked`.
 
     Raises:
-        DataError: as :func:`read_unpacked`, and if it is no UTF-8.
+        DataError: as :func:`read_unpacked`, and if it is not UTF-8.
     """
     return _decoded(path, read_unpacked(path, most), "utf-8-sig")
 

@@ -1,4 +1,4 @@
-"""Log messages that hold names from outside."""
+"""Log messages that contain external names, such as file names."""
 
 import logging
 from collections.abc import Sequence
@@ -7,21 +7,21 @@ from pathlib import Path
 from keypoints.errors import printable, shortened
 
 _MOST = 4096
-"""Characters of a value in a message: a path of the longest that a system takes is kept whole."""
+"""Largest number of characters of a value in a message; the longest possible path is not cut."""
 
 
 _SHOWN = 5
-"""So many lines are told of one by one."""
+"""Number of lines that are logged one by one."""
 
 
 def log_some(log: logging.Logger, what: str, lines: Sequence[str], most: int = _SHOWN) -> None:
-    """Warn of some things, and say how many more there are.
+    """Log the first lines as warnings, and the number of the others.
 
     Args:
-        log: of the module that warns.
-        what: they are, in front of each.
-        lines: one for each.
-        most: so many of them are told of.
+        log: logger of the module that warns.
+        what: text before each line.
+        lines: lines to log.
+        most: largest number of lines to log one by one.
     """
     for line in lines[:most]:
         log.warning("%s: %s", what, line)
@@ -30,14 +30,14 @@ def log_some(log: logging.Logger, what: str, lines: Sequence[str], most: int = _
 
 
 class PlainRecord(logging.LogRecord):
-    """Log record whose message commands no terminal, and whose values begin no new line.
+    """Log record whose message has no control characters, and whose values start no new line.
 
-    The command line installs it for every logger, in the terminal and in the log file:
+    The command line installs it for every logger, for the terminal and the log file:
     ``logging.setLogRecordFactory(PlainRecord)``.
     """
 
     def getMessage(self) -> str:  # noqa: N802 - logging's name
-        """Return the message with its values, see :func:`keypoints.errors.printable`."""
+        """Return the message with its values, escaped as by :func:`keypoints.errors.printable`."""
         args = self.args
         if isinstance(args, tuple):
             self.args = tuple(map(_plain, args))
@@ -50,7 +50,7 @@ class PlainRecord(logging.LogRecord):
 
 
 def _plain(value: object) -> object:
-    """Return text, paths and errors as text without control characters; other values as they are."""
+    """Return text, paths and errors as text without control characters, other values unchanged."""
     if isinstance(value, str | Path | BaseException):
         return printable(shortened(str(value), _MOST))
     return value

@@ -1,6 +1,7 @@
-"""Names in files from older versions: of classes, and of what their constructors and configuration take.
+"""Names in files from older versions: classes, constructor arguments, configuration keys.
 
-Checkpoints, runs and your own YAML files may have them. To rename something public, add its old name here.
+Checkpoints, runs and users' own YAML files may contain them. When you rename something public, add its old
+name here.
 """
 
 from collections.abc import Mapping
@@ -44,34 +45,34 @@ CLASSES: Mapping[str, str] = {
     "keypoints.tasks.regression.RegressionTask": "keypoints.RegressionTask",
     "keypoints.transforms.LowResolution": "keypoints.LowResolution",
 }
-"""Classes by the names that older files have for them."""
+"""Public names of classes by their older names."""
 
 ARGUMENTS: Mapping[str, Mapping[str, str]] = {
     "keypoints.HeatmapNet": {"beyond": "heatmap_padding"},
 }
-"""Arguments of classes by the names that older files have for them."""
+"""Arguments of classes by their older names."""
 
 KEYS: Mapping[str, str] = {"model.net.beyond": "model.net.heatmap_padding"}
-"""Keys of the configuration by the names that older sweeps have for them."""
+"""Keys of the configuration by their older names."""
 
 SCHEME: Mapping[str, str] = {"flip": "flip_indices", "pair": "normalizing_points"}
-"""What a landmark scheme has, by the names that older files have for it."""
+"""Fields of a landmark scheme by their older names."""
 
 
 def current_class(target: str) -> str:
-    """Return the name that a class has now.
+    """Return the current name of a class.
 
     Args:
-        target: as it stands in a file.
+        target: name in a file.
     """
     return CLASSES.get(target, target)
 
 
 def current(settings: Any) -> Any:
-    """Return settings with the names that classes and arguments have now, however deep they stand.
+    """Return settings with the current names of classes and arguments at every depth.
 
     Args:
-        settings: plain values, such as a file holds.
+        settings: plain values, as in a file.
     """
     if isinstance(settings, list):
         return [current(each) for each in settings]
@@ -89,9 +90,9 @@ def current(settings: Any) -> Any:
 
 
 def current_key(key: str) -> str:
-    """Return the dotted key that a setting of the configuration has now.
+    """Return the current dotted key of a setting of the configuration.
 
     Args:
-        key: as it was typed or recorded, such as ``model.net.beyond``.
+        key: typed or recorded key, such as ``model.net.beyond``.
     """
     return KEYS.get(key, key)

@@ -1,4 +1,4 @@
-"""Being stopped by a signal: Ctrl-C, SIGTERM of a cluster or a container, a terminal that is closed."""
+"""Stopping by a signal: Ctrl-C, SIGTERM from a cluster or a container, or a closed terminal."""
 
 import signal
 import threading
@@ -8,14 +8,14 @@ from types import FrameType
 from typing import Any
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-"""The last one is not known to every platform."""
+"""Signals that stop a command; not every platform has the last one."""
 
 
 class Stopped(KeyboardInterrupt):
     """A signal that asks the process to end; libraries treat it as Ctrl-C.
 
     Args:
-        number: of the signal.
+        number: number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -25,16 +25,16 @@ class Stopped(KeyboardInterrupt):
 
 
 def stop_of(error: KeyboardInterrupt) -> Stopped:
-    """Return ``error`` with its signal: Ctrl-C, if Python itself raised it."""
+    """Return the error with its signal; an error that Python itself raised is Ctrl-C."""
     return error if isinstance(error, Stopped) else Stopped(signal.SIGINT)
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Raise :class:`Stopped` where a signal asks the process to end in the block.
+    """Raise :class:`Stopped` if a signal asks the process to end during the block.
 
-    A signal that is ignored, as of commands in the background, stays ignored. Outside of the main thread,
-    where Python takes no handlers, nothing changes.
+    An ignored signal, as for background commands, stays ignored. Outside of the main thread, where Python
+    allows no signal handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,7 +1,7 @@
-"""Reading files that anybody may have changed: text, JSON and YAML, with one error for whatever is wrong.
+"""Reading of untrusted text, JSON and YAML files, with one error class for all problems.
 
-A file is bounded before it is read, and its values are plain. :func:`check_kinds` says what they have to be,
-so that a wrong one is told with the file's name, and not where it is used. Imports omegaconf late.
+The size of a file is checked before it is read, and its values are plain. :func:`check_kinds` checks the
+types of values, so that the message can name the file. Imports omegaconf late.
 """
 
 import errno
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 MOST_BYTES = 2**21
-"""Bytes of a configuration or a status: a hundred times the longest that a run has written."""
+"""Limit of a configuration or a status, in bytes: a hundred times the longest that a run has written."""
 
 MOST_TABLE_BYTES = 2**29
-"""Bytes of a table: one of 68 points has some 5000 bytes a face, and this is room for 100 000 faces."""
+"""Limit of a table, in bytes: 100 000 faces of 68 points, at about 5000 bytes per face."""
 
 _MOST_DEPTH = 40
-"""Values in values of YAML; the deepest configuration has 8. Its loaders call themselves for each."""
+"""Largest nesting depth of YAML, whose loaders are recursive; the deepest configuration has 8 levels."""
 
 _MOST_NODES = 100_000
-"""Values of YAML with what its anchors stand for: some bytes may stand for more than any memory holds."""
+"""Largest number of YAML values with expanded anchors: a few bytes could expand to more than the memory."""
 
 _TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map"))
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -43,11 +43,11 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 
     Args:
         path: the file.
-        most: bytes that it may have.
+        most: limit in bytes.
 
     Raises:
-        FileNotFoundError: if there is none.
-        DataError: if it is no file, cannot be read, is larger, or no text.
+        FileNotFoundError: if it does not exist.
+        DataError: if it is not a regular file, cannot be read, is larger, or is not text.
     """
     if why_not_regular(path) == MISSING:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
@@ -56,9 +56,9 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
         text = contents.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = contents.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}: line {line}: is no UTF-8; save the file in this encoding") from error
+        raise DataError(f"{path}: line {line}: is not UTF-8; save the file in this encoding") from error
     if (place := text.find("\0")) >= 0:
-        raise DataError(f"{path}: line {_line(text, place)}: holds a NUL, so it is no text or was damaged")
+        raise DataError(f"{path}: line {_line(text, place)}: holds a NUL, so it is not text, or is damaged")
     return text
 
 
@@ -67,11 +67,11 @@ def _line(text: str, place: int) -> int:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the values of a JSON file that holds an object.
+    """Return the object in a JSON file.
 
     Raises:
-        FileNotFoundError: if there is none.
-        DataError: as :func:`read_text`, or if it holds something else.
+        FileNotFoundError: if the file does not exist.
+        DataError: as :func:`read_text`, or if it is not a JSON object.
     """
     text = read_text(path)
     try:
@@ -79,15 +79,15 @@ def read_json(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read ({one_line(error)[:200]})") from error
     if not isinstance(values, dict):
-        raise DataError(f"{path}: cannot be read (it holds no values by name)")
+        raise DataError(f"{path}: cannot be read (it is not a JSON object)")
     return values
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the pairs of a JSON object.
+    """Return the pairs of a JSON object as a dictionary.
 
     Raises:
-        ValueError: if a name stands there twice.
+        ValueError: if a name is given twice.
     """
     values = dict(pairs)
     if len(values) < len(pairs):
@@ -100,16 +100,16 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_yaml(path: Path, *, resolved: bool = False) -> "DictConfig":
     """Return the configuration in a YAML file; an empty file has no keys.
 
-    Interpolations are not resolved here, but where their values are used.
+    Interpolations are not resolved here, but when their values are used.
 
     Args:
         path: the file.
-        resolved: refuse interpolations, as nothing that was written resolved has any.
+        resolved: refuse interpolations, for files that were written with resolved values.
 
     Raises:
-        FileNotFoundError: if there is none.
-        DataError: as :func:`read_text`; if it is no YAML, holds no mapping, a key twice, a tag of Python's,
-            or is too deep or too long once its anchors are followed. The message names the line.
+        FileNotFoundError: if the file does not exist.
+        DataError: as :func:`read_text`; or if it is not YAML or not a mapping, has a repeated key or a Python
+            tag, or is too deep or too long with expanded anchors. The message names the line.
     """
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
@@ -123,28 +123,30 @@ def read_yaml(path: Path, *, resolved: bool = False) -> "DictConfig":
         where = "" if mark is None else f"line {mark.line + 1}: "
         begins = "" if mark is None else "".join(text.split("\n")[mark.line : mark.line + 1]).lstrip(" ")
         said = one_line(error.problem or error)[:200]
-        said = "it is indented by a tab; use blanks" if begins.startswith("\t") else said
-        raise DataError(f"{path}: {where}is no YAML ({said})") from error
+        said = "it is indented by a tab; use spaces" if begins.startswith("\t") else said
+        raise DataError(f"{path}: {where}is not valid YAML ({said})") from error
     except yaml.reader.ReaderError as error:
-        raise DataError(f"{path}: {_unprintable(text)}is no YAML ({one_line(error.reason)})") from error
+        raise DataError(
+            f"{path}: {_unprintable(text)}is not valid YAML ({one_line(error.reason)})"
+        ) from error
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: cannot be read ({one_line(error).partition(' full_key:')[0][:200]})"
         ) from error
     if not isinstance(loaded, DictConfig):
-        raise DataError(f"{path}: is no configuration: it holds no values by name")
+        raise DataError(f"{path}: is not a configuration: it has no keys with values")
     return loaded
 
 
 def _unprintable(text: str) -> str:
-    """Return which line of YAML holds a character that none may."""
+    """Return the line with a character that YAML does not allow, as the beginning of a message."""
     found = yaml.reader.Reader.NON_PRINTABLE.search(text)
     return f"line {_line(text, found.start())}: " if found else ""
 
 
 @dataclass
 class _Open:
-    """A mapping or list of YAML that is being read."""
+    """YAML mapping or list that is being read."""
 
     mapping: bool
     anchor: str | None
@@ -155,7 +157,7 @@ class _Open:
 
 @dataclass
 class _Check:
-    """Looks at the events of a YAML text, which take no memory, before its values are made."""
+    """Check of a YAML text's events, which take no memory, before its values are created."""
 
     path: Path
     resolved: bool
@@ -163,10 +165,11 @@ class _Check:
     sizes: dict[str, int] = field(default_factory=dict)
 
     def look(self, text: str) -> None:
-        """See that the text is what :func:`read_yaml` takes.
+        """Check that :func:`read_yaml` can load the text.
 
         Raises:
-            DataError, YAMLError: if it is not.
+            DataError: if the text is refused; the message names the line.
+            YAMLError: if the text is not YAML.
         """
         for event in yaml.parse(text, Loader=_LOADER):
             if isinstance(event, yaml.NodeEvent):
@@ -178,32 +181,30 @@ class _Check:
     def _node(self, event: yaml.NodeEvent) -> None:
         if isinstance(event, yaml.AliasEvent):
             if any(outer.anchor == event.anchor for outer in self.open):
-                self._refuse(event, f"*{event.anchor} stands for what it is part of, without end")
+                self._refuse(event, f"*{event.anchor} refers to a value that contains it")
             if event.anchor not in self.sizes:
-                self._refuse(event, f"*{event.anchor} stands for nothing that was named before")
+                self._refuse(event, f"*{event.anchor} refers to no anchor before it")
         elif event.tag not in (None, "!", *_TAGS):
-            self._refuse(event, f"the tag {event.tag} is none of a configuration")
+            self._refuse(event, f"the tag {event.tag} is not allowed in a configuration")
         inside = self.open[-1] if self.open else None
         if inside is not None and inside.mapping and inside.key_is_next:
             if not isinstance(event, yaml.ScalarEvent):
-                self._refuse(event, "a key is a word")
+                self._refuse(event, "a key must be a plain text")
             if event.value in inside.keys:
                 self._refuse(event, f"the key {event.value} is given twice; keep one of them")
             inside.keys.add(event.value)
         if isinstance(event, yaml.CollectionStartEvent):
             if len(self.open) == _MOST_DEPTH:
-                self._refuse(event, f"its values lie in each other more than {_MOST_DEPTH} deep")
+                self._refuse(event, f"its values are nested more than {_MOST_DEPTH} deep")
             self.open.append(_Open(isinstance(event, yaml.MappingStartEvent), event.anchor))
             return
         if self.resolved and isinstance(event, yaml.ScalarEvent) and "${" in event.value:
-            self._refuse(
-                event, f"{event.value[:80]!r} is not resolved, as it was written; put the value itself there"
-            )
+            self._refuse(event, f"{event.value[:80]!r} is not resolved; replace it by its value")
         is_alias = isinstance(event, yaml.AliasEvent)
         self._done(event, None if is_alias else event.anchor, self.sizes[event.anchor] if is_alias else 1)
 
     def _done(self, event: yaml.Event, anchor: str | None, size: int) -> None:
-        """Count a value that was read."""
+        """Count a value that has been read."""
         if anchor is not None:
             self.sizes[anchor] = size
         if self.open:
@@ -211,24 +212,23 @@ class _Check:
             inside.size += size
             inside.key_is_next = not inside.key_is_next
             if inside.size > _MOST_NODES:
-                self._refuse(
-                    event, f"it has more than {_MOST_NODES:,} values, with what its anchors stand for"
-                )
+                self._refuse(event, f"it has more than {_MOST_NODES:,} values, with its anchors expanded")
 
     def _refuse(self, event: yaml.Event, why: str) -> NoReturn:
         raise DataError(f"{self.path}: line {event.start_mark.line + 1}: {why}")
 
 
 class Kind(NamedTuple):
-    """What a value has to be."""
+    """Required type of a value."""
 
     words: str
-    """For the message: "a whole number"."""
+    """Description for messages, such as "a whole number"."""
     fits: Callable[[Any], bool]
+    """Check of a value."""
 
 
 def is_number(value: Any) -> bool:
-    """Return whether it is a finite number that a float can hold."""
+    """Return whether a value is a finite number that a float can represent."""
     try:
         return not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
     except OverflowError:
@@ -236,12 +236,12 @@ def is_number(value: Any) -> bool:
 
 
 def is_count(value: Any) -> bool:
-    """Return whether it is a whole number from 0 up, of at most 63 bits as tables and tensors have it."""
+    """Return whether a value is an integer from 0 up with at most 63 bits, as in tables and tensors."""
     return not isinstance(value, bool) and isinstance(value, int) and 0 <= value < 2**63
 
 
 def is_pair(value: Any) -> bool:
-    """Return whether it is two numbers."""
+    """Return whether a value is a list of two numbers."""
     return isinstance(value, list | tuple) and len(value) == 2 and all(map(is_number, value))
 
 
@@ -264,7 +264,7 @@ NUMBERS = Kind(
 
 
 def or_none(kind: Kind) -> Kind:
-    """Return the kind of a value that may be missing."""
+    """Return the kind of a value that may be null."""
     return Kind(f"{kind.words} or null", lambda value: value is None or kind.fits(value))
 
 
@@ -275,15 +275,15 @@ def one_of(words: Iterable[str]) -> Kind:
 
 
 def check_kinds(values: Mapping[Any, Any], kinds: Mapping[str, Kind], needed: Iterable[str] = ()) -> None:
-    """See that those of the values that are there are what they should be.
+    """Check the types of values.
 
     Args:
-        values: by name.
-        kinds: of those that are used.
-        needed: names that have to be there.
+        values: values by name.
+        kinds: required types by name, for the values that are given.
+        needed: names of required values.
 
     Raises:
-        ValueError: if one is not; the message names it, and not the file.
+        ValueError: if a value is missing or has another type; the message names the value, not the file.
     """
     for name in needed:
         if name not in values:

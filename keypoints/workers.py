@@ -1,4 +1,4 @@
-"""Worker processes: they end when the process that started them is gone, and are ended with its work."""
+"""Worker processes that end when the process that started them has ended, and are killed when it is done."""
 
 import multiprocessing
 import os
@@ -12,28 +12,28 @@ from time import sleep
 from keypoints.process import configure_libraries
 
 _PAUSE = 1.0
-"""Seconds between two looks at the parent."""
+"""Seconds between two checks of the parent."""
 _PATIENCE = 10.0
-"""Seconds to wait for processes that were killed."""
+"""Seconds to wait for killed processes."""
 
 
 def end_with(parent: int) -> None:
-    """Let this process end within a second or two of its parent, whatever ends that.
+    """End this process within two seconds after its parent ends for any reason.
 
-    In the parent itself nothing happens, nor in a process that was started otherwise, such as by a cluster.
+    Nothing happens in the parent itself, or in a process that was started otherwise, such as by a cluster.
 
     Args:
-        parent: the number of the process that started this one.
+        parent: number of the process that started this one.
     """
     if os.getpid() != parent and multiprocessing.current_process().name != "MainProcess":
         _watch(parent, os.getpid())
 
 
 def serve(parent: int) -> None:
-    """Begin as a worker: end with the parent, leave Ctrl-C to it, and configure the libraries.
+    """Initialise a worker: end with the parent, ignore Ctrl-C, and configure the libraries.
 
     Args:
-        parent: as of :func:`end_with`.
+        parent: number of the process that started this one.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with(parent)
@@ -41,28 +41,30 @@ def serve(parent: int) -> None:
 
 
 @lru_cache(maxsize=1)
-def _watch(parent: int, process: int) -> None:  # noqa: ARG001  a fork starts its own
-    """Start the thread that watches; once a process."""
+def _watch(parent: int, process: int) -> None:  # noqa: ARG001  a fork has its own cache entry
+    """Start the thread that watches the parent, once per process."""
     threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
 
 
 def _end_after(parent: int) -> None:
     import psutil
 
-    while os.getppid() == parent and psutil.pid_exists(parent):  # Windows keeps the number of a dead parent
+    while os.getppid() == parent and psutil.pid_exists(
+        parent
+    ):  # on Windows getppid still returns a dead parent
         sleep(_PAUSE)
     os._exit(1)
 
 
 def end_workers() -> None:
-    """Kill the processes in which ``launch=cores`` trains, if there are any, and those that they started."""
+    """Kill the processes in which ``launch=cores`` trains, if there are any, and their children."""
     if "joblib" not in sys.modules:
         return
     import psutil
 
     found: list[psutil.Process] = []
     for child in psutil.Process().children():
-        with suppress(psutil.Error):  # it has ended meanwhile
+        with suppress(psutil.Error):  # the process has ended meanwhile
             if "LokyProcess" in " ".join(child.cmdline()):
                 found += [child, *child.children(recursive=True)]
     for process in found:

@@ -1,4 +1,4 @@
-"""What the tests share: made-up faces in IMM's own layout, and the real ones where they are at hand."""
+"""Shared fixtures and helpers: made-up faces in the data sets' layouts, and the real data if available."""
 
 import os
 import resource
@@ -31,7 +31,7 @@ BOX_CROP = Crop(48, 48, source="box", margin=1.3)
 
 
 def write_face(folder: Path, name: str, centre: tuple[float, float]) -> None:
-    """A bright picture with a dark disc; the points lie on a circle round it, the nose tip at its centre."""
+    """Write a bright picture with a dark disc; points on a circle around it, the nose tip at its centre."""
     image = Image.new("L", SIZE, 200)
     x, y = centre
     ImageDraw.Draw(image).ellipse((x - 15, y - 15, x + 15, y + 15), fill=30)
@@ -52,25 +52,25 @@ def write_imm(folder: Path) -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests that fork first: torch refuses to train in a fork once others have used its threads."""
+    """Run the tests that fork first: torch cannot train in a fork after its threads have been used."""
     items.sort(key=lambda item: item.path.name != "test_killed.py")
 
 
 @pytest.fixture(scope="session")
 def made_up_imm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 30 made-up faces, persons 1 to 4 and 33; to be read, not changed."""
+    """Folder of 30 made-up faces, persons 1 to 4 and 33; read-only."""
     return write_imm(tmp_path_factory.mktemp("data") / "imm_face_db")
 
 
 @pytest.fixture
 def own_imm(tmp_path: Path) -> Path:
-    """The same, for a test to damage."""
+    """Folder as :func:`made_up_imm`, which a test may change."""
     return write_imm(tmp_path / "data" / "imm_face_db")
 
 
 @pytest.fixture(scope="session")
 def real_imm() -> Path:
-    """The IMM Face Database itself."""
+    """Folder of the real IMM Face Database."""
     root = Path(os.environ.get("KEYPOINTS_DATA", "data")) / "imm_face_db"
     if not root.is_dir():
         pytest.skip("the IMM Face Database is not at hand (KEYPOINTS_DATA)")
@@ -85,19 +85,19 @@ WILD = (
     "lfpw/trainset/image_0001.png",
     "lfpw/testset/image_0001.png",
 )
-"""Pictures of :func:`write_wild`, in the order of its lists: three train, three test."""
+"""Pictures of :func:`write_wild`, in the order of its lists: three for training, three for testing."""
 
 
 def wild_points(number: int) -> np.ndarray:
-    """68 points with decimals on two rings; the box of the 80 × 70 pixels round them is (60, 40)."""
+    """Return 68 points with decimals on a ring, (68, 2); their box at (60, 40) has 80 × 70 pixels."""
     angles = np.linspace(0, 2 * np.pi, 68, endpoint=False) + 0.01 * number
     return np.stack([100 + 39 * np.cos(angles) + number, 75 + 34 * np.sin(angles)], axis=1)
 
 
 def write_wild(folder: Path) -> Path:
-    """300-W's layout, tiny: 200 × 160 pictures whose red is x and whose green is y, lists, ``.pts``.
+    """Write a tiny 300-W: 200 × 160 pictures whose red is x and whose green is y, lists, ``.pts`` files.
 
-    The test pictures have mirror images, which are in the test lists and have no ``.pts``.
+    The test pictures have mirrored copies, which are in the test lists and have no ``.pts``.
     """
     x, y = np.meshgrid(np.arange(200), np.arange(160))
     train, test, mirrors = [], [], []
@@ -126,13 +126,13 @@ def write_wild(folder: Path) -> Path:
 
 @pytest.fixture
 def wild(tmp_path: Path) -> Path:
-    """A tiny folder in 300-W's layout, for a test to damage."""
+    """Tiny folder in 300-W's layout, which a test may change."""
     return write_wild(tmp_path / "data" / "ibug_300W_large_face_landmark_dataset")
 
 
 @pytest.fixture(scope="session")
 def real_ibug() -> Path:
-    """300-W in dlib's layout, reduced or whole."""
+    """Folder of the real 300-W in dlib's layout, full or as a compact copy."""
     root = Path(os.environ.get("KEYPOINTS_DATA", "data")) / "ibug_300W_large_face_landmark_dataset"
     if not root.is_dir():
         pytest.skip("300-W is not at hand (KEYPOINTS_DATA)")
@@ -140,20 +140,20 @@ def real_ibug() -> Path:
 
 
 def draw_portrait(seed=0, centre=(320, 230), scale=66, size=(640, 480)) -> tuple[np.ndarray, np.ndarray]:
-    """A made-up photo that a face detector knows for one, and its 68 points."""
+    """Return a made-up photo whose face a detector finds, and its 68 points."""
     random = np.random.default_rng(seed)
     head = Head(Person.draw(random), Pose(centre=centre, scale=scale))
     return portrait(head, random, size), head.ibug68()
 
 
 def seconds_of_processes() -> float:
-    """The processor's time that processes of this one's took so far: what else is running does not count."""
+    """Return the CPU time in seconds of this process's children so far, independent of other load."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def save_untrained(path: Path, scheme: LandmarkScheme = IBUG68, crop: Crop = BOX_CROP, **net: object) -> Path:
-    """A checkpoint of a small network as it is before training."""
+    """Save a checkpoint of a small untrained network, and return its path."""
     import torch
 
     from keypoints.components import configure
@@ -166,7 +166,7 @@ def save_untrained(path: Path, scheme: LandmarkScheme = IBUG68, crop: Crop = BOX
 
 
 def save_task(path: Path, task: "Task") -> Path:
-    """A checkpoint of ``task`` as it is."""
+    """Save a checkpoint of a task, and return its path."""
     from pytorch_lightning import Trainer
 
     trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
@@ -176,7 +176,7 @@ def save_task(path: Path, task: "Task") -> Path:
 
 
 def change_checkpoint(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    """Let ``change`` change the contents of a checkpoint."""
+    """Change the contents of a checkpoint file with the function ``change``."""
     import torch
 
     checkpoint = torch.load(path, weights_only=True)
@@ -186,13 +186,13 @@ def change_checkpoint(path: Path, change: Callable[[dict[str, Any]], object]) ->
 
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of 68 points on boxes; to be read, not changed."""
+    """Checkpoint with 68 points on boxes; read-only."""
     return save_untrained(tmp_path_factory.mktemp("models") / "best.ckpt")
 
 
 @pytest.fixture(scope="session")
 def exported(untrained: Path) -> Path:
-    """The same as ONNX."""
+    """ONNX file of the checkpoint ``untrained``."""
     pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra export)")
     from keypoints.inference.onnx_export import export
 
@@ -209,12 +209,12 @@ SMALL = (
     "model.net.hidden=8",
     "~callbacks.progress",
 )
-"""Overrides that make a run take a second."""
+"""Overrides of a training that takes about a second."""
 
 
 @pytest.fixture(scope="session")
 def finished_run(made_up_imm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small run; to be read, not changed."""
+    """Folder of a small run; read-only."""
     from tests.working import train
 
     folder = tmp_path_factory.mktemp("outputs") / "run"
@@ -224,7 +224,7 @@ def finished_run(made_up_imm: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def finished_sweep(made_up_imm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small sweep over two networks and two seeds, of which one network is impossible."""
+    """Folder of a small sweep over three networks and two seeds; one network cannot be built."""
     from keypoints.cli import main
 
     folder = tmp_path_factory.mktemp("sweeps") / "networks" / "first"
@@ -241,7 +241,7 @@ def conf() -> Path:
 
 @pytest.fixture
 def configured(made_up_imm: Path, tmp_path: Path) -> Callable[..., DictConfig]:
-    """A small training's configuration; further overrides may be given."""
+    """Function that returns the configuration of a small training with further overrides."""
 
     def make(*overrides: str, output: str = "run") -> DictConfig:
         root = f"data.root={made_up_imm}"

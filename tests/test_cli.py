@@ -17,7 +17,7 @@ from tests.conftest import SMALL, seconds_of_processes
 
 
 def call(*arguments, **how):
-    """The command in a process of its own: its result, and the processor's time that it took."""
+    """Run the command in a new process; return its result and its CPU time in seconds."""
     before = seconds_of_processes()
     command = [sys.executable, "-X", "importtime", "-m", "keypoints", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, **how)
@@ -49,7 +49,7 @@ print("not at once")
 @pytest.mark.parametrize(
     ("status", "code", "says"), [(None, 0, ""), (0, 0, ""), (3, 3, ""), ("no faces", 1, "no faces\n")]
 )
-def test_a_command_ends_at_once_but_not_before_all_is_done(status, code, says):
+def test_a_command_ends_after_threads_and_exit_handlers(status, code, says):
     done = subprocess.run(
         [sys.executable, "-c", ENDING.format(status=status)], capture_output=True, text=True, check=False
     )
@@ -93,7 +93,7 @@ def test_a_command_ends_at_once_but_not_before_all_is_done(status, code, says):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_help_and_mistakes_answer_at_once_without_torch(tmp_path, arguments, status, says):
+def test_help_and_mistakes_are_fast_and_load_no_torch(tmp_path, arguments, status, says):
     done, seconds = call(*arguments, cwd=tmp_path)
     assert done.returncode == status
     assert not {"torch", "pytorch_lightning", "albumentations", "pandas"} & done.imported
@@ -102,13 +102,13 @@ def test_help_and_mistakes_answer_at_once_without_torch(tmp_path, arguments, sta
         assert done.stderr.count("\n") == 0, done.stderr
         assert done.stderr.startswith("error: ")
     assert re.search(says, done.stdout + done.stderr), done.stdout + done.stderr
-    assert seconds < 3  # 0.5 on an idle machine; torch alone would take longer than the difference
+    assert seconds < 3  # 0.5 s on an idle machine; importing torch takes longer than the difference
     assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
 def own(tmp_path):
-    """A folder of ``--config-dir`` with data of one's own, which lack a value."""
+    """Folder for ``--config-dir`` with a user's own data option, which lacks a value."""
     folder = tmp_path / "my conf"
     (folder / "data").mkdir(parents=True)
     (folder / "data" / "mine.yaml").write_text("_target_: mine.Faces\ntrain: ??? # a list\n")
@@ -126,11 +126,11 @@ def own(tmp_path):
     ],
     ids=" ".join,
 )
-def test_flags_of_hydra_stand_anywhere(verb, flags, own, capsys):
+def test_flags_of_hydra_may_be_anywhere(verb, flags, own, capsys):
     main([*verb.split(), *(flag.format("data=mine", own=own) for flag in flags)])
     shown = capsys.readouterr()
     assert "_target_: mine.Faces" in shown.out
-    assert shown.err == "to be given yet: data.train has no value (???): give data.train=<path>, a list\n"
+    assert shown.err == "missing: data.train has no value (???): give data.train=<path>, a list\n"
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_flags_of_hydra_stand_anywhere(verb, flags, own, capsys):
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_multirun_can_be_shown(arguments, says, capsys):
+def test_the_configuration_of_a_multirun_can_be_shown(arguments, says, capsys):
     with suppress(SystemExit):
         main(["train", *arguments])
     shown = capsys.readouterr()
@@ -153,8 +153,8 @@ def test_a_multirun_can_be_shown(arguments, says, capsys):
     assert shown.err == ""
 
 
-def test_the_flags_that_a_value_follows_are_hydras():
-    from hydra._internal.utils import get_args_parser  # private: a change of its flags is seen here alone
+def test_flags_with_values_are_those_of_hydra():
+    from hydra._internal.utils import get_args_parser  # private: only this test sees a change of its flags
 
     actions = get_args_parser()._actions
     follows = {name for each in actions if each.nargs != 0 for name in each.option_strings}
@@ -168,7 +168,7 @@ def test_the_flags_that_a_value_follows_are_hydras():
 @pytest.mark.parametrize(
     "arguments", [["train", "--help"], ["train", "--cfg", "job"], ["--help"], ["train", "-i"]]
 )
-def test_a_reader_that_wants_no_more_is_no_error(arguments):
+def test_a_closed_output_pipe_is_no_error(arguments):
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-m", "keypoints", *arguments]
@@ -178,13 +178,13 @@ def test_a_reader_that_wants_no_more_is_no_error(arguments):
     assert done.returncode in (0, NO_READER)
 
 
-def test_the_version_is_told(capsys):
+def test_the_version_is_printed(capsys):
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
     assert capsys.readouterr().out == f"keypoints {__version__}\n"
 
 
-def test_a_run_is_where_output_says(made_up_imm, tmp_path, monkeypatch):
+def test_a_run_is_written_to_output(made_up_imm, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     main(["train", *SMALL, f"data.root={made_up_imm}", "output=a run, [1]~ø"])
     run = RunFolder(tmp_path / "a run, [1]~ø")
@@ -193,7 +193,7 @@ def test_a_run_is_where_output_says(made_up_imm, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == [run.path.name]
 
 
-def test_the_data_root_may_be_any_folder_name(made_up_imm, tmp_path):
+def test_the_data_root_may_have_any_name(made_up_imm, tmp_path):
     odd = tmp_path / "my data, (1) = [x]"
     odd.mkdir()
     (odd / "imm_face_db").symlink_to(made_up_imm)
@@ -201,7 +201,7 @@ def test_the_data_root_may_be_any_folder_name(made_up_imm, tmp_path):
     assert read_status(RunFolder(tmp_path / "run")).state == "finished"
 
 
-def test_a_failed_run_is_one_line_a_status_and_an_exit_code(own_imm, tmp_path, capsys):
+def test_a_failed_run_has_a_message_a_status_and_an_exit_code(own_imm, tmp_path, capsys):
     jpg = own_imm / "02-3m.jpg"
     jpg.write_bytes(jpg.read_bytes()[:-300])
     with pytest.raises(SystemExit, match="1"):
@@ -213,7 +213,7 @@ def test_a_failed_run_is_one_line_a_status_and_an_exit_code(own_imm, tmp_path, c
     assert read_status(RunFolder(tmp_path / "run")).state == "failed"
 
 
-def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
+def test_a_full_disk_is_reported_in_one_line(tmp_path, monkeypatch, capsys):
     def full(text, *how):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -224,7 +224,7 @@ def test_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "error: No space left on device; make room\n"
 
 
-def test_the_whole_traceback_is_there_for_who_asks(own_imm, tmp_path, monkeypatch):
+def test_an_environment_variable_shows_the_full_traceback(own_imm, tmp_path, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     from keypoints.errors import DataError
 
@@ -232,7 +232,7 @@ def test_the_whole_traceback_is_there_for_who_asks(own_imm, tmp_path, monkeypatc
         main(["train", *SMALL, "data.root=nowhere", f"output={tmp_path / 'run'}"])
 
 
-def test_a_sweep_stops_at_no_failure_and_says_which_failed(finished_sweep):
+def test_a_sweep_continues_after_failures_and_lists_them(finished_sweep):
     summary = pd.read_csv(finished_sweep / "summary.csv")
     assert list(summary["status"]) == ["finished", "finished", "failed", "failed", "finished", "finished"]
     assert list(summary["run"])[:3] == [
@@ -253,7 +253,7 @@ def test_a_sweep_stops_at_no_failure_and_says_which_failed(finished_sweep):
     ("arguments", "says"),
     [
         (["train", "resume=nowhere"], "nowhere: is neither a run's folder nor a sweep's"),
-        (["train", "resume=nowhere", "seed=1"], "stands alone"),
+        (["train", "resume=nowhere", "seed=1"], "takes no other setting"),
         (["report"], "folder has no value .* give folder=<path>, folder of a run or of a sweep"),
         (["report", "nowhere"], "nowhere: no such folder"),
         (["report", "."], "is neither a run nor a sweep"),
@@ -284,7 +284,7 @@ def test_a_sweep_stops_at_no_failure_and_says_which_failed(finished_sweep):
     ],
     ids=" ".join,
 )
-def test_what_cannot_be_done_is_one_line(tmp_path, monkeypatch, capsys, arguments, says):
+def test_an_invalid_command_is_reported_in_one_line(tmp_path, monkeypatch, capsys, arguments, says):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit, match="1"):
         main(arguments)
@@ -296,7 +296,7 @@ def test_what_cannot_be_done_is_one_line(tmp_path, monkeypatch, capsys, argument
 
 @pytest.mark.parametrize("given", ["output={}", "output={}/x", "hydra.run.dir={}", "paths.outputs={}"])
 @pytest.mark.parametrize("several", [[], ["-m", "seed=0,1"]], ids=["run", "sweep"])
-def test_a_file_in_the_way_is_one_line_that_names_it(given, several, tmp_path, monkeypatch, capsys):
+def test_a_file_in_place_of_the_output_folder_is_named(given, several, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").touch()
     given = given.replace("run", "sweep") if several else given
@@ -318,7 +318,7 @@ def test_a_file_in_the_way_is_one_line_that_names_it(given, several, tmp_path, m
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_an_output_that_cannot_be_made_says_how_another_is_named(
+def test_the_error_of_an_unwritable_output_says_how_to_change_it(
     arguments, kind, untrained, made_up_imm, wild, capsys
 ):
     known = {"untrained": untrained, "photos": made_up_imm, "wild": wild}
@@ -344,12 +344,12 @@ def test_an_output_that_cannot_be_made_says_how_another_is_named(
     ],
     ids=str,
 )
-def test_errors_of_the_output_are_told_from_others(error, output, its_own):
+def test_errors_of_the_output_are_recognised(error, output, its_own):
     assert _is_of_output(error, output) == its_own
 
 
-def test_a_run_has_the_folder_that_was_prepared(made_up_imm, tmp_path, monkeypatch):
-    """The time in its name is taken once, however long Hydra takes."""
+def test_a_run_uses_the_prepared_folder(made_up_imm, tmp_path, monkeypatch):
+    """Check that the time in the folder's name is read once, however long Hydra takes."""
     monkeypatch.chdir(tmp_path)
     given = ["train", *SMALL, "trainer.max_epochs=1", f"data.root={made_up_imm}"]
     main([*given, "output='runs, 1/${now:%f}'"])  # microseconds
@@ -360,7 +360,7 @@ def test_a_run_has_the_folder_that_was_prepared(made_up_imm, tmp_path, monkeypat
     assert not [each for each in read_status(run).overrides if each.startswith("hydra")]
 
 
-def test_a_run_that_was_refused_does_not_block_its_folder(made_up_imm, tmp_path, capsys):
+def test_a_refused_run_does_not_block_its_folder(made_up_imm, tmp_path, capsys):
     given = ["train", *SMALL, "trainer.max_epochs=1", f"output={tmp_path / 'run'}"]
     with pytest.raises(SystemExit, match="1"):
         main([*given, f"data.root={tmp_path / 'nowhere'}"])
@@ -376,20 +376,21 @@ def test_a_run_that_was_refused_does_not_block_its_folder(made_up_imm, tmp_path,
     assert "holds a run already" in capsys.readouterr().err
 
 
-def test_a_sweep_is_not_begun_where_another_lies(tmp_path, monkeypatch, capsys):
+def test_a_folder_that_holds_a_sweep_takes_no_other(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "old" / "seed-0").mkdir(parents=True)
     (tmp_path / "old" / "seed-0" / "status.json").write_text("{}")
     with pytest.raises(SystemExit, match="1"):
         main(["train", "-m", "seed=0,1", "output=old"])
-    assert "old: holds a sweep already; go on with it: keypoints train resume=old" in capsys.readouterr().err
+    says = "old: holds a sweep already; resume it with: keypoints train resume=old"
+    assert says in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "old").iterdir()] == ["seed-0"]
 
 
 @pytest.mark.parametrize(
     "name", ["a\x1b[31m\u202e.png", "[red]", "b" * 200 + "/" + "c" * 200, "$x$"], ids=ascii
 )
-def test_what_stands_in_a_list_commands_no_terminal(tmp_path, monkeypatch, capsys, name):
+def test_names_in_a_list_cannot_control_the_terminal(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(tmp_path)
     Path("list.csv").write_text(f"image,x0,y0\n{name},1,2\n")
     with pytest.raises(SystemExit, match="1"):
@@ -421,7 +422,7 @@ def test_tab_completes_verbs_groups_and_values(monkeypatch, capsys, typed, offer
     assert offered in capsys.readouterr().out.split()
 
 
-def test_tab_completes_options_of_ones_own(own, monkeypatch, capsys):
+def test_tab_completes_a_users_own_options(own, monkeypatch, capsys):
     monkeypatch.chdir(own.parent)
     own.rename(own.with_name("conf"))
     monkeypatch.setenv("COMP_LINE", "keypoints evaluate --config-dir conf data=m")

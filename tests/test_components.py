@@ -36,7 +36,7 @@ def test_positional_arguments_come_from_the_caller():
         (7, "needs a _target_"),
     ],
 )
-def test_only_known_classes_of_the_kind_asked_for_are_built(target, says):
+def test_only_trusted_classes_of_the_wanted_kind_are_built(target, says):
     with pytest.raises(ConfigError, match=says):
         build({"_target_": target}, nn.Module)
 
@@ -52,22 +52,22 @@ def test_a_package_can_be_trusted(monkeypatch):
 
 
 class Own(nn.ReLU):
-    """A class of a package that is not trusted."""
+    """Class of a package that is not trusted."""
 
 
-def test_a_package_that_is_away_says_so():
+def test_a_missing_package_is_reported():
     with trusting("nowhere"), pytest.raises(ConfigError, match=r"there is no nowhere\.Net: .*on PYTHONPATH"):
         build({"_target_": "nowhere.Net"}, nn.Module)
 
 
-def test_settings_that_do_not_fit_name_the_class():
+def test_invalid_settings_are_reported_with_the_class():
     with pytest.raises(ConfigError, match=r"WingLoss: .*unexpected keyword argument 'depth'"):
         build(configure(WingLoss, depth=1), nn.Module)
     with pytest.raises(ConfigError, match="WingLoss: width and curvature are positive"):
         build(configure(WingLoss, width=0), nn.Module)
 
 
-def test_trust_is_kept_no_longer_than_its_block():
+def test_trust_ends_with_its_block():
     with pytest.raises(ConfigError, match="is no Module"), trusting("os"):
         build({"_target_": "os.system"}, nn.Module)
     with trusting("os"):
@@ -77,7 +77,7 @@ def test_trust_is_kept_no_longer_than_its_block():
 
 
 class Keeping:
-    """Keeps what it is given."""
+    """Class that keeps its arguments."""
 
     made = 0
 
@@ -95,7 +95,7 @@ class Keeping:
 INNER = configure(Keeping, size=3)
 
 
-def test_settings_stay_plain_values_or_become_objects_as_is_asked():
+def test_nested_components_are_built_only_on_request():
     given = {"inner": INNER, "pair": (1, 2), "text": "${oc.env:HOME}"}
     with trusting("tests"):
         assert build(configure(Keeping, **given), Keeping).given == given
@@ -103,7 +103,7 @@ def test_settings_stay_plain_values_or_become_objects_as_is_asked():
     assert (type(made), made.given) == (Keeping, {"size": 3})
 
 
-def test_a_nested_component_is_refused_by_its_key_before_anything_is_built():
+def test_a_refused_nested_component_is_named_before_anything_is_built():
     outer = {"_target_": "torch.nn.Sequential", "parts": [configure(nn.ReLU), INNER]}
     before = Keeping.made
     with pytest.raises(ConfigError, match=r"^model\.parts\.1: tests.*Keeping is outside .* trust=tests"):
@@ -114,7 +114,7 @@ def test_a_nested_component_is_refused_by_its_key_before_anything_is_built():
     assert Keeping.made == before
 
 
-def test_what_the_caller_gives_takes_the_place_of_a_setting_and_is_not_copied():
+def test_the_callers_argument_replaces_a_setting_without_a_copy():
     given, before = [nn.ReLU(), (1, 2)], Keeping.made
     with trusting("tests"):
         made = build(configure(Keeping, given=INNER), Keeping, _nested=(object,), given=given)
@@ -122,12 +122,12 @@ def test_what_the_caller_gives_takes_the_place_of_a_setting_and_is_not_copied():
     assert Keeping.made == before + 1
 
 
-def test_an_object_of_another_kind_is_refused_by_its_key():
+def test_an_object_of_another_kind_is_refused_with_its_key():
     with trusting("tests"), pytest.raises(ConfigError, match=r"^data: tests.*Keeping is no Module"):
         build(configure(Keeping), nn.Module, _key="data", _nested=(object,))
 
 
-def test_errors_of_a_constructor_name_the_key_unless_they_were_made_for_users():
+def test_errors_of_a_constructor_name_the_key():
     for error, says in (
         (KeyError("x"), "^data: KeyError: 'x'$"),
         (ValueError("a\nb"), "^data: a b$"),
@@ -135,11 +135,11 @@ def test_errors_of_a_constructor_name_the_key_unless_they_were_made_for_users():
     ):
         with trusting("tests"), pytest.raises((ConfigError, DataError), match=says):
             build(configure(Keeping), Keeping, _key="data", _nested=(object,), error=error)
-    with trusting("tests"), pytest.raises(KeyError):  # a fault of a network keeps its traceback
+    with trusting("tests"), pytest.raises(KeyError):  # a bug in a network keeps its traceback
         build(configure(Keeping), Keeping, error=KeyError("x"))
 
 
-def test_a_name_leads_through_classes_but_not_through_modules_that_others_import():
+def test_a_name_may_pass_through_classes_but_not_imported_modules():
     with trusting("tests", "collections"):
         assert find_class("tests.test_components.Keeping.empty", (object,), nested=True) == Keeping.empty
         assert find_class("collections.OrderedDict", (object,), nested=True) is collections.OrderedDict

@@ -1,4 +1,4 @@
-"""Files of a run or a sweep, and models, that were changed by anything: one line that names the file."""
+"""Damaged files of runs and sweeps, and damaged models: each gives a one-line error with the file's name."""
 
 import json
 import shutil
@@ -60,7 +60,7 @@ FITTING = {
     *(("process", None), ("process_began", None), ("process_began", -1), ("seconds", -1)),
     *((f"metrics.{name}", value) for name in ("best/mse", "best/epoch") for value in (None, -1)),
 }
-"""Values that are possible, whatever they say."""
+"""Odd values that are valid."""
 
 
 def put(values, key, value):
@@ -91,7 +91,7 @@ def configurations():
 
 @pytest.fixture
 def run(finished_run, tmp_path):
-    """A copy of a finished run that looks as if it had been stopped before its first epoch."""
+    """Copy of a finished run that looks as if it was stopped before its first epoch."""
     run = RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
     config = run.config.read_text()
     run.config.write_text(config.replace(str(OmegaConf.create(config).output), str(run.path)))
@@ -120,7 +120,7 @@ def refused_by_its_reader(run, name):
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_a_file_of_other_bytes_is_named(run, name):
+def test_a_file_with_damaged_bytes_is_named(run, name):
     file = run.path / name
     raw = file.read_bytes()
     for mutation in BYTES.values():
@@ -135,7 +135,7 @@ def test_a_file_of_other_bytes_is_named(run, name):
 
 
 @pytest.mark.parametrize("name", ["status.json", "landmarks.json", "faces.csv"])
-def test_a_file_that_was_cut_off_is_named(run, name):
+def test_a_truncated_file_is_named(run, name):
     file = run.path / name
     raw = file.read_bytes().rstrip()
     for part in (0.1, 0.3, 0.5, 0.7, 0.9, 0.99):
@@ -170,7 +170,7 @@ def test_a_value_of_another_type_in_a_configuration_is_named(run):
         refused_by_its_reader(run, "config.yaml")
 
 
-def test_an_environment_variable_in_a_strangers_run_is_not_read(run, capsys, monkeypatch):
+def test_environment_variables_in_an_untrusted_run_are_not_read(run, capsys, monkeypatch):
     monkeypatch.setenv("SECRET", "told")
     run.config.write_text(run.config.read_text().replace("seed: 0", "seed: ${oc.env:SECRET}"))
     for verb in VERBS.values():
@@ -180,7 +180,7 @@ def test_an_environment_variable_in_a_strangers_run_is_not_read(run, capsys, mon
 @pytest.mark.parametrize(
     ("name", "verb"), [(name, verb) for name, verbs in READ_BY.items() for verb in verbs]
 )
-def test_each_verb_says_it_in_one_line(run, name, verb, capsys):
+def test_each_verb_reports_a_damaged_file_in_one_line(run, name, verb, capsys):
     file = run.path / name
     raw = file.read_bytes()
     for mutation in ("empty", "a NUL", "endless"):
@@ -189,7 +189,7 @@ def test_each_verb_says_it_in_one_line(run, name, verb, capsys):
 
 
 @pytest.mark.parametrize("verb", ["evaluate", "resume"])
-def test_a_setting_that_no_component_takes_names_the_file(run, verb, capsys):
+def test_an_unknown_setting_is_reported_with_the_file(run, verb, capsys):
     run.config.write_text(run.config.read_text().replace("batch_size: ", "batch_size: x"))
     is_refused(VERBS[verb](run.path), "config.yaml", capsys)
 
@@ -198,7 +198,7 @@ def test_a_setting_that_no_component_takes_names_the_file(run, verb, capsys):
     ("column", "value"),
     [("photo", ""), ("mse", "text"), ("error_px", ""), ("truth_x0", "nan"), ("predicted_y0", "1e999")],
 )
-def test_a_wrong_place_in_a_table_of_faces_is_named(run, column, value):
+def test_an_invalid_value_in_the_table_of_faces_is_named(run, column, value):
     faces = pd.read_csv(run.faces, dtype=str)
     faces.loc[1, column] = value
     faces.to_csv(run.faces, index=False)
@@ -209,7 +209,7 @@ def test_a_wrong_place_in_a_table_of_faces_is_named(run, column, value):
         read_faces(run.faces)
 
 
-def test_a_wrong_place_in_a_table_of_metrics_is_named(run):
+def test_an_invalid_value_in_the_table_of_metrics_is_named(run):
     table = run.metrics.read_text()
     for text in ("text", "1e999x"):
         run.metrics.write_text(f"epoch,step,val/mse\n0,1,{text}\n")
@@ -219,7 +219,7 @@ def test_a_wrong_place_in_a_table_of_metrics_is_named(run):
         run.metrics.write_text(f"epoch,step,val/mse\n{text},1,0.5\n")
         with pytest.raises(DataError, match=r"metrics\.csv: its column 'epoch'"):
             read_history(run)
-    run.metrics.write_text(table + "9,1e-")  # the process was killed as it wrote
+    run.metrics.write_text(table + "9,1e-")  # the process was killed while writing
     assert read_history(run).index.max() == 1
 
 
@@ -246,12 +246,12 @@ def test_a_damaged_record_of_a_sweep_is_named(tmp_path, contents):
     assert "\n" not in str(error.value)
 
 
-def test_an_interpolation_of_ones_own_configuration_may_be_recorded():
+def test_interpolations_of_the_configuration_may_be_recorded():
     assert list(recorded_overrides(["name=${model.name}"])) == ["name=${model.name}"]
 
 
 @pytest.mark.parametrize("contents", ["a:\n\tb: 1\n", "a: 1\na: 2\n", "a: &x\n  b: *x\n", "defaults: 1\n"])
-def test_yaml_of_the_users_own_is_named_with_its_line(tmp_path, capsys, contents):
+def test_damaged_yaml_of_a_user_is_reported_with_its_line(tmp_path, capsys, contents):
     own = tmp_path / "conf" / "augmentation"
     own.mkdir(parents=True)
     (own / "mine.yaml").write_text(contents)
@@ -259,7 +259,7 @@ def test_yaml_of_the_users_own_is_named_with_its_line(tmp_path, capsys, contents
     is_refused(["train", *arguments], "mine.yaml: ", capsys)
 
 
-def test_a_flipped_bit_in_any_record_of_a_checkpoint_is_seen(untrained, tmp_path):
+def test_a_flipped_bit_in_a_checkpoint_is_detected(untrained, tmp_path):
     from zipfile import ZipFile
 
     raw = Path(untrained).read_bytes()
@@ -291,7 +291,7 @@ def test_a_flipped_bit_in_any_record_of_a_checkpoint_is_seen(untrained, tmp_path
         lambda own: own["keypoints"].update(trained_on={"groups": [], "mean": [], "other": 1}),
     ],
 )
-def test_values_that_no_checkpoint_has_are_named(untrained, tmp_path, change):
+def test_invalid_values_in_a_checkpoint_are_refused(untrained, tmp_path, change):
     checkpoint = torch.load(untrained, weights_only=True)
     weights = checkpoint["state_dict"]
     weights["net.0.weight"] = weights.pop("net.0.weight", next(iter(weights.values())))
@@ -301,7 +301,7 @@ def test_values_that_no_checkpoint_has_are_named(untrained, tmp_path, change):
         read_checkpoint(tmp_path / "changed.ckpt")
 
 
-def test_a_flipped_bit_anywhere_in_a_network_is_seen(exported, tmp_path):
+def test_a_flipped_bit_in_an_onnx_network_is_detected(exported, tmp_path):
     raw = exported.read_bytes()
     end = raw.index(b"keypoints", raw.index(b"crop convention") if b"crop convention" in raw else 0)
     path = tmp_path / "model.onnx"
@@ -313,7 +313,7 @@ def test_a_flipped_bit_anywhere_in_a_network_is_seen(exported, tmp_path):
             ExportedModel(path)
 
 
-def test_an_older_file_without_a_digest_of_its_network_is_read(exported, tmp_path):
+def test_an_older_onnx_file_without_a_digest_is_read(exported, tmp_path):
     from keypoints.inference.onnx_model import metadata
 
     onnx = pytest.importorskip("onnx")

@@ -1,4 +1,4 @@
-"""Several processes that train together."""
+"""Training in several processes."""
 
 import os
 import subprocess
@@ -18,24 +18,24 @@ from tests.conftest import ROOT, SMALL
 from tests.working import train
 
 
-def test_only_the_first_of_several_processes_is_the_first(monkeypatch):
+def test_the_first_process_is_the_one_with_rank_zero(monkeypatch):
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     assert not is_first()
     monkeypatch.setattr(rank_zero_only, "rank", 0)
     assert is_first()
 
 
-def test_processes_started_meanwhile_find_the_run_and_nothing_is_left_behind(tmp_path, monkeypatch):
+def test_further_processes_find_the_run_through_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     with others_join(tmp_path, recorded=False, shared={}):
-        assert run_to_join() is None  # this one is the first
+        assert run_to_join() is None  # this process is the first
         os.environ["LOCAL_RANK"] = "1"
         assert run_to_join() == tmp_path
     assert run_to_join() is None
     assert "LOCAL_RANK" not in os.environ
 
 
-def test_a_process_that_a_launcher_started_besides_writes_nothing(made_up_imm, tmp_path, monkeypatch):
+def test_a_further_process_of_a_launcher_writes_nothing(made_up_imm, tmp_path, monkeypatch):
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     folder = tmp_path / "run"
     cfg = compose("train", [*SMALL, f"data.root={made_up_imm}", f"output={folder}", "~callbacks.checkpoint"])
@@ -45,14 +45,14 @@ def test_a_process_that_a_launcher_started_besides_writes_nothing(made_up_imm, t
 
 
 def in_processes(arguments):
-    """A training as the command line starts it, in a process of its own, as further ones have to be."""
+    """Run ``keypoints train`` in a new process, which can start further processes."""
     command = [sys.executable, "-m", "keypoints", "train", *arguments]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=270, check=False)
 
 
 def test_two_processes_give_the_metrics_of_one(made_up_imm, tmp_path):
-    """With the same global batch and no batch normalisation; 24 faces train, 6 validate."""
+    """Use the same global batch and no batch normalisation; 24 faces for training, 6 for validation."""
     common = [*SMALL, f"data.root={made_up_imm}"]
     train(compose("train", [*common, "data.batch_size=8", f"output={tmp_path / 'one'}"]))
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=4"]
@@ -67,7 +67,7 @@ def test_two_processes_give_the_metrics_of_one(made_up_imm, tmp_path):
     assert len(pd.read_csv(other.faces)) == 6
 
 
-def test_two_processes_stop_together_at_a_loss_that_is_no_number(made_up_imm, tmp_path):
+def test_two_processes_stop_together_at_a_nan_loss(made_up_imm, tmp_path):
     two = [
         "trainer=ddp",
         "trainer.accelerator=cpu",

@@ -24,18 +24,18 @@ def test_a_message_is_one_short_line_without_control_characters(text):
 
 
 @given(ANY)
-def test_what_is_printable_can_be_encoded_and_stays(text):
+def test_printable_text_can_be_encoded_and_is_stable(text):
     said = printable(text)
     said.encode()
     assert printable(said) == said
 
 
 @pytest.mark.parametrize("name", ["ø, [1] a.jpg", "写真.jpg", "صورة.jpg", "a\u200db.jpg", "$x$ {}.png"])
-def test_names_in_any_script_stay_as_they_are(name):
+def test_names_in_any_script_stay_unchanged(name):
     assert one_line(DataError(f"{name}: is missing")) == f"{name}: is missing"
 
 
-def test_a_long_message_keeps_its_file_and_its_way_out():
+def test_a_long_message_keeps_its_file_and_its_advice():
     said = one_line(DataError(f"photos/a.jpg: {'x' * 5000}; leave it out: strict=false"))
     assert said.startswith("photos/a.jpg: x")
     assert said.endswith("x; leave it out: strict=false")
@@ -43,6 +43,6 @@ def test_a_long_message_keeps_its_file_and_its_way_out():
 
 
 @given(ANY, st.integers(10, 400))
-def test_a_shortened_text_has_at_most_so_many_characters(text, most):
+def test_a_shortened_text_respects_its_limit(text, most):
     said = shortened(text, most)
     assert said == text if len(text) <= most else len(said) == most

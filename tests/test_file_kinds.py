@@ -98,7 +98,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_file_is_known_by_its_contents_and_runs_nothing(name, tmp_path, capsys):
+def test_a_file_is_recognised_without_running_its_code(name, tmp_path, capsys):
     make, wanted = KINDS[name]
     path = tmp_path / "model.ckpt"
     path.write_bytes(make())
@@ -107,13 +107,13 @@ def test_a_file_is_known_by_its_contents_and_runs_nothing(name, tmp_path, capsys
     assert capsys.readouterr().out == ""
 
 
-def test_an_onnx_file_a_folder_and_nothing_are_told(exported, tmp_path):
+def test_onnx_files_and_folders_are_recognised(exported, tmp_path):
     assert describe_file(exported) == ONNX
     assert describe_file(tmp_path) == "a folder"
     assert describe_file(tmp_path / "none") is None
 
 
-def test_a_mistake_is_told_as_what_the_file_is_and_damage_as_damage(tmp_path):
+def test_wrong_kinds_and_damage_have_different_messages(tmp_path):
     path = tmp_path / "model"
     path.write_bytes(picture("PNG"))
     assert mistaken(path, "checkpoint", TORCH) == "is a picture (PNG)"
@@ -126,7 +126,7 @@ def test_a_mistake_is_told_as_what_the_file_is_and_damage_as_damage(tmp_path):
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (["train", "resume={}"], "is an ONNX file; what is resumed is the folder of a run or a sweep"),
+        (["train", "resume={}"], "is an ONNX file; resume= takes the folder of a run or a sweep"),
         (
             ["train", "{small}", "start_from={}"],
             "is an ONNX file, which evaluate, predict, submit, demo and bench",
@@ -141,7 +141,7 @@ def test_a_mistake_is_told_as_what_the_file_is_and_damage_as_damage(tmp_path):
         ),
     ],
 )
-def test_an_onnx_file_where_it_makes_no_sense_is_one_line(
+def test_an_onnx_file_in_a_wrong_place_is_reported_in_one_line(
     command, says, exported, made_up_imm, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,7 @@ from keypoints.errors import DataError
 from keypoints.files import alone, filled, holds_others, part_folder, replaced, tidy, write_whole
 
 GONE = 0x3FFFFFF0
-"""No process has this number."""
+"""Process number that is not in use."""
 
 
 def names(folder):
@@ -34,7 +34,7 @@ def in_fork(action):
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+def test_a_file_is_written_atomically(tmp_path):
     path = tmp_path / "status.json"
     write_whole(path, "old")
     with pytest.raises(UnicodeEncodeError):
@@ -43,7 +43,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     assert names(tmp_path) == ["status.json"]
 
 
-def test_a_file_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypatch):
+def test_a_file_is_flushed_before_it_is_renamed(tmp_path, monkeypatch):
     path, seen = tmp_path / "a.txt", []
     write_whole(path, "old")
     monkeypatch.setattr(files.os, "fsync", lambda _: seen.append(path.read_text()))
@@ -52,7 +52,7 @@ def test_a_file_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypatch):
     assert path.read_text() == "new"
 
 
-def test_two_writers_of_one_file_do_not_meet(tmp_path):
+def test_two_writers_of_one_file_use_different_parts(tmp_path):
     path = tmp_path / "a.txt"
     with replaced(path) as one, replaced(path) as two:
         one.write_text("one")
@@ -61,9 +61,9 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_parts_of_processes_that_are_gone_are_removed(tmp_path):
+def test_parts_of_ended_processes_are_removed(tmp_path):
     gone, reused = part(tmp_path, GONE), part(tmp_path, os.getpid(), name="b.txt")
-    os.utime(reused, (1, 1))  # older than this process, so of another with its number
+    os.utime(reused, (1, 1))  # older than this process, so from an earlier process with its number
     left = part(tmp_path, GONE, name="c")
     left.unlink()
     (left / "inner").mkdir(parents=True)
@@ -72,7 +72,7 @@ def test_parts_of_processes_that_are_gone_are_removed(tmp_path):
     assert not gone.exists()
 
 
-def test_parts_of_processes_that_live_and_files_of_users_stay(tmp_path):
+def test_parts_of_running_processes_and_files_of_users_stay(tmp_path):
     kept = [
         part(tmp_path, os.getpid()),
         part(tmp_path, os.getppid(), name="b.txt"),
@@ -92,17 +92,17 @@ def test_parts_of_processes_that_live_and_files_of_users_stay(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "ø" * 127, "a b, (1) = [x]", os.fsdecode(b"\xff" * 240)])
-def test_any_name_that_a_file_may_have_is_written(tmp_path, name):
+def test_files_with_any_valid_name_are_written(tmp_path, name):
     try:
         (tmp_path / name).touch()
     except OSError:
-        pytest.skip("this file system takes no such name")
+        pytest.skip("this file system does not allow such a name")
     write_whole(tmp_path / name, "whole")
     assert names(tmp_path) == [name]
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-def test_a_disk_that_takes_no_more_is_told_with_the_file(tmp_path, monkeypatch, number):
+def test_the_error_of_a_full_disk_names_the_file(tmp_path, monkeypatch, number):
     def full(_):
         raise OSError(number, os.strerror(number))
 
@@ -115,7 +115,7 @@ def test_a_disk_that_takes_no_more_is_told_with_the_file(tmp_path, monkeypatch, 
     assert caught.value.filename == str(tmp_path / "new" / "b.txt")
 
 
-def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
+def test_a_folder_with_the_files_name_is_reported(tmp_path):
     (tmp_path / "a.txt").mkdir()
     with pytest.raises(IsADirectoryError) as caught:
         write_whole(tmp_path / "a.txt", "")
@@ -123,7 +123,7 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_file_system_without_fsync_is_no_hindrance(tmp_path, monkeypatch):
+def test_a_file_is_written_on_a_file_system_without_fsync(tmp_path, monkeypatch):
     def unknown(_):
         raise OSError(errno.EINVAL, "Invalid argument")
 
@@ -132,7 +132,7 @@ def test_a_file_system_without_fsync_is_no_hindrance(tmp_path, monkeypatch):
     assert names(tmp_path) == ["a.txt"]
 
 
-def test_a_folder_is_filled_at_the_end_or_stays_as_it_was(tmp_path):
+def test_a_folder_is_filled_at_the_end_or_stays_unchanged(tmp_path):
     for name in ("page", "picture", "stress", "mine"):
         (tmp_path / name).write_text("old")
 
@@ -156,7 +156,7 @@ def test_a_folder_is_filled_at_the_end_or_stays_as_it_was(tmp_path):
     assert (tmp_path / "page").read_text() == (tmp_path / "sub" / "more").read_text() == "new"
 
 
-def test_a_part_folder_is_gone_unless_it_was_renamed(tmp_path):
+def test_a_part_folder_is_removed_unless_it_was_renamed(tmp_path):
     with part_folder(tmp_path / "a") as folder:
         (folder / "x").touch()
         folder.rename(tmp_path / "a")
@@ -167,7 +167,7 @@ def test_a_part_folder_is_gone_unless_it_was_renamed(tmp_path):
 
 
 @pytest.mark.parametrize("beside", [False, True])
-def test_the_second_command_says_who_is_at_it(tmp_path, beside):
+def test_the_second_command_names_the_process_that_writes(tmp_path, beside):
     target = tmp_path / "out"
     says = rf"out: process {os.getpid()} on \S+ is writing it since \d{{4}}-.*; wait until it has ended"
     with alone(target, beside=beside):
@@ -181,7 +181,7 @@ def test_the_second_command_says_who_is_at_it(tmp_path, beside):
     assert names(tmp_path) == (["x"] if beside else [])
 
 
-def test_a_lock_ends_with_its_process_and_leaves_no_parts(tmp_path):
+def test_a_lock_ends_with_its_killed_process(tmp_path):
     def killed():
         with alone(tmp_path), part_folder(tmp_path / "a"):
             os._exit(9)
@@ -211,7 +211,7 @@ def test_a_fork_does_not_keep_the_lock_of_its_parent(tmp_path):
     os.close(reading)
 
 
-def test_only_what_a_command_made_is_removed_when_it_is_empty(tmp_path):
+def test_only_empty_folders_that_a_command_created_are_removed(tmp_path):
     (tmp_path / "mine").mkdir()
     with alone(tmp_path / "mine"), alone(tmp_path / "new" / "deep"):
         pass
@@ -221,7 +221,7 @@ def test_only_what_a_command_made_is_removed_when_it_is_empty(tmp_path):
     assert names(tmp_path / "new") == ["x"]
 
 
-def test_locks_are_taken_by_one_of_many_at_a_time(tmp_path):
+def test_only_one_process_holds_a_lock_at_a_time(tmp_path):
     inside = tmp_path / "inside"
 
     def work():
@@ -229,7 +229,7 @@ def test_locks_are_taken_by_one_of_many_at_a_time(tmp_path):
         while done < 20 and time.monotonic() < until:
             try:
                 with alone(tmp_path / "out"):
-                    inside.mkdir()  # fails if another is there
+                    inside.mkdir()  # fails if another process is inside
                     inside.rmdir()
                     done += 1
             except DataError:
@@ -250,7 +250,7 @@ def test_locks_are_taken_by_one_of_many_at_a_time(tmp_path):
     assert [path for path in tmp_path.rglob("*") if path.name != "out"] == []
 
 
-def test_a_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path):
+def test_a_text_that_cannot_be_encoded_keeps_the_old_file(tmp_path):
     path = tmp_path / "status.json"
     write_whole(path, json.dumps({"a": 1}))
     with pytest.raises(UnicodeEncodeError):

@@ -1,4 +1,4 @@
-"""Commands that are killed at each of their file operations are given again; two at once do not meet."""
+"""Commands that are killed at any file operation can be repeated; two at once do not interfere."""
 
 import os
 import sys
@@ -29,14 +29,14 @@ DONE, REFUSED, KILLED, BROKEN = 0, 1, 9, 3
 
 
 def in_fork(action, folder, kill_at=None):
-    """Run ``action`` in a fork, which is killed before its operation ``kill_at`` in ``folder``."""
+    """Run ``action`` in a fork, killed before its operation ``kill_at`` in ``folder``; return its status."""
     process = os.fork()
     if process:
         return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
     status = BROKEN
     try:
         if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(1)  # the threads of this process are not those of its fork
+            sys.modules["torch"].set_num_threads(1)  # a fork does not have its parent's threads
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         kill_before(folder, kill_at)
         action()
@@ -74,14 +74,14 @@ def contents(folder):
 
 
 def kill_at_each_operation(action, prepare, folder, complete, step=1):
-    """Kill ``action`` at each file operation, give it again, and compare with one that was not disturbed.
+    """Kill ``action`` at each file operation, repeat it, and compare with an undisturbed one.
 
     Args:
         action: the command.
-        prepare: makes ``folder`` as it is before the command.
-        folder: where the command works.
-        complete: says whether the result is in place, so that the command may refuse to make it again.
-        step: of so many operations, one is a place to be killed.
+        prepare: function that creates the contents of ``folder`` before the command.
+        folder: folder that the command writes to.
+        complete: function that returns whether the result exists; the command may then refuse to repeat it.
+        step: distance of the operations at which the command is killed.
     """
 
     def fresh():
@@ -108,7 +108,7 @@ def kill_at_each_operation(action, prepare, folder, complete, step=1):
 
 @pytest.fixture
 def photos(tmp_path):
-    """A list of two grey photos with a box each."""
+    """List of two grey photos with one box each."""
     folder = tmp_path / "photos"
     folder.mkdir()
     for name in ("a.png", "b.png"):
@@ -118,7 +118,7 @@ def photos(tmp_path):
     return folder / "list.csv"
 
 
-def test_predict_is_killed_anywhere_and_given_again(untrained, photos, tmp_path):
+def test_a_killed_predict_can_be_repeated(untrained, photos, tmp_path):
     place = tmp_path / "place"
     place.mkdir()
     photos.write_text("".join(photos.read_text().splitlines(keepends=True)[:2]))  # one photo
@@ -129,14 +129,14 @@ def test_predict_is_killed_anywhere_and_given_again(untrained, photos, tmp_path)
     kill_at_each_operation(lambda: predict(cfg), lambda: None, place, table.is_file)
 
 
-def test_convert_is_killed_anywhere_and_given_again(photos, tmp_path):
+def test_a_killed_convert_can_be_repeated(photos, tmp_path):
     place = tmp_path / "place"
     place.mkdir()
     output = place / "list.json"
     cfg = compose("convert", [f"source={photos}", "format=coco", f"output={output}", f"root={photos.parent}"])
     kill_at_each_operation(lambda: convert(cfg), lambda: None, place, lambda: False)
     before = output.stat().st_mtime_ns
-    convert(cfg)  # the same again
+    convert(cfg)  # the same command again
     assert output.stat().st_mtime_ns == before
     output.write_text("mine")
     with pytest.raises(DataError, match="is there already; name another file"):
@@ -144,7 +144,7 @@ def test_convert_is_killed_anywhere_and_given_again(photos, tmp_path):
 
 
 @pytest.mark.parametrize("where", ["given", "fetched", "kept"])
-def test_download_is_killed_anywhere_and_given_again(tmp_path, monkeypatch, where):
+def test_a_killed_download_can_be_repeated(tmp_path, monkeypatch, where):
     place, archive = tmp_path / "place", tmp_path / "imm.zip"
     place.mkdir()
     with zipfile.ZipFile(archive, "w") as packed:
@@ -165,7 +165,7 @@ def test_download_is_killed_anywhere_and_given_again(tmp_path, monkeypatch, wher
         kill_at_each_operation(lambda: download(cfg), prepare, place, (place / known.folder).is_dir)
 
 
-def test_shrink_is_killed_anywhere_and_given_again(wild, tmp_path):
+def test_a_killed_shrink_can_be_repeated(wild, tmp_path):
     place = tmp_path / "place"
     place.mkdir()
     given = ["dataset=ibug300w", f"root={wild}", f"output={place / 'small'}", "side=20"]
@@ -173,7 +173,7 @@ def test_shrink_is_killed_anywhere_and_given_again(wild, tmp_path):
     kill_at_each_operation(lambda: shrink(cfg), lambda: None, place, lambda: False, step=5)
 
 
-def test_synthesize_is_killed_anywhere_and_given_again(tmp_path, monkeypatch):
+def test_a_killed_synthesize_can_be_repeated(tmp_path, monkeypatch):
     def write(root, number, seed):
         (root / "faces").mkdir(exist_ok=True)
         (root / "faces" / f"{number}.txt").write_text(f"{seed}")
@@ -201,7 +201,7 @@ def test_synthesize_is_killed_anywhere_and_given_again(tmp_path, monkeypatch):
     ],
     ids=lambda value: str(value)[:30],
 )
-def test_the_second_of_two_commands_says_who_is_at_it(
+def test_the_second_of_two_commands_names_the_first_ones_process(
     arguments, target, beside, untrained, photos, made_up_imm, tmp_path, capsys
 ):
     place = tmp_path / "place"

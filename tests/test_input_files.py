@@ -46,7 +46,7 @@ def make_loop(path):
 
 
 def make_socket(path, monkeypatch):
-    monkeypatch.chdir(path.parent)  # a socket's path has at most 107 bytes
+    monkeypatch.chdir(path.parent)  # a socket's path may have at most 107 bytes
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(path.name)
 
@@ -72,7 +72,7 @@ def make(kind, path, monkeypatch):
 
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("kind", SPECIAL)
-def test_what_is_no_regular_file_is_named_and_not_opened(tmp_path, monkeypatch, kind, reader):
+def test_a_path_that_is_no_regular_file_is_not_opened(tmp_path, monkeypatch, kind, reader):
     says = make(kind, tmp_path / NAME, monkeypatch)
     with pytest.raises(DataError, match=rf"{NAME}: {says}$") as caught:
         READERS[reader](tmp_path / NAME)
@@ -80,7 +80,7 @@ def test_what_is_no_regular_file_is_named_and_not_opened(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("kind", sorted({*SPECIAL} - {"a folder"}))
-def test_as_photos_to_predict_they_are_named_as_well(tmp_path, monkeypatch, kind):
+def test_a_photo_to_predict_has_to_be_a_regular_file(tmp_path, monkeypatch, kind):
     says = make(kind, tmp_path / "a.jpg", monkeypatch)
     with pytest.raises(DataError, match=rf"a\.jpg: {says}"):
         find_photos(str(tmp_path / "a.jpg"))
@@ -90,16 +90,16 @@ def test_as_photos_to_predict_they_are_named_as_well(tmp_path, monkeypatch, kind
 
 
 @pytest.mark.parametrize("reader", sorted({*READERS} - {"archive", "sum"}))
-def test_a_file_without_end_is_named_before_it_is_read(tmp_path, reader):
+def test_a_file_above_the_limit_is_refused_before_it_is_read(tmp_path, reader):
     (tmp_path / NAME).write_bytes(b"image,x0,y0\n")
-    os.truncate(tmp_path / NAME, MOST_PHOTO + 1)  # takes no room on the disk
+    os.truncate(tmp_path / NAME, MOST_PHOTO + 1)  # a sparse file
     with pytest.raises(
         DataError, match=rf"{NAME}: is (longer than the [\d,]+ bytes that are read|in no format)"
     ):
         READERS[reader](tmp_path / NAME)
 
 
-def test_a_file_that_grows_while_it_is_read_ends_at_the_limit(tmp_path, monkeypatch):
+def test_a_file_that_grows_while_it_is_read_is_limited(tmp_path, monkeypatch):
     (tmp_path / NAME).write_bytes(b"12345")
     monkeypatch.setattr("os.fstat", lambda _: os.stat_result([0] * 10))
     assert read_bytes(tmp_path / NAME, 5) == b"12345"
@@ -107,7 +107,7 @@ def test_a_file_that_grows_while_it_is_read_ends_at_the_limit(tmp_path, monkeypa
         read_bytes(tmp_path / NAME, 4)
 
 
-def test_gzip_is_unpacked_whatever_the_name(tmp_path):
+def test_gzip_is_decompressed_whatever_the_name(tmp_path):
     packed = gzip.compress("ø\n".encode("utf-8-sig")) + gzip.compress(b"more")
     (tmp_path / NAME).write_bytes(packed)
     assert read_unpacked_text(tmp_path / NAME, 1000) == "ø\nmore"
@@ -116,7 +116,7 @@ def test_gzip_is_unpacked_whatever_the_name(tmp_path):
 
 
 @pytest.mark.parametrize("read", [read_unpacked, read_unpacked_text])
-def test_what_unpacks_to_more_than_the_limit_is_named(tmp_path, read):
+def test_decompressed_contents_above_the_limit_are_refused(tmp_path, read):
     (tmp_path / NAME).write_bytes(gzip.compress(bytes(10**7)))
     with pytest.raises(DataError, match=rf"{NAME}: unpacks to more than the 1,000,000 bytes"):
         read(tmp_path / NAME, 10**6)
@@ -135,7 +135,7 @@ def test_a_damaged_gzip_file_is_named(tmp_path, reader, damage):
     assert "\n" not in str(caught.value)
 
 
-def test_text_in_another_encoding_is_named(tmp_path):
+def test_text_in_another_encoding_is_refused(tmp_path):
     (tmp_path / NAME).write_bytes("ø".encode("latin-1"))
     with pytest.raises(DataError, match=rf"{NAME}: is not UTF-8 .*; save it as such"):
         read_text(tmp_path / NAME, 10, "utf-8")

@@ -1,4 +1,4 @@
-"""A run, a sweep and their resuming are killed at each file operation, and lose nothing."""
+"""Runs, sweeps and resumed runs that are killed at any file operation lose nothing."""
 
 import os
 import re
@@ -23,10 +23,10 @@ KILLED, FAILED = 9, 1
 
 
 def in_a_process(action, folder, kill_at=None):
-    """Run ``action`` in a fork of this process, which is killed before an operation in ``folder``.
+    """Run ``action`` in a fork, which is killed before its operation ``kill_at`` in ``folder``.
 
     Returns:
-        The exit status, and the operations that it did.
+        The exit status, and the fork's file operations.
     """
     reading, writing = os.pipe()
     process = os.fork()
@@ -52,7 +52,7 @@ def in_a_process(action, folder, kill_at=None):
 
 
 def watch(folder, kill_at, told):
-    """Count what this process does to files of ``folder``, and end it before the operation ``kill_at``."""
+    """Record this process's operations on files in ``folder``, and end it before operation ``kill_at``."""
     done = 0
 
     def hook(event, arguments):
@@ -62,7 +62,7 @@ def watch(folder, kill_at, told):
         reads = event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR)
         there = os.path.lexists(arguments[0])
         idle = (event == "os.remove" and not there) or (event == "os.mkdir" and there)
-        if reads or idle or "/tensorboard" in str(arguments[0]):  # a thread of its own writes there
+        if reads or idle or "/tensorboard" in str(arguments[0]):  # written by another thread
             return
         if done == kill_at:
             os._exit(KILLED)
@@ -75,7 +75,7 @@ def watch(folder, kill_at, told):
 
 @pytest.fixture(scope="module")
 def place(made_up_imm, tmp_path_factory):
-    """Overrides of a training of two epochs, each of which is kept, and what it ends with."""
+    """Folder, overrides of a training of two epochs that writes a checkpoint in each, and its result."""
     folder = tmp_path_factory.mktemp("killed")
     overrides = [
         *SMALL,
@@ -89,7 +89,7 @@ def place(made_up_imm, tmp_path_factory):
 
 
 def result(folder):
-    """What a run ends with: its metrics, and the rows that it logged."""
+    """Return a run's state, its metrics, and its logged rows."""
     run = RunFolder(folder)
     rows = read_logged(run).sort_values(["step", "epoch"], ignore_index=True)
     return read_status(run).state, read_status(run).metrics, rows.reindex(columns=sorted(rows))
@@ -102,7 +102,7 @@ def same(found, wanted):
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """Train with one thread: last digits depend on their number, and a fork has no more."""
+    """Train with one thread: the last digits depend on the number of threads, and a fork has only one."""
     import torch
 
     before = torch.get_num_threads()
@@ -113,12 +113,12 @@ def one_thread():
 
 @pytest.fixture(autouse=True)
 def without_figures(monkeypatch):
-    """Draw nothing: figures are made again whenever they are asked for."""
+    """Plot no figures, which can be plotted again at any time."""
     for name in ("draw_batch", "draw_feature_maps", "report_run"):
         monkeypatch.setattr(f"keypoints.reports.run.{name}", lambda *_, **__: None)
 
 
-def test_a_run_that_is_killed_at_any_operation_can_be_resumed(place):
+def test_a_run_killed_at_any_operation_can_be_resumed(place):
     folder, overrides, wanted = place
     run = folder / "run"
 
@@ -133,12 +133,12 @@ def test_a_run_that_is_killed_at_any_operation_can_be_resumed(place):
         if RunFolder(run).status_file.is_file():
             assert read_status(RunFolder(run)).state == "running", operation
             resume(run)
-        else:  # it had not begun: the command can be given again
+        else:  # the run had not started: the command can be repeated
             begin()
         same(result(run), wanted)
 
 
-def test_a_resumed_run_that_is_killed_at_any_operation_can_be_resumed(place):
+def test_a_resumed_run_killed_at_any_operation_can_be_resumed(place):
     folder, overrides, wanted = place
     run, stopped = folder / "resumed", folder / "stopped"
 
@@ -164,7 +164,7 @@ def test_a_resumed_run_that_is_killed_at_any_operation_can_be_resumed(place):
     same(result(run), wanted)
 
 
-def test_a_sweep_that_is_killed_at_any_operation_can_be_resumed(place):
+def test_a_sweep_killed_at_any_operation_can_be_resumed(place):
     folder, overrides, _ = place
     sweep = folder / "sweep"
     typed = ["train", "-m", *overrides, "trainer.max_epochs=1", "seed=0", f"output={sweep}"]
@@ -179,7 +179,7 @@ def test_a_sweep_that_is_killed_at_any_operation_can_be_resumed(place):
         shutil.rmtree(sweep, ignore_errors=True)
         assert in_a_process(lambda: main(typed), sweep, number)[0] == KILLED
         again = ["train", f"resume={sweep}"] if (sweep / "sweep.yaml").is_file() else typed
-        in_a_process(partial(main, again), sweep, number)  # killed once more, as far as it comes
+        in_a_process(partial(main, again), sweep, number)  # killed a second time
         again = ["train", f"resume={sweep}"] if (sweep / "sweep.yaml").is_file() else typed
         assert in_a_process(partial(main, again), sweep)[0] == 0, operations[number]
         same(result(sweep / "0"), wanted)

@@ -1,4 +1,4 @@
-"""A sweep's jobs beside each other, on a cluster, and chosen by a search."""
+"""Jobs of a sweep in parallel, on a cluster, and chosen by a search."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ PLUGINS = {
 
 
 def needs(extra):
-    """Skips where an extra is not installed."""
+    """Return a mark that skips a test if an extra is not installed."""
     try:
         there = find_spec(PLUGINS[extra]) is not None
     except ModuleNotFoundError:
@@ -33,7 +33,7 @@ def needs(extra):
 
 @pytest.fixture
 def sweep(made_up_imm, tmp_path):
-    """Runs a sweep of networks that take a second, and gives its folder."""
+    """Function that runs a sweep of fast trainings and returns its folder."""
 
     def run(*arguments):
         given = [f"data.root={made_up_imm}", "trainer.max_epochs=1", f"output={tmp_path / 'sweep'}"]
@@ -44,7 +44,7 @@ def sweep(made_up_imm, tmp_path):
 
 
 @needs("parallel")
-def test_jobs_run_beside_each_other_and_one_that_fails_stops_none_and_is_counted(sweep, tmp_path, capsys):
+def test_a_failed_parallel_job_stops_no_other_and_is_counted(sweep, tmp_path, capsys):
     with pytest.raises(SystemExit, match="1"):
         sweep("launch=cores", "model.net.kernel_sizes=[90,5,3],[5,3,2]")
     assert "1 of the sweep's runs did not finish" in capsys.readouterr().err
@@ -55,7 +55,7 @@ def test_jobs_run_beside_each_other_and_one_that_fails_stops_none_and_is_counted
 
 
 @needs("parallel")
-def test_a_worker_that_is_killed_is_one_line_and_can_resume(sweep, tmp_path, capsys):
+def test_a_killed_worker_is_reported_and_its_run_can_resume(sweep, tmp_path, capsys):
     folder, killed = tmp_path / "sweep", []
 
     def kill_the_first():
@@ -83,7 +83,7 @@ def test_a_worker_that_is_killed_is_one_line_and_can_resume(sweep, tmp_path, cap
 
 
 @needs("parallel")
-def test_a_run_of_several_processes_is_none_of_those_beside_each_other(sweep, tmp_path, capsys):
+def test_parallel_jobs_cannot_use_several_processes_each(sweep, tmp_path, capsys):
     with pytest.raises(SystemExit, match="1"):
         sweep("launch=cores", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "seed=0,1")
     assert "2 of the sweep's runs did not finish" in capsys.readouterr().err
@@ -93,19 +93,19 @@ def test_a_run_of_several_processes_is_none_of_those_beside_each_other(sweep, tm
 
 
 @needs("search")
-def test_a_search_makes_the_validation_error_small_and_names_its_runs_shortly(sweep):
+def test_a_search_minimises_the_validation_error(sweep):
     folder = sweep("sweep=search", "hydra.sweeper.n_trials=2")
     found = yaml.safe_load((folder / "optimization_results.yaml").read_text())
     runs = [RunFolder(path.parent) for path in folder.glob("*/status.json")]
     assert len(runs) == 2
     assert found["best_value"] == min(read_status(run).metrics["best/mse"] for run in runs)
     assert all(len(run.path.name) < 40 for run in runs)
-    main(["train", f"resume={folder}"])  # draws the same, and finds them finished
+    main(["train", f"resume={folder}"])  # samples the same values, whose runs are finished
     assert len(list(folder.glob("*/status.json"))) == 2
 
 
 @needs("slurm")
-def test_slurm_is_one_choice(capsys):
+def test_slurm_is_an_option_of_launch(capsys):
     main(["train", "launch=slurm", "hydra.launcher.partition=long", "--cfg", "hydra"])
     said = capsys.readouterr().out
     assert "SlurmLauncher" in said
@@ -113,7 +113,7 @@ def test_slurm_is_one_choice(capsys):
 
 
 @pytest.mark.parametrize(("choice", "extra"), EXTRAS.items())
-def test_what_is_not_installed_is_told_with_its_extra(choice, extra):
+def test_a_missing_package_is_reported_with_its_extra(choice, extra):
     from hydra.errors import ConfigCompositionException
 
     error = ConfigCompositionException(f"In 'train': Could not find 'hydra/{choice}'\nAvailable: basic")

@@ -1,4 +1,4 @@
-"""Imports point downwards, from the command line to errors and geometry."""
+"""Rules for imports between the layers, from the command line down to errors and geometry."""
 
 import ast
 import functools
@@ -35,7 +35,7 @@ LAYERS = (
     {"commands"},
     {"__main__", "cli"},
 )
-"""The packages and flat modules of each layer, from the lowest."""
+"""Packages and flat modules of each layer, lowest layer first."""
 
 WITHIN = {
     # 0
@@ -56,32 +56,32 @@ WITHIN = {
     "benchmark": {"inference", "synthetic", "training"},  # made-up portraits to predict
     "evaluation": {"inference"},
     "inference": {"synthetic"},  # an export is checked on made-up portraits
-    "training": {"evaluation"},  # a run ends with its validation faces, measured
+    "training": {"evaluation"},  # a run ends with a measurement of its validation faces
     # 5
     "demo": {"reports"},
     # 7
     "__main__": {"cli"},
 }
-"""What may be imported within a layer, besides what is of the same package."""
+"""Imports that are allowed between packages of the same layer."""
 
 KNOWN: dict[tuple[str, str], str] = {}
-"""Imports (by whom, of what) that break a rule for now, and what will mend them."""
+"""Imports (importing module, imported module) that still break a rule, and how they will be fixed."""
 
 PLAIN = re.compile(r"data\.(readers|formats)\.\w+")
 """Modules that need none of the libraries of HEAVY."""
 HEAVY = {"omegaconf", "psutil", "torch"}
 LIGHT = re.compile(r"(__main__|cli|commands(\.\w+)?)")
-"""Modules that answer at once: they import nothing of TORCH before it is needed."""
+"""Modules that have to be fast: they import the libraries of TORCH only when they are needed."""
 TORCH = {"lightning_fabric", "pytorch_lightning", "torch", "torchmetrics", "torchvision"}
 GENERIC = re.compile(r"data\.formats\.\w+|data\.readers\.labelled")
-"""Modules that know of no data set."""
+"""Modules that depend on no particular data set."""
 OF_300W = "data.readers.ibug300w"
 UNTESTED = {"errors", "data.face", "callbacks.tensorboard"}
-"""Modules with nothing of their own to test."""
+"""Modules without behaviour to test."""
 
 
 def name_of(path):
-    """Return the dotted name of a module below ``keypoints``; of the package itself ``""``."""
+    """Return the dotted name of a module below ``keypoints``; ``""`` for the package itself."""
     parts = path.relative_to(ROOT / "keypoints").with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -93,7 +93,7 @@ PUBLIC = {
     if isinstance(node, ast.ImportFrom) and node.level
     for alias in node.names
 }
-"""Public names, and where each is defined."""
+"""Public names, and the module that defines each."""
 
 
 def is_late(node, parents):
@@ -108,7 +108,7 @@ def is_late(node, parents):
 
 @functools.cache
 def imports_of(name):
-    """Return what a module imports: line, dotted name, whether it is late. Ours begin with a dot."""
+    """Return a module's imports: line, dotted name, whether it is late. Our modules begin with a dot."""
     path = FILES[name]
     tree = ast.parse(path.read_text(encoding="utf-8"))
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
@@ -128,7 +128,7 @@ def imports_of(name):
 
 
 def ours(target):
-    """Return the module of ours that an import is of, with a dot before it; other names as they are."""
+    """Return our module that an import refers to, with a dot before it; other names unchanged."""
     top, _, rest = target.partition(".")
     if top != "keypoints":
         return target
@@ -141,7 +141,7 @@ def ours(target):
 
 
 def part(name):
-    """Return the package, or flat module, that a module is part of."""
+    """Return the package or flat module that contains a module."""
     return name.partition(".")[0]
 
 
@@ -153,9 +153,9 @@ def layer(name):
 
 
 def chain_to(name, is_target, *, late):
-    """Return the imports that lead from a module to a target, if any do; late ones count if ``late``."""
+    """Return the chain of imports from a module to a target, if there is one; late ones count if ``late``."""
     chains = [(name,)]
-    met = {name}
+    seen = {name}
     for chain in chains:
         end = chain[-1]
         parents = [".".join(end.split(".")[:length]) for length in range(1, end.count(".") + 1)]
@@ -163,8 +163,8 @@ def chain_to(name, is_target, *, late):
         for target in [*targets, *(f".{parent}" for parent in parents)]:
             if is_target(target) and (end, target.removeprefix(".")) not in KNOWN:
                 return (*chain, target)
-            if target.startswith(".") and target[1:] in FILES and target[1:] not in met:
-                met.add(target[1:])
+            if target.startswith(".") and target[1:] in FILES and target[1:] not in seen:
+                seen.add(target[1:])
                 chains.append((*chain, target[1:]))
     return None
 
@@ -178,7 +178,7 @@ def described(chain):
 
 
 def why_forbidden(name, target):
-    """Return the rule that an import of another module of ours breaks, if it breaks one."""
+    """Return the rule that an import of another module of the package breaks, if it breaks one."""
     own, other = layer(name), layer(target)
     if part(name) == part(target) or other < own:
         return None
@@ -216,12 +216,14 @@ def test_the_command_line_imports_torch_late(name):
 
 
 @pytest.mark.parametrize("name", filter(GENERIC.fullmatch, FILES))
-def test_a_reader_of_any_list_knows_nothing_of_300w(name):
+def test_generic_readers_do_not_depend_on_300w(name):
     chain = chain_to(name, lambda target: target == f".{OF_300W}", late=True)
-    assert chain is None, f"{place(name)}: {described(chain)}: a generic reader or format knows no data set"
+    assert chain is None, (
+        f"{place(name)}: {described(chain)}: a generic reader or format depends on no data set"
+    )
 
 
-def test_known_exceptions_are_still_there():
+def test_known_exceptions_are_still_needed():
     gone = [
         (name, target)
         for name, target in KNOWN
@@ -237,7 +239,7 @@ def test_every_module_has_its_tests_in_the_same_place(name):
         "commands.jobs",
         "commands.train",
     ):
-        name = "commands.verb"  # schemas are tested together; the work, where it is done
+        name = "commands.verb"  # schemas are tested together, functions in their own packages
     if name not in UNTESTED:
         path = FILES[name].relative_to(ROOT / "keypoints")
         mirrored = ROOT / "tests" / path.parent / f"test_{path.name}"

@@ -8,7 +8,7 @@ from keypoints.logs import PlainRecord
 
 @pytest.fixture
 def said(tmp_path):
-    """What a logger writes to a file, once the command line has installed the records."""
+    """Function that logs a warning and returns the contents of the log file."""
     before, log = logging.getLogRecordFactory(), logging.getLogger("keypoints.tests.logs")
     handler = logging.FileHandler(tmp_path / "log", encoding="utf-8")
     log.addHandler(handler)
@@ -36,7 +36,7 @@ def said(tmp_path):
     ],
     ids=ascii,
 )
-def test_values_command_no_terminal_and_begin_no_line(said, value, shown):
+def test_control_characters_in_values_are_escaped(said, value, shown):
     assert said("left out: %s", value) == f"left out: {shown}\n"
 
 
@@ -44,15 +44,15 @@ def test_a_message_keeps_its_own_lines(said):
     assert said("two\nlines\x1b %d") == "two\nlines\\x1b %d\n"
 
 
-def test_values_by_name_are_treated_alike(said):
+def test_values_by_name_are_escaped_too(said):
     assert said("%(name)s", {"name": "\x07"}) == "\\x07\n"
 
 
-def test_a_value_without_end_is_shortened(said):
+def test_a_very_long_value_is_shortened(said):
     assert len(said("%s", "x" * 10**6)) < 5000
 
 
-def test_the_records_own_values_stay_as_they_are():
+def test_the_values_of_a_record_stay_unchanged():
     record = PlainRecord("name", logging.INFO, "path", 1, "%s", ("\x07",), None)
     assert record.getMessage() == r"\x07"
     assert record.args == ("\x07",)

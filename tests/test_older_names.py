@@ -1,4 +1,4 @@
-"""Files of older versions stay usable: their names of classes, arguments and keys."""
+"""Files of older versions stay usable, with their names of classes, arguments and keys."""
 
 import importlib
 import json
@@ -31,7 +31,7 @@ EXPECTED = json.loads((FILES / "expected.json").read_text())
 
 @pytest.fixture
 def older(tmp_path, made_up_imm, monkeypatch):
-    """A folder with the files as if they had been made there."""
+    """Copy of the older files, with its paths adapted to the new folder."""
     shutil.copytree(FILES, tmp_path / "files")
     for path in (tmp_path / "files").rglob("*.yaml"):
         text = path.read_text().replace("/tmp/before", str(tmp_path / "files"))
@@ -41,7 +41,7 @@ def older(tmp_path, made_up_imm, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["regression", "heatmap", "own_loss"])
-def test_a_checkpoint_predicts_what_it_predicted(name, monkeypatch):
+def test_an_older_checkpoint_gives_the_same_predictions(name, monkeypatch):
     monkeypatch.syspath_prepend(FILES)
     task = load_task(FILES / f"{name}.ckpt", trust="mylosses")
     sides = (1, task.crop.channels, task.crop.height, task.crop.width)
@@ -57,7 +57,7 @@ def test_an_own_loss_is_refused_without_trust(monkeypatch):
     assert isinstance(load_task(FILES / "own_loss.ckpt").loss, RefusedLoss)
 
 
-def test_a_checkpoint_that_is_saved_again_has_the_names_of_now(tmp_path):
+def test_an_older_checkpoint_is_saved_with_current_names(tmp_path):
     from tests.conftest import save_task
 
     again = save_task(tmp_path / "again.ckpt", load_task(FILES / "heatmap.ckpt"))
@@ -67,7 +67,7 @@ def test_a_checkpoint_that_is_saved_again_has_the_names_of_now(tmp_path):
     assert '"flip_indices"' in named
 
 
-def test_an_exported_model_predicts_what_it_predicted():
+def test_an_older_onnx_file_gives_the_same_predictions():
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra export)")
     predictor = Predictor(FILES / "model.onnx")
     picture = (np.arange(48 * 64).reshape(48, 64) % 256).astype(np.uint8)
@@ -75,7 +75,7 @@ def test_an_exported_model_predicts_what_it_predicted():
     assert predictor.scheme == IMM58.select("nose_tip")
 
 
-def test_a_run_is_resumed_and_reported(older):
+def test_an_older_run_is_resumed_and_reported(older):
     main(["train", f"resume={older / 'run'}"])
     run = RunFolder(older / "run")
     assert read_status(run).state == "finished"
@@ -86,7 +86,7 @@ def test_a_run_is_resumed_and_reported(older):
     main(["evaluate", str(older / "run"), "device=cpu"])
 
 
-def test_a_sweep_is_resumed_and_reported(older):
+def test_an_older_sweep_is_resumed_and_reported(older):
     main(["train", f"resume={older / 'sweep'}"])
     table = pd.read_csv(older / "sweep" / "summary.csv")
     assert list(table["status"]) == ["finished"] * 2
@@ -95,7 +95,7 @@ def test_a_sweep_is_resumed_and_reported(older):
 
 
 @pytest.mark.parametrize(("old", "new"), CLASSES.items(), ids=CLASSES)
-def test_every_older_name_of_a_class_is_that_of_a_public_one(old, new):
+def test_every_older_class_name_leads_to_a_public_class(old, new):
     found = find_class(old, (object,))
     assert public_name(found) == new
     assert new.removeprefix("keypoints.") in keypoints.__all__
@@ -120,7 +120,7 @@ def test_checkpoints_name_public_classes(tmp_path):
     assert names["hyper_parameters"]["loss"]["_target_"] == "torch.nn.MSELoss"
 
 
-def test_older_arguments_have_the_names_of_now_however_deep_they_stand():
+def test_older_arguments_are_renamed_at_every_depth():
     net = {"_target_": "keypoints.models.heatmaps.HeatmapNet", "beyond": 3}
     found = current({"model": [{"net": net}], "beyond": 1})
     assert found == {
@@ -142,7 +142,7 @@ def test_older_keys_of_a_scheme_are_read():
 
 
 @pytest.mark.parametrize(("old", "new"), KEYS.items(), ids=KEYS)
-def test_an_older_key_on_the_command_line_says_its_new_name(old, new, capsys):
+def test_an_older_key_on_the_command_line_is_refused_with_its_new_name(old, new, capsys):
     with pytest.raises(SystemExit, match="1"):
         main(["train", "experiment=ibug300w_best", f"{old}=1", "--cfg", "job"])
     assert capsys.readouterr().err == f"error: {old} is called {new} now\n"

@@ -10,14 +10,14 @@ from tests.conftest import ROOT
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """The wheel, built without a network."""
+    """Wheel of the package, built offline."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--no-build-isolation", "--no-index", "-w", folder, ROOT], check=True)
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_carries_the_configuration_and_nothing_else_besides_the_package(wheel, conf):
+def test_the_wheel_contains_only_the_package_and_its_configuration(wheel, conf):
     names = zipfile.ZipFile(wheel).namelist()
     packed = {name.removeprefix("keypoints/conf/") for name in names if name.startswith("keypoints/conf/")}
     assert packed == {str(path.relative_to(conf)) for path in conf.rglob("*.yaml")}
@@ -42,7 +42,7 @@ def test_the_installed_package_works_outside_a_checkout(wheel, tmp_path):
     assert "landmarks: nose_tip" in done.stdout
 
 
-def test_every_name_that_the_package_offers_is_there():
+def test_every_public_name_exists():
     assert set(keypoints.__all__) <= set(dir(keypoints))
     for name in keypoints.__all__:
         assert getattr(keypoints, name) is not None

@@ -12,7 +12,7 @@ def readme():
     return (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_python_example_runs_as_it_stands(readme, made_up_imm, tmp_path, monkeypatch):
+def test_the_python_example_runs(readme, made_up_imm, tmp_path, monkeypatch):
     (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "imm_face_db").symlink_to(made_up_imm)
@@ -27,17 +27,17 @@ def test_every_command_in_the_table_composes(readme):
     commands = re.findall(r"^\| `keypoints train (.*?)` \|", readme, re.MULTILINE)
     assert len(commands) >= 7
     for command in commands:
-        # One value of each sweep; a folder that is only named here cannot be resumed.
+        # One value of each sweep; the folders in resume=… do not exist.
         typed = [re.split(r",(?![^\[]*\])", word)[0] for word in shlex.split(command) if "=" in word]
         compose("train", [word for word in typed if not word.startswith("resume=")])
 
 
-def test_every_picture_and_page_it_links_to_is_there(readme):
+def test_every_linked_picture_and_page_exists(readme):
     for link in re.findall(r"\]\((?!http)([^)]*)\)", readme):
         assert (ROOT / link).is_file(), link
 
 
-def test_the_packages_that_it_names_are_there_and_all_of_them(readme):
+def test_the_table_of_packages_is_complete_and_correct(readme):
     table = readme.partition("## Packages")[2].partition("###")[0]
     named = set()
     for row in re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE):

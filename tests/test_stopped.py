@@ -1,4 +1,4 @@
-"""The command as a process that a signal stops in the middle of a training."""
+"""Commands that a signal stops in the middle of a training."""
 
 import signal
 import subprocess
@@ -28,7 +28,7 @@ def training_step(self, batch, batch_idx):
 Task.training_step = training_step
 run()
 """
-"""The command line; the third epoch of the run in the folder ``where`` is stopped at its third step."""
+"""Command line that stops the run in the folder ``where`` at the third step of its third epoch."""
 
 
 def stopped(number, where, *typed):
@@ -40,7 +40,7 @@ def stopped(number, where, *typed):
 
 @pytest.fixture
 def typed(made_up_imm):
-    """A training of four epochs of nine steps, each of which is kept."""
+    """Arguments of a training of four epochs with nine steps each, and a checkpoint per epoch."""
     return [
         *("train", *SMALL, "trainer.max_epochs=4", "data.batch_size=3", "data.train_persons=4"),
         *("callbacks.last_checkpoint.seconds=0", f"data.root={made_up_imm}"),
@@ -51,7 +51,7 @@ def typed(made_up_imm):
     ("number", "status", "says"),
     [(signal.SIGTERM, 143, "stopped by SIGTERM"), (signal.SIGINT, 130, "stopped by Ctrl-C")],
 )
-def test_a_run_that_is_stopped_says_what_it_kept(typed, tmp_path, number, status, says):
+def test_a_stopped_run_reports_its_kept_epochs(typed, tmp_path, number, status, says):
     folder = tmp_path / "a run"
     done = stopped(number, "a run", *typed, f"output={folder}")
     assert done.returncode == status, done.stderr
@@ -65,7 +65,7 @@ def test_a_run_that_is_stopped_says_what_it_kept(typed, tmp_path, number, status
     assert read_status(run).metrics["last/epoch"] == 3
 
 
-def test_a_sweep_that_is_stopped_lists_the_runs_that_had_not_begun(typed, tmp_path):
+def test_a_stopped_sweep_lists_the_runs_that_had_not_started(typed, tmp_path):
     sweep = tmp_path / "sweep"
     done = stopped(signal.SIGTERM, "seed-1", *typed, "-m", "seed=0,1,2", f"output={sweep}")
     assert done.returncode == 143, done.stderr

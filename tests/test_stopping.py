@@ -15,7 +15,7 @@ from keypoints.stopping import Stopped, stop_of, stoppable
         (signal.SIGHUP, "stopped by SIGHUP"),
     ],
 )
-def test_a_signal_stops_the_block_and_says_which_it_was(number, says):
+def test_a_signal_stops_the_block_and_is_named(number, says):
     before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt) as raised, stoppable():
         os.kill(os.getpid(), number)
@@ -23,7 +23,7 @@ def test_a_signal_stops_the_block_and_says_which_it_was(number, says):
     assert signal.getsignal(number) == before
 
 
-def test_a_signal_that_is_ignored_stays_ignored():
+def test_an_ignored_signal_stays_ignored():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with stoppable():
@@ -32,13 +32,13 @@ def test_a_signal_that_is_ignored_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
-def test_pythons_own_interrupt_is_a_stop_by_ctrl_c():
+def test_pythons_own_interrupt_counts_as_ctrl_c():
     assert stop_of(KeyboardInterrupt()).number == signal.SIGINT
     stopped = Stopped(signal.SIGTERM)
     assert stop_of(stopped) is stopped
 
 
-def test_other_threads_take_no_handlers():
+def test_other_threads_install_no_handlers():
     found = []
 
     def work():

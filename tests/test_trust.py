@@ -1,4 +1,4 @@
-"""Code of one's own package is used where it is trusted, and a file from elsewhere runs none."""
+"""Code of a user's own package runs only where it is trusted; an untrusted file runs no code."""
 
 import json
 import os
@@ -62,7 +62,7 @@ class Greeting(Callback):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A folder beside the checkout with a package, its configuration, and made-up faces of 300-W's layout."""
+    """Folder outside the checkout with a package, its configuration, and made-up faces in 300-W's layout."""
     place = tmp_path_factory.mktemp("elsewhere")
     (place / "code" / "mypackage").mkdir(parents=True)
     (place / "code" / "mypackage" / "__init__.py").write_text(PACKAGE)
@@ -84,7 +84,7 @@ def place(tmp_path_factory):
 
 
 def keypoints(place, *arguments, **environment):
-    """The command in a process of its own, beside the package."""
+    """Run a command in a new process in the folder ``place``, with the package on ``PYTHONPATH``."""
     own = {"PYTHONPATH": str(place / "code"), "KEYPOINTS_DATA": str(place / "data"), **environment}
     return subprocess.run(
         [sys.executable, "-m", "keypoints", *arguments],
@@ -102,7 +102,7 @@ TINY = ["data.width=32", "data.height=32", "data.batch_size=2", "trainer=cpu", "
 
 @pytest.fixture(scope="module")
 def trained(place):
-    """The folder of a run of two epochs, all of whose parts are of the package."""
+    """Folder of a run of two epochs whose data, model, loss and callback come from the package."""
     done = keypoints(
         place, "train", "--config-dir", "my_conf", *GROUPS, *TINY, "trainer.max_epochs=2", "output=run"
     )
@@ -117,7 +117,7 @@ VERBS = {
         "predict",
         "run",
         "input=data/ibug_300W_large_face_landmark_dataset/labels_ibug_300W_test.xml",
-        "output=found",
+        "output=predicted",
     ],
     "export": ["export", "run", "output=model.onnx"],
     "submit": ["submit", "run", "output=submission.csv"],
@@ -129,15 +129,15 @@ VERBS = {
     ],
     "train resume": ["train", "resume=stopped"],
 }
-"""Each verb that reads a checkpoint or a run's folder."""
+"""Commands of all verbs that read a checkpoint or a run's folder."""
 
 TRUSTING_BY_ITSELF = ("train start_from",)
-"""What names the package in the configuration that the user gives needs no further word."""
+"""Commands that need no ``trust``, since the user's own configuration names the package."""
 
 
 @pytest.fixture
 def stopped(trained):
-    """A copy of the run that looks as if it had been stopped after its first epoch's checkpoint."""
+    """Copy of the run that looks as if it was stopped after its second epoch of three."""
     folder = trained.parent / "stopped"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(trained, folder)
@@ -154,17 +154,17 @@ def pretend_stopped(folder):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_own_code_is_used_by_each_verb_that_is_told_to_trust_it(place, trained, stopped, verb):
+def test_each_verb_runs_trusted_code(place, trained, stopped, verb):
     trust = [] if verb in TRUSTING_BY_ITSELF else ["trust=mypackage"]
     done = keypoints(place, *VERBS[verb], *trust)
-    if verb == "demo":  # the model was read before the address was found to be impossible
+    if verb == "demo":  # the model is read before the address is tried
         assert "cannot listen at no.such.host.invalid:" in done.stderr
     else:
         assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in TRUSTING_BY_ITSELF])
-def test_own_code_is_refused_in_one_line_that_names_the_switch(
+def test_untrusted_code_is_refused_with_the_way_to_trust_it(
     place, trained, stopped, verb, monkeypatch, capsys
 ):
     monkeypatch.chdir(place)
@@ -179,7 +179,7 @@ def test_own_code_is_refused_in_one_line_that_names_the_switch(
     assert not list(place.glob("refused-*"))
 
 
-def test_the_environment_can_trust_and_a_list_of_packages_is_taken(place, trained, monkeypatch):
+def test_trust_comes_from_the_environment_or_a_list(place, trained, monkeypatch):
     monkeypatch.syspath_prepend(place / "code")
     with pytest.raises(CheckpointError, match="trust=mypackage"):
         load_task(trained / "checkpoints" / "best.ckpt")
@@ -190,7 +190,7 @@ def test_the_environment_can_trust_and_a_list_of_packages_is_taken(place, traine
         main(["export", str(trained), f"output={place / f'listed-{number}.onnx'}", written])
 
 
-def test_trust_ends_with_its_block_but_the_task_remembers_it_for_its_optimizer(untrained):
+def test_a_task_remembers_the_trust_for_its_optimizer(untrained):
     before = trusted_by_user()
     with trusting("tests", "another.package"):
         assert trusted_by_user() == before | {"tests", "another.package"}
@@ -201,11 +201,11 @@ def test_trust_ends_with_its_block_but_the_task_remembers_it_for_its_optimizer(u
 
 
 class Descent(torch.optim.SGD):
-    """An optimizer of a package that is not trusted."""
+    """Optimizer of a package that is not trusted."""
 
 
 @pytest.mark.parametrize("given", ["no package", "a-b", "../evil", "*", "a..b"])
-def test_what_cannot_be_a_package_is_refused(given):
+def test_an_invalid_package_name_is_refused(given):
     with pytest.raises(ConfigError, match="trust is the name of a package"):
         package_names(given)
     assert package_names(None) == package_names("") == ()
@@ -261,7 +261,7 @@ NODES = [
 
 
 def build_all(cfg):
-    """What a training that goes on builds of a configuration."""
+    """Build everything that a resumed training builds from a configuration."""
     data = make_data(cfg, recorded=True)
     task = make_task(cfg, data, recorded=True)
     task.configure_optimizers()
@@ -302,14 +302,14 @@ def test_a_recorded_configuration_runs_no_code(recorded, tmp_path, node, hostile
         ("trainer.default_root_dir", ".."),
     ],
 )
-def test_a_recorded_configuration_writes_in_its_own_folder_alone(recorded, tmp_path, key, value):
+def test_a_recorded_configuration_writes_only_to_its_own_folder(recorded, tmp_path, key, value):
     OmegaConf.update(recorded, key, value)
     with pytest.raises(ConfigError, match=f"{key}=.*lies outside of the run's folder"):
         build_all(recorded)
     assert not list(tmp_path.rglob("*"))
 
 
-def test_text_that_becomes_a_reference_only_later_is_refused(recorded):
+def test_text_that_becomes_an_interpolation_later_is_refused(recorded):
     hidden = {"_target_": "pytorch_lightning.callbacks.LambdaCallback", "on_fit_start": "${one}${two}"}
     OmegaConf.update(recorded, "one", "$", force_add=True)
     OmegaConf.update(recorded, "two", "{oc.create:{_target_: tests.test_trust.ran}}", force_add=True)
@@ -331,7 +331,7 @@ def test_a_recorded_configuration_of_known_classes_is_built(recorded):
     build_all(recorded)
 
 
-def test_of_a_trusted_package_functions_are_taken_too(recorded):
+def test_functions_of_a_trusted_package_are_accepted(recorded):
     OmegaConf.update(
         recorded, "callbacks.mine", {"_target_": "tests.test_trust.make_stopping"}, force_add=True
     )
@@ -355,7 +355,7 @@ def make_stopping():
     return EarlyStopping("val/mse")
 
 
-def test_a_strangers_run_is_resumed_by_nothing_that_it_names(finished_run, tmp_path, capsys):
+def test_resuming_an_untrusted_run_runs_none_of_its_code(finished_run, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(finished_run, folder)
     pretend_stopped(folder)
@@ -393,7 +393,7 @@ def test_a_strangers_run_is_resumed_by_nothing_that_it_names(finished_run, tmp_p
     ],
     ids=str,
 )
-def test_a_strangers_sweep_is_resumed_by_nothing_that_it_names(
+def test_resuming_an_untrusted_sweep_runs_none_of_its_code(
     made_up_imm, tmp_path, monkeypatch, capsys, task, hydra
 ):
     monkeypatch.chdir(tmp_path)
@@ -419,14 +419,14 @@ class Hook:
         ran()
 
 
-def test_a_sweep_of_ones_own_is_resumed_with_what_it_asked_for(tmp_path):
+def test_a_sweep_is_resumed_with_its_own_overrides(tmp_path):
     asked = ["seed=0,1", "optimizer.lr=1e-2,1e-3", "trainer=cpu", "output=elsewhere", "trust=mine"]
     hydras = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", 'hydra.sweeper.params={seed:"range(0,3)"}']
     OmegaConf.save({"hydra": {"overrides": {"task": asked, "hydra": hydras}}}, tmp_path / "multirun.yaml")
     assert SweepFolder(tmp_path).to_resume() == [*asked[:3], *hydras]
 
 
-def test_a_setting_of_hydra_is_taken_if_it_is_given_again(tmp_path):
+def test_a_setting_of_hydra_is_used_if_given_again(tmp_path):
     overrides = {"task": ["seed=0,1"], "hydra": ["hydra.verbose=true"]}
     OmegaConf.save({"hydra": {"overrides": overrides}}, tmp_path / "multirun.yaml")
     with pytest.raises(DataError, match=r"'hydra\.verbose=true' changes .*if it is yours, give it again"):
@@ -434,7 +434,7 @@ def test_a_setting_of_hydra_is_taken_if_it_is_given_again(tmp_path):
     assert SweepFolder(tmp_path).to_resume(["hydra.verbose=true"]) == ["seed=0,1"]
 
 
-def test_what_would_change_a_resumed_run_is_refused_and_a_launchers_setting_is_not(tmp_path):
+def test_resume_takes_only_trust_and_settings_of_hydra(tmp_path):
     from keypoints.cli import _resumed
 
     folder = tmp_path / "run"
@@ -442,7 +442,7 @@ def test_what_would_change_a_resumed_run_is_refused_and_a_launchers_setting_is_n
     (folder / "status.json").write_text("{}")
     beside = ["trust=[a,b]", "hydra.launcher.n_jobs=3"]
     assert _resumed([beside[0], f"resume={folder}", beside[1]])[1:] == beside
-    with pytest.raises(ConfigError, match="stands alone, or with trust="):
+    with pytest.raises(ConfigError, match="takes no other setting, except trust="):
         _resumed([f"resume={folder}", "seed=1"])
 
 
@@ -468,14 +468,14 @@ def test_what_would_change_a_resumed_run_is_refused_and_a_launchers_setting_is_n
     ],
     ids=["wide", "channels", "deep", "input", "claims"],
 )
-def test_a_checkpoint_that_asks_for_more_than_it_holds_is_refused(untrained, tmp_path, change, says):
+def test_a_checkpoint_of_an_oversized_network_is_refused(untrained, tmp_path, change, says):
     path = shutil.copy(untrained, tmp_path / "large.ckpt")
     change_checkpoint(path, change)
     with pytest.raises(CheckpointError, match=rf"large\.ckpt: .*{says}"):
         load_task(path)
 
 
-def test_lightnings_own_way_to_load_is_as_safe(untrained, finished_run, tmp_path):
+def test_loading_with_lightnings_own_method_is_as_safe(untrained, finished_run, tmp_path):
     assert isinstance(RegressionTask.load_from_checkpoint(untrained), RegressionTask)
     path = shutil.copy(untrained, tmp_path / "hostile.ckpt")
     change_checkpoint(
@@ -491,7 +491,7 @@ def test_lightnings_own_way_to_load_is_as_safe(untrained, finished_run, tmp_path
         HeatmapTask.load_from_checkpoint(untrained)
 
 
-def test_a_report_that_cannot_be_made_whole_leaves_the_old_one(finished_run, tmp_path, capsys):
+def test_a_report_that_fails_keeps_the_old_one(finished_run, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(finished_run, folder)
     before = (folder / "report.html").read_bytes()
@@ -502,7 +502,7 @@ def test_a_report_that_cannot_be_made_whole_leaves_the_old_one(finished_run, tmp
     assert (folder / "report.html").read_bytes() == before
 
 
-def test_data_that_a_run_names_are_built_only_if_trusted(finished_run, tmp_path, capsys):
+def test_the_data_module_of_a_run_is_built_only_if_trusted(finished_run, tmp_path, capsys):
     folder = tmp_path / "run"
     shutil.copytree(finished_run, folder)
     config = OmegaConf.load(folder / "config.yaml")
@@ -515,10 +515,10 @@ def test_data_that_a_run_names_are_built_only_if_trusted(finished_run, tmp_path,
 
 
 class Faces(IMMDataModule):
-    """A datamodule of a package that is not trusted."""
+    """Data module of a package that is not trusted."""
 
 
-def test_a_manifest_that_is_none_is_named(tmp_path):
+def test_a_damaged_manifest_is_named(tmp_path):
     (tmp_path / "multirun.yaml").write_text("hydra: {overrides: {task: ['a b c'], hydra: []}}")
     with pytest.raises(DataError, match=r"multirun\.yaml: 'a b c' is no override"):
         SweepFolder(tmp_path).to_resume()

@@ -59,6 +59,6 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path, pool):
     assert not alive
 
 
-def test_the_process_itself_and_one_of_a_cluster_watch_nobody():
+def test_the_parent_and_processes_of_a_cluster_watch_no_process():
     end_with(os.getpid())
     end_with(1)

@@ -1,4 +1,4 @@
-"""A web server on this machine that does what real ones do, good and bad."""
+"""Local web server that imitates correct and faulty servers."""
 
 import re
 import threading
@@ -10,16 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True)
 class Answer:
-    """How the server answers one request.
+    """Answer of the server to one request.
 
     Args:
-        contents: of the file.
-        status: another than 200 sends no contents.
-        headers: besides, or instead of, what belongs there.
-        sends: the bytes after which it breaks off.
-        announces: the length that it announces, if it lies; ``None`` the true one, -1 none.
-        ranges: whether it honours Range, and its If-Range.
-        shift: how many bytes beside the range that was asked for it begins.
+        contents: contents of the file.
+        status: HTTP status; other than 200, no contents are sent.
+        headers: headers that add to the standard ones or replace them.
+        sends: number of bytes after which the connection breaks; ``None``: all.
+        announces: announced length; ``None``: the true one, -1: none.
+        ranges: whether the server supports Range and If-Range.
+        shift: offset in bytes between the requested range and the one that is sent.
     """
 
     contents: bytes = b""
@@ -32,7 +32,7 @@ class Answer:
 
 
 class Web:
-    """What lies on the server, by path: the answers to one request after another; the last one stays."""
+    """Answers of the server by path, for successive requests; the last answer repeats."""
 
     def __init__(self) -> None:
         self.answers: dict[str, list[Answer]] = {}
@@ -40,12 +40,12 @@ class Web:
         self.address = ""
 
     def lay(self, path: str, *answers: Answer) -> str:
-        """Put answers at ``path``; gives its address."""
+        """Set the answers at ``path``, and return its address."""
         self.answers[path] = list(answers)
         return f"{self.address}/{path}"
 
     def ranges(self) -> list[str | None]:
-        """The ranges that were asked for."""
+        """Return the ranges of all requests."""
         return [headers.get("Range") for _, headers in self.asked]
 
 
@@ -90,7 +90,7 @@ def _handler(web: Web) -> type[BaseHTTPRequestHandler]:
 
 @contextmanager
 def serve() -> Iterator[Web]:
-    """A server while the block runs."""
+    """Run a server during the block."""
     web = Web()
     with ThreadingHTTPServer(("127.0.0.1", 0), _handler(web)) as server:
         web.address = f"http://127.0.0.1:{server.server_port}"

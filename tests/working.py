@@ -1,4 +1,4 @@
-"""The work of verbs, from Python."""
+"""Functions of the verbs, called from Python."""
 
 import signal
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ def weights(cfg: DictConfig, which: str) -> dict[str, Any]:
 
 @contextmanager
 def interrupted_at(step: int) -> Iterator[None]:
-    """Ctrl-C in the middle of a training."""
+    """Interrupt a training at a step, as by Ctrl-C."""
     from keypoints.tasks.base import Task
 
     before = Task.training_step
@@ -62,4 +62,4 @@ def interrupted_at(step: int) -> Iterator[None]:
         patch.setattr(Task, "training_step", training_step)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
             yield
-    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal from its first one on
+    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal after the first one

@@ -139,9 +139,9 @@ def test_values_in_files_are_checked_like_typed_ones(tmp_path, capsys):
         (["evaluate"], "say which model: checkpoint=<file or run's folder>, or predictions=<table>"),
         (["submit"], "say which model: checkpoint=<file or run's folder>, or check=<submission>"),
         (["report", "/no=where"], "/no=where: no such folder"),
-        (["train", "nose_tip"], "nose_tip: has no key; keypoints train takes none"),
+        (["train", "nose_tip"], "nose_tip: has no key; keypoints train takes only key=value"),
         (["data", "synthesize", "40"], "40: has no key"),
-        (["evaluate", "a=b/run"], "a=b/run: is a path; say checkpoint=a=b/run"),
+        (["evaluate", "a=b/run"], "a=b/run: is a path; write checkpoint=a=b/run"),
     ],
     ids=" ".join,
 )
