@@ -400,11 +400,11 @@ def _to_show(config: str, flags: Sequence[str], overrides: Sequence[str]) -> tup
     if is_multirun([*flags, *overrides]):
         shown = first_of_sweep(shown)
     if wanted[0].startswith(("-c", "--cfg")) and (cfg := preview(config, kept, shown)) is not None:
-        told = missing(cfg, own_folder(flags))
-        if told is not None and "--resolve" in flags:
-            raise ConfigError(told)
-        if told is not None:
-            print(printable(f"missing: {told}"), file=sys.stderr)
+        message = missing(cfg, own_folder(flags))
+        if message is not None and "--resolve" in flags:
+            raise ConfigError(message)
+        if message is not None:
+            print(printable(f"missing: {message}"), file=sys.stderr)
     return kept, shown
 
 
@@ -608,7 +608,7 @@ def _message(error: Exception) -> str:
     if isinstance(error, OmegaConfBaseException) and error.full_key and _is_missing(error):
         text = need(str(error.full_key))
     elif not isinstance(error, KeypointsError):
-        text = _of_mistyped(text.partition("Config search path:")[0])
+        text = _explain_type(text.partition("Config search path:")[0])
         cause = error.__cause__
         if cause is not None and str(cause) not in text:
             text = f"{text} ({str(cause).splitlines()[0]})"
@@ -619,7 +619,7 @@ def _message(error: Exception) -> str:
     return one_line(Exception(text))
 
 
-def _of_mistyped(text: str) -> str:
+def _explain_type(text: str) -> str:
     """Return our message if OmegaConf could not convert a value to its setting's type, else the text."""
     found = _MISTYPED.match(text)
     setting = None if found is None else setting_named(found["key"])
@@ -653,8 +653,8 @@ def _complete(arguments: Sequence[str]) -> None:
         folder = [] if own is None else ["--config-dir", str(own)]
         with redirect_stdout(answer):
             _hydra("keypoints", config, lambda _: None, [*folder, *arguments])
-    said = answer.getvalue()
-    print(" ".join(_as_offered(said.split())) if "query=" in arguments[-1] else said.rstrip())
+    printed = answer.getvalue()
+    print(" ".join(_as_offered(printed.split())) if "query=" in arguments[-1] else printed.rstrip())
 
 
 def _as_offered(words: Iterable[str]) -> Iterator[str]:

@@ -39,7 +39,7 @@ _DAY = 86_400.0
 """Age in seconds after which a part from another host is removed, since its processes cannot be checked."""
 
 OF_DISKS = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; make room"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; free disk space"),
     errno.EFBIG: "; the limit of a file's size is reached (ulimit -f)",
     errno.EIO: "; the disk or the network drive fails",
 }

@@ -201,7 +201,7 @@ def test_the_data_root_may_have_any_name(made_up_imm, tmp_path):
     assert read_status(RunFolder(tmp_path / "run")).state == "finished"
 
 
-def test_a_failed_run_has_a_message_a_status_and_an_exit_code(own_imm, tmp_path, capsys):
+def test_a_failed_run_has_a_message_status_and_exit_code(own_imm, tmp_path, capsys):
     jpg = own_imm / "02-3m.jpg"
     jpg.write_bytes(jpg.read_bytes()[:-300])
     with pytest.raises(SystemExit, match="1"):
@@ -221,7 +221,7 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("keypoints.synthetic.synthesize.write_imm", full)
     with pytest.raises(SystemExit, match="1"):
         main(["data", "synthesize", "persons=1", "faces=6"])
-    assert capsys.readouterr().err == "error: No space left on device; make room\n"
+    assert capsys.readouterr().err == "error: No space left on device; free disk space\n"
 
 
 def test_an_environment_variable_shows_the_full_traceback(own_imm, tmp_path, monkeypatch):

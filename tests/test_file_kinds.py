@@ -141,7 +141,7 @@ def test_wrong_kinds_and_damage_have_different_messages(tmp_path):
         ),
     ],
 )
-def test_an_onnx_file_in_a_wrong_place_is_reported_in_one_line(
+def test_an_onnx_file_in_a_wrong_place_is_refused(
     command, says, exported, made_up_imm, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)

@@ -142,7 +142,7 @@ def test_older_keys_of_a_scheme_are_read():
 
 
 @pytest.mark.parametrize(("old", "new"), KEYS.items(), ids=KEYS)
-def test_an_older_key_on_the_command_line_is_refused_with_its_new_name(old, new, capsys):
+def test_an_older_key_is_refused_with_its_new_name(old, new, capsys):
     with pytest.raises(SystemExit, match="1"):
         main(["train", "experiment=ibug300w_best", f"{old}=1", "--cfg", "job"])
     assert capsys.readouterr().err == f"error: {old} is called {new} now\n"

@@ -54,7 +54,7 @@ def _lines(verb: Verb, cfg: DictConfig, own: Path | None, columns: int) -> Itera
         yield from _table([_row(each) for each in required], columns)
     yield from ("", "Settings:")
     others.sort(key=lambda each: (each.key in _LAST, each.key != verb.positional))
-    yield from _table([_row(each, _now(cfg, each)) for each in others], columns)
+    yield from _table([_row(each, _current_value(cfg, each)) for each in others], columns)
     if groups := _groups(cfg):
         yield from _about_groups(groups, cfg, own, columns)
     yield from ("", "Flags:")
@@ -77,7 +77,7 @@ def _placeholder(setting: Setting) -> str:
     return f"{{{setting.kind.replace('|', ',')}}}" if setting.choices else setting.kind.upper()
 
 
-def _now(cfg: DictConfig, setting: Setting) -> Any:
+def _current_value(cfg: DictConfig, setting: Setting) -> Any:
     """Return the current value of a setting, which a chosen group may have set."""
     plain: Any = OmegaConf.to_container(cfg)
     for part in setting.key.split("."):
@@ -86,7 +86,7 @@ def _now(cfg: DictConfig, setting: Setting) -> Any:
 
 
 def _row(setting: Setting, value: Any = None) -> tuple[str, str]:
-    notes = [f"default {_written(value)}"] if value is not None and not setting.required else []
+    notes = [f"default {_as_yaml(value)}"] if value is not None and not setting.required else []
     notes += [str(setting.bounds)] if str(setting.bounds) else []
     sentence = setting.sentence if setting.sentence.endswith((".", "…", "*")) else f"{setting.sentence}."
     behind = f" ({', '.join(notes)})" if notes else ""
@@ -96,7 +96,7 @@ def _row(setting: Setting, value: Any = None) -> tuple[str, str]:
     )
 
 
-def _written(value: Any) -> str:
+def _as_yaml(value: Any) -> str:
     """Return a value as the user would type it."""
     text: str = yaml.safe_dump(
         value, default_flow_style=True, width=10_000, allow_unicode=True, sort_keys=False
@@ -155,7 +155,7 @@ def _about_groups(
                 continue
             known = options.setting_of(cfg, key)
             said = options.sentence(places, key, str(chosen), known)
-            yield f"    {key}={_written(value)}" + (f"  ({known.kind})" if known.kind != "value" else "")
+            yield f"    {key}={_as_yaml(value)}" + (f"  ({known.kind})" if known.kind != "value" else "")
             yield from textwrap.wrap(
                 said, columns, initial_indent=f"{'':8}", subsequent_indent=f"{'':8}", break_on_hyphens=False
             )

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _NAMED = 6
 """Largest number of runs that a message names."""
 
-_LOOK_AGAIN = 0.2
+_POLL_SECONDS = 0.2
 """Seconds between two checks whether another job has ended."""
 
 OBJECTIVE = "best/mse"
@@ -81,7 +81,7 @@ def _alone_in_run(folder: Path) -> Iterator[None]:
             try:
                 stack.enter_context(alone(folder, beside=True))
             except DataError:
-                sleep(_LOOK_AGAIN)
+                sleep(_POLL_SECONDS)
             else:
                 break
         yield

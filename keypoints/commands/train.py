@@ -103,13 +103,13 @@ def train(
 
     run = RunFolder(Path(cfg.output))
     if not is_first():
-        _take_part(run, cfg, resumed=resumed, recorded=recorded)
+        _join(run, cfg, resumed=resumed, recorded=recorded)
         return {}
     try:
         return _train(run, cfg, overrides, job, resumed=resumed, recorded=recorded)
     except KeyboardInterrupt as error:
-        _report_what_there_is(run, trust_of(cfg, recorded=recorded))
-        error.add_note(_kept(run))
+        _report_ended_epochs(run, trust_of(cfg, recorded=recorded))
+        error.add_note(_stop_message(run))
         raise
     except OSError as error:  # such as a full disk
         error.add_note(f"resume with: keypoints train {shlex.quote(f'resume={run.path}')}")
@@ -204,10 +204,10 @@ def take_part(folder: Path, *, recorded: bool) -> None:
         KeypointsError: as raised by :func:`train`.
     """
     run = RunFolder(folder)
-    _take_part(run, run.configuration(), resumed=bool(read_status(run).resumed), recorded=recorded)
+    _join(run, run.configuration(), resumed=bool(read_status(run).resumed), recorded=recorded)
 
 
-def _take_part(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> None:
+def _join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> None:
     from keypoints.training.fit import fit_in_all_processes, without_idle_warnings
     from keypoints.training.prepare import prepare_to_join, seed
 
@@ -218,7 +218,7 @@ def _take_part(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool
         )
 
 
-def _report_what_there_is(run: RunFolder, trust: Sequence[str]) -> None:
+def _report_ended_epochs(run: RunFolder, trust: Sequence[str]) -> None:
     """Write the report of a stopped run, if at least one epoch has ended."""
     from keypoints.reports.run import report_run
 
@@ -229,7 +229,7 @@ def _report_what_there_is(run: RunFolder, trust: Sequence[str]) -> None:
             log.warning("no report was made: %s", error)
 
 
-def _kept(run: RunFolder) -> str:
+def _stop_message(run: RunFolder) -> str:
     """Return a message about a stopped run: how many epochs are kept, and the command to resume it."""
     from keypoints.tasks.checkpoint import read_checkpoint
 

@@ -36,7 +36,7 @@ def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    arguments = _of_optional_group(config, arguments)
+    arguments = _with_additions(config, arguments)
     parser = OverridesParser.create()
     found: list[tuple[str, Any]] = []
     for argument in quote_paths(arguments):
@@ -47,7 +47,7 @@ def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
     for text, override in found:
         _check_name(override)
         _check_options(text, override, arguments)
-    found = [(_without_null(config, text, override), override) for text, override in found]
+    found = [(_replace_null(config, text, override), override) for text, override in found]
     defaults = _defaults(config, arguments, found)
     for _, override in found:
         _check_place(config, override)
@@ -117,7 +117,7 @@ def _check_place(config: str, override: Any) -> None:
             raise ConfigError(f"{key}= is empty: name a {setting.place}")
 
 
-def _of_optional_group(config: str, arguments: Sequence[str]) -> list[str]:
+def _with_additions(config: str, arguments: Sequence[str]) -> list[str]:
     """Return the arguments, with ``++`` before values of an optional group that is not chosen.
 
     Hydra rejects such values without it.
@@ -128,7 +128,7 @@ def _of_optional_group(config: str, arguments: Sequence[str]) -> list[str]:
     return [f"++{each}" if each.startswith(f"{group}.") else each for each in arguments]
 
 
-def _without_null(config: str, text: str, override: Any) -> str:
+def _replace_null(config: str, text: str, override: Any) -> str:
     """Return an override with ``group=null`` replaced by ``group=none``, or by "" if null is the default."""
     if override is None or override.package is not None or override.is_delete():
         return text
@@ -208,10 +208,10 @@ def _checked(config: str, text: str, override: Any, defaults: DictConfig | None)
     setting = setting_of(config, key, defaults)
     if setting is None:
         return text
-    meant = [setting.checked(value) for value in swept_values(override)]
-    if not is_listed(override) or not any(isinstance(each, bool) for each in meant):
+    normalised = [setting.checked(value) for value in swept_values(override)]
+    if not is_listed(override) or not any(isinstance(each, bool) for each in normalised):
         return text
-    return text.partition("=")[0] + "=" + ",".join(map(in_yaml, meant))
+    return text.partition("=")[0] + "=" + ",".join(map(in_yaml, normalised))
 
 
 def setting_of(config: str, key: str, cfg: DictConfig | None) -> Setting | None:
@@ -250,8 +250,8 @@ def check_values(config: str, cfg: DictConfig) -> None:
         setting = settings.get(key)
         if setting is None and options.is_ours(cfg, key):
             setting = options.setting_of(cfg, key)
-        if setting is not None and (meant := setting.checked(value)) != value:
-            OmegaConf.update(cfg, key, meant)
+        if setting is not None and (normalised := setting.checked(value)) != value:
+            OmegaConf.update(cfg, key, normalised)
 
 
 def check_swept_files(cfg: DictConfig, overrides: Iterable[str]) -> None:

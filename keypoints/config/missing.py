@@ -49,8 +49,8 @@ def missing(cfg: DictConfig, own: Path | None = None, config: str | None = None)
     """
     plain: Any = OmegaConf.to_container(cfg)
     plain.pop("hydra", None)  # Hydra sets its own values later
-    told = [need(key, own, config) for key in _missing_keys(plain)]
-    return "; ".join(told) or None
+    messages = [need(key, own, config) for key in _missing_keys(plain)]
+    return "; ".join(messages) or None
 
 
 def _missing_keys(value: Any, key: str = "") -> Iterator[str]:
@@ -90,7 +90,7 @@ def check_complete(cfg: DictConfig, own: Path | None = None, config: str | None 
     Raises:
         ConfigError: if a value is missing, or the name cannot name a folder.
     """
-    if (told := missing(cfg, own, config)) is not None:
-        raise ConfigError(told)
+    if (message := missing(cfg, own, config)) is not None:
+        raise ConfigError(message)
     if "name" in cfg:
         check_name(cfg.name)

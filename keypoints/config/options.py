@@ -117,10 +117,10 @@ def _comments(path: Path) -> Mapping[str, str]:
         root = yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError:
         return {}
-    return dict(_behind(root, lines, ""))
+    return dict(_comments_after(root, lines, ""))
 
 
-def _behind(node: yaml.Node | None, lines: Sequence[str], above: str) -> Iterator[tuple[str, str]]:
+def _comments_after(node: yaml.Node | None, lines: Sequence[str], above: str) -> Iterator[tuple[str, str]]:
     if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:
@@ -130,7 +130,7 @@ def _behind(node: yaml.Node | None, lines: Sequence[str], above: str) -> Iterato
         _, found, said = lines[min(mark.line, len(lines) - 1)][mark.column :].partition("# ")
         if found:
             yield name, said.strip()
-        yield from _behind(value, lines, f"{name}.")
+        yield from _comments_after(value, lines, f"{name}.")
 
 
 def sentence(folders: Sequence[Path], key: str, choice: str, setting: Setting) -> str:

@@ -46,7 +46,7 @@ def run_name(overrides: str, number: int, sweep: str | None = None) -> str:
     if sweep is None:
         return name
     numbered = (name if place == 1 else f"{name}--{place}" for place in count(1))
-    return next(each for each in numbered if _is_of(Path(sweep) / each, given))
+    return next(each for each in numbered if _is_free_for(Path(sweep) / each, given))
 
 
 def split_overrides(joined: str) -> list[str]:
@@ -68,7 +68,7 @@ def _name_of(overrides: Sequence[str]) -> str:
     return f"{name[: _LONGEST_NAME - 10].rstrip('-')}--{digest}"
 
 
-def _is_of(folder: Path, overrides: Sequence[str]) -> bool:
+def _is_free_for(folder: Path, overrides: Sequence[str]) -> bool:
     """Return whether a sweep's folder is free for a run with these overrides, or already holds that run."""
     try:
         recorded = read_json(folder / "status.json").get("overrides")

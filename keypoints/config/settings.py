@@ -54,7 +54,7 @@ _TYPES: Mapping[object, str] = {
     dict: MAPPING,
 }
 
-_SAID: Mapping[str, str] = {
+_DESCRIPTIONS: Mapping[str, str] = {
     WHOLE: "a whole number",
     NUMBER: "a finite number",
     SWITCH: "true or false",
@@ -68,7 +68,7 @@ _SAID: Mapping[str, str] = {
     MAPPING: "a mapping",
 }
 
-_SHORT: Mapping[str, str] = {
+_SHORT_NAMES: Mapping[str, str] = {
     WHOLE: "int",
     NUMBER: "number",
     SWITCH: "true|false",
@@ -156,7 +156,7 @@ class Setting:
         if self.choices:
             return "|".join(self.choices)
         types = self.types - {ANY} - ({WHOLE} if NUMBER in self.types else set())
-        return "|".join(_SHORT.get(each, each) for each in sorted(types)) or "value"
+        return "|".join(_SHORT_NAMES.get(each, each) for each in sorted(types)) or "value"
 
     def __str__(self) -> str:
         """Return a description of the allowed values: ``a whole number from 1 up``."""
@@ -164,7 +164,7 @@ class Setting:
             said = f"one of {', '.join(self.choices)}"
         else:
             types = self.types - {ANY} - ({WHOLE} if NUMBER in self.types else set())
-            names = _SAID if self.finite else {**_SAID, NUMBER: "a number"}
+            names = _DESCRIPTIONS if self.finite else {**_DESCRIPTIONS, NUMBER: "a number"}
             said = " or ".join(names[each] for each in sorted(types, reverse=True))
         bounds = f" {self.bounds}" if str(self.bounds) else ""
         return f"{said}{bounds}{', or null' if self.optional else ''}"
@@ -237,8 +237,8 @@ def setting(
         above: exclusive lower bound of a number.
         at_most: largest allowed number.
     """
-    told = {"sentence": sentence, "choices": choices, "bounds": Bounds(at_least, above, at_most)}
-    return field(default=default, metadata=told)
+    metadata = {"sentence": sentence, "choices": choices, "bounds": Bounds(at_least, above, at_most)}
+    return field(default=default, metadata=metadata)
 
 
 def within(schema: type) -> Any:

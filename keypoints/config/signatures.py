@@ -64,13 +64,16 @@ def parameters(target: str) -> Mapping[str, Parameter]:
             return _fields(module, node) if _is_dataclass(node) else _inherited(module, node)
         function = own[0]
     assert isinstance(function, ast.FunctionDef)
-    told = {**_sentences(module, node), **_sentences(module, function)}
+    descriptions = {**_sentences(module, node), **_sentences(module, function)}
     given = function.args
     defaults = dict(_defaults(given))
     taken = [each for each in (*given.posonlyargs, *given.args, *given.kwonlyargs) if each.arg != "self"]
     described = {each.arg: _parameter(each.annotation, defaults.get(each.arg)) for each in taken}
     return MappingProxyType(
-        {name: replace(each, sentence=told.get(name, ""), module=module) for name, each in described.items()}
+        {
+            name: replace(each, sentence=descriptions.get(name, ""), module=module)
+            for name, each in described.items()
+        }
     )
 
 
@@ -261,15 +264,15 @@ def _sentences(module: str, node: ast.ClassDef | ast.FunctionDef) -> dict[str, s
         documented = parse(ast.get_docstring(node) or "", DocstringStyle.GOOGLE).params
     except ParseError:
         return {}
-    told: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     for each in documented:
         said = (each.description or "").partition("\n\n")[0]
         for name in (name.strip() for name in each.arg_name.split(",")):
-            told[name] = _of_other(module, node, name, said) if said.startswith("as ") else said
-    return {name: " ".join(said.replace("``", "").split()) for name, said in told.items()}
+            descriptions[name] = _referred(module, node, name, said) if said.startswith("as ") else said
+    return {name: " ".join(said.replace("``", "").split()) for name, said in descriptions.items()}
 
 
-def _of_other(module: str, node: ast.ClassDef | ast.FunctionDef, name: str, said: str) -> str:
+def _referred(module: str, node: ast.ClassDef | ast.FunctionDef, name: str, said: str) -> str:
     """Return the description of an argument in the class that the docstring refers to."""
     other = said.partition(_SEE)[2].partition("`")[0].removeprefix("~")
     if not other or other == node.name:
