@@ -183,7 +183,7 @@ def resume(folder: Path) -> dict[str, float]:
     if Path(str(cfg.get("output"))).resolve() != folder.resolve():
         raise ConfigError(
             f"{folder}: was started as {cfg.get('output')}, and its files name that folder; move it back, or "
-            "give the command in the directory of the first one"
+            "give the command in the directory where the first one was given"
         )
     log.info("resuming %s", folder)
     try:

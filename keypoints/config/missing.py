@@ -16,7 +16,7 @@ _REQUIRED = "${required:}"
 
 
 class MissingValueError(ConfigError):
-    """Access to a required value that is not given."""
+    """Error for a required value that is not given."""
 
 
 def no_value() -> None:

@@ -29,7 +29,8 @@ class Schema:
     Args:
         node: dataclass of the configuration.
         typed: dataclass of settings that can be typed but are not part of the configuration.
-        optional_group: group that is not chosen by default; its values then change the recorded ones.
+        optional_group: group that is not chosen by default; its values then change the recorded
+            configuration of a training.
         base: dataclass of the configuration that this one builds on through its defaults list.
     """
 
