@@ -1,1 +1,1 @@
-"""Models at work: photos in, predicted faces out; and models as ONNX files."""
+"""Prediction with checkpoints and ONNX files, face detection, export to ONNX, and submissions."""

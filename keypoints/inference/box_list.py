@@ -1,8 +1,8 @@
-"""Lists of photos to predict, with the boxes of their faces where there are any; points are not needed.
+"""Lists of photos to predict, optionally with the boxes of their faces; landmarks are not needed.
 
-``image,left,top,width,height`` as in ``data/formats/own_csv.py``, a row a face, or any format of
-``data/readers/labelled.py``. Coordinates are pixels of the upright photo. What a list holds besides is passed
-over, so a list of labelled photos serves too.
+``image,left,top,width,height`` as in ``data/formats/own_csv.py``, one row per face, or any format of
+``data/readers/labelled.py``. Coordinates are pixels of the upright photo. Other contents of a list are
+ignored, so a list of labelled photos can be used too.
 """
 
 from pathlib import Path
@@ -16,25 +16,25 @@ from keypoints.geometry import Box
 
 
 class ListedPhoto(NamedTuple):
-    """A photo of a list."""
+    """Photo of a list."""
 
     path: Path
-    """It may be missing: nothing is opened here."""
+    """It may be missing: no photo is opened here."""
     boxes: tuple[Box, ...]
-    """Of its faces, in the list's order; none where they are to be looked for."""
+    """Boxes of its faces, in the list's order; empty if the faces are to be detected."""
     size: tuple[int, int] | None = None
-    """Width and height of the photo, where the list tells them."""
+    """Width and height of the photo in pixels; ``None`` if the list does not state them."""
 
 
 def read_box_list(path: str | Path, root: str | Path | None = None) -> list[ListedPhoto]:
-    """The photos of the list, each once, in the order in which it first names them.
+    """Return the photos of a list, each once, in the order of their first rows.
 
     Args:
-        path: the list; its format is told by what it holds.
-        root: the folder that its names start from; ``None`` is the list's own. None leads out of it.
+        path: the list; its format is recognised from its contents.
+        root: folder that its names are relative to; ``None`` takes the list's own. No name may leave it.
 
     Raises:
-        DataError: if it cannot be read, is in no format known here, or a row cannot be used; the message
+        DataError: if the list cannot be read, its format is unknown, or a row cannot be used; the message
             names the list and the row.
     """
     path = Path(path)

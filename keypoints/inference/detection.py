@@ -1,7 +1,7 @@
-"""Finding faces, with the detector that made 300-W's boxes: so its boxes are what such models know.
+"""Face detection with the detector that made 300-W's boxes: models trained on 300-W expect such boxes.
 
 N. Dalal, B. Triggs, Histograms of oriented gradients for human detection, CVPR 2005; D. E. King,
-Max-margin object detection, 2015 (dlib). It needs the extra ``detect``, and neither torch nor a network.
+Max-margin object detection, 2015 (dlib). Needs the extra ``detect``, and neither torch nor a neural network.
 """
 
 from collections.abc import Iterable
@@ -13,29 +13,29 @@ from keypoints.errors import ConfigError
 from keypoints.geometry import Box, ByteArray, cut
 
 _MOST = 1600
-"""Pixels of the longer side that are looked at; larger photos are scaled down to it."""
+"""Longer side, in pixels, to which larger photos are scaled down before detection."""
 _SMALL = 1000
-"""A photo up to this size is looked at twice as large at once: faces from 40 pixels are found."""
+"""Longer side, in pixels, up to which a photo is doubled at once, to detect faces from 40 pixels."""
 
 
 class FoundFace(NamedTuple):
-    """A face that was found."""
+    """Detected face."""
 
     box: Box
-    """In pixels of the picture; nearly square, without part of the jaw, and may stick out."""
+    """In pixels of the photo; nearly square, without part of the jaw; it may extend beyond the photo."""
     score: float
-    """The detector's: from 0 up, about 2 for a clear frontal face."""
+    """Detector's score: from 0 up, about 2 for a clear frontal face."""
 
 
 _SAME = 0.3
-"""Intersection over union from which on a box that was found is that of a face whose box is known."""
+"""Smallest intersection over union at which a detected box belongs to the face of a known box."""
 
 
 class FaceDetector:
     """Dlib's frontal face detector.
 
-    It knows faces of 80 pixels and more. So a small picture is looked at twice as large, and where
-    nothing is found, any picture once more at double size.
+    It detects faces of 80 pixels and more. So a small photo is first doubled in size. If no face is
+    detected, any photo is doubled once more and searched again.
 
     Raises:
         ConfigError: if dlib is not installed.
@@ -52,14 +52,14 @@ class FaceDetector:
         self._find = dlib.get_frontal_face_detector()
 
     def __call__(self, pixels: ByteArray) -> list[FoundFace]:
-        """The faces in (H, W) grey or (H, W, 3) RGB pixels, the surest first."""
+        """Return the faces in (H, W) grey or (H, W, 3) RGB pixels, by falling score."""
         height, width = pixels.shape[:2]
         scale = min(1.0, _MOST / max(width, height))
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        looked_at = pixels if scale == 1 else cut(pixels, Box.whole((width, height)), size)
+        searched = pixels if scale == 1 else cut(pixels, Box.whole((width, height)), size)
         doubled = int(max(size) <= _SMALL)
         for times in (doubled, doubled + 1):
-            found, scores, _ = self._find.run(looked_at, times, 0.0)
+            found, scores, _ = self._find.run(searched, times, 0.0)
             if found:
                 break
         across, down = width / size[0], height / size[1]
@@ -74,10 +74,10 @@ class FaceDetector:
 
 
 def with_found_boxes(faces: Iterable[Face]) -> tuple[list[Face], int]:
-    """The faces with the boxes that the detector finds in place of their own.
+    """Return the faces with detected boxes in place of their own.
 
     Returns:
-        Those that it found, and how many it did not: no box that it gives lies where the face's own does.
+        The detected faces, and the number of the others, whose own box no detected box overlaps enough.
 
     Raises:
         ConfigError: if dlib is not installed.

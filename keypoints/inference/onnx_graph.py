@@ -1,9 +1,9 @@
-"""Checks of an ONNX file's network before it is loaded: a file from elsewhere may ask for any work.
+"""Checks of an ONNX file's network before it is loaded: a file from elsewhere may demand unlimited work.
 
-onnxruntime computes what it can of a network as it loads it. A loop may never end there, and a constant of
-some bytes in the file may take all memory. So loops are refused. Where the sizes of all parts and the work of
-all nodes follow from the input's size, they bound memory and time. Any other network is first loaded and run
-once in a process of its own, whose memory and time are limited. Imports onnx late, and neither torch nor
+onnxruntime evaluates constant nodes while it loads a network. A loop may never end there, and a few bytes may
+describe a constant that fills the memory. So loops are refused. If the shapes of all tensors and the work of
+all nodes can be inferred from the input's size, they bound memory and time. Any other network is first loaded
+and run once in a separate process with limited memory and time. Imports onnx late, and neither torch nor
 onnxruntime.
 """
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
 _MOST = 500_000_000
-"""Numbers that all parts of a network may hold together for one face; the largest of ours hold 30 million."""
+"""Largest number of values in all tensors of a network for one face; our largest network has 30 million."""
 _MOST_WORK = 1_000_000_000_000
-"""Multiplications for one face, some ten seconds; a ResNet50 does 4 thousand million at 224 × 224."""
+"""Largest number of multiplications for one face, about ten seconds; a ResNet50 needs 4e9 at 224 × 224."""
 
 _FACES = 64
-"""A batch: with it the parts may grow by this factor and no more."""
+"""Largest batch; with it, the tensors and the work may grow by this factor at most."""
 
 _SECONDS, _BYTES = 60, 8 * 2**30
-"""What loading a network of unknown work may take."""
+"""Limits for loading and running a network whose work is unknown."""
 
 _LINEAR = frozenset(
     {
@@ -50,36 +50,36 @@ _LINEAR = frozenset(
         *("Unsqueeze", "Where"),
     }
 )
-"""Operators whose work is that of reading what goes in and writing what comes out."""
+"""Operators whose work is to read their inputs and to write their outputs."""
 
-_SIDES = tuple[int, ...]
+_Shape = tuple[int, ...]
 
 
 class _UnknownWorkError(ValueError):
-    """A network whose size or work does not follow from its input's size."""
+    """Network whose size or work cannot be inferred from its input's size."""
 
 
 class _Bounds(NamedTuple):
-    """What a network needs."""
+    """Size and work of a network."""
 
     numbers: int
-    """That all its parts hold."""
+    """Values in all its tensors."""
     work: int
     """Multiplications."""
 
 
 def check_network(path: Path, contents: bytes) -> int:
-    """See that a network has no loops or branches, keeps to its own file, and is not too large to run.
+    """Check that a network has no loops or branches, needs no other file, and is not too large to run.
 
     Args:
-        path: the file's, for messages.
-        contents: its bytes.
+        path: path of the file, for messages.
+        contents: bytes of the file.
 
     Returns:
-        How many faces may go through the network together.
+        Largest number of faces in one batch of the network.
 
     Raises:
-        CheckpointError: if it is no ONNX file, its work cannot be bounded, or a weight is NaN.
+        CheckpointError: if the file is no ONNX file, its network is refused, or a weight is NaN.
         ImportError: if onnx is not installed.
     """
     import onnx
@@ -89,8 +89,10 @@ def check_network(path: Path, contents: bytes) -> int:
     except Exception as error:
         raise CheckpointError(f"{path}: truncated, damaged, or no ONNX file at all") from error
     graph = model.graph
-    of_graphs = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
-    branching = [node.op_type for node in graph.node if any(own.type in of_graphs for own in node.attribute)]
+    graph_types = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+    branching = [
+        node.op_type for node in graph.node if any(own.type in graph_types for own in node.attribute)
+    ]
     if branching or model.functions:
         what = branching[0] if branching else model.functions[0].name
         raise CheckpointError(
@@ -99,24 +101,24 @@ def check_network(path: Path, contents: bytes) -> int:
     if any(own.data_location == onnx.TensorProto.EXTERNAL for own in graph.initializer):
         raise CheckpointError(f"{path}: its weights lie in another file; export it again as one file")
     try:
-        without_numbers = _with_nan(graph)
+        nan_weights = _with_nan(graph)
         bounds = _bounds(model)
     except _UnknownWorkError as error:
         _try_in_a_process(path, contents, error)
         return 1
     except Exception as error:
         raise CheckpointError(f"{path}: its network cannot be used ({one_line(error)[:200]})") from error
-    if without_numbers is not None:
+    if nan_weights is not None:
         raise CheckpointError(
-            f"{path}: its weights {without_numbers} hold NaN; it is damaged, or was changed"
+            f"{path}: its weights {nan_weights} hold NaN; the file is damaged, or was changed"
         )
-    for found, most, what in (
+    for needed, most, what in (
         (bounds.numbers, _MOST, "holds {:,} numbers"),
         (bounds.work, _MOST_WORK, "takes {:,} multiplications"),
     ):
-        if found > most:
+        if needed > most:
             raise CheckpointError(
-                f"{path}: its network {what.format(found)} for one face, and {most:,} at most are allowed"
+                f"{path}: its network {what.format(needed)} for one face, and {most:,} at most are allowed"
             )
     return max(1, min(_FACES, _MOST // max(1, bounds.numbers)))
 
@@ -140,10 +142,10 @@ for faces in (1, 3):
 
 
 def _try_in_a_process(path: Path, contents: bytes, why: Exception) -> None:
-    """Load a network and run it once, in a process that may take a limited time and memory.
+    """Load a network and run it once, in a process with limited time and memory.
 
     Raises:
-        CheckpointError: if it takes more, or fails.
+        CheckpointError: if it exceeds a limit, or fails.
     """
     script = _CHILD.format(bytes=_BYTES)
     try:
@@ -158,7 +160,7 @@ def _try_in_a_process(path: Path, contents: bytes, why: Exception) -> None:
 
 
 def _with_nan(graph: "GraphProto") -> str | None:
-    """Return the name of the first weights that hold NaN; infinity may mean something in a network."""
+    """Return the name of the first weights that hold NaN; infinite weights may be intended."""
     from onnx import TensorProto
     from onnx.numpy_helper import to_array
 
@@ -170,14 +172,14 @@ def _with_nan(graph: "GraphProto") -> str | None:
 
 
 def _bounds(model: "ModelProto") -> _Bounds:
-    """Return what a network needs for one face.
+    """Return the size and work of a network for one face.
 
     Raises:
-        _UnknownWorkError: if that does not follow from the size of the input.
+        _UnknownWorkError: if they cannot be inferred from the input's size.
     """
     graph = model.graph
     _sort(graph)
-    del graph.value_info[:]  # what the file says of its parts may be untrue
+    del graph.value_info[:]  # the shapes that the file states may be wrong
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
     one = _bounds_of(model, 1)
@@ -185,7 +187,7 @@ def _bounds(model: "ModelProto") -> _Bounds:
         return one
     many = _bounds_of(model, _FACES)
     if many.numbers > _FACES * one.numbers or many.work > _FACES * one.work:
-        raise _UnknownWorkError("its parts grow faster than the number of faces")
+        raise _UnknownWorkError("its tensors grow faster than the number of faces")
     return one
 
 
@@ -194,46 +196,46 @@ def _bounds_of(model: "ModelProto", faces: int) -> _Bounds:
     for value in graph.input:
         if (shape := value.type.tensor_type.shape).dim:
             shape.dim[0].dim_value = faces
-    sides = _sides_of_parts(model)
+    shapes = _tensor_shapes(model)
     made = [name for node in graph.node for name in node.output if name]
-    given = sum(math.prod(sides[weights.name]) for weights in graph.initializer)
-    numbers = given + sum(math.prod(_known(sides, name)) for name in made)
-    return _Bounds(numbers, sum(_work(node, sides) for node in graph.node))
+    given = sum(math.prod(shapes[weights.name]) for weights in graph.initializer)
+    numbers = given + sum(math.prod(_shape_of(shapes, name)) for name in made)
+    return _Bounds(numbers, sum(_work(node, shapes) for node in graph.node))
 
 
-def _sides_of_parts(model: "ModelProto") -> dict[str, _SIDES]:
-    """Return the sides of all parts of a network whose shape can be told.
+def _tensor_shapes(model: "ModelProto") -> dict[str, _Shape]:
+    """Return the shapes of the tensors of a network, by name, as far as they can be inferred.
 
     Raises:
-        ValueError: if one has a negative side, or is made of text.
+        ValueError: if a tensor has a negative side, or holds text.
     """
     from onnx import TensorProto
     from onnx.shape_inference import infer_shapes
 
     graph = infer_shapes(model, data_prop=True).graph
-    sides: dict[str, _SIDES] = {weights.name: tuple(weights.dims) for weights in graph.initializer}
+    shapes: dict[str, _Shape] = {weights.name: tuple(weights.dims) for weights in graph.initializer}
     texts = [weights.name for weights in graph.initializer if weights.data_type == TensorProto.STRING]
     for value in (*graph.input, *graph.value_info, *graph.output):
         kind = value.type.tensor_type
         if kind.elem_type == TensorProto.STRING:
             texts.append(value.name)
         if kind.HasField("shape") and all(side.HasField("dim_value") for side in kind.shape.dim):
-            sides[value.name] = tuple(side.dim_value for side in kind.shape.dim)
-    if texts or any(side < 0 for own in sides.values() for side in own):
-        raise ValueError("it has parts made of text, or of negative sizes")
-    return sides
+            shapes[value.name] = tuple(side.dim_value for side in kind.shape.dim)
+    if texts or any(side < 0 for own in shapes.values() for side in own):
+        raise ValueError("it has tensors of text, or of negative sizes")
+    return shapes
 
 
-def _known(sides: Mapping[str, _SIDES], name: str) -> _SIDES:
-    if name not in sides:
-        raise _UnknownWorkError(f"the size of its part {name!r} cannot be told")
-    return sides[name]
+def _shape_of(shapes: Mapping[str, _Shape], name: str) -> _Shape:
+    if name not in shapes:
+        raise _UnknownWorkError(f"the size of its tensor {name!r} cannot be inferred")
+    return shapes[name]
 
 
-def _work(node: "NodeProto", sides: Mapping[str, _SIDES]) -> int:
-    """Return how many multiplications a node takes, or about so many."""
-    moved = sum(math.prod(_known(sides, name)) for name in (*node.input, *node.output) if name)
-    made = math.prod(_known(sides, node.output[0]))
+def _work(node: "NodeProto", shapes: Mapping[str, _Shape]) -> int:
+    """Return the approximate number of multiplications of a node."""
+    moved = sum(math.prod(_shape_of(shapes, name)) for name in (*node.input, *node.output) if name)
+    made = math.prod(_shape_of(shapes, node.output[0]))
     if node.domain:
         raise _UnknownWorkError(f"the work of {node.domain}.{node.op_type} is not known")
     if node.op_type in _LINEAR:
@@ -241,7 +243,7 @@ def _work(node: "NodeProto", sides: Mapping[str, _SIDES]) -> int:
     if node.op_type in ("MaxPool", "AveragePool"):
         return moved + made * math.prod(_kernel(node))
     if node.op_type in ("Conv", "Gemm", "MatMul", "ConvTranspose"):
-        first, second = (_known(sides, name) for name in node.input[:2])
+        first, second = (_shape_of(shapes, name) for name in node.input[:2])
         if node.op_type == "Conv":
             return moved + made * math.prod(second[1:])
         if node.op_type == "ConvTranspose":
@@ -255,10 +257,10 @@ def _kernel(node: "NodeProto") -> Iterator[int]:
 
 
 def _sort(graph: "GraphProto") -> None:
-    """Put the parts of a network in the order of their work, as shape inference needs them.
+    """Sort the nodes of a network so that each follows its inputs, as shape inference requires.
 
     Raises:
-        CycleError: if there is none.
+        CycleError: if the nodes form a cycle.
     """
     made_by = {name: place for place, node in enumerate(graph.node) for name in node.output}
     needs = {

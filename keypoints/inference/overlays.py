@@ -13,24 +13,27 @@ from keypoints.geometry import ByteArray
 from keypoints.inference.prediction_files import PredictedPhoto
 
 OVERLAYS = "overlays"
-"""Folder of the overlays, in that of the results."""
+"""Name of the overlays' folder inside the folder of the results."""
 
 _LONGEST = 240
-"""Bytes of a name, to which more is added; file systems take 255."""
+"""Largest number of bytes of a photo's name; suffixes are added to it, and file systems allow 255."""
 _COMPRESSION = 1
-"""Pillow's own choice, 6, takes longer than all the rest of a prediction and saves a fifth of the bytes."""
+"""Pillow's default, 6, takes longer than the rest of a prediction and saves only a fifth of the bytes."""
 
 
 def write_overlay(
     folder: Path, photo: PredictedPhoto, pixels: ByteArray | None, skeleton: Sequence[tuple[int, int]]
 ) -> Path | None:
-    """Write a photo with its points, and return the file; ``None`` where the photo has no face.
+    """Draw the points on a photo, and write the result as PNG.
 
     Args:
-        folder: of all results; the overlays are in a folder of it.
-        photo: with its faces.
+        folder: folder of all results; the overlays are in a folder inside it.
+        photo: the photo with its faces.
         pixels: (H, W, 3) RGB of the photo; ``None`` if it could not be read.
         skeleton: lines between points, as pairs of their indices.
+
+    Returns:
+        The file; ``None`` if the photo has no face or could not be read.
     """
     if not photo.faces or pixels is None:
         return None
@@ -43,7 +46,7 @@ def write_overlay(
 
 
 def _overlay_name(name: str) -> str:
-    """Return the photo's own name and ``.png``, shortened where a file cannot have so long a name."""
+    """Return the photo's name followed by ``.png``, shortened if it is too long for a file name."""
     path = Path(name)
     if len(os.fsencode(path.name)) <= _LONGEST:
         return f"{name}.png"

@@ -1,4 +1,4 @@
-"""The course's submission: a model and a list of faces in, a checked file out."""
+"""Submission to the course: predict a list of faces, write the file, and check it."""
 
 import logging
 import os
@@ -27,34 +27,34 @@ log = logging.getLogger(__name__)
 
 _BATCH = 64
 _FAR = 0.5
-"""Of a box's longer side: a point further outside than this is worth a look."""
+"""Largest distance of a point outside its box without a warning, as a ratio of the box's longer side."""
 _SHOWN = 5
-"""So many images are named; the others are counted."""
+"""Largest number of images that a warning names; the others are counted."""
 
 
 class Listed(NamedTuple):
-    """The faces that a submission is about."""
+    """List of the faces of a submission."""
 
     path: Path
-    """The list."""
+    """File of the list."""
     root: Path
-    """The folder of its pictures."""
+    """Folder of its photos."""
     faces: list[Face]
-    """In the list's order; pictures may be missing."""
+    """In the list's order; their photos may be missing."""
     to_originals: list[Affine]
-    """From pixels of each listed picture to those of its original, which are submitted."""
+    """Map of each face from pixels of the listed photo to those of its original, which are submitted."""
 
 
 def submit(cfg: DictConfig) -> Path:
-    """Predict every face of the list with ``cfg.checkpoint`` and write ``cfg.output``.
+    """Predict every face of the list with ``cfg.checkpoint``, write ``cfg.output``, and return its path.
 
-    A face whose picture cannot be used gets the mean shape of the training faces, laid into its box: as the
-    model's file has it, or else that of the course's training list beside the pictures.
+    A face whose photo cannot be used gets the mean shape of the training faces, placed in its box. The
+    mean shape is that in the model's file, or else that of the course's training list beside the photos.
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
-        ConfigError: if it predicts other landmarks, or a value cannot be used.
-        DataError: if the list cannot be read, or a face can be neither predicted nor guessed.
+        ConfigError: if the model predicts other landmarks, or a value cannot be used.
+        DataError: if the list cannot be read, or a face can get neither a prediction nor the mean shape.
     """
     path, _ = find_checkpoint(cfg.checkpoint, cfg.which)
     predictor = Predictor(path, flip_test=cfg.flip_test, trust=cfg.trust)
@@ -67,7 +67,7 @@ def submit(cfg: DictConfig) -> Path:
     if not output.name.endswith((".csv", ".csv.gz")):
         raise ConfigError(f"output={output}: a submission is a .csv or a .csv.gz")
     listed = read_listed(cfg)
-    points = _predicted(predictor, listed)
+    points = _predict_points(predictor, listed)
     _warn_of_far(listed, points)
     submitted = [to_original(own) for to_original, own in zip(listed.to_originals, points, strict=True)]
     write_submission(output, np.stack(submitted))
@@ -76,10 +76,10 @@ def submit(cfg: DictConfig) -> Path:
 
 
 def check(cfg: DictConfig) -> int:
-    """Check the submission ``cfg.check``, against the list if there is one; gives the number of images.
+    """Check the submission ``cfg.check``, against the list if there is one; return the number of images.
 
     Raises:
-        DataError: if it is not valid, or the list cannot be read.
+        DataError: if the submission is not valid, or the list cannot be read.
     """
     path = Path(str(cfg.check))
     try:
@@ -87,7 +87,7 @@ def check(cfg: DictConfig) -> int:
     except DataError as error:
         if cfg.list is not None or cfg.root is not None:
             raise
-        log.warning("without a list, so the number of images is not checked: %s", error)
+        log.warning("the list cannot be read, so the number of images is not checked: %s", error)
         return len(read_submission(path, len(IBUG68)))
     points = read_submission(path, len(IBUG68), len(listed.faces))
     _warn_of_far(listed, [back.inverse()(own) for back, own in zip(listed.to_originals, points, strict=True)])
@@ -95,7 +95,7 @@ def check(cfg: DictConfig) -> int:
 
 
 def read_listed(cfg: DictConfig) -> Listed:
-    """The faces of ``cfg.list``, or of the test list below ``cfg.root``.
+    """Return the faces of ``cfg.list``, or of the test list below ``cfg.root``.
 
     Raises:
         DataError: if there is no such list, or a face in it has no box or a damaged one.
@@ -113,15 +113,15 @@ def read_listed(cfg: DictConfig) -> Listed:
     originals = read_map(root)
     if originals:
         back = [original_of(face, root, originals).to_original for face in faces]
-        log.info("%s: coordinates are pixels of the originals, by the map beside the list", path)
+        log.info("%s: coordinates are pixels of the originals, according to the map beside the list", path)
     else:
         back = [Affine(np.eye(2, 3)) for _ in faces]
         log.info("%s: coordinates are pixels of the listed pictures", path)
     return Listed(path, root, faces, back)
 
 
-def _predicted(predictor: Predictor, listed: Listed) -> list[FloatArray]:
-    """Each face's points, (K, 2) pixels of its picture."""
+def _predict_points(predictor: Predictor, listed: Listed) -> list[FloatArray]:
+    """Return the points of each face, (K, 2) pixels of its photo."""
     faces = listed.faces
     mean = cache(lambda: _mean_shape(predictor, listed.root))
 
@@ -136,60 +136,60 @@ def _predicted(predictor: Predictor, listed: Listed) -> list[FloatArray]:
         return prepared
 
     points: list[FloatArray] = []
-    guessed: list[str] = []
+    unusable: list[str] = []
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         batches = [faces[start : start + _BATCH] for start in range(0, len(faces), _BATCH)]
         for batch in track(batches, "predicting", transient=True):
             prepared = list(threads.map(prepare, batch))
-            found = iter(predictor.finish([item for item in prepared if not isinstance(item, DataError)]))
+            predicted = iter(predictor.finish([item for item in prepared if not isinstance(item, DataError)]))
             for face, item in zip(batch, prepared, strict=True):
                 if isinstance(item, DataError):
-                    points.append(_guess(predictor.crop, face, mean()))
-                    guessed.append(str(item))
+                    points.append(_place_mean(predictor.crop, face, mean()))
+                    unusable.append(str(item))
                 else:
-                    points.append(next(found).points)
-    for problem in guessed:
-        log.warning("gets the mean shape in its box: %s", problem)
+                    points.append(next(predicted).points)
+    for problem in unusable:
+        log.warning("using the mean shape in the box instead of a prediction: %s", problem)
     return points
 
 
 def _box(face: Face) -> Box:
-    assert face.box is not None  # dlib's lists have one each
+    assert face.box is not None  # every face of dlib's lists has a box
     return face.box
 
 
-def _guess(crop: Crop, face: Face, mean: FloatArray | DataError) -> FloatArray:
-    """The mean of the training faces in the face's box, (K, 2) pixels of its picture, which is not needed."""
+def _place_mean(crop: Crop, face: Face, mean: FloatArray | DataError) -> FloatArray:
+    """Return the mean shape placed in a face's box, (K, 2) pixels of its photo, without reading the photo."""
     if isinstance(mean, DataError):
         raise DataError(f"{face.photo.path}: cannot be read, and {mean}")
-    if crop.source == "image":  # its size would be needed
-        raise DataError(f"{face.photo.path}: cannot be read, so it is not known where a face would be")
+    if crop.source == "image":  # the box is the full image, whose size is unknown
+        raise DataError(f"{face.photo.path}: cannot be read, so the place of its face is unknown")
     region = crop.around(_box(face))
     return Affine.between(Box.whole(crop.size), region)(ratio_to_pixels(mean, crop.size))
 
 
 def _mean_shape(predictor: Predictor, root: Path) -> FloatArray | DataError:
-    """The mean of the training faces, (K, 2) ratios of the crop; or why there is none."""
+    """Return the mean of the training faces, (K, 2) ratios of the crop, or an error if there is none."""
     if predictor.mean_shape is not None:
         return predictor.mean_shape
     crop, path = predictor.crop, root / TRAIN_LIST
-    without = f"{predictor.path} has no mean shape to give it"
+    without = f"{predictor.path} has no mean shape for it"
     if crop.source == "image" or not path.is_file():
-        return DataError(f"{without}, nor is there {path} to take it from")
+        return DataError(f"{without}, and there is no {path} to compute one from")
     try:
         faces = [face for face in read_dlib_xml(path, strict=False).faces if face.points is not None]
     except DataError as error:
         return DataError(f"{without} ({error})")
     if not faces:
-        return DataError(f"{without}, nor has {path} a face to take it from")
-    log.warning("%s keeps no mean shape: it is that of the %d faces of %s", predictor.path, len(faces), path)
-    whole = Box.whole(crop.size)
-    inside = [Affine.between(crop.around(_box(face)), whole)(face.landmarks()) for face in faces]
-    return pixels_to_ratio(np.mean(inside, axis=0), crop.size)
+        return DataError(f"{without}, and no face of {path} has points to compute one from")
+    log.warning("%s has no mean shape: using that of the %d faces of %s", predictor.path, len(faces), path)
+    target = Box.whole(crop.size)
+    shapes = [Affine.between(crop.around(_box(face)), target)(face.landmarks()) for face in faces]
+    return pixels_to_ratio(np.mean(shapes, axis=0), crop.size)
 
 
 def _warn_of_far(listed: Listed, points: Sequence[FloatArray]) -> None:
-    """Name the images with a point far outside their box; ``points`` are pixels of the listed pictures."""
+    """Warn of images with a point far outside the face's box; ``points`` are pixels of the listed photos."""
     far = []
     for face, own in zip(listed.faces, points, strict=True):
         box = _box(face)

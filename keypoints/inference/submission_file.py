@@ -1,6 +1,6 @@
-"""The course's submission: ``Id,Predicted``, a row a coordinate.
+"""File of a submission to the course: columns ``Id,Predicted``, one row per coordinate.
 
-Id counts from 0: image after image, in each point after point, of each x and then y.
+The Id counts from 0 over the images, in each image over the points, and for each point first x, then y.
 """
 
 import gzip
@@ -18,11 +18,11 @@ from keypoints.input_files import read_unpacked_text
 HEADER = ["Id", "Predicted"]
 
 _MOST = 1 << 26
-"""Bytes of a submission, unpacked: the course's has 137,088 rows and 3 MB."""
+"""Largest size of an uncompressed submission, in bytes; the course's submission has 137,088 rows and 3 MB."""
 
 
 def write_submission(path: Path, points: FloatArray) -> None:
-    """Write ``points``, (N, K, 2) pixels; compressed if the name ends in ``.gz``. Whole or not at all.
+    """Write ``points``, (N, K, 2) pixels, atomically; compressed if the name ends in ``.gz``.
 
     Raises:
         DataError: if a number is not finite, or the file cannot be written.
@@ -34,23 +34,23 @@ def write_submission(path: Path, points: FloatArray) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replaced(path) as temporary:
-            # mtime: the same points give the same bytes.
+            # Without a time, the same points give the same bytes.
             temporary.write_bytes(gzip.compress(data, mtime=0) if path.suffix == ".gz" else data)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror or one_line(error)})") from error
 
 
 def read_submission(path: str | Path, points: int, images: int | None = None) -> FloatArray:
-    """The points of a submission, (N, ``points``, 2), compressed or not.
+    """Return the points of a submission, compressed or not: (N, ``points``, 2) pixels.
 
     Args:
         path: the file.
-        points: of each image.
-        images: how many there have to be, if that is known.
+        points: number of points per image.
+        images: required number of images, if known.
 
     Raises:
-        DataError: if the file cannot be read, or is not valid: its header, the number or the order of
-            its rows, a value that is no finite number. The message names the line.
+        DataError: if the file cannot be read, its header or the number or order of its rows is wrong, or a
+            value is not a finite number. The message names the line.
     """
     path = Path(path)
     found = rows(path, read_unpacked_text(path, _MOST))
@@ -65,18 +65,18 @@ def read_submission(path: str | Path, points: int, images: int | None = None) ->
     each = 2 * points
     if len(values) % each or not values or images not in (None, len(values) // each):
         wanted = f"a multiple of {each}" if images is None else f"{images} × {each} = {images * each}"
-        raise DataError(f"{path}: has {len(values)} rows below its header; they have to be {wanted}")
+        raise DataError(f"{path}: has {len(values)} rows below its header instead of {wanted}")
     return np.array(values).reshape(-1, points, 2)
 
 
 def _value(row: list[str], place: int) -> float:
-    """Return the value of the row that has to have the Id ``place``.
+    """Return the value of a row, which must have the Id ``place``.
 
     Raises:
-        ValueError: if it is no such row.
+        ValueError: if the row has another Id, other columns, or no finite number.
     """
     if len(row) != len(HEADER):
         raise ValueError(f"{len(row)} columns instead of {len(HEADER)}")
     if row[0] != str(place):
-        raise ValueError(f"the Id is {quoted(row[0])} where {place} belongs")
+        raise ValueError(f"the Id is {quoted(row[0])} instead of {place}")
     return number(row[1])

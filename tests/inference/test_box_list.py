@@ -15,7 +15,7 @@ def listed(tmp_path, text, name="list.csv"):
     return path
 
 
-def test_a_csv_gives_each_photo_once_with_its_boxes_in_order(tmp_path):
+def test_a_csv_list_gives_each_photo_once_with_its_boxes(tmp_path):
     path = listed(
         tmp_path,
         "image,left,top,width,height,x0,y0,note\n"
@@ -27,7 +27,7 @@ def test_a_csv_gives_each_photo_once_with_its_boxes_in_order(tmp_path):
     ]
 
 
-def test_the_box_may_be_left_out(tmp_path):
+def test_a_list_may_have_no_boxes(tmp_path):
     path = listed(tmp_path, "image\na.jpg\nb.jpg\n")
     assert read_box_list(path, tmp_path / "photos") == [
         ListedPhoto(tmp_path / "photos" / "a.jpg", ()),
@@ -35,7 +35,7 @@ def test_the_box_may_be_left_out(tmp_path):
     ]
 
 
-def test_dlibs_lists_are_read_with_points_and_without(tmp_path):
+def test_dlibs_lists_are_read_with_and_without_points(tmp_path):
     entries = [
         Entry("a.jpg", Box(1, 2, 30, 40), None),
         Entry("b.jpg", Box(-1, 2, 30, 40), np.ones((5, 2))),
@@ -63,25 +63,25 @@ def test_dlibs_lists_are_read_with_points_and_without(tmp_path):
         ("image\n", "lists no photo"),
     ],
 )
-def test_what_is_wrong_with_a_list_is_one_line(tmp_path, text, says):
+def test_errors_of_a_list_are_one_line(tmp_path, text, says):
     with pytest.raises(DataError, match=says) as error:
         read_box_list(listed(tmp_path, text))
     assert "\n" not in str(error.value)
 
 
-def test_a_list_that_is_missing_is_named(tmp_path):
+def test_a_missing_list_is_named(tmp_path):
     with pytest.raises(DataError, match=r"no\.csv: cannot be read"):
         read_box_list(tmp_path / "no.csv")
 
 
-def test_photos_without_boxes_are_there_too(tmp_path):
+def test_a_dlib_list_may_have_photos_without_boxes(tmp_path):
     ignored = "<box left='1' top='2' width='30' height='40' ignore='true'/>"
     images = f"<image file='a.jpg'/><image file='b.jpg'>{ignored}</image>"
     path = listed(tmp_path, f"<dataset><images>{images}</images></dataset>")
     assert read_box_list(path) == [ListedPhoto(tmp_path / "a.jpg", ()), ListedPhoto(tmp_path / "b.jpg", ())]
 
 
-def test_cocos_and_hrnets_lists_are_read_and_points_passed_over(tmp_path):
+def test_cocos_and_hrnets_lists_are_read_and_points_ignored(tmp_path):
     images = [{"id": number, "file_name": f"{number}.jpg", "width": 50, "height": 40} for number in range(3)]
     face = {"image_id": 1, "keypoints": [0, 0, 0], "bbox": [1, 2, 30, 40]}
     path = listed(tmp_path, json.dumps({"images": images, "annotations": [{**face, "id": 1}]}), "list.json")
@@ -96,7 +96,7 @@ def test_cocos_and_hrnets_lists_are_read_and_points_passed_over(tmp_path):
     ]
 
 
-def test_a_part_that_is_missing_does_not_matter(tmp_path):
+def test_missing_or_invalid_points_are_ignored(tmp_path):
     box = "<box left='1' top='2' width='30' height='40'>{}</box>"
     parts = "<part name='0' x='1' y='1'/><part name='1' x='1' y='1'/>"
     boxes = box.format(parts) * 2 + box.format("<part name='odd' x='left' y='1'/>")

@@ -18,30 +18,30 @@ def detector():
     return FaceDetector()
 
 
-def is_round(box, points):
-    """Whether a box is where 300-W's would be: round the points but for part of the jaw, nearly square."""
+def is_around(box, points):
+    """Return whether a box resembles 300-W's: around the points except part of the jaw, nearly square."""
     low, extent = points.min(axis=0), np.ptp(points, axis=0)
     offset = ((box.left, box.top) - low) / extent
     return np.abs(offset - (-0.045, -0.142)).max() < 0.2 and 0.8 < box.width / extent.mean() < 1.3
 
 
-def test_a_face_is_found_where_300_ws_boxes_would_be(detector):
+def test_detected_boxes_resemble_those_of_300_w(detector):
     picture, points = draw_portrait()
     (face,) = detector(picture)
-    assert is_round(face.box, points)
+    assert is_around(face.box, points)
     assert face.score > 0
     (grey,) = detector(np.ascontiguousarray(picture[..., 0]))
-    assert is_round(grey.box, points)
+    assert is_around(grey.box, points)
 
 
-def test_several_faces_are_found_the_surest_first(detector):
+def test_several_faces_are_returned_by_falling_score(detector):
     (left, its_points), (right, points) = draw_portrait(0), draw_portrait(3, scale=90)
     faces = detector(np.concatenate([left, right], axis=1))
     assert len(faces) == 2
     assert [face.score for face in faces] == sorted((face.score for face in faces), reverse=True)
     by_place = sorted(faces, key=lambda face: face.box.left)
-    assert is_round(by_place[0].box, its_points)
-    assert is_round(by_place[1].box, np.add(points, (640, 0)))
+    assert is_around(by_place[0].box, its_points)
+    assert is_around(by_place[1].box, np.add(points, (640, 0)))
 
 
 def test_small_and_large_photos_give_boxes_in_their_own_pixels(detector):
@@ -50,21 +50,21 @@ def test_small_and_large_photos_give_boxes_in_their_own_pixels(detector):
         size = round(640 * factor), round(480 * factor)
         resized = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
         (face,) = detector(resized)
-        assert is_round(face.box, points * factor)
+        assert is_around(face.box, points * factor)
 
 
-def test_a_photo_without_a_face_gives_none(detector):
+def test_no_face_is_detected_in_a_photo_without_one(detector):
     assert detector(np.full((120, 160, 3), 200, np.uint8)) == []
     assert detector(np.zeros((1, 1), np.uint8)) == []
 
 
-def test_without_dlib_the_way_out_is_named(monkeypatch):
+def test_the_message_without_dlib_says_what_to_do(monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
     with pytest.raises(ConfigError, match=r"'\.\[detect\]', or give a list with boxes"):
         FaceDetector()
 
 
-def test_a_known_face_gets_the_box_that_is_found_at_its_place(detector, tmp_path):
+def test_a_known_face_gets_the_detected_box_at_its_place(detector, tmp_path):
     (left, its_points), (right, _) = draw_portrait(0), draw_portrait(3, scale=90)
     Image.fromarray(np.concatenate([left, right], axis=1)).save(tmp_path / "two.png")
     photo = Photo(tmp_path / "two.png")
@@ -73,5 +73,5 @@ def test_a_known_face_gets_the_box_that_is_found_at_its_place(detector, tmp_path
     nowhere = Face(photo, Box(0, 0, 60, 60), its_points, "b")
     (found,), missed = with_found_boxes([there, nowhere])
     assert missed == 1
-    assert is_round(found.box, its_points)
+    assert is_around(found.box, its_points)
     assert found.group == "a"

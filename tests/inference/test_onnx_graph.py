@@ -12,7 +12,7 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra export)"
 
 
 def written(path, *nodes, weights=(), functions=(), opsets=()):
-    """A file of our own kind whose network is of these nodes; the last gives the points."""
+    """Write an exported model whose network consists of these nodes; the last one outputs the points."""
     float32 = onnx.TensorProto.FLOAT
     crop = [BOX_CROP.channels, BOX_CROP.height, BOX_CROP.width]
     images = onnx.helper.make_tensor_value_info("images", float32, ["batch", *crop])
@@ -34,7 +34,7 @@ def node(kind, inputs, outputs, **attributes):
 
 
 def mean_of(name):
-    """The mean of a part as all points, so that it cannot be left out."""
+    """Return nodes that output a tensor's mean as all points, so that the tensor cannot be optimised away."""
     return (
         node("ReduceMean", [name], ["mean"], keepdims=0),
         node("Expand", ["mean", "shape"], ["points"]),
@@ -45,7 +45,7 @@ SHAPE = ("shape", [1, 68, 2])
 
 
 def loop():
-    """A loop that never ends."""
+    """Return a loop that never ends."""
     boolean, whole = onnx.TensorProto.BOOL, onnx.TensorProto.INT64
     body = onnx.helper.make_graph(
         [node("Identity", ["going"], ["goes_on"]), node("Identity", ["held"], ["kept"])],
@@ -63,12 +63,12 @@ def loop():
     return node("Loop", ["most", "true", "start"], ["endless"], body=body)
 
 
-def test_a_network_of_known_size_is_read_whatever_the_order_of_its_parts(tmp_path):
+def test_the_nodes_of_a_network_may_have_any_order(tmp_path):
     path = written(tmp_path / "m.onnx", *mean_of("images")[::-1], weights=[numbers(*SHAPE)])
     check_network(path, path.read_bytes())
 
 
-def test_a_loop_that_never_ends_is_refused_before_it_begins(tmp_path):
+def test_an_endless_loop_is_refused_before_it_runs(tmp_path):
     weights = [
         numbers(*SHAPE),
         numbers("most", 2**62),
@@ -105,7 +105,7 @@ def test_a_loop_that_never_ends_is_refused_before_it_begins(tmp_path):
     ],
     ids=["constant", "expand", "tile", "outer", "doubling"],
 )
-def test_a_part_that_would_take_all_memory_is_refused_by_its_size(tmp_path, nodes, weights):
+def test_a_tensor_that_would_fill_the_memory_is_refused(tmp_path, nodes, weights):
     made = [node(*each, **({"axis": 1} if each[0] == "Concat" else {})) for each in nodes]
     given = [numbers(*SHAPE), *(numbers(name, values) for name, values in weights.items())]
     path = written(tmp_path / "m.onnx", *made, *mean_of("part"), weights=given)
@@ -113,20 +113,20 @@ def test_a_part_that_would_take_all_memory_is_refused_by_its_size(tmp_path, node
         ExportedModel(path)
 
 
-def test_a_network_whose_size_cannot_be_told_is_tried_in_a_process(tmp_path, monkeypatch):
+def test_a_network_of_unknown_size_is_tried_in_a_process(tmp_path, monkeypatch):
     nodes = node("NonZero", ["images"], ["places"]), node("Cast", ["places"], ["part"], to=1)
-    some = node("Concat", ["part", "one"], ["full"], axis=1)  # of no places there is no mean
+    some = node("Concat", ["part", "one"], ["full"], axis=1)  # the mean of no places would be NaN
     one = numbers("one", [[0.0]] * 4, np.float32)
     path = written(tmp_path / "m.onnx", *nodes, some, *mean_of("full"), weights=[numbers(*SHAPE), one])
     assert ExportedModel(path).at_once == 1
     monkeypatch.setattr(onnx_graph, "_SECONDS", 0.01)
     with pytest.raises(
-        CheckpointError, match=r"size of its part 'places' cannot be told, and it does not run"
+        CheckpointError, match=r"size of its tensor 'places' cannot be inferred, and it does not run"
     ):
         ExportedModel(path)
 
 
-def test_parts_that_grow_faster_than_the_faces_are_tried_in_a_process(tmp_path, monkeypatch):
+def test_tensors_that_outgrow_the_batch_are_tried_in_a_process(tmp_path, monkeypatch):
     nodes = [
         node("Shape", ["images"], ["sides"], start=0, end=1),
         node("Mul", ["sides", "sides"], ["square"]),
@@ -136,12 +136,12 @@ def test_parts_that_grow_faster_than_the_faces_are_tried_in_a_process(tmp_path, 
     path = written(tmp_path / "m.onnx", *nodes, *mean_of("part"), weights=[numbers(*SHAPE)])
     monkeypatch.setattr(onnx_graph, "_SECONDS", 0.01)
     with pytest.raises(
-        CheckpointError, match="its parts grow faster than the number of faces, and it does not run"
+        CheckpointError, match="its tensors grow faster than the number of faces, and it does not run"
     ):
         ExportedModel(path)
 
 
-def test_work_that_takes_long_is_refused_by_its_amount(tmp_path):
+def test_a_network_with_too_much_work_is_refused(tmp_path):
     nodes = [
         node("ConstantOfShape", ["picture"], ["a"]),
         node("ConstantOfShape", ["kernel"], ["b"]),
@@ -153,7 +153,7 @@ def test_work_that_takes_long_is_refused_by_its_amount(tmp_path):
         ExportedModel(path)
 
 
-def test_negative_sides_and_texts_are_refused(tmp_path):
+def test_tensors_of_negative_size_or_text_are_refused(tmp_path):
     negative = onnx.TensorProto(name="less", dims=[-(2**40)], data_type=1)
     path = written(tmp_path / "m.onnx", *mean_of("images"), weights=[numbers(*SHAPE), negative])
     with pytest.raises(CheckpointError, match="cannot be used"):
@@ -161,7 +161,7 @@ def test_negative_sides_and_texts_are_refused(tmp_path):
     text = onnx.helper.make_tensor("text", onnx.TensorProto.STRING, [1], [b"ab"])
     long = node("StringConcat", ["text", "text"], ["longer"])
     path = written(tmp_path / "m.onnx", long, *mean_of("images"), weights=[numbers(*SHAPE), text])
-    with pytest.raises(CheckpointError, match="parts made of text, or of negative sizes"):
+    with pytest.raises(CheckpointError, match="tensors of text, or of negative sizes"):
         ExportedModel(path)
 
 
@@ -189,7 +189,7 @@ def test_functions_and_weights_in_other_files_are_refused(tmp_path):
         ExportedModel(path)
 
 
-def test_parts_that_go_in_a_circle_are_refused(tmp_path):
+def test_nodes_that_form_a_cycle_are_refused(tmp_path):
     nodes = node("Add", ["images", "b"], ["a"]), node("Relu", ["a"], ["b"])
     path = written(tmp_path / "m.onnx", *nodes, *mean_of("b"), weights=[numbers(*SHAPE)])
     with pytest.raises(CheckpointError, match=r"m\.onnx: its network cannot be used"):

@@ -15,7 +15,7 @@ def photo(name, faces):
     return PredictedPhoto(name, (640, 480), faces, [])
 
 
-def test_an_overlay_has_the_name_of_its_photo_and_the_points(tmp_path):
+def test_an_overlay_has_its_photos_name_and_shows_the_points(tmp_path):
     path = write_overlay(tmp_path, photo("some/one.jpg", [FACE]), PIXELS, ())
     assert path == tmp_path / "overlays" / "some" / "one.jpg.png"
     drawn = np.asarray(Image.open(path))
@@ -29,7 +29,7 @@ def test_a_photo_without_a_face_has_no_overlay(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_long_names_are_shortened_and_stay_apart(tmp_path):
+def test_long_names_are_shortened_and_stay_distinct(tmp_path):
     names = ["ø" * 125 + ending for ending in ("a.jpg", "b.jpg")]
     paths = {write_overlay(tmp_path, photo(name, [FACE]), PIXELS, ()) for name in names}
     assert len(paths) == 2

@@ -25,7 +25,7 @@ NET = configure(ConvNet, kernel_sizes=[3], channels=[2], hidden=4)
 
 @pytest.fixture
 def checkpoint(wild, tmp_path):
-    """Of a network that gives every face the mean of the training faces, with 0.02 added to each x."""
+    """Checkpoint that predicts the mean of the training faces for every face, with 0.02 added to each x."""
     data = IBUG300WDataModule(wild, width=32, height=32, batch_size=2, val_fraction=0.4)
     task = RegressionTask(data.scheme, data.crop, net=NET)
     trainer = Trainer(max_epochs=0, logger=False, enable_checkpointing=False, accelerator="cpu")
@@ -47,7 +47,7 @@ def submitted(checkpoint, root, output, **how):
 
 
 def expected(checkpoint, entries):
-    """The mean shape in each box, in pixels."""
+    """Yield the mean shape in each box, in pixels of the photo, and the width of the crop's region."""
     task = load_task(checkpoint)
     mean = np.array(task.trained_on.mean)
     for entry in entries:
@@ -55,7 +55,7 @@ def expected(checkpoint, entries):
         yield mean * (region.width, region.height) + (region.left - 0.5, region.top - 0.5), region.width
 
 
-def test_every_listed_image_has_its_points_in_pixels_of_its_picture(wild, checkpoint, tmp_path):
+def test_every_listed_image_gets_points_in_pixels_of_its_photo(wild, checkpoint, tmp_path):
     found = submitted(checkpoint, wild, tmp_path / "new folder" / "a.csv.gz")
     entries = list(read_entries(wild / PARSED_LIST, 68))
     assert found.shape == (6, 68, 2)
@@ -63,20 +63,23 @@ def test_every_listed_image_has_its_points_in_pixels_of_its_picture(wild, checkp
         np.testing.assert_allclose(own, np.add(mean, (0.02 * width, 0)), atol=0.01)
 
 
-def test_pictures_that_cannot_be_read_get_the_mean_shape_and_are_named(wild, checkpoint, tmp_path, caplog):
+def test_unreadable_photos_get_the_mean_shape_and_are_named(wild, checkpoint, tmp_path, caplog):
     entries = list(read_entries(wild / PARSED_LIST, 68))
     (wild / entries[1].file).unlink()
     (wild / entries[2].file).write_bytes(b"no picture")
     with caplog.at_level("WARNING"):
         found = submitted(checkpoint, wild, tmp_path / "a.csv")
     for number in (1, 2):
-        assert f"gets the mean shape in its box: {wild / entries[number].file}: " in caplog.text
+        assert (
+            f"using the mean shape in the box instead of a prediction: {wild / entries[number].file}: "
+            in caplog.text
+        )
         mean, _ = list(expected(checkpoint, entries))[number]
         np.testing.assert_allclose(found[number], mean, atol=0.01)
     assert len(found) == 6
 
 
-def test_dlibs_list_serves_where_the_courses_is_missing_or_another_is_named(wild, checkpoint, tmp_path):
+def test_dlibs_list_or_a_named_list_replaces_the_courses_list(wild, checkpoint, tmp_path):
     first = submitted(checkpoint, wild, tmp_path / "a.csv")
     (wild / PARSED_LIST).rename(tmp_path / "list, [2].xml")
     np.testing.assert_array_equal(submitted(checkpoint, wild, tmp_path / "b.csv"), first)
@@ -93,10 +96,10 @@ def test_a_shrunken_copy_gives_pixels_of_the_originals(wild, checkpoint, tmp_pat
     assert read_map(copy)
     whole = submitted(checkpoint, wild, tmp_path / "a.csv")
     small = submitted(checkpoint, copy, tmp_path / "b.csv")
-    assert np.abs(small - whole).max() < 2  # boxes of the copy are rounded to its own, larger pixels
+    assert np.abs(small - whole).max() < 2  # boxes of the copy are rounded to its larger pixels
 
 
-def test_points_far_from_their_boxes_are_a_warning_that_names_images(wild, checkpoint, tmp_path, capsys):
+def test_a_warning_names_images_with_points_far_from_their_boxes(wild, checkpoint, tmp_path, capsys):
     points = submitted(checkpoint, wild, tmp_path / "a.csv")
     points[3, 5] += 500
     write_submission(tmp_path / "b.csv", points)
@@ -106,20 +109,20 @@ def test_points_far_from_their_boxes_are_a_warning_that_names_images(wild, check
     assert "is valid, for 6 images" in said
 
 
-def test_any_file_can_be_checked(wild, checkpoint, tmp_path, capsys):
+def test_any_submission_file_can_be_checked(wild, checkpoint, tmp_path, capsys):
     submitted(checkpoint, wild, tmp_path / "a.csv")
     main(["submit", f"check={tmp_path / 'a.csv'}", f"list={wild / PARSED_LIST}"])
     assert "is valid, for 6 images" in capsys.readouterr().out
     main(["submit", f"check={tmp_path / 'a.csv'}", f"paths.data={tmp_path / 'nowhere'}"])
     said = capsys.readouterr().out
-    assert "without a list, so the number of images is not checked" in said
+    assert "the list cannot be read, so the number of images is not checked" in said
     write_submission(tmp_path / "b.csv", np.zeros((5, 68, 2)))
     with pytest.raises(SystemExit, match="1"):
         main(["submit", f"check={tmp_path / 'b.csv'}", f"root={wild}"])
-    assert "has 680 rows below its header; they have to be 6 × 136 = 816" in capsys.readouterr().err
+    assert "has 680 rows below its header instead of 6 × 136 = 816" in capsys.readouterr().err
 
 
-def test_a_submission_from_the_command_line(wild, checkpoint, tmp_path, capsys):
+def test_the_command_line_writes_a_submission(wild, checkpoint, tmp_path, capsys):
     output = tmp_path / "a, [b].csv"
     main(["submit", str(checkpoint), f"root={wild}", f"output={output}"])
     said = capsys.readouterr().out
@@ -127,25 +130,25 @@ def test_a_submission_from_the_command_line(wild, checkpoint, tmp_path, capsys):
     assert f"{output}: is valid, and can be submitted" in said
 
 
-def test_an_exported_model_submits_the_same(wild, untrained, exported, tmp_path):
+def test_an_exported_model_writes_the_same_submission(wild, untrained, exported, tmp_path):
     found = [submitted(model, wild, tmp_path / "a.csv") for model in (untrained, exported)]
     assert np.abs(found[0] - found[1]).max() < 0.01
 
 
-def test_a_file_that_keeps_no_mean_shape_has_that_of_the_training_list(
+def test_the_training_list_gives_the_mean_shape_that_a_file_lacks(
     wild, checkpoint, exported, tmp_path, caplog
 ):
     entries = list(read_entries(wild / PARSED_LIST, 68))
     (wild / entries[1].file).unlink()
     with caplog.at_level("WARNING"):
         found = submitted(exported, wild, tmp_path / "a.csv")
-    assert "keeps no mean shape: it is that of the 3 faces of" in caplog.text
+    assert "has no mean shape: using that of the 3 faces of" in caplog.text
     true = [(face.points - (face.box.left, face.box.top)) for face in read_entries(wild / TRAIN_LIST, 68)]
     box = entries[1].box
     np.testing.assert_allclose(found[1], np.add(np.mean(true, axis=0), (box.left, box.top)), atol=0.01)
 
 
-def test_what_cannot_be_submitted_is_refused(wild, checkpoint, tmp_path):
+def test_models_and_outputs_unfit_for_a_submission_are_refused(wild, checkpoint, tmp_path):
     task = RegressionTask(IMM58, Crop(32, 32), net=NET)
     trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
     trainer.strategy.connect(task)
@@ -164,7 +167,7 @@ def test_what_cannot_be_submitted_is_refused(wild, checkpoint, tmp_path):
     assert not (tmp_path / "a.csv").exists()
 
 
-def test_the_real_list_is_submitted_whole(real_ibug, tmp_path):
+def test_the_submission_covers_the_complete_real_list(real_ibug, tmp_path):
     task = RegressionTask(IBUG68, Crop(32, 32, source="box", margin=1.3), net=NET)
     trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
     trainer.strategy.connect(task)

@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
 
 
 @given(arrays(np.float64, (2, 3, 2), elements=st.floats(-1e5, 1e5)), st.sampled_from(["a.csv", "a.csv.gz"]))
-def test_points_written_and_read_back_are_the_same(folder, points, name):
+def test_points_are_the_same_after_writing_and_reading(folder, points, name):
     write_submission(folder / name, points)
     np.testing.assert_allclose(read_submission(folder / name, 3, images=2), points, atol=1e-4)
 
@@ -34,7 +34,7 @@ def test_the_order_is_image_then_point_then_x_and_y(tmp_path):
     ]
 
 
-def test_the_same_points_give_the_same_bytes_and_no_other_file(tmp_path):
+def test_the_same_points_give_the_same_bytes_in_one_file(tmp_path):
     for name in ("a.csv.gz", "b.csv.gz"):
         write_submission(tmp_path / name, POINTS)
     assert (tmp_path / "a.csv.gz").read_bytes() == (tmp_path / "b.csv.gz").read_bytes()
@@ -56,29 +56,29 @@ GOOD = "Id,Predicted\n0,1\n1,2\n2,3\n3,4\n"
     [
         ("", "does not begin with Id,Predicted"),
         ("id,predicted\n0,1\n", "does not begin with Id,Predicted"),
-        ("Id,Predicted\n", "has 0 rows below its header; they have to be 1 × 4 = 4"),
-        (GOOD.replace("3,4\n", ""), "has 3 rows below its header; they have to be 1 × 4 = 4"),
-        (GOOD + "4,5\n5,6\n6,7\n7,8\n", "has 8 rows below its header; they have to be 1 × 4 = 4"),
-        (GOOD.replace("1,2", "2,2"), "line 3: the Id is '2' where 1 belongs"),
-        (GOOD.replace("0,1", "1,1"), "line 2: the Id is '1' where 0 belongs"),
+        ("Id,Predicted\n", "has 0 rows below its header instead of 1 × 4 = 4"),
+        (GOOD.replace("3,4\n", ""), "has 3 rows below its header instead of 1 × 4 = 4"),
+        (GOOD + "4,5\n5,6\n6,7\n7,8\n", "has 8 rows below its header instead of 1 × 4 = 4"),
+        (GOOD.replace("1,2", "2,2"), "line 3: the Id is '2' instead of 1"),
+        (GOOD.replace("0,1", "1,1"), "line 2: the Id is '1' instead of 0"),
         (GOOD.replace("1,2", "1,nan"), "line 3: 'nan' is not a number"),
         (GOOD.replace("1,2", "1,x"), "line 3: 'x' is not a number"),
         (GOOD.replace("1,2", "1,2,3"), "line 3: 3 columns instead of 2"),
     ],
     ids=repr,
 )
-def test_an_invalid_file_is_refused_with_its_line(tmp_path, text, says):
+def test_an_invalid_submission_is_refused(tmp_path, text, says):
     path = tmp_path / "a.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=rf"a\.csv: {says}"):
         read_submission(path, 2, images=1)
 
 
-def test_without_the_number_of_images_whole_images_are_asked_for(tmp_path):
+def test_without_a_number_of_images_complete_images_are_required(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(GOOD)
     assert read_submission(path, 2).tolist() == [[[1, 2], [3, 4]]]
-    with pytest.raises(DataError, match="4 rows below its header; they have to be a multiple of 6"):
+    with pytest.raises(DataError, match="4 rows below its header instead of a multiple of 6"):
         read_submission(path, 3)
 
 
