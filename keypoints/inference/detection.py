@@ -59,8 +59,8 @@ class FaceDetector:
         searched = pixels if scale == 1 else cut(pixels, Box.whole((width, height)), size)
         doubled = int(max(size) <= _SMALL)
         for times in (doubled, doubled + 1):
-            found, scores, _ = self._find.run(searched, times, 0.0)
-            if found:
+            detections, scores, _ = self._find.run(searched, times, 0.0)
+            if detections:
                 break
         across, down = width / size[0], height / size[1]
         faces = [
@@ -68,7 +68,7 @@ class FaceDetector:
                 Box(face.left() * across, face.top() * down, face.width() * across, face.height() * down),
                 float(score),
             )
-            for face, score in zip(found, scores, strict=True)
+            for face, score in zip(detections, scores, strict=True)
         ]
         return sorted(faces, key=lambda face: -face.score)
 
@@ -84,13 +84,13 @@ def with_found_boxes(faces: Iterable[Face]) -> tuple[list[Face], int]:
         DataError: if a photo cannot be read.
     """
     detector = FaceDetector()
-    found, missed = [], 0
+    detected, missed = [], 0
     for face in faces:
         known = face.box or Box.whole(face.photo.size)
         boxes = (own.box for own in detector(face.photo.decode(3)))
         box = max(boxes, key=known.overlap, default=None)
         if box is not None and box.overlap(known) >= _SAME:
-            found.append(replace(face, box=box))
+            detected.append(replace(face, box=box))
         else:
             missed += 1
-    return found, missed
+    return detected, missed

@@ -1,4 +1,4 @@
-"""Export: a checkpoint in, one ONNX file out, checked against the network that it was made from."""
+"""Export of a checkpoint to one ONNX file, which is checked against the checkpoint's network."""
 
 import logging
 import warnings
@@ -40,19 +40,19 @@ Images = npt.NDArray[np.float32]
 PRECISIONS = ("float32", "fp16", "int8")
 
 TOLERANCE = 1e-5
-"""In ratio units: so much may a float32 file differ from the network, a thousandth of a pixel at 100."""
+"""Largest difference of a float32 file's points, as a ratio: a thousandth of a pixel for 100 pixels."""
 
 CONFIDENCE_TOLERANCE = 1e-3
-"""So much may its confidence differ, which is from 0 to 1."""
+"""Largest difference of its confidence, which is from 0 to 1."""
 
 _MADE_UP = 6
 _MOST_PHOTOS = 400
-"""That many are enough to calibrate on and to compare."""
+"""Largest number of photos for calibration and comparison; more photos are thinned out evenly."""
 _WEIGHTS = ("Conv", "Gemm", "MatMul")
 
 
 class Export(NamedTuple):
-    """What an export gave."""
+    """Result of an export."""
 
     path: Path
     precision: str
@@ -60,22 +60,23 @@ class Export(NamedTuple):
     input_size: tuple[int, int]
     """Width and height of the network's input."""
     crops: int
-    """That were compared."""
+    """Number of crops on which file and checkpoint were compared."""
     mean_shift: float
-    """In pixels of the input: how far a point lies from where the checkpoint puts it."""
+    """Mean distance per point between file and checkpoint, in pixels of the input."""
     largest_shift: float
+    """Largest such distance."""
     nme: tuple[float, float] | None
-    """The normalised mean error of checkpoint and file, where the calibration photos have landmarks."""
+    """Normalised mean errors of checkpoint and file; ``None`` if the calibration photos have no landmarks."""
 
 
 def export(cfg: DictConfig) -> Export:
-    """Write ``cfg.checkpoint`` to ``cfg.output`` as ONNX, if it predicts what the checkpoint predicts.
+    """Write ``cfg.checkpoint`` to ``cfg.output`` as ONNX, if both predict the same.
 
-    Half of the calibration photos' faces, or else made-up faces, are what is compared. Where the photos are
-    a list with landmarks, the errors of both are measured too.
+    The predictions are compared on half of the calibration photos' faces, or on made-up faces if there are no
+    photos. If the photos are a list with landmarks, the errors of both are measured too.
 
     Raises:
-        CheckpointError: if the checkpoint cannot be used, or the file would differ from it.
+        CheckpointError: if the checkpoint cannot be used, or the predictions of the file differ from its own.
         ConfigError: if a value cannot be used, or the extra ``export`` is not installed.
         DataError: if the calibration photos cannot be used.
     """
@@ -84,7 +85,7 @@ def export(cfg: DictConfig) -> Export:
         raise ConfigError(f"output={output}: an exported model is a .onnx")
     if cfg.precision == "int8" and cfg.calibration is None:
         raise ConfigError(
-            "int8 needs photos like those it will see, to learn the range of numbers in the network: "
+            "int8 needs photos like those to predict, to measure the range of each activation: "
             "calibration=<folder, pattern or list>"
         )
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
@@ -98,17 +99,17 @@ def export(cfg: DictConfig) -> Export:
     with _quiet():
         model = to_onnx(task)
         if cfg.precision == "fp16":
-            model = _halved(model)
+            model = _to_fp16(model)
         output.parent.mkdir(parents=True, exist_ok=True)
         with replaced(output) as temporary:
             if cfg.precision == "int8":
-                model = _quantized(model, as_input(calibration), temporary)
+                model = _to_int8(model, as_input(calibration), temporary)
             known = task.trained_on
             kept = None if known is None else known.to_keep(None if run is None else run.data_name)
             support = None if known is None else known.support
-            network = _stripped(model)
+            network = _strip_notes(model)
             _write(model, metadata(task.scheme, task.crop, cfg.precision, support, kept, network), temporary)
-            wanted, found, surer = _compare(task, ExportedModel(temporary), as_input(compared))
+            wanted, found, confidence_shift = _compare(task, ExportedModel(temporary), as_input(compared))
             shifts = np.abs(found - wanted)
             if not np.isfinite(shifts).all():
                 raise CheckpointError(
@@ -119,10 +120,10 @@ def export(cfg: DictConfig) -> Export:
                     f"{output}: was not written: it would differ from {path} by {shifts.max():.1e} of the "
                     f"input's side, more than {TOLERANCE:g}"
                 )
-            if cfg.precision == "float32" and surer > CONFIDENCE_TOLERANCE:
+            if cfg.precision == "float32" and confidence_shift > CONFIDENCE_TOLERANCE:
                 raise CheckpointError(
                     f"{output}: was not written: its confidence would differ from that of {path} by "
-                    f"{surer:.1e}, more than {CONFIDENCE_TOLERANCE:g}"
+                    f"{confidence_shift:.1e}, more than {CONFIDENCE_TOLERANCE:g}"
                 )
     pixels = np.linalg.norm(shifts * task.crop.size, axis=-1)
     return Export(
@@ -138,14 +139,14 @@ def export(cfg: DictConfig) -> Export:
 
 
 def to_onnx(task: Task) -> "ModelProto":
-    """The network of ``task`` in ONNX, for batches of any size.
+    """Convert the network of ``task`` to ONNX, for batches of any size.
 
     Raises:
         ConfigError: if the extra ``export`` is not installed.
     """
     try:
         import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401 - checks the file, and makes the smaller ones
+        import onnxruntime  # noqa: F401 - checks the file, and makes fp16 and int8 files
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ConfigError(
@@ -153,7 +154,7 @@ def to_onnx(task: Task) -> "ModelProto":
             "pip install -c constraints.txt -e '.[export]'"
         ) from error
     crop = task.crop
-    images = torch.zeros(2, crop.channels, crop.height, crop.width)  # of one, the size would be fixed
+    images = torch.zeros(2, crop.channels, crop.height, crop.width)  # a batch size of 1 would be fixed
     with torch.inference_mode():
         outputs = [OUTPUT] if task.locate(images)[1] is None else [OUTPUT, CONFIDENCE]
     program = torch.onnx.export(
@@ -171,19 +172,19 @@ def to_onnx(task: Task) -> "ModelProto":
 
 
 class _Locate(nn.Module):
-    """A task's network and nothing else of it."""
+    """Module whose forward pass is a task's prediction."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
         self._task = task
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """As :meth:`Task.locate`, without what it does not give."""
+        """Return what :meth:`Task.locate` returns, without ``None``."""
         return tuple(given for given in self._task.locate(images) if given is not None)
 
 
 def made_up_crops(crop: Crop) -> list[ByteArray]:
-    """Crops of drawn faces, and as many of noise, which reaches every part of a network."""
+    """Return crops of drawn faces, and as many of noise, which activates every part of a network."""
     crops = []
     random = np.random.default_rng(0)
     for _ in range(_MADE_UP):
@@ -197,9 +198,11 @@ def made_up_crops(crop: Crop) -> list[ByteArray]:
 
 
 def _photo_crops(predictor: Predictor, named: str) -> tuple[list[ByteArray], list[FloatArray] | None]:
-    """The faces of the calibration photos, cut out as for prediction.
+    """Crop the faces of the calibration photos, as for prediction.
 
-    And their landmarks, (K, 2) ratios of the input each, if ``named`` is a list that has those of the model.
+    Returns:
+        The crops; and the landmarks of each, (K, 2) ratios of the input, or ``None`` if ``named`` is not a
+        list with the model's landmarks.
     """
     labelled = _labelled(named, predictor)
     photos: Sequence[ListedPhoto] = [
@@ -221,15 +224,17 @@ def _photo_crops(predictor: Predictor, named: str) -> tuple[list[ByteArray], lis
     log_some(log, "left out", broken)
     if len(crops) < 2:
         why = f" ({broken[0]})" if broken else ""
-        raise DataError(f"{named}: shows {len(crops)} faces{why}; half of them calibrate, the others compare")
+        raise DataError(
+            f"{named}: shows {len(crops)} faces{why}; it needs 2 at least, to calibrate and to compare"
+        )
     return crops, points or None
 
 
 def _labelled(named: str, predictor: Predictor) -> Sequence[Face]:
-    """The faces of a list that has the model's landmarks and what errors are divided by; else none."""
+    """Return the faces of a list with the model's landmarks; none if their errors cannot be measured."""
     try:
         faces = read_labelled(Path(named), scheme=predictor.scheme).faces
-    except DataError as error:  # no list, or one without landmarks, or with others, or damaged
+    except DataError as error:  # no list, a damaged one, or one without the model's landmarks
         if Path(named).is_file():
             log.info("errors are not measured: %s", error)
         return []
@@ -237,21 +242,21 @@ def _labelled(named: str, predictor: Predictor) -> Sequence[Face]:
     return [] if lacks_boxes or predictor.scheme.normalizing_points is None else faces
 
 
-def _halved(model: "ModelProto") -> "ModelProto":
-    """The model with weights and arithmetic of 16 bits; what goes in and comes out keeps 32."""
+def _to_fp16(model: "ModelProto") -> "ModelProto":
+    """Return the model with 16-bit weights and arithmetic; its input and outputs keep 32 bits."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    halved: ModelProto = convert_float_to_float16(model, keep_io_types=True)
-    return halved
+    fp16: ModelProto = convert_float_to_float16(model, keep_io_types=True)
+    return fp16
 
 
-def _quantized(model: "ModelProto", images: Images, scratch: Path) -> "ModelProto":
-    """The model with weights and activations of 8 bits, but for its last layer, which says where points are.
+def _to_int8(model: "ModelProto", images: Images, scratch: Path) -> "ModelProto":
+    """Return the model with 8-bit weights and activations, except the last layer, which locates the points.
 
     Args:
-        model: in float32.
-        images: (N, C, H, W), on which the range of each activation is measured.
-        scratch: a file that may be overwritten.
+        model: model in float32.
+        images: (N, C, H, W), for measuring the range of each activation.
+        scratch: path of a file that may be overwritten.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -279,9 +284,9 @@ def _quantized(model: "ModelProto", images: Images, scratch: Path) -> "ModelProt
     return onnx.load(scratch)
 
 
-def _stripped(model: "ModelProto") -> bytes:
-    """Remove what the exporter notes beside the network; return the bytes that a file of it begins with."""
-    # The exporter notes for each part which line of which file it is made of: that of this machine.
+def _strip_notes(model: "ModelProto") -> bytes:
+    """Remove the exporter's notes from a model; return its bytes, with which the exported file begins."""
+    # The exporter notes the source file and line of each node, with paths of this machine.
     graph = model.graph
     for part in (graph, *graph.node, *graph.value_info, *graph.initializer, *graph.input, *graph.output):
         part.ClearField("metadata_props")
@@ -299,24 +304,26 @@ def _write(model: "ModelProto", about: dict[str, str], path: Path) -> None:
 
 
 def _compare(task: Task, exported: ExportedModel, images: Images) -> tuple[FloatArray, FloatArray, float]:
-    """Where the two put each point, (N, K, 2) ratios, and by how much their confidence differs at most.
+    """Return the points of both, (N, K, 2) ratios each, and the largest difference of their confidence.
 
-    Batches of several sizes are tried.
+    The comparison uses batches of several sizes.
     """
-    wanted, found, surer = [], [], 0.0
+    wanted, found, confidence_shift = [], [], 0.0
     for batch in _batches(images):
         with torch.inference_mode():
             own = task.locate(torch.from_numpy(batch))
-        its = exported(batch)
+        other = exported(batch)
         wanted.append(own.points.double().numpy())
-        found.append(its.points)
-        if own.confidence is not None and its.confidence is not None:
-            surer = max(surer, float(np.abs(own.confidence.numpy() - its.confidence).max()))
-    return np.concatenate(wanted), np.concatenate(found), surer
+        found.append(other.points)
+        if own.confidence is not None and other.confidence is not None:
+            confidence_shift = max(
+                confidence_shift, float(np.abs(own.confidence.numpy() - other.confidence).max())
+            )
+    return np.concatenate(wanted), np.concatenate(found), confidence_shift
 
 
 def _nme(task: Task, points: FloatArray, truth: FloatArray) -> float:
-    """The normalised mean error of points, (N, K, 2) ratios of the input; crops stretch no face."""
+    """Return the normalised mean error of (N, K, 2) points, ratios of the input; no crop stretches a face."""
     found, true = (torch.from_numpy(own * task.crop.size) for own in (points, truth))
     sizes = torch.tensor(task.crop.size).expand(len(found), 2)
     return float(normalized_mean_error(found, true, sizes, "pair", task.scheme.normalizing_points).mean())
@@ -330,7 +337,7 @@ def _batches(images: Images) -> Iterator[Images]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporters' own talk from the terminal."""
+    """Suppress the messages and warnings of the exporters."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,7 +1,7 @@
-"""Models as ONNX files: what their metadata say, and how they are run. Imports no torch, onnxruntime late.
+"""Models as ONNX files: their metadata, and how they are run. Imports no torch, and onnxruntime late.
 
-A file is whole: beside the network it holds the landmark scheme, the crop convention and how pixels become
-numbers, so nothing else is needed to use it. ``keypoints export`` writes them.
+A file is self-contained: besides the network it stores the landmark scheme, the crop convention and how
+pixels are converted to numbers. ``keypoints export`` writes such files.
 """
 
 import hashlib
@@ -25,14 +25,14 @@ from keypoints.structured_files import COUNT, TEXT, TEXTS, VALUES, check_kinds, 
 from keypoints.tasks.checkpoint import about_ours
 
 EXPORT_FORMAT = 1
-"""Raised when a file of before could no longer be read."""
+"""Version of the format. Incremented when older files can no longer be read."""
 
 INPUT, OUTPUT, CONFIDENCE = "images", "points", "confidence"
-"""What the network's input and outputs are called; not every model has the last."""
+"""Names of the network's input and outputs; not every model has the confidence."""
 
 _ABOUT = "keypoints"
 _DIGEST = "keypoints.sha256"
-_WORDS = {
+_DESCRIPTIONS = {
     INPUT: "float32 (batch, channels, height, width): pixels of the upright crop / 255 - 0.5, RGB or grey",
     OUTPUT: "float32 (batch, landmarks, 2): x and y as ratios of the crop, (pixel + 0.5) / side",
     CONFIDENCE: "float32 (batch, landmarks): from 0 to 1, where the network gives it",
@@ -40,12 +40,12 @@ _WORDS = {
 
 
 class Located(NamedTuple):
-    """What a network makes of B images."""
+    """Predictions of a network for B images."""
 
     points: FloatArray
     """(B, K, 2) ratios of the input."""
     confidence: FloatArray | None
-    """(B, K) from 0 to 1, of models that give it."""
+    """(B, K) from 0 to 1; ``None`` if the model gives none."""
 
 
 def metadata(
@@ -56,13 +56,15 @@ def metadata(
     trained_on: TrainingFaces | None = None,
     network: bytes | None = None,
 ) -> dict[str, str]:
-    """Return the metadata of a file: what it is, in JSON, and a digest by which a change is seen.
+    """Return the metadata of a file: its description in JSON, and a digest that reveals changes.
 
     Args:
-        scheme, crop, precision: as :class:`ExportedModel` has them.
-        support: the training's, of :mod:`keypoints.data.statistics`, where the checkpoint has it.
-        trained_on: what the checkpoint keeps of the training faces, where it does.
-        network: what the file holds before its metadata, byte for byte.
+        scheme: landmarks that the model predicts.
+        crop: crop convention, from photo to network input.
+        precision: see :class:`ExportedModel`.
+        support: training-data statistics, if the checkpoint stores them.
+        trained_on: provenance of the training faces, if the checkpoint stores it.
+        network: bytes of the file before its metadata, for a digest of the network.
     """
     about = json.dumps(
         {
@@ -74,7 +76,7 @@ def metadata(
             "support": support,
             "trained_on": None if trained_on is None else trained_on._asdict(),
             "network": None if network is None else {"bytes": len(network), "sha256": _sha256(network)},
-            **_WORDS,
+            **_DESCRIPTIONS,
         }
     )
     return {_ABOUT: about, _DIGEST: _digest(about)}
@@ -92,15 +94,17 @@ class ExportedModel:
     """A network in an ONNX file, run by onnxruntime on the CPU.
 
     Attributes:
-        scheme, crop, support: as of the task that was exported.
-        precision: of its weights: ``float32``, ``fp16`` or ``int8``.
-        trained_on: what the file keeps of the training faces; ``None`` in files that do not.
-        at_once: how many faces may go through the network together.
-        runtime: what runs it, for reports.
-        mean_shape: the mean of those faces, (K, 2) ratios of the crop, or ``None``.
+        scheme: landmarks that the model predicts.
+        crop: crop convention, from photo to network input.
+        support: training-data statistics; ``None`` if the file does not store them.
+        precision: precision of the weights: ``float32``, ``fp16`` or ``int8``.
+        trained_on: provenance of the training faces; ``None`` if the file does not store it.
+        at_once: largest number of faces in one batch.
+        runtime: name of the runtime and device, for reports.
+        mean_shape: mean of the training faces, (K, 2) ratios of the crop; ``None`` without ``trained_on``.
 
     Raises:
-        CheckpointError: if the file is missing, damaged, of other origin, was changed, or is of a format
+        CheckpointError: if the file is missing, damaged, changed, not an export of keypoints, or in a format
             that this version does not know.
         ConfigError: if onnxruntime is not installed.
     """
@@ -123,8 +127,8 @@ class ExportedModel:
                 "pip install -c constraints.txt -e '.[export]'"
             ) from error
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors alone
-        if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit():  # which torch heeds by itself
+        options.log_severity_level = 3  # errors only
+        if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit():  # onnxruntime does not read it
             options.intra_op_num_threads = int(threads)
         try:
             self._session = onnxruntime.InferenceSession(
@@ -134,7 +138,7 @@ class ExportedModel:
             raise CheckpointError(f"{path}: {mistaken(path, 'ONNX file', ONNX)}") from error
         about = _about(path, self._session.get_modelmeta().custom_metadata_map)
         try:
-            _check_network_is(about.get("network"), contents)
+            _check_unchanged(about.get("network"), contents)
             check_kinds(
                 about, {"precision": TEXT, "scheme": VALUES, "crop": VALUES, "trained_on": or_none(VALUES)}
             )
@@ -158,10 +162,12 @@ class ExportedModel:
         }
         self._outputs = [OUTPUT, CONFIDENCE] if CONFIDENCE in ends else [OUTPUT]
         if ends != {end: wanted[end] for end in (INPUT, *self._outputs)}:
-            raise CheckpointError(f"{path}: its network takes and gives {ends}, its metadata say {wanted}")
+            raise CheckpointError(
+                f"{path}: its network has inputs and outputs {ends}, but its metadata say {wanted}"
+            )
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
-        """(B, C, H, W) images in [-0.5, 0.5] to their points."""
+        """Predict the points of (B, C, H, W) images in [-0.5, 0.5]."""
         try:
             points, *confidence = self._session.run(self._outputs, {INPUT: images})
         except Exception as error:
@@ -175,34 +181,34 @@ def _ranges(support: Mapping[str, Any] | None) -> dict[str, tuple[float, float]]
     if support is None:
         return None
     if not VALUES.fits(support) or not all(map(is_pair, support.values())):
-        raise ValueError("its support are no ranges by name")
+        raise ValueError("its support is not a set of named ranges")
     return {name: (float(low), float(high)) for name, (low, high) in support.items()}
 
 
 def _training_faces(kept: Mapping[str, Any] | None, landmarks: int) -> TrainingFaces | None:
-    """Return what a file says of the training faces, if that is what it should be.
+    """Return the provenance of the training faces that a file stores, if it is valid.
 
     Raises:
-        ValueError, TypeError, KeyError: if it is not.
+        ValueError, TypeError, KeyError: if it is not valid.
     """
     if kept is None:
         return None
     faces = TrainingFaces(**kept)
     check_kinds(faces._asdict(), {"groups": TEXTS, "validated": TEXTS, "data": or_none(TEXT)})
     if not isinstance(faces.mean, list) or len(faces.mean) != landmarks or not all(map(is_pair, faces.mean)):
-        raise ValueError("the mean of its training faces is not one of its landmarks")
+        raise ValueError("the mean of its training faces is not a pair of numbers for each landmark")
     return faces
 
 
-def _check_network_is(written: Any, contents: bytes) -> None:
-    """See that the network is the one that was written; older files do not say it.
+def _check_unchanged(written: Any, contents: bytes) -> None:
+    """Check that the network was not changed; older files store no digest of it.
 
     Args:
-        written: what the metadata say of the network.
-        contents: the file's bytes.
+        written: entry of the metadata about the network: its size in bytes and its SHA-256.
+        contents: bytes of the file.
 
     Raises:
-        ValueError: if it is not.
+        ValueError: if the network was changed.
     """
     if written is None:
         return
@@ -213,7 +219,7 @@ def _check_network_is(written: Any, contents: bytes) -> None:
 
 
 def _about(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    """What the file says of itself, if that is as it was written."""
+    """Return the description in a file's metadata, if it was not changed."""
     text = metadata.get(_ABOUT, "")
     try:
         about = json.loads(text)

@@ -20,21 +20,21 @@ from keypoints.inference.predictor import Predictor, PreparedFace
 log = logging.getLogger(__name__)
 
 _BATCH = 8
-"""Photos that are in memory at once: their faces are one batch. Eight of 12 megapixels take 300 MB."""
+"""Largest number of photos in memory, predicted together. Eight photos of 12 megapixels take 300 MB."""
 
 
 class DonePhoto(NamedTuple):
-    """A photo with its faces, and its pixels while they are in memory."""
+    """Predicted photo, with its pixels while they are in memory."""
 
     number: int
-    """Place among the inputs, from 0."""
+    """Index among the inputs, from 0."""
     photo: PredictedPhoto
     pixels: ByteArray | None
     """(H, W, 3) RGB; ``None`` if it could not be read."""
 
 
 def check_boxes(predictor: Predictor, inputs: PhotoInputs) -> None:
-    """See that the faces of all photos can be located, before anything is written.
+    """Check that the faces of all photos can be located, before anything is written.
 
     Args:
         predictor: the model.
@@ -54,12 +54,12 @@ def predict_photos(
 ) -> Iterator[Sequence[DonePhoto]]:
     """Yield the photos with their faces, in order, batch by batch.
 
-    A photo that cannot be used has no faces and says why.
+    A photo that cannot be used has no faces, and a problem that says why.
 
     Args:
         predictor: the model.
         inputs: the photos, some with boxes.
-        threads: decode the photos of a batch.
+        threads: executor that decodes the photos of a batch.
     """
 
     def open_photo(listed: ListedPhoto) -> _Opened:
@@ -79,7 +79,7 @@ def predict_photos(
 
 
 class _Opened(NamedTuple):
-    """A photo of the batch that is worked on."""
+    """Decoded photo of the current batch, or the error of decoding it."""
 
     listed: ListedPhoto
     name: str
@@ -87,7 +87,7 @@ class _Opened(NamedTuple):
 
 
 def _faces_of(predictor: Predictor, batch: Sequence[_Opened]) -> list[PredictedPhoto]:
-    """Return the faces of a batch of photos, which go through the network together."""
+    """Predict the faces of a batch of photos together."""
     prepared = [_prepared(predictor, opened) for opened in batch]
     points = iter(predictor.finish([face for faces, _ in prepared for face in faces]))
     return [
@@ -97,18 +97,18 @@ def _faces_of(predictor: Predictor, batch: Sequence[_Opened]) -> list[PredictedP
 
 
 def _prepared(predictor: Predictor, opened: _Opened) -> tuple[list[PreparedFace], list[str]]:
-    """The faces of a photo, and what is wrong with it or with one of its boxes."""
+    """Return the cropped faces of a photo, and the problems of the photo and its boxes."""
     if isinstance(opened.pixels, DataError):
         return [], [str(opened.pixels)]
-    whole = predictor.crop.source == "image"
-    if opened.listed.boxes and not whole:
+    full_image = predictor.crop.source == "image"
+    if opened.listed.boxes and not full_image:
         try:
             check_size(opened.listed.size, (opened.pixels.shape[1], opened.pixels.shape[0]))
         except ValueError as error:
             return [], [f"{opened.listed.path}: {error}"]
     faces: list[PreparedFace] = []
     problems = []
-    for boxes in [None] if whole or not opened.listed.boxes else [[box] for box in opened.listed.boxes]:
+    for boxes in [None] if full_image or not opened.listed.boxes else [[box] for box in opened.listed.boxes]:
         try:
             faces += predictor.prepare(opened.pixels, boxes)
         except ValueError as error:

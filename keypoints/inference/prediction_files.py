@@ -1,4 +1,4 @@
-"""What was predicted, and the files that it is written to: a table and the same as JSON, photo by photo."""
+"""Predictions and their files: a table, and the same predictions as JSON, photo by photo."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from keypoints.geometry import Box, FloatArray
 from keypoints.landmarks import LandmarkScheme
 
 PAGE = "report.html"
-"""The page of the photos, where one is asked for."""
+"""File name of the optional report page."""
 
 TABLE = "predictions.csv"
 DOCUMENT = "predictions.json"
@@ -22,37 +22,37 @@ Origin = Literal["given", "detected", "image"]
 
 
 class PredictedFace(NamedTuple):
-    """One face of a photo. Coordinates are pixels of the upright photo: (0, 0) is a pixel's centre."""
+    """Predicted face. Coordinates are pixels of the upright photo: (0, 0) is the first pixel's centre."""
 
     box: Box
-    """Where the face was looked for; it may stick out of the photo."""
+    """Box from which the face was predicted; it may extend beyond the photo."""
     points: FloatArray
-    """(K, 2): x and y of each landmark, in the scheme's order; they too may lie outside."""
+    """(K, 2): x and y of each landmark, in the scheme's order; they may lie outside the photo."""
     origin: Origin
-    """Where the box came from: it was given, or detected, or it is the whole image."""
+    """Source of the box: given, detected, or the full image."""
     score: float | None = None
-    """Of a detected box, the detector's: from 0 up, about 2 for a clear frontal face."""
+    """Detector's score of a detected box: from 0 up, about 2 for a clear frontal face."""
     confidence: FloatArray | None = None
-    """(K,) from 0 to 1, one a landmark, of models that give it; ``None`` of those that do not."""
+    """(K,) from 0 to 1, one per landmark; ``None`` if the model gives none."""
 
 
 class PredictedPhoto(NamedTuple):
-    """What became of a photo."""
+    """Predictions and problems of a photo."""
 
     name: str
-    """Its path from the folder where names start."""
+    """Path of the photo, relative to the inputs' root."""
     size: tuple[int, int] | None
     """Width and height of the upright photo; ``None`` if it cannot be read."""
     faces: list[PredictedFace]
     problems: list[str]
-    """Why there is no face, or not each: lines that name the photo."""
+    """Reasons why faces are missing: lines that name the photo."""
 
 
 class PredictionFiles:
-    """``predictions.csv``, a row a face, and ``predictions.json``, as they are being written.
+    """Writer of ``predictions.csv``, with one row per face, and ``predictions.json``.
 
-    A photo without a face has a row with empty cells, and what is wrong under ``note``. So the table can
-    be read again as a list of labelled photos with ``strict=false``.
+    A photo without a face has a row with empty cells, and its problems in column ``note``. So the table
+    can be read as a list of labelled photos with ``strict=false``.
     """
 
     def __init__(self, table: TextIO, document: TextIO, scheme: LandmarkScheme) -> None:
@@ -68,7 +68,7 @@ class PredictionFiles:
         self._rows.writerow([_as_text(cell) if isinstance(cell, str) else cell for cell in cells])
 
     def add(self, photo: PredictedPhoto) -> None:
-        """Write what became of a photo."""
+        """Write the predictions and problems of a photo."""
         note = "; ".join(photo.problems)
         for number, face in enumerate(photo.faces):
             box = [f"{side:.3f}" for side in _sides(face.box)]
@@ -87,12 +87,12 @@ class PredictionFiles:
 def prediction_files(
     folder: Path, scheme: LandmarkScheme, about: Mapping[str, Any]
 ) -> Iterator[PredictionFiles]:
-    """The two files in ``folder``, which are there once the block succeeds, whole, and not before.
+    """Open the two files in ``folder``; they appear there, complete, only when the block succeeds.
 
     Args:
-        folder: it exists.
-        scheme: of the points.
-        about: what the document says besides, plain values.
+        folder: an existing folder.
+        scheme: landmarks of the points.
+        about: further entries of the JSON document, plain values by name.
     """
     with ExitStack() as stack:
         paths = [stack.enter_context(replaced(folder / name)) for name in (TABLE, DOCUMENT)]
@@ -106,7 +106,7 @@ def prediction_files(
 
 
 def _as_text(name: str) -> str:
-    r"""A name as UTF-8 has it, a byte that is no text as ``\xff``, so that any program reads the table."""
+    r"""Return a name as UTF-8, with ``\xff`` for a byte that is no text: any program can read the table."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

@@ -1,4 +1,4 @@
-"""A model at work: photos in, faces with their points out. Imports torch for a checkpoint alone.
+"""Prediction: photos in, faces with their points out. Imports torch only for a checkpoint.
 
 >>> from keypoints import Predictor
 >>> p = Predictor("model.onnx")  # doctest: +SKIP
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
     from keypoints.tasks.base import Task
 
 LEAST_SIDE = 8
-"""Pixels: a picture that is narrower shows no face."""
+"""Smallest side of a photo in pixels; a smaller photo cannot show a face."""
 
 _AT_ONCE = 64
-"""Faces that go through the network together: a crowd would take all memory."""
+"""Largest number of faces in one batch, so that a photo of a crowd does not fill the memory."""
 
 
 class Model(Protocol):
-    """What prediction and evaluation need of a network, wherever it comes from.
+    """Interface of a model for prediction and evaluation, whatever its file's format.
 
     Attributes:
-        scheme: the landmarks that it predicts.
-        crop: how a photo becomes its input.
-        mean_shape: the mean of its training faces, (K, 2) ratios of the input, if the file keeps it.
-        support: what those faces were like, if the file keeps it.
-        trained_on: what the file keeps of them besides.
-        at_once: how many faces may go through it together.
-        runtime: what runs it, for reports.
+        scheme: landmarks that the model predicts.
+        crop: crop convention, from photo to network input.
+        mean_shape: mean of the training faces, (K, 2) ratios of the input; ``None`` if not stored.
+        support: training-data statistics; ``None`` if not stored.
+        trained_on: provenance of the training faces; ``None`` if not stored.
+        at_once: largest number of faces in one batch.
+        runtime: name of the runtime and device, for reports.
     """
 
     scheme: LandmarkScheme
@@ -57,48 +57,48 @@ class Model(Protocol):
     runtime: str
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
-        """(B, C, H, W) images in [-0.5, 0.5] to their points."""
+        """Predict the points of (B, C, H, W) images in [-0.5, 0.5]."""
 
 
 class PreparedFace(NamedTuple):
-    """A face of a photo, ready for the network."""
+    """Face of a photo, cropped for the network."""
 
     crop: ByteArray
-    """(height, width, channels)"""
+    """(height, width, channels) bytes."""
     affine: Affine
-    """From pixels of the photo to those of the crop."""
+    """Map from pixels of the photo to pixels of the crop."""
     box: Box
     origin: Origin
     score: float | None
 
 
 class Predictor:
-    """Predicts the landmarks of all faces of a photo. How a face is cut out, the file says.
+    """Predictor of the landmarks of all faces in a photo, from a checkpoint or an ONNX file.
 
-    Of a model that was trained on whole pictures, each photo is one face. Of one that was trained on
-    boxes, the faces are those whose boxes are given, or else those that are detected.
+    The file determines how a face is cropped. For a model that was trained on full images, each photo is one
+    face. For a model that was trained on boxes, boxes are given or else detected.
 
     Args:
-        path: a checkpoint, a run's folder, of which the best is taken, or an exported ``.onnx``.
-        which: ``"best"`` or ``"last"``, of a run's folder.
-        flip_test: look at the mirror image of each face too, and give the mean; of a checkpoint. An exported
-            model does so if it was exported so.
-        trust: packages of your own whose code a checkpoint may name; see :mod:`keypoints.components`.
+        path: a checkpoint, a run's folder, or an exported ``.onnx`` file.
+        which: checkpoint to take from a run's folder, ``"best"`` or ``"last"``.
+        flip_test: average the predictions on each face and its mirrored copy; only for a checkpoint. For an
+            exported model, the flip test is chosen at export.
+        trust: the user's own packages whose code a checkpoint may name; see :mod:`keypoints.components`.
 
     Attributes:
-        scheme: the landmarks: their number, order and names.
-        crop: how a face is cut out.
-        mean_shape: the mean of the training faces, (K, 2) ratios of the crop, or ``None`` of a model whose
-            file does not keep it.
-        support: what the training faces were like, for :func:`keypoints.data.statistics.remarks`; ``None`` of
-            files that do not keep it.
-        trained_on: what the file keeps of the training faces; ``None`` if it does not.
-        at_once: how many faces go through the network together, at most.
-        runtime: what runs it, for reports.
+        scheme: landmarks: their number, order and names.
+        crop: crop convention, from photo to network input.
+        mean_shape: mean of the training faces, (K, 2) ratios of the crop; ``None`` if the file does not
+            store it.
+        support: training-data statistics, for :func:`keypoints.data.statistics.remarks`; ``None`` if the
+            file does not store them.
+        trained_on: provenance of the training faces; ``None`` if the file does not store it.
+        at_once: largest number of faces in one batch.
+        runtime: name of the runtime and device, for reports.
 
     Raises:
         CheckpointError: if the file cannot be used.
-        ConfigError: if it allows no flip test.
+        ConfigError: if a flip test is not possible.
     """
 
     def __init__(
@@ -122,14 +122,19 @@ class Predictor:
     def __call__(
         self, photo: str | Path | ByteArray, boxes: Sequence[Box] | None = None
     ) -> list[PredictedFace]:
-        """The faces of ``photo``, in the order of ``boxes``, or else the surest first.
+        """Predict the faces of a photo.
 
         Args:
             photo: a file, or pixels: (H, W) grey or (H, W, 3) RGB bytes.
-            boxes: of its faces, in pixels of the upright photo; ``None`` where they are to be detected.
+            boxes: boxes of the faces, in pixels of the upright photo; ``None`` to detect them. They are
+                ignored if the model was trained on full images.
+
+        Returns:
+            The faces, in the order of ``boxes``; detected faces by falling score.
 
         Raises:
-            DataError: if it is no picture, is too small, or a box misses it.
+            CheckpointError: if a prediction is not finite.
+            DataError: if the photo is no picture or too small, or a box lies outside it or is too large.
             ConfigError: if faces have to be detected and dlib is not installed.
         """
         if isinstance(photo, np.ndarray):
@@ -143,7 +148,7 @@ class Predictor:
 
     @cached_property
     def detector(self) -> FaceDetector:
-        """Finds faces in photos without boxes.
+        """Detector of faces in photos without boxes.
 
         Raises:
             ConfigError: if dlib is not installed.
@@ -151,10 +156,17 @@ class Predictor:
         return FaceDetector()
 
     def prepare(self, pixels: ByteArray, boxes: Sequence[Box] | None = None) -> list[PreparedFace]:
-        """The faces of a photo, found and cut out; :meth:`finish` takes those of several photos at once.
+        """Detect and crop the faces of a photo; :meth:`finish` predicts those of several photos together.
+
+        Args:
+            pixels: (H, W) grey or (H, W, 3) RGB bytes.
+            boxes: see :meth:`__call__`.
+
+        Returns:
+            The cropped faces, in the order of ``boxes``; detected faces by falling score.
 
         Raises:
-            ValueError: if the pixels are none, too few, or a box misses them.
+            ValueError: if the pixels are no picture or too few, or a box lies outside them or is too large.
             ConfigError: if faces have to be detected and dlib is not installed.
         """
         if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
@@ -165,27 +177,33 @@ class Predictor:
         height, width = pixels.shape[:2]
         if min(width, height) < LEAST_SIDE:
             raise ValueError(f"a picture of {width} × {height} pixels is too small to show a face")
-        found: list[tuple[Box, Origin, float | None]]
+        located: list[tuple[Box, Origin, float | None]]
         if self.crop.source == "image":
-            found = [(Box.whole((width, height)), "image", None)]
+            located = [(Box.whole((width, height)), "image", None)]
         elif boxes is not None:
-            found = [(box, "given", None) for box in boxes]
+            located = [(box, "given", None) for box in boxes]
         else:
-            found = [(face.box, "detected", face.score) for face in self.detector(pixels)]
+            located = [(face.box, "detected", face.score) for face in self.detector(pixels)]
         if self.crop.channels == 1 and pixels.ndim == 3:
             pixels = grey(pixels)
         elif self.crop.channels == 3 and pixels.ndim == 2:
             pixels = np.repeat(pixels[..., None], 3, axis=2)
-        return [PreparedFace(*self.crop(pixels, box), box, origin, score) for box, origin, score in found]
+        return [PreparedFace(*self.crop(pixels, box), box, origin, score) for box, origin, score in located]
 
     def finish(self, faces: Sequence[PreparedFace]) -> list[PredictedFace]:
-        """The points of these faces, in pixels of their photos.
+        """Predict the points of cropped faces.
+
+        Args:
+            faces: faces of one or more photos, from :meth:`prepare`.
+
+        Returns:
+            The predicted faces, in the same order; points in pixels of the photo of each.
 
         Raises:
-            CheckpointError: if the network gives no finite numbers.
+            CheckpointError: if a prediction is not finite.
         """
         batches = [faces[start : start + self.at_once] for start in range(0, len(faces), self.at_once)]
-        return [found for batch in batches for found in self._finish(batch)]
+        return [face for batch in batches for face in self._finish(batch)]
 
     def _finish(self, faces: Sequence[PreparedFace]) -> list[PredictedFace]:
         ratios, confidence = self._model(as_input([face.crop for face in faces]))
@@ -213,18 +231,19 @@ def load_model(
     trust: str | Iterable[str] | None = None,
     device: str = "auto",
 ) -> Model:
-    """Return the model in a file: the task of a checkpoint, or a network that was exported as ONNX.
+    """Return the model of a file: the task of a checkpoint, or an exported ONNX network.
 
     Args:
-        path: the file; an ONNX file's name ends in ``.onnx``.
-        run: that a checkpoint is of, if it is known: it names the training faces' data.
-        flip_test, trust: as of :class:`Predictor`.
-        device: what a checkpoint's network runs on, as torch calls it, or ``"auto"``; an ONNX file's runs on
-            the CPU.
+        path: the file; the name of an ONNX file ends in ``.onnx``.
+        run: run of the checkpoint, if known; its configuration names the training data.
+        flip_test: see :class:`Predictor`.
+        trust: see :class:`Predictor`.
+        device: torch's name of the device for a checkpoint's network, or ``"auto"``; an ONNX file always runs
+            on the CPU.
 
     Raises:
         CheckpointError: if the file cannot be used.
-        ConfigError: if it allows no flip test, or the device cannot be used.
+        ConfigError: if a flip test is not possible, or the device cannot be used.
     """
     if path.suffix.lower() != ".onnx":
         from keypoints.tasks.base import load_task, usable_device
@@ -232,18 +251,20 @@ def load_model(
         task = load_task(path, flip_test=flip_test, trust=trust).to(usable_device(device))
         return TaskModel(task, None if run is None else run.data_name)
     if flip_test:
-        raise ConfigError(f"{path}: does a flip test if it was exported with flip_test=true")
+        raise ConfigError(
+            f"{path}: an ONNX file does a flip test only if it was exported with flip_test=true"
+        )
     if device not in ("auto", "cpu"):
         raise ConfigError(f"{path}: an ONNX file is run on the CPU, so device is auto or cpu, not {device!r}")
     return ExportedModel(path)
 
 
 class TaskModel:
-    """A task as a model, on the device where it is.
+    """Task of a checkpoint as a :class:`Model`, on the task's device.
 
     Args:
-        task: in evaluation mode.
-        data_name: of the data set that it was trained on, if it is known.
+        task: task in evaluation mode.
+        data_name: name of the data set that the task was trained on, if known.
     """
 
     at_once = _AT_ONCE
@@ -262,7 +283,7 @@ class TaskModel:
             self.mean_shape = np.array(task.trained_on.mean)
 
     def __call__(self, images: npt.NDArray[np.float32]) -> Located:
-        """(B, C, H, W) images in [-0.5, 0.5] to their points."""
+        """Predict the points of (B, C, H, W) images in [-0.5, 0.5]."""
         import torch
 
         with torch.inference_mode():

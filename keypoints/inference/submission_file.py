@@ -53,11 +53,11 @@ def read_submission(path: str | Path, points: int, images: int | None = None) ->
             value is not a finite number. The message names the line.
     """
     path = Path(path)
-    found = rows(path, read_unpacked_text(path, _MOST))
-    if next(found, (1, []))[1] != HEADER:
+    table = rows(path, read_unpacked_text(path, _MOST))
+    if next(table, (1, []))[1] != HEADER:
         raise DataError(f"{path}: does not begin with {','.join(HEADER)}")
     values: list[float] = []
-    for line, row in found:
+    for line, row in table:
         try:
             values.append(_value(row, len(values)))
         except ValueError as error:

@@ -429,7 +429,7 @@ def test_an_onnx_file_is_not_judged_by_what_it_was_trained_on(whole_picture, mad
 
 def test_what_an_onnx_file_cannot_do_is_one_line(whole_picture, tmp_path):
     for override, says in [
-        ("flip_test=true", "does a flip test if it was exported with flip_test=true"),
+        ("flip_test=true", "an ONNX file does a flip test only if it was exported with flip_test=true"),
         ("device=cuda", "an ONNX file is run on the CPU"),
         ("split=val", "is not in a run's folder, so say on which data"),
     ]:

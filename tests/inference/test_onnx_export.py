@@ -34,7 +34,7 @@ def exporting(**how):
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A list of four made-up faces with boxes."""
+    """Write a list of four made-up faces with boxes."""
     folder = tmp_path_factory.mktemp("photos")
     rows = ["image,left,top,width,height"]
     for seed in range(4):
@@ -51,16 +51,16 @@ def test_the_file_predicts_what_the_checkpoint_predicts(untrained, exported):
     points, confidence = ExportedModel(exported)(images)
     assert confidence is None
     assert np.abs(points - wanted).max() <= TOLERANCE
-    assert np.ptp(wanted, axis=0).max() > 100 * TOLERANCE  # not the same for all
+    assert np.ptp(wanted, axis=0).max() > 100 * TOLERANCE  # the predictions of the faces differ
 
 
 def save_heatmaps(path, **settings):
-    """An untrained network that gives a confidence."""
+    """Save an untrained network that gives a confidence."""
     torch.manual_seed(0)
     encoder = configure(TorchvisionEncoder, name="resnet18", **settings)
     task = HeatmapTask(IBUG68, BOX_CROP, net=configure(HeatmapNet, encoder=encoder, width=8))
     with torch.no_grad():
-        task.net.maps.weight.mul_(30)  # so that points lie apart
+        task.net.maps.weight.mul_(30)  # spreads the points
     return save_task(path, task)
 
 
@@ -77,7 +77,7 @@ def test_heatmaps_are_exported_with_their_confidence(settings, tmp_path):
     assert np.ptp(points, axis=0).max() > 100 * TOLERANCE
 
 
-def test_a_file_says_nothing_of_the_machine_that_wrote_it(exported, untrained, photos, tmp_path):
+def test_a_file_has_no_paths_of_the_machine_that_wrote_it(exported, untrained, photos, tmp_path):
     exporting(checkpoint=untrained, output=tmp_path / "int8.onnx", precision="int8", calibration=photos)
     for path in (exported, tmp_path / "int8.onnx"):
         written = path.read_bytes()
@@ -85,12 +85,12 @@ def test_a_file_says_nothing_of_the_machine_that_wrote_it(exported, untrained, p
 
 
 @pytest.mark.parametrize("crop", [Crop(80, 60), Crop(40, 40, 3, "box", 1.2)], ids=["image", "colour"])
-def test_crops_of_every_convention_are_made_up(crop):
+def test_made_up_crops_follow_the_crop_convention(crop):
     crops = made_up_crops(crop)
     assert {own.shape for own in crops} == {(crop.height, crop.width, crop.channels)}
 
 
-def test_smaller_files_tell_what_they_cost(untrained, exported, photos, tmp_path):
+def test_the_loss_of_precision_of_smaller_files_is_reported(untrained, exported, photos, tmp_path):
     whole = exported.stat().st_size / 1e6
     for precision, most in (("fp16", 0.7), ("int8", 0.7)):
         output = tmp_path / f"{precision}.onnx"
@@ -102,8 +102,8 @@ def test_smaller_files_tell_what_they_cost(untrained, exported, photos, tmp_path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fp16.onnx", "int8.onnx"]
 
 
-def test_landmarks_tell_the_error_before_and_after(untrained, tmp_path, capsys):
-    """The untrained network's error on them is the one that is reported."""
+def test_with_landmarks_the_errors_before_and_after_are_reported(untrained, tmp_path, capsys):
+    """The reported error is that of the untrained network on the compared faces."""
     faces = []
     for seed in range(4):
         picture, points = draw_portrait(seed)
@@ -129,13 +129,13 @@ def test_landmarks_tell_the_error_before_and_after(untrained, tmp_path, capsys):
     assert after == pytest.approx(before, rel=0.05)
 
 
-def test_a_list_whose_landmarks_cannot_be_used_says_why_no_error_is_measured(untrained, photos, caplog):
+def test_the_log_says_why_errors_are_not_measured(untrained, photos, caplog):
     assert _labelled(str(photos), Predictor(untrained)) == []
     assert "errors are not measured:" in caplog.text
     assert "list.csv" in caplog.text
 
 
-def test_an_export_from_the_command_line(untrained, tmp_path, capsys):
+def test_the_command_line_exports_a_model(untrained, tmp_path, capsys):
     output = tmp_path / "new folder" / "a model, [1].onnx"
     main(["export", str(untrained), f"output={output}"])
     said = capsys.readouterr().out
@@ -163,7 +163,7 @@ def test_a_file_that_would_differ_is_not_written(shift, surer, says, tmp_path, m
     assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
 
 
-def test_a_smaller_file_that_gives_no_numbers_is_not_written(untrained, tmp_path, monkeypatch):
+def test_a_file_with_predictions_that_are_not_finite_is_not_written(untrained, tmp_path, monkeypatch):
     def nowhere(self, images):
         return Located(np.full((len(images), 68, 2), np.nan), None)
 
@@ -174,14 +174,14 @@ def test_a_smaller_file_that_gives_no_numbers_is_not_written(untrained, tmp_path
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime", "onnxscript"])
-def test_without_the_extra_the_way_out_is_named(untrained, tmp_path, monkeypatch, package):
+def test_the_message_without_the_extra_says_what_to_do(untrained, tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigError, match=rf"exporting needs {package}, which is not .*'\.\[export\]'"):
         exporting(checkpoint=untrained, output=tmp_path / "m.onnx", precision="fp16")
     assert not list(tmp_path.iterdir())
 
 
-def test_what_cannot_be_exported_is_refused(untrained, tmp_path):
+def test_invalid_settings_and_photos_are_refused(untrained, tmp_path):
     (tmp_path / "empty.csv").write_text("image,left,top,width,height\ngone.jpg,1,2,3,4\n")
     for error, says, how in [
         (ConfigError, r"model\.bin: an exported model is a \.onnx", {"output": "model.bin"}),
@@ -196,13 +196,13 @@ def test_what_cannot_be_exported_is_refused(untrained, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["empty.csv"]
 
 
-def test_a_model_of_whole_pictures_is_exported_too(tmp_path):
+def test_a_model_of_full_images_is_exported(tmp_path):
     checkpoint = save_untrained(tmp_path / "a.ckpt", IMM58.select("nose_tip"), Crop(40, 30, 3))
     exporting(checkpoint=checkpoint, output=tmp_path / "m.onnx")
     assert ExportedModel(tmp_path / "m.onnx").scheme == IMM58.select("nose_tip")
 
 
-def test_a_broken_calibration_photo_is_told_of_and_the_others_calibrate(untrained, photos, tmp_path, caplog):
+def test_a_damaged_calibration_photo_is_named_and_left_out(untrained, photos, tmp_path, caplog):
     folder = tmp_path / "photos"
     shutil.copytree(photos.parent, folder)
     (folder / "broken.jpg").write_bytes(b"no picture")

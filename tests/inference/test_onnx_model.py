@@ -16,7 +16,7 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra export)"
 
 
 def changed(exported, path, properties):
-    """A copy with other metadata."""
+    """Save a copy with other metadata."""
     model = onnx.load(exported)
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, properties)
@@ -24,15 +24,15 @@ def changed(exported, path, properties):
     return path
 
 
-def test_a_file_says_all_that_its_use_needs(exported):
+def test_a_file_stores_everything_needed_for_prediction(exported):
     model = ExportedModel(exported)
     assert (model.scheme, model.crop, model.precision) == (IBUG68, BOX_CROP, "float32")
-    assert model.support is None  # of a checkpoint that was not trained on anything
+    assert model.support is None  # the checkpoint was not trained
     for batch in (1, 3):
         assert model(np.zeros((batch, 1, 48, 48), np.float32)).points.shape == (batch, 68, 2)
 
 
-def test_what_the_training_faces_were_like_goes_with_the_file(exported, tmp_path):
+def test_a_file_stores_the_training_data_statistics(exported, tmp_path):
     properties = metadata(IBUG68, BOX_CROP, "float32", {"tilt": (0, 28.5)})
     assert ExportedModel(changed(exported, tmp_path / "model.onnx", properties)).support == {
         "tilt": (0, 28.5)
@@ -53,15 +53,18 @@ def test_a_file_of_other_origin_or_with_changed_metadata_is_refused(exported, tm
         ({"keypoints": "[1"}, "is no model of keypoints"),
         ({**right, "keypoints": wider}, "its metadata were changed after it was written"),
         ({**right, "keypoints": later}, r"has format 2 \(keypoints 9\.0\), but this version"),
-        (metadata(IBUG68, Crop(32, 48), "float32"), "its network takes and gives .*48, 48.* metadata say"),
-        (metadata(IBUG68.select("jaw"), BOX_CROP, "float32"), "its network takes and gives"),
+        (
+            metadata(IBUG68, Crop(32, 48), "float32"),
+            "its network has inputs and outputs .*48, 48.* metadata say",
+        ),
+        (metadata(IBUG68.select("jaw"), BOX_CROP, "float32"), "its network has inputs and outputs"),
     ]:
         with pytest.raises(CheckpointError, match=rf"model\.onnx: {says}") as error:
             ExportedModel(changed(exported, path, properties))
         assert "\n" not in str(error.value)
 
 
-def test_a_file_that_is_no_onnx_is_named(exported, tmp_path):
+def test_a_file_that_is_not_onnx_is_named(exported, tmp_path):
     path = tmp_path / "model.onnx"
     with pytest.raises(CheckpointError, match=r"model\.onnx: no such model"):
         ExportedModel(path)
@@ -76,7 +79,7 @@ def test_a_file_that_is_no_onnx_is_named(exported, tmp_path):
             ExportedModel(path)
 
 
-def test_a_checkpoint_under_an_onnx_files_name_is_told_with_the_way_out(untrained, tmp_path):
+def test_the_message_for_a_checkpoint_named_onnx_says_what_to_do(untrained, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_bytes(untrained.read_bytes())
     with pytest.raises(
@@ -85,13 +88,13 @@ def test_a_checkpoint_under_an_onnx_files_name_is_told_with_the_way_out(untraine
         ExportedModel(path)
 
 
-def test_without_onnxruntime_the_way_out_is_named(exported, monkeypatch):
+def test_the_message_without_onnxruntime_says_what_to_do(exported, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ConfigError, match=r"needs onnxruntime.*'\.\[export\]'"):
         ExportedModel(exported)
 
 
-def test_an_exported_model_predicts_at_once_and_without_torch(exported):
+def test_an_exported_model_predicts_quickly_and_without_torch(exported):
     code = (
         "import sys, numpy as np\n"
         "from keypoints import Box, Predictor\n"
@@ -107,10 +110,10 @@ def test_an_exported_model_predicts_at_once_and_without_torch(exported):
     assert seconds_of_processes() - before < 2  # 0.5 on an idle machine
 
 
-def test_the_runtime_tells_its_maker_nothing(exported, tmp_path):
-    """It would leave an identifier at home, and a store of what it is to send."""
+def test_the_runtime_sends_no_telemetry(exported, tmp_path):
+    """Telemetry would leave an identifier and a file of unsent events in the home folder."""
     code = f"from keypoints import Predictor; Predictor({str(exported)!r})"
-    silent = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")  # with these it might be silent by itself
+    silent = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")  # these might disable telemetry by themselves
     environment = {name: value for name, value in os.environ.items() if name not in silent}
     environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)

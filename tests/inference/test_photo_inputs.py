@@ -31,23 +31,23 @@ def names(inputs):
     return [inputs.name(photo) for photo in inputs.photos]
 
 
-def test_a_folder_stands_for_its_pictures_but_for_hidden_ones_and_the_results(folder):
+def test_a_folder_gives_its_pictures_without_hidden_ones_and_results(folder):
     assert names(find_photos(str(folder))) == ["a~ø.PNG", "b.jpg", "out/e.png", "sub/c.jpg"]
     assert names(find_photos(str(folder), without=folder / "out")) == ["a~ø.PNG", "b.jpg", "sub/c.jpg"]
 
 
-def test_one_photo_is_taken_whatever_its_name(folder):
+def test_a_single_photo_may_have_any_name(folder):
     odd = folder / "sub" / "notes.txt"
     assert names(find_photos(str(odd))) == ["notes.txt"]
     assert find_photos(str(folder / "b.jpg")).photos[0].path == folder / "b.jpg"
 
 
-def test_a_pattern_stands_for_the_files_that_fit(folder, monkeypatch):
+def test_a_pattern_gives_the_matching_files(folder, monkeypatch):
     monkeypatch.chdir(folder)
     assert names(find_photos("*.jpg")) == ["b.jpg"]
     assert names(find_photos("**/*.jpg")) == ["b.jpg", "sub/c.jpg"]
     assert names(find_photos("sub/[bc].*")) == ["c.jpg"]
-    assert names(find_photos(f"{folder}/*.jpg")) == ["b.jpg"]  # whose own name has brackets
+    assert names(find_photos(f"{folder}/*.jpg")) == ["b.jpg"]  # the folder's own name has brackets
 
 
 def test_a_list_may_have_boxes(folder, tmp_path):
@@ -59,19 +59,19 @@ def test_a_list_may_have_boxes(folder, tmp_path):
 
 
 @pytest.mark.parametrize("named", ["nowhere", "*.heic", "sub/no[th]ing", ""])
-def test_what_stands_for_nothing_is_named(folder, monkeypatch, named):
+def test_a_name_without_any_file_is_refused(folder, monkeypatch, named):
     monkeypatch.chdir(folder)
-    with pytest.raises(DataError, match="no such file or folder, and no file fits it"):
+    with pytest.raises(DataError, match="no such file or folder, and no file matches it"):
         find_photos(named)
 
 
-def test_a_folder_without_pictures_says_what_pictures_are(tmp_path):
+def test_the_message_for_a_folder_without_pictures_names_suffixes(tmp_path):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(DataError, match=r"holds no picture, by the suffixes that there are \(\.jpg"):
+    with pytest.raises(DataError, match=r"holds no picture: no file has a suffix such as \.jpg"):
         find_photos(str(tmp_path))
 
 
-def test_links_in_a_circle_are_not_followed(folder, monkeypatch):
+def test_circular_links_are_not_followed(folder, monkeypatch):
     for name in ("one", "two", "sub/three"):
         (folder / name).symlink_to(folder)
     monkeypatch.chdir(folder)
@@ -81,19 +81,19 @@ def test_links_in_a_circle_are_not_followed(folder, monkeypatch):
     assert names(find_photos(str(folder))) == ["a~ø.PNG", "b.jpg", "out/e.png", "sub/c.jpg"]
 
 
-def test_a_packed_list_is_a_list(folder):
+def test_a_compressed_list_is_read(folder):
     (folder / "list.csv.gz").write_bytes(gzip.compress(b"image\nb.jpg\n"))
     assert names(find_photos(str(folder / "list.csv.gz"))) == ["b.jpg"]
 
 
-def test_every_suffix_of_a_picture_that_pillow_reads_is_one(tmp_path):
+def test_files_with_suffixes_that_pillow_reads_are_pictures(tmp_path):
     pictures = ["x.JPG", "x.jfif", "x.jpe", "x.avif", "x.mpo", "x.ppm", "x.tga", "x.jp2", "x.webp", "x.heic"]
     for name in (*pictures, "x.txt", "x.eps", "x.mpg", "x.h5", "x.csv", "x.pdf"):
         (tmp_path / name).touch()
     assert set(names(find_photos(str(tmp_path)))) == set(pictures)
 
 
-def test_whatever_pillow_writes_under_a_suffix_is_found_and_read(tmp_path):
+def test_pictures_of_every_format_that_pillow_writes_are_read(tmp_path):
     Image.init()
     writable = {suffix: kind for suffix, kind in Image.registered_extensions().items() if kind in Image.SAVE}
     for suffix in sorted(picture_suffixes() & set(writable)):
@@ -108,7 +108,7 @@ def test_whatever_pillow_writes_under_a_suffix_is_found_and_read(tmp_path):
             assert Photo(photo.path).decode(3).shape[2] == 3, photo.path
 
 
-def test_cocos_lists_are_lists(folder):
+def test_cocos_lists_are_read(folder):
     path = folder / "list.json"
     path.write_text('{"images": [{"id": 1, "file_name": "b.jpg"}], "annotations": []}')
     assert names(find_photos(str(path))) == ["b.jpg"]

@@ -26,7 +26,7 @@ NAMES = ("plain.jpg", "two, [1] ~ø (x).png", "sub/a=b.jpg", "sub/plain.jpg")
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """A folder of four photos, of which the second shows two faces; to be read, not changed."""
+    """Folder of four photos; the second shows two faces. Tests must not change it."""
     pytest.importorskip("dlib", reason="dlib is not installed (extra detect)")
     root = tmp_path_factory.mktemp("photos") / "my photos, [1] ~ø"
     for seed, name in enumerate(NAMES):
@@ -40,7 +40,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture
 def damaged(photos, tmp_path):
-    """The same with photos that cannot be used."""
+    """Copy of the folder with added photos that cannot be used."""
     root = tmp_path / "damaged"
     shutil.copytree(photos, root)
     (root / "empty.jpg").touch()
@@ -90,13 +90,13 @@ def test_a_folder_of_photos_is_predicted_face_by_face(untrained, photos, tmp_pat
     assert 100 < changed.sum() < changed.size / 4
 
 
-def test_an_onnx_file_gives_the_same_within_a_hundredth_of_a_pixel(untrained, exported, photos, tmp_path):
+def test_an_onnx_file_predicts_the_same_as_its_checkpoint(untrained, exported, photos, tmp_path):
     predicting(untrained, photos, tmp_path / "torch")
     predicting(exported, photos, tmp_path / "onnx")
     assert np.abs(points(tmp_path / "torch") - points(tmp_path / "onnx")).max() < 0.01
 
 
-def test_what_cannot_be_used_is_named_and_the_rest_goes_on(untrained, damaged, tmp_path, capsys):
+def test_unusable_photos_are_named_and_the_others_are_predicted(untrained, damaged, tmp_path, capsys):
     output = tmp_path / "out"
     with pytest.raises(SystemExit, match="1"):
         main(["predict", str(untrained), f"input={damaged}", f"output={output}"])
@@ -136,7 +136,7 @@ def test_boxes_may_be_given_for_some_photos_or_all(untrained, photos, tmp_path, 
     assert "lies outside the picture" in found[3]["note"]
 
 
-def test_a_model_of_whole_pictures_takes_each_photo_as_one_face(photos, tmp_path, monkeypatch):
+def test_a_model_of_full_images_takes_each_photo_as_one_face(photos, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
     checkpoint = save_untrained(tmp_path / "a.ckpt", IMM58, Crop(40, 30))
     done = predicting(checkpoint, photos / "*.*", tmp_path / "out")
@@ -144,7 +144,7 @@ def test_a_model_of_whole_pictures_takes_each_photo_as_one_face(photos, tmp_path
     assert {row["box"] for row in table(tmp_path / "out")} == {"image"}
 
 
-def test_one_photo_is_predicted_and_earlier_results_are_no_photos(untrained, photos, tmp_path, monkeypatch):
+def test_earlier_results_are_not_taken_as_photos(untrained, photos, tmp_path, monkeypatch):
     shutil.copy(photos / NAMES[0], tmp_path)
     monkeypatch.chdir(tmp_path)
     assert predicting(untrained, NAMES[0], "out").faces == 1
@@ -152,7 +152,7 @@ def test_one_photo_is_predicted_and_earlier_results_are_no_photos(untrained, pho
     assert predicting(untrained, ".", "out").faces == 1
 
 
-def test_what_cannot_begin_writes_nothing(untrained, photos, tmp_path, monkeypatch):
+def test_nothing_is_written_if_prediction_cannot_start(untrained, photos, tmp_path, monkeypatch):
     full = tmp_path / "full"
     full.mkdir()
     (full / "predictions.csv").touch()
@@ -235,7 +235,7 @@ def test_a_report_shows_every_photo_in_order(untrained, damaged, tmp_path, monke
     assert "lawn.png: no face was found" in text
 
 
-def test_names_that_are_as_long_as_can_be_or_no_text_are_no_hindrance(untrained, photos, tmp_path, capfd):
+def test_names_may_be_very_long_or_not_unicode(untrained, photos, tmp_path, capfd):
     odd = tmp_path / "odd"
     odd.mkdir()
     names = ["ø" * 125 + ".jpg", "ø" * 125 + "2.jpg"]
@@ -255,7 +255,7 @@ def test_names_that_are_as_long_as_can_be_or_no_text_are_no_hindrance(untrained,
     assert set(table["image"]) == {*names, r"\xff.jpg"}
 
 
-def test_a_list_with_another_size_than_the_photos_is_told_photo_by_photo(untrained, photos, tmp_path, caplog):
+def test_photos_with_another_size_than_in_the_list_are_named(untrained, photos, tmp_path, caplog):
     images = [
         {"id": place, "file_name": NAMES[place], "width": width, "height": 480}
         for place, width in enumerate([1, Image.open(photos / NAMES[1]).width])

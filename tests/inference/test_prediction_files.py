@@ -38,7 +38,7 @@ def write(folder):
             files.add(photo)
 
 
-def test_the_table_has_a_row_a_face_and_one_for_a_photo_without(tmp_path):
+def test_the_table_has_a_row_per_face_or_photo_without_faces(tmp_path):
     write(tmp_path)
     rows = list(csv.DictReader((tmp_path / TABLE).open(encoding="utf-8")))
     assert [row["image"] for row in rows] == [PHOTOS[0].name] * 2 + ["sub/empty.jpg", "gone.jpg"]
@@ -57,7 +57,7 @@ def test_the_table_has_a_row_a_face_and_one_for_a_photo_without(tmp_path):
     assert not any(rows[3][f"{axis}{index}"] for index in range(6) for axis in "xy")
 
 
-def test_the_document_says_the_same(tmp_path):
+def test_the_json_document_has_the_same_predictions(tmp_path):
     write(tmp_path)
     found = json.loads((tmp_path / DOCUMENT).read_text(encoding="utf-8"))
     assert found["model"] == "best.ckpt"
@@ -71,7 +71,7 @@ def test_the_document_says_the_same(tmp_path):
     assert gone["size"] is None
 
 
-def test_the_table_can_be_read_again_as_labelled_photos(tmp_path):
+def test_the_table_can_be_read_as_labelled_photos(tmp_path):
     (tmp_path / PHOTOS[0].name).touch()
     write(tmp_path)
     faces, skipped = read_labelled(tmp_path / TABLE, strict=False)
@@ -81,7 +81,7 @@ def test_the_table_can_be_read_again_as_labelled_photos(tmp_path):
     assert faces[0].box == Box(-1, 2, 30, 40.5)
 
 
-def test_nothing_is_there_until_all_is(tmp_path):
+def test_the_files_appear_only_when_complete(tmp_path):
     with suppress(KeyboardInterrupt), prediction_files(tmp_path, SCHEME, {}) as files:
         files.add(PHOTOS[0])
         raise KeyboardInterrupt

@@ -34,7 +34,7 @@ def photo(tmp_path_factory):
     return path
 
 
-def test_given_boxes_are_predicted_in_their_order(predictor, photo):
+def test_faces_are_in_the_order_of_the_given_boxes(predictor, photo):
     faces = predictor(photo, [BOX, Box(-40, -30, 200, 200)])
     assert [face.box for face in faces] == [BOX, Box(-40, -30, 200, 200)]
     assert [face.origin for face in faces] == ["given", "given"]
@@ -52,12 +52,12 @@ def test_without_boxes_faces_are_detected(predictor, photo):
     assert predictor(np.full((120, 160), 200, np.uint8)) == []
 
 
-def test_no_box_is_no_face_and_none_is_looked_for(predictor, photo, monkeypatch):
+def test_an_empty_list_of_boxes_gives_no_face_without_detection(predictor, photo, monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
     assert predictor(photo, []) == []
 
 
-def test_a_crowd_goes_through_the_network_by_and_by(predictor, photo, monkeypatch):
+def test_many_faces_are_predicted_in_several_batches(predictor, photo, monkeypatch):
     sizes, model = [], predictor._model
     monkeypatch.setattr(predictor, "_model", lambda images: sizes.append(len(images)) or model(images))
     boxes = [BOX.resized(100 + number, 100 + number) for number in range(100)]
@@ -78,7 +78,7 @@ def test_a_checkpoint_and_its_onnx_file_agree(predictor, exported, photo):
         assert torch_face.box == onnx_face.box
 
 
-def test_files_and_arrays_give_the_same(predictor, photo):
+def test_files_and_arrays_give_the_same_points(predictor, photo):
     (from_file,) = predictor(str(photo), [BOX])
     (from_array,) = predictor(Photo(photo).decode(3), [BOX])
     (from_grey,) = predictor(Photo(photo).decode(1), [BOX])
@@ -87,16 +87,16 @@ def test_files_and_arrays_give_the_same(predictor, photo):
 
 
 def test_points_are_pixels_of_the_upright_photo(predictor, photo, tmp_path):
-    """Of a photo that lies on its side in the file, too."""
+    """Also for a photo that lies on its side in the file."""
     exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6  # a quarter turn with the clock makes it upright
+    exif[ExifTags.Base.Orientation] = 6  # a clockwise quarter turn makes it upright
     Image.open(photo).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
     (upright,), (turned,) = predictor(photo, [BOX]), predictor(tmp_path / "turned.png", [BOX])
     np.testing.assert_array_equal(upright.points, turned.points)
 
 
 def test_predictions_follow_the_box(predictor):
-    """The same crop elsewhere, and twice as large, gives the same face elsewhere, and twice as large."""
+    """A crop that is moved or doubled in size gives the same face, moved or doubled in size."""
     picture = draw_portrait()[0]
     (face,) = predictor(picture, [BOX])
     moved = np.roll(picture, (40, 60), axis=(0, 1))
@@ -108,7 +108,7 @@ def test_predictions_follow_the_box(predictor):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_model_of_whole_pictures_needs_no_box(tmp_path, photo, channels):
+def test_a_model_of_full_images_needs_no_box(tmp_path, photo, channels):
     crop = Crop(40, 30, channels)
     predictor = Predictor(save_untrained(tmp_path / "a.ckpt", IMM58, crop))
     (face,) = predictor(photo)
@@ -118,22 +118,22 @@ def test_a_model_of_whole_pictures_needs_no_box(tmp_path, photo, channels):
     assert grey.points.shape == (58, 2)
 
 
-def test_a_runs_folder_serves_as_well(finished_run):
+def test_a_runs_folder_can_be_given(finished_run):
     predictor = Predictor(finished_run)
     assert predictor.path.name == "best.ckpt"
     assert Predictor(finished_run, which="last").path.name == "last.ckpt"
     assert predictor(np.zeros((120, 160), np.uint8))[0].points.shape == (1, 2)
 
 
-def test_photos_are_cut_out_as_in_training(finished_run):
-    """What the run itself predicted for its validation photos is predicted again."""
+def test_photos_are_cropped_as_in_training(finished_run):
+    """The predictions for the validation photos equal those of the run itself."""
     predictor = Predictor(finished_run)
     faces = read_faces(finished_run / "faces.csv")
     for photo, expected in zip(faces["photo"], points_of(faces, "predicted"), strict=True):
         np.testing.assert_allclose(predictor(photo)[0].points, expected, atol=1e-3)
 
 
-def test_what_is_no_picture_of_a_face_is_one_line(predictor, photo, tmp_path):
+def test_errors_of_a_photo_are_one_line(predictor, photo, tmp_path):
     (tmp_path / "text.jpg").write_text("no picture")
     (tmp_path / "empty.jpg").touch()
     Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
@@ -151,7 +151,7 @@ def test_what_is_no_picture_of_a_face_is_one_line(predictor, photo, tmp_path):
         assert "\n" not in str(error.value)
 
 
-def test_a_file_that_is_no_model_is_named(tmp_path):
+def test_a_file_that_is_not_a_model_is_named(tmp_path):
     (tmp_path / "a.ckpt").write_text("no model")
     with pytest.raises(CheckpointError, match=r"a\.ckpt: truncated, damaged"):
         Predictor(tmp_path / "a.ckpt")
@@ -159,7 +159,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path):
         Predictor(tmp_path)
 
 
-def test_a_model_with_heatmaps_says_how_sure_each_point_is(tmp_path, photo):
+def test_a_heatmap_model_gives_a_confidence_per_point(tmp_path, photo):
     net = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), width=8)
     path = save_task(tmp_path / "best.ckpt", HeatmapTask(IBUG68, BOX_CROP, net=net))
     (face,) = Predictor(path)(photo, [BOX])
@@ -167,7 +167,7 @@ def test_a_model_with_heatmaps_says_how_sure_each_point_is(tmp_path, photo):
     assert 0 < face.confidence.min() <= face.confidence.max() < 1
 
 
-def test_broken_weights_are_said(predictor, photo, monkeypatch):
+def test_predictions_that_are_not_finite_are_an_error(predictor, photo, monkeypatch):
     monkeypatch.setattr(
         predictor, "_model", lambda images: Located(np.full((len(images), 68, 2), np.nan), None)
     )
@@ -175,7 +175,7 @@ def test_broken_weights_are_said(predictor, photo, monkeypatch):
         predictor(photo, [BOX])
 
 
-def test_without_dlib_boxes_are_asked_for(untrained, photo, monkeypatch):
+def test_without_dlib_boxes_are_required(untrained, photo, monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
     predictor = Predictor(untrained)
     assert len(predictor(photo, [BOX])) == 1
@@ -183,7 +183,7 @@ def test_without_dlib_boxes_are_asked_for(untrained, photo, monkeypatch):
         predictor(photo)
 
 
-def test_the_flip_test_is_the_mean_of_a_picture_and_its_mirror_image(untrained, predictor, photo):
+def test_the_flip_test_averages_a_photo_and_its_mirrored_copy(untrained, predictor, photo):
     tested = Predictor(untrained, flip_test=True)
     photo = Photo(photo).decode(3)
     width = photo.shape[1]
@@ -195,8 +195,8 @@ def test_the_flip_test_is_the_mean_of_a_picture_and_its_mirror_image(untrained, 
     np.testing.assert_allclose(tested(photo, [BOX])[0].points, (here + there) / 2, atol=0.01)
 
 
-def test_an_exported_model_does_the_flip_test_it_was_exported_with(untrained, exported, photo, tmp_path):
-    with pytest.raises(ConfigError, match=r"model\.onnx: does a flip test if it was exported with"):
+def test_the_flip_test_of_an_exported_model_is_set_at_export(untrained, exported, photo, tmp_path):
+    with pytest.raises(ConfigError, match=r"model\.onnx: .* flip test only if it was exported with"):
         Predictor(exported, flip_test=True)
     path = tmp_path / "flipping.onnx"
     export(compose("export", [f"checkpoint={untrained}", f"output={path}", "flip_test=true"]))
@@ -204,7 +204,7 @@ def test_an_exported_model_does_the_flip_test_it_was_exported_with(untrained, ex
     np.testing.assert_allclose(Predictor(path)(photo, [BOX])[0].points, wanted, atol=0.01)
 
 
-def test_a_checkpoint_and_its_onnx_file_are_models_of_the_same_kind(untrained, exported):
+def test_load_model_gives_checkpoint_and_onnx_file_one_interface(untrained, exported):
     images = np.zeros((3, 1, 48, 48), np.float32)
     one, other = load_model(untrained), load_model(exported)
     assert (one.scheme, one.crop) == (other.scheme, other.crop)
@@ -213,7 +213,7 @@ def test_a_checkpoint_and_its_onnx_file_are_models_of_the_same_kind(untrained, e
     assert other.runtime == "onnxruntime on cpu, float32"
 
 
-def test_an_onnx_file_runs_on_the_cpu_alone(exported):
+def test_an_onnx_file_runs_only_on_the_cpu(exported):
     assert load_model(exported, device="cpu").at_once > 1
     with pytest.raises(ConfigError, match=r"model\.onnx: an ONNX file is run on the CPU.*not 'cuda'"):
         load_model(exported, device="cuda")
