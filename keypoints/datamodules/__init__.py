@@ -1,1 +1,1 @@
-"""LightningDataModules, one per dataset: how its faces are split, cropped and batched."""
+"""LightningDataModules, one per data set: they split, crop and batch its faces."""

@@ -1,4 +1,4 @@
-"""What all datamodules share: splits, prepared when they are asked for, and loaders."""
+"""Base class of all datamodules: splits, each prepared on first use, and loaders."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -27,23 +27,24 @@ from keypoints.process import configure_worker
 log = logging.getLogger(__name__)
 
 _MEASURED = 500
-"""So many faces tell what the training faces are like."""
+"""Largest number of training faces from which training-data statistics are computed."""
 
 
 class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
-    """Crops and batches the faces that a subclass reads and splits in :meth:`read`.
+    """Datamodule that crops and batches the faces that a subclass reads and splits in :meth:`read`.
 
-    A subclass is a dataclass whose fields are its own settings, beside those of :class:`FaceSettings`, and
-    whose ``__post_init__`` ends with :meth:`set_faces`; :class:`IMMDataModule` is an example. One with a
-    constructor of its own calls this one.
+    A subclass is a dataclass. Its fields are its own settings, in addition to those of :class:`FaceSettings`.
+    Its ``__post_init__`` ends with a call of :meth:`set_faces`, as in :class:`IMMDataModule`. A subclass that
+    defines ``__init__`` calls this constructor.
 
     Args:
-        scheme: the landmarks of the faces as read.
-        crop: how a photo becomes an input.
+        scheme: landmarks of the faces as read.
+        crop: conversion from photo to network input.
         settings: fields of :class:`FaceSettings`.
 
     Raises:
-        ConfigError: if the scheme has no such landmarks, or a value cannot be used.
+        ConfigError: if the scheme does not have the landmarks of the setting ``landmarks``, or a value cannot
+            be used.
     """
 
     def __init__(self, *, scheme: LandmarkScheme, crop: Crop, **settings: Any) -> None:
@@ -57,14 +58,14 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         self._datasets: dict[str, FaceDataset] = {}
 
     def set_faces(self, scheme: LandmarkScheme, crop: Crop) -> None:
-        """Set the landmarks of the faces as read, and how a photo becomes an input.
+        """Set the landmarks of the faces as read, and the conversion from photo to network input.
 
         Args:
-            scheme: all landmarks of the faces; those of the setting ``landmarks`` are trained on.
-            crop: how a photo becomes an input.
+            scheme: all landmarks of the faces; the setting ``landmarks`` selects the targets from them.
+            crop: conversion from photo to network input.
 
         Raises:
-            ConfigError: if the scheme has no such landmarks.
+            ConfigError: if the scheme does not have the landmarks of the setting ``landmarks``.
         """
         self._all = scheme
         self._select(self.landmarks)
@@ -72,7 +73,7 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
 
     @property
     def memory(self) -> int:
-        """Memory for crops, in bytes."""
+        """Largest memory for cached crops, in bytes."""
         return int(self.memory_mb * 1e6)
 
     def _select(self, landmarks: str | None) -> None:
@@ -81,7 +82,11 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         self.scheme = scheme if landmarks is None else scheme.select(landmarks)
 
     def adopt(self, scheme: LandmarkScheme, crop: Crop) -> None:
-        """Take over a checkpoint's landmarks and crop, before the faces are read.
+        """Use a checkpoint's landmarks and crop; must be called before the faces are read.
+
+        Args:
+            scheme: the checkpoint's landmarks.
+            crop: the checkpoint's conversion from photo to network input.
 
         Raises:
             ConfigError: if the faces do not have these landmarks.
@@ -97,35 +102,42 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         )
 
     def original(self, face: Face) -> Original | None:  # noqa: ARG002
-        """What the face's picture was cut from, if the data are a shrunken copy: results are of originals.
+        """Return the original of the face's picture, if the data are a compact copy of a data set.
+
+        Results are reported in pixels of the originals.
+
+        Args:
+            face: one of the faces of :attr:`splits`.
+
+        Returns:
+            The original; ``None`` if the data are no compact copy.
 
         Raises:
-            DataError: if the copy's map is damaged, or lacks the picture.
+            DataError: if the copy's list of originals is damaged, or lacks the picture.
         """
         return None
 
     @property
     def words(self) -> Mapping[str, Mapping[str, str]]:
-        """What the values of the faces' tags mean, by tag, where they do not say it themselves."""
+        """Descriptions of the values of tags, by tag and value, for values that do not explain themselves."""
         return {}
 
     @abstractmethod
     def read(self) -> Mapping[str, Sequence[Face]]:
-        """The faces of all splits, none empty; ``train`` and ``val``, or at least one to be judged by.
+        """Return the faces of all splits, without decoding a photo.
 
-        Nothing is decoded.
+        No split is empty. There are ``train`` and ``val``, or at least one split to evaluate on.
 
         Raises:
-            DataError: if they cannot be read.
+            DataError: if the faces cannot be read.
         """
 
     @cached_property
     def splits(self) -> Mapping[str, Sequence[Face]]:
-        """The faces of all splits, as :meth:`read` gives them, read once.
+        """Faces of all splits, as returned by :meth:`read`, which is called once.
 
         Raises:
-            DataError: if they cannot be read, or a group has faces in ``train`` and in a split that
-                results are measured on.
+            DataError: if they cannot be read, or a group has faces in ``train`` and in a split with points.
         """
         splits = self.read()
         trained = {tie for face in splits.get("train", ()) for tie in face.ties}
@@ -135,14 +147,16 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
                 tie, face = min(shared.items(), key=lambda found: is_of_photo(found[0]))
                 raise DataError(
                     f"{face.photo.path if is_of_photo(tie) else tie}: has faces in train and in {split}, "
-                    f"as have {len(shared) - 1} more groups; results would flatter: leave one side out"
+                    f"as have {len(shared) - 1} more groups; results would be too good: leave one side out"
                 )
         return splits
 
     def setup(self, stage: str | None = None) -> None:
-        """Prepare the faces that are needed, once: for a fit, those of ``train`` and ``val``.
+        """Prepare the faces that a stage needs, once. Other splits are prepared on first use.
 
-        Other splits are prepared as they are asked for.
+        Args:
+            stage: ``"fit"`` or ``None`` for ``train`` and ``val``, ``"validate"`` for ``val``; other stages
+                prepare nothing.
         """
         needed = {"fit": ("train", "val"), None: ("train", "val"), "validate": ("val",)}.get(stage, ())
         if all(split in self._datasets for split in needed):
@@ -157,7 +171,13 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         )
 
     def dataset(self, split: str) -> FaceDataset:
-        """The faces of ``split``, prepared at first use.
+        """Return the faces of a split, prepared on first use.
+
+        Args:
+            split: name of the split.
+
+        Returns:
+            The dataset; the same one at each call.
 
         Raises:
             DataError: if there is no such split, or its faces cannot be read.
@@ -179,18 +199,18 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         return self._datasets[split]
 
     def trained_on(self) -> TrainedOn:
-        """What a checkpoint keeps of the training faces."""
+        """Return the provenance of the training faces, for checkpoints."""
         return self._trained_on
 
     @cached_property
     def _trained_on(self) -> TrainedOn:
-        """The same for every checkpoint of a training: photos are read for it."""
+        """Provenance of the training faces, computed once for all checkpoints: it reads the photos."""
         mean: list[list[float]] = self.dataset("train").targets.mean(dim=0).tolist()
         train, val = (self._ties(split) for split in ("train", "val"))
         return TrainedOn(train, mean, val, self._support)
 
     def _ties(self, split: str) -> list[str]:
-        """What ties other faces to those of a split: their groups, and their photos by name and contents."""
+        """Return the groups of a split's faces, and the ids of their photos (by name and contents)."""
         faces = self.splits[split]
         unknown = look_at_photos((face.photo.path for face in faces if not face.photo_id), NAMING)
         photos = {found.photo_id for found in unknown.values() if not isinstance(found, DataError)}
@@ -198,7 +218,7 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
 
     @cached_property
     def _support(self) -> dict[str, tuple[float, float]]:
-        """Of what the first epoch draws of the training faces, or of some that are spread over them."""
+        """Training-data statistics of the faces as augmented in the first epoch, or of an even selection."""
         dataset = self.dataset("train")
         chosen = range(0, len(dataset), -(-len(dataset) // _MEASURED))
         return support_of(self._measure(dataset[0, index]) for index in chosen)
@@ -209,32 +229,38 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         return measure(image, points, Affine(sample.to_photo.double().numpy()), self.scheme, self.crop)
 
     def leaks(self, trained_on: TrainedOn | TrainingFaces, split: str) -> list[Face]:
-        """The faces of ``split`` that a model has met in training, itself or another of their group.
+        """Return the faces of a split that share a group or a photo with a model's training data.
 
-        A result on them says nothing of new faces.
+        Results on these faces say nothing about new faces.
 
         Args:
-            trained_on: what the model's file keeps of the training faces.
-            split: the name of a split.
+            trained_on: provenance of the training faces, from the model's file.
+            split: name of the split.
+
+        Returns:
+            The faces, in the order of the split.
         """
         return self.of_groups(trained_on.groups, split)
 
     def of_groups(self, groups: Iterable[str], split: str) -> list[Face]:
-        """The faces of a split that are of some groups.
+        """Return the faces of a split that belong to certain groups.
 
         Args:
-            groups: such as a model's file keeps.
-            split: the name of a split.
+            groups: names of groups and ids of photos, as stored in a model's file.
+            split: name of the split.
+
+        Returns:
+            The faces, in the order of the split.
         """
         known = set(groups)
         return [face for face in self.splits[split] if face.ties & known]
 
     def train_dataloader(self) -> BatchLoader:
-        """Batches of the training faces, in an order drawn anew each epoch."""
+        """Return the loader of the training faces, which are shuffled again in each epoch."""
         return self._loader("train", self.batch_size, shuffle=True)
 
     def val_dataloader(self) -> BatchLoader:
-        """Batches of the validation faces, always in their own order and never augmented."""
+        """Return the loader of the validation faces, always in the same order and without augmentation."""
         return self._loader("val", max(self.batch_size, 64), shuffle=False)
 
     def _loader(self, split: str, batch_size: int, *, shuffle: bool) -> BatchLoader:
@@ -243,16 +269,16 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         if not shuffle:
             batch_size = even_batch_size(len(dataset), ranks, batch_size)
         sampler = EpochSampler(len(dataset), seed=self.seed, shuffle=shuffle, rank=rank, ranks=ranks)
-        if self.trainer:  # of a resumed run, workers begin before Lightning has told the sampler its epoch
+        if self.trainer:  # in a resumed run, workers start before Lightning sets the sampler's epoch
             sampler.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
         return BatchLoader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,
-            # A last batch of one face has no statistics to normalise by; each epoch leaves out another.
+            # Batch normalisation fails on a last batch of one face. Each epoch leaves out another face.
             drop_last=shuffle and len(sampler) > batch_size and len(sampler) % batch_size == 1,
             collate_fn=as_it_is,
-            generator=torch.Generator(),  # else each iterator takes a number from those that dropout draws
+            generator=torch.Generator(),  # else each iterator advances the generator of dropout
             num_workers=self.num_workers,
             worker_init_fn=configure_worker,
             persistent_workers=self.num_workers > 0,

@@ -1,4 +1,4 @@
-"""300-W, by the course's lists or by its own protocol."""
+"""300-W, split by the course's lists or by the official protocol."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -35,22 +35,22 @@ Split = Literal["course", "official"]
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class IBUG300WDataModule(BoxSettings, FaceDataModule):
-    """300-W's 68 points, or some of them, on the box that is given for each face.
+    """300-W: faces in the wild with boxes and 68 points, or some of the points.
 
-    Either way ``val``, by which the best epoch is chosen, is carved off the training faces by whole
-    photos, and what results are reported on is in neither.
+    For both kinds of split, ``val``, which selects the best epoch, is split off the training faces by photo.
+    The faces that results are reported on are in neither ``train`` nor ``val``.
 
-    - ``course``: ``train`` and ``val`` from the course's training list; ``test`` is its test list, which
-      has no points: it is there to be submitted.
-    - ``official``: ``train`` and ``val`` from AFW and the training sets of Helen and LFPW; to be judged
-      by: ``common``, the test sets of Helen and LFPW; ``challenge``, iBUG; ``full``, both. The course's
-      training list has the common faces too, so what it trained must not be measured on them.
+    - ``course``: ``train`` and ``val`` are from the course's training list; ``test`` is its test list, which
+      has no points, for the submission.
+    - ``official``: ``train`` and ``val`` are AFW and the training sets of Helen and LFPW. Results are on
+      ``common``, the test sets of Helen and LFPW; ``challenge``, iBUG; and ``full``, both. The course's
+      training list includes the common faces, so its models must not be evaluated on them.
 
-    Points come from the ``.pts`` file beside a picture, with decimals, if the list's are those rounded.
+    Points have the decimals of the ``.pts`` file next to a picture, if the list has the same points rounded.
 
     Args:
         root: folder of the lists.
-        split: ``"course"`` or ``"official"``.
+        split: kind of split, ``"course"`` or ``"official"``.
 
     Further arguments are those of :class:`BoxSettings` and :class:`FaceSettings`.
 
@@ -74,22 +74,32 @@ class IBUG300WDataModule(BoxSettings, FaceDataModule):
         self.set_faces(IBUG68, crop)
 
     def read(self) -> Mapping[str, Sequence[Face]]:
-        """The splits of the chosen kind; those without a face are left out, and named in the log."""
+        """Return the splits of the chosen kind; splits without a face are left out, and named in the log."""
         find_root("ibug300w", "", self._root)
         splits = self._course() if self.split == "course" else self._official()
         train, val = split_by_group(splits.pop("train"), self.val_fraction, self.val_seed)
-        return {"train": train, "val": _originals(val), **{name: own for name, own in splits.items() if own}}
+        return {"train": train, "val": _unmirrored(val), **{name: own for name, own in splits.items() if own}}
 
     @cached_property
     def _originals(self) -> Mapping[str, Original]:
         return read_map(self._root)
 
     def original(self, face: Face) -> Original | None:
-        """What the face's picture was cut from, where the map of a shrunken copy lies beside the lists."""
+        """Return the original of the face's picture, if the lists are those of a compact copy.
+
+        Args:
+            face: one of the faces of :attr:`splits`.
+
+        Returns:
+            The original; ``None`` if the data are no compact copy.
+
+        Raises:
+            DataError: if the copy's list of originals is damaged, or lacks the picture.
+        """
         return original_of(face, self._root, self._originals) if self._originals else None
 
     def _course(self) -> dict[str, list[Face]]:
-        train = self._told(read_dlib_xml(self._root / TRAIN_LIST, strict=self.strict, exactly=True))
+        train = self._logged(read_dlib_xml(self._root / TRAIN_LIST, strict=self.strict, exactly=True))
         if bare := [face for face in train if face.points is None]:
             raise DataError(f"{self._root / TRAIN_LIST}: {bare[0].photo.path.name} has no points")
         names = [name for name in (PARSED_LIST, TEST_LIST) if (self._root / name).is_file()]
@@ -105,27 +115,29 @@ class IBUG300WDataModule(BoxSettings, FaceDataModule):
         for problem in reading.skipped:
             if any(f"{folder}/" in problem for name in ("common", "challenge") for folder in PROTOCOL[name]):
                 raise DataError(f"{problem}; faces that results are reported on are never left out")
-        splits = split_official(self._told(reading))
+        splits = split_official(self._logged(reading))
         for name, folders in PROTOCOL.items():
             if absent := [folder for folder in folders if folder in splits.absent]:
-                log.warning("%s: %s is absent: a subset of 300-W's %s", self._root, ", ".join(absent), name)
+                log.warning(
+                    "%s: %s is missing; the split %s is incomplete", self._root, ", ".join(absent), name
+                )
         if not splits.train:
-            raise DataError(f"{self._root}: no face of {', '.join(PROTOCOL['train'])}, which train")
+            raise DataError(f"{self._root}: holds no training face (of {', '.join(PROTOCOL['train'])})")
         full = splits.full if splits.common and splits.challenge else []
         return {"train": splits.train, "common": splits.common, "challenge": splits.challenge, "full": full}
 
-    def _told(self, reading: Reading) -> list[Face]:
-        """The faces; what was passed over goes to the log."""
+    def _logged(self, reading: Reading) -> list[Face]:
+        """Return the faces, after logging the reason for each skipped entry."""
         for problem in reading.skipped:
             log.warning("left out: %s", problem)
         return reading.faces
 
 
-def _originals(faces: Sequence[Face]) -> list[Face]:
-    """Without mirror images: they would count the same faces twice."""
+def _unmirrored(faces: Sequence[Face]) -> list[Face]:
+    """Return the faces that are no mirrored copies, so that each counts once."""
     return [face for face in faces if face.tags["mirror"] == "no"]
 
 
 def _without_points(face: Face) -> Face:
-    """A test face as the course gives it, also where dlib's list has its points."""
+    """Return a test face without points, as in the course's list, even if dlib's list has them."""
     return replace(face, points=None)

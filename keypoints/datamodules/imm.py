@@ -16,13 +16,13 @@ FOLDS = 4
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class IMMDataModule(FaceDataModule):
-    """IMM's 58 points, or some of them, on the full photo.
+    """IMM Face Database: full photos with 58 points, or some of the points.
 
     Args:
         root: folder of the ``.jpg`` and ``.asf`` files.
-        train_persons: the persons 1 to this number are trained on, the others validate. The course: 32.
-        fold: 0 to 3 validates on a quarter of the training persons instead, and leaves the others
-            out: recipes are chosen on these folds, so that the final figure is of unseen persons.
+        train_persons: persons 1 to this number are trained on, the others validate; the course has 32.
+        fold: 0 to 3 validates on a quarter of the training persons instead, and leaves out the other persons:
+            settings are chosen by cross-validation, so that the final result is on unseen persons.
 
     Further arguments are those of :class:`FaceSettings`. ``landmarks`` may also be ``"nose_tip"``.
 
@@ -49,11 +49,15 @@ class IMMDataModule(FaceDataModule):
 
     @property
     def words(self) -> Mapping[str, Mapping[str, str]]:
-        """What a view shows."""
+        """Descriptions of the six views."""
         return {"view": VIEWS}
 
     def read(self) -> Mapping[str, Sequence[Face]]:
-        """The two splits, by person."""
+        """Return the splits ``train`` and ``val``, by person.
+
+        Raises:
+            DataError: if the faces cannot be read, or a split has no person.
+        """
         splits: dict[str, list[Face]] = {"train": [], "val": []}
         for face in read_imm(Path(self.root)):
             person = int(face.group)

@@ -1,4 +1,4 @@
-"""Your own labelled photos, in any of the formats of ``data/readers/labelled.py``."""
+"""The user's own labelled photos, in any of the formats of ``data/readers/labelled.py``."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,16 +22,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class LabelledDataModule(BoxSettings, FaceDataModule):
-    """Faces of a list of labelled photos, and of further lists to validate and to test on.
+    """Labelled photos of the user, from one list for each split.
 
     Args:
         train: list of the training faces; ``None`` if there are only test faces.
-        val: list of the validation faces; ``None`` carves them off the training faces by whole
-            groups: by photo, where the list names no others.
-        test: list of the test faces, which are all in the split ``test``.
+        val: list of the validation faces; ``None`` splits them off the training faces by group, or by photo
+            if the list has no groups.
+        test: list of the test faces; all of them are in the split ``test``.
         root: folder that photo names in the lists are relative to; ``None``: each list's own folder.
-        scheme: ``"imm58"`` or ``"ibug68"``, if the points are those; ``None`` takes points without names,
-            without a mirrored copy, and without a distance to normalise by.
+        scheme: ``"imm58"`` or ``"ibug68"``, if the points are those; ``None`` for points without names,
+            without mirrored copies, and without normalising points.
         source: ``"box"`` crops each face's box; ``"image"`` takes the full image.
 
     Further arguments are those of :class:`BoxSettings` and :class:`FaceSettings`.
@@ -69,11 +69,11 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         self.set_faces(self._known or _nameless(points), crop)
 
     def adopt(self, scheme: LandmarkScheme, crop: Crop) -> None:
-        """Take over a checkpoint's landmarks and crop; points without names become its landmarks.
+        """Use a checkpoint's landmarks and crop; points without names become its landmarks.
 
         Args:
-            scheme: the checkpoint's.
-            crop: the checkpoint's.
+            scheme: the checkpoint's landmarks.
+            crop: the checkpoint's conversion from photo to network input.
 
         Raises:
             ConfigError: if the faces do not have these landmarks.
@@ -83,7 +83,12 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         super().adopt(scheme, crop)
 
     def read(self) -> Mapping[str, Sequence[Face]]:
-        """The splits for which there is a list, and ``val``, carved off ``train``."""
+        """Return the splits that have a list, and ``val``, split off ``train`` if it has none.
+
+        Raises:
+            DataError: if a list cannot be read, has other numbers of points than the first, lacks boxes, or
+                cannot be split.
+        """
         first, *others = self._lists
         for split in others:
             if (points := self._points(split)) != (expected := self._points(first)):
@@ -93,12 +98,12 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
                 )
         splits = {split: self._in_boxes(split) for split in self._lists}
         if "train" in splits and "val" not in splits:
-            splits["train"], splits["val"] = self._carved(splits["train"])
-        self._tell_copies(splits)
+            splits["train"], splits["val"] = self._split_off_val(splits["train"])
+        self._warn_of_copies(splits)
         return splits
 
-    def _carved(self, faces: Sequence[Face]) -> tuple[list[Face], list[Face]]:
-        """The faces that train and those that validate."""
+    def _split_off_val(self, faces: Sequence[Face]) -> tuple[list[Face], list[Face]]:
+        """Return the training faces and the validation faces."""
         if len(set(united_groups(faces))) == 1:
             raise DataError(
                 f"{self._lists['train']}: all {len(faces)} faces are of one group, {faces[0].group}, which "
@@ -107,11 +112,16 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         return split_by_group(faces, self.val_fraction, self.val_seed)
 
     def of_groups(self, groups: Iterable[str], split: str) -> list[Face]:
-        """The faces of a split that are of some groups, by their names in earlier files too.
+        """Return the faces of a split that belong to certain groups.
+
+        Names of groups as in older model files are recognised too.
 
         Args:
-            groups: such as a model's file keeps.
-            split: the name of a split.
+            groups: names of groups and ids of photos, as stored in a model's file.
+            split: name of the split.
+
+        Returns:
+            The faces, in the order of the split.
         """
         known = set(groups)
         root = self._root or self._lists.get(split, self._lists.get("train", Path())).parent
@@ -124,11 +134,11 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         return [face for face in self.splits[split] if not known.isdisjoint(names(face))]
 
     def _points(self, split: str) -> int:
-        """How many points the faces of a list have."""
+        """Return the number of points of each face in the list for a split."""
         return len(self._list(split)[0].landmarks())
 
     def _list(self, split: str) -> list[Face]:
-        """The faces of the list for a split, read once."""
+        """Return the faces of the list for a split, which is read once."""
         if split not in self._faces:
             strict = self.strict or split == "test"
             reading = read_labelled(
@@ -139,7 +149,7 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         return self._faces[split]
 
     def _in_boxes(self, split: str) -> list[Face]:
-        """The faces for a split, if they have what is cut out."""
+        """Return the faces of a split, after checking that they have boxes if boxes are cropped."""
         faces = self._list(split)
         boxless = sum(face.box is None for face in faces)
         if self.crop.source == "box" and boxless:
@@ -149,8 +159,8 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
             )
         return faces
 
-    def _tell_copies(self, splits: Mapping[str, Sequence[Face]]) -> None:
-        """Say which photos are copies of training photos under other names."""
+    def _warn_of_copies(self, splits: Mapping[str, Sequence[Face]]) -> None:
+        """Log a warning if other splits contain copies of training photos under other names."""
         digests = {split: {_digest(face): face for face in faces} for split, faces in splits.items()}
         trained = digests.pop("train", {})
         for split, own in digests.items():
@@ -161,19 +171,19 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
             ]
             if copies:
                 log.warning(
-                    "%s has copies of training photos under other names, which flatter results: %s",
+                    "%s has copies of training photos under other names; results would be too good: %s",
                     split,
                     some_of(copies, 1),
                 )
 
 
 def _digest(face: Face) -> str:
-    """What tells the contents of a face's photo."""
+    """Return the part of the photo's id that depends on its contents alone."""
     return face.photo_id.rpartition(" ")[2]
 
 
 def _nameless(count: int) -> LandmarkScheme:
-    """``count`` points of which nothing is known."""
+    """Return a scheme of ``count`` points without names."""
     return LandmarkScheme(
         f"{count} points",
         {"points": tuple(range(count))},

@@ -12,16 +12,16 @@ class FaceSettings:
 
     Args:
         landmarks: part or selection of the landmarks to train on, such as ``"jaw"``; ``None`` for all.
-        width: of the network's input, in pixels.
-        height: of the network's input, in pixels.
-        channels: of the network's input: 1 for grey, 3 for RGB.
-        batch_size: training faces in a batch; validation needs no gradients and takes larger batches.
+        width: width of the network's input, in pixels.
+        height: height of the network's input, in pixels.
+        channels: channels of the network's input: 1 for grey, 3 for RGB.
+        batch_size: training faces in a batch; validation batches may be larger, as they need no gradients.
         num_workers: processes that prepare batches; 0 is fastest for small crops held in memory.
-        seed: decides, with the epoch, the order of the training faces and their augmentation.
-        augmentation: of the training faces; ``None`` for none.
-        memory_mb: memory for crops, in megabytes. Further faces are read from disk at each use.
+        seed: determines, together with the epoch, the order of the training faces and their augmentation.
+        augmentation: augmentation of the training faces; ``None`` for none.
+        memory_mb: most memory for cached crops, in megabytes. Further faces are read from disk at each use.
         strict: ``False`` leaves out faces of ``train`` and ``val`` that cannot be used, and reports which and
-            how many; never faces that results are reported on.
+            how many. Faces that results are reported on are never left out.
 
     Raises:
         ConfigError: if a value cannot be used.
@@ -55,12 +55,12 @@ class FaceSettings:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class BoxSettings(FaceSettings):
-    """Settings of a datamodule whose faces have boxes, and whose validation faces are carved off ``train``.
+    """Settings of a datamodule whose faces have boxes, and whose validation faces are split off ``train``.
 
     Args:
         margin: factor by which each box is enlarged; dlib's boxes cut off part of the jaw.
-        val_fraction: fraction of the training faces that validate, about.
-        val_seed: decides which faces validate. It is not ``seed``: runs of several seeds are compared.
+        val_fraction: approximate fraction of the training faces that validate.
+        val_seed: determines which faces validate, for runs of any ``seed``, so that they can be compared.
     """
 
     margin: float = 1.3

@@ -30,13 +30,13 @@ def test_only_training_faces_are_augmented(made_up_imm):
     )
 
 
-def test_landmarks_without_a_mirror_image_refuse_an_augmentation_that_mirrors(made_up_imm):
+def test_landmarks_without_mirrored_copy_refuse_a_mirroring_augmentation(made_up_imm):
     flip = Augmentation({"flip": albumentations.HorizontalFlip()})
     with pytest.raises(ConfigError, match="HorizontalFlip mirrors faces"):
         IMMDataModule(made_up_imm, landmarks="left_eye", augmentation=flip).setup()
 
 
-def test_a_batch_has_the_shapes_and_ranges_it_promises(made_up_imm):
+def test_a_batch_has_the_documented_shapes_and_ranges(made_up_imm):
     data = IMMDataModule(made_up_imm, batch_size=5)
     data.setup()
     batch = next(iter(data.train_dataloader()))
@@ -44,13 +44,13 @@ def test_a_batch_has_the_shapes_and_ranges_it_promises(made_up_imm):
     assert batch.targets.shape == (5, 58, 2)
     assert batch.to_photo.shape == (5, 2, 3)
     assert batch.to_images().dtype == torch.float32
-    # Divided by 255 once: white stays near 0.5 - 55 / 255 and the disc is dark.
+    # Divided by 255 once: the background stays near 0.5 - 55 / 255, and the disc is dark.
     assert -0.5 <= batch.to_images().min() < -0.3
     assert 0.25 < batch.to_images().max() <= 0.5
     assert batch.photo_sizes.tolist() == [[160, 120]] * 5
 
 
-def test_no_file_is_read_twice_in_a_run(own_imm, monkeypatch):
+def test_each_file_is_read_once_in_a_run(own_imm, monkeypatch):
     reads = []
     monkeypatch.setattr(
         "keypoints.data.photos.read_bytes",
@@ -66,7 +66,7 @@ def test_no_file_is_read_twice_in_a_run(own_imm, monkeypatch):
     assert len(reads) == len(set(reads)) == 30
 
 
-def test_the_log_says_how_much_is_held_and_how_much_is_read_again(made_up_imm, caplog):
+def test_the_log_reports_cached_and_uncached_faces(made_up_imm, caplog):
     with caplog.at_level("INFO"):
         IMMDataModule(made_up_imm, width=100, height=100, memory_mb=0.1).setup("fit")
     assert (
@@ -76,7 +76,7 @@ def test_the_log_says_how_much_is_held_and_how_much_is_read_again(made_up_imm, c
         IMMDataModule(made_up_imm, memory_mb=-1)
 
 
-def test_what_is_kept_of_the_training_faces_is_as_the_network_saw_them(made_up_imm):
+def test_training_statistics_are_of_the_augmented_faces(made_up_imm):
     turned = Augmentation({"turn": albumentations.Affine(rotate=(90, 90), p=1)})
     data = IMMDataModule(made_up_imm, augmentation=turned)
     plain, drawn = IMMDataModule(made_up_imm).trained_on().support, data.trained_on().support
@@ -85,7 +85,7 @@ def test_what_is_kept_of_the_training_faces_is_as_the_network_saw_them(made_up_i
     targets = data.dataset("train").targets
     middles = (targets.amax(dim=1) + targets.amin(dim=1)) / 2
     assert middles[:, 0].min() <= plain["across"][0] < plain["across"][1] <= middles[:, 0].max()
-    # Their points lie on a circle, so all are tilted alike.
+    # The points lie on a circle, so all faces have the same tilt.
     assert drawn["tilt"] == pytest.approx([90 - tilt for tilt in plain["tilt"]], abs=0.01)
     assert IMMDataModule(made_up_imm, augmentation=turned).trained_on().support == drawn
 
@@ -100,12 +100,12 @@ def test_splits_that_share_a_group_are_refused(made_up_imm):
         Leaking(made_up_imm).setup()
 
 
-def test_an_unknown_split_lists_the_known_ones(made_up_imm):
+def test_an_unknown_split_is_refused_with_the_known_ones(made_up_imm):
     with pytest.raises(DataError, match="no split 'test'; there is train, val"):
         IMMDataModule(made_up_imm).dataset("test")
 
 
 @pytest.mark.parametrize("setting", [{"batch_size": 0}, {"num_workers": -1}, {"seed": -1}])
-def test_impossible_numbers_are_refused(made_up_imm, setting):
+def test_numbers_out_of_range_are_refused(made_up_imm, setting):
     with pytest.raises(ConfigError, match="has to be 1 or more"):
         IMMDataModule(made_up_imm, **setting)

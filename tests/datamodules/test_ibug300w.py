@@ -13,7 +13,7 @@ def groups(faces):
     return {face.group for face in faces}
 
 
-def test_the_courses_split_carves_validation_off_by_photo_and_keeps_the_test_list_apart(wild):
+def test_the_courses_validation_faces_are_split_off_by_photo(wild):
     splits = IBUG300WDataModule(wild, **SMALL).read()
     assert len(splits["train"]) + len(splits["val"]) == 3
     assert not groups(splits["train"]) & groups(splits["val"])
@@ -21,13 +21,13 @@ def test_the_courses_split_carves_validation_off_by_photo_and_keeps_the_test_lis
     assert names[: len(names) // 2] == ["30844800_1", "image_0001", "image_0001"]
 
 
-def test_the_test_faces_have_no_points_even_where_dlibs_list_has_them(wild):
+def test_test_faces_have_no_points_even_from_dlibs_list(wild):
     (wild / PARSED_LIST).unlink()
     data = IBUG300WDataModule(wild, **SMALL)
     assert all(face.points is None for face in data.splits["test"])
     test = data.dataset("test")
     assert not test.has_points
-    assert test.targets.isnan().all()  # whoever measures on them gets no number
+    assert test.targets.isnan().all()  # metrics on them are NaN
     assert test.plain(0).to_images().isfinite().all()
 
 
@@ -38,7 +38,7 @@ def test_points_have_their_decimals(wild):
         np.testing.assert_allclose(face.landmarks(), wild_points(number), atol=1e-5)
 
 
-def test_a_pts_file_that_is_another_annotation_is_not_taken(wild):
+def test_a_pts_file_with_other_points_is_ignored(wild):
     path = wild / "afw" / "134212_1.pts"
     path.write_text((wild / "afw" / "134212_2.pts").read_text().replace("1", "9"))
     splits = IBUG300WDataModule(wild, **SMALL).splits
@@ -46,18 +46,18 @@ def test_a_pts_file_that_is_another_annotation_is_not_taken(wild):
     np.testing.assert_array_equal(face.landmarks(), np.rint(wild_points(0)))
 
 
-def test_the_official_split_validates_on_training_faces_and_names_what_is_absent(wild, caplog):
+def test_the_official_split_names_missing_folders(wild, caplog):
     with caplog.at_level("WARNING"):
         splits = IBUG300WDataModule(wild, split="official", **SMALL).splits
-    assert "ibug is absent: a subset of 300-W's challenge" in caplog.text
-    assert set(splits) == {"train", "val", "common"}  # full would be common by another name
+    assert "ibug is missing; the split challenge is incomplete" in caplog.text
+    assert set(splits) == {"train", "val", "common"}  # full would equal common
     folders = {face.tags["subset"] for face in (*splits["train"], *splits["val"])}
     assert folders <= {"afw", "helen/trainset", "lfpw/trainset"}
     assert {face.tags["subset"] for face in splits["common"]} == {"helen/testset", "lfpw/testset"}
     assert all(face.tags["mirror"] == "no" for face in splits["common"])
 
 
-def test_full_is_there_with_both_of_its_parts(wild):
+def test_the_full_split_needs_common_and_challenge(wild):
     (wild / "ibug").mkdir()
     for suffix in (".jpg", ".pts"):
         (wild / "ibug" / f"image_003_1{suffix}").write_bytes(
@@ -68,7 +68,7 @@ def test_full_is_there_with_both_of_its_parts(wild):
     assert len(splits["full"]) == len(splits["common"]) + 1
 
 
-def test_only_what_is_needed_is_decoded(wild):
+def test_only_needed_photos_are_decoded(wild):
     for path in (wild / "helen" / "testset").glob("*.jpg"):
         path.write_bytes(b"no picture")
     data = IBUG300WDataModule(wild, split="official", **SMALL)
@@ -77,7 +77,7 @@ def test_only_what_is_needed_is_decoded(wild):
         data.dataset("common")
 
 
-def test_a_model_of_the_courses_list_is_known_to_have_met_the_common_faces(wild):
+def test_models_of_the_courses_list_leak_the_common_faces(wild):
     (wild / TRAIN_LIST).write_text(
         (wild / TRAIN_LIST).read_text().replace("</images>", "")[: -len("\n</dataset>\n")]
         + (wild / TEST_LIST).read_text().partition("<images>")[2]
@@ -89,7 +89,7 @@ def test_a_model_of_the_courses_list_is_known_to_have_met_the_common_faces(wild)
     assert not official.leaks(official.trained_on(), "common")
 
 
-def test_what_cannot_be_used_is_named(wild):
+def test_unusable_settings_and_files_are_named(wild):
     with pytest.raises(ConfigError, match=r"data\.split is course or official, not 'common'"):
         IBUG300WDataModule(wild, split="common")
     with pytest.raises(DataError, match=r"nowhere: no such folder; .*data download ibug300w.*KEYPOINTS_DATA"):
@@ -101,7 +101,7 @@ def test_what_cannot_be_used_is_named(wild):
         IBUG300WDataModule(wild, **SMALL).read()
 
 
-def test_faces_that_cannot_be_used_are_left_out_if_one_asks_for_that(wild, caplog):
+def test_unusable_faces_are_left_out_unless_strict(wild, caplog):
     (wild / "helen" / "trainset" / "2005566839_1.jpg").unlink()
     (wild / "lfpw" / "trainset" / "image_0001.png").unlink()
     with caplog.at_level("WARNING"), pytest.raises(DataError, match="1 group of faces cannot be split"):
@@ -109,7 +109,7 @@ def test_faces_that_cannot_be_used_are_left_out_if_one_asks_for_that(wild, caplo
     assert "left out: " in caplog.text
 
 
-def test_training_faces_that_cannot_be_decoded_are_left_out_and_counted_if_one_asks_for_that(wild, caplog):
+def test_undecodable_training_faces_are_left_out_unless_strict(wild, caplog):
     twice = wild / "afw" / "134212_1.jpg"
     for number in (3, 4):
         for suffix in (".jpg", ".pts"):
@@ -133,7 +133,7 @@ def test_training_faces_that_cannot_be_decoded_are_left_out_and_counted_if_one_a
         assert len(dataset) == len(dataset.targets) == sum(len(batch.to_images()) for batch in batches)
 
 
-def test_a_damaged_annotation_is_one_training_face_less(wild):
+def test_a_face_with_a_damaged_annotation_is_left_out(wild):
     damaged = wild / "helen" / "trainset" / "2005566839_1.pts"
     damaged.write_text(damaged.read_text()[:90])
     with pytest.raises(DataError, match=r"2005566839_1\.pts"):
@@ -146,11 +146,11 @@ def test_a_damaged_annotation_is_one_training_face_less(wild):
         assert any("2005566839_1.pts" in problem for problem in reading.skipped)
 
 
-def test_faces_that_results_are_reported_on_are_never_left_out(wild):
+def test_faces_to_evaluate_on_are_never_left_out(wild):
     (wild / "helen" / "testset" / "30844800_1.jpg").unlink()
     with pytest.raises(DataError, match="results are reported on are never left out"):
         IBUG300WDataModule(wild, split="official", strict=False, **SMALL).read()
-    # A picture of the course's test list may be missing: it is submitted with a guess, and stops no training.
+    # A picture of the course's test list may be missing: its points are guessed for the submission.
     for strict in (True, False):
         splits = IBUG300WDataModule(wild, strict=strict, **SMALL).read()
         assert "30844800_1" in {face.name for face in splits["test"]}

@@ -14,7 +14,7 @@ def test_the_course_split_is_by_person(made_up_imm):
     assert persons(data, "val") == {33}
 
 
-def test_folds_take_their_validation_from_the_training_persons_alone(made_up_imm):
+def test_folds_validate_on_training_persons_only(made_up_imm):
     held_out = []
     for fold in range(FOLDS):
         data = IMMDataModule(made_up_imm, fold=fold)
@@ -25,14 +25,14 @@ def test_folds_take_their_validation_from_the_training_persons_alone(made_up_imm
 
 
 @pytest.mark.parametrize(("landmarks", "points"), [(None, 58), ("nose_tip", 1), ("jaw", 13)])
-def test_the_target_is_a_choice_of_landmarks(made_up_imm, landmarks, points):
+def test_the_targets_are_the_selected_landmarks(made_up_imm, landmarks, points):
     data = IMMDataModule(made_up_imm, landmarks=landmarks)
     data.setup()
     assert len(data.scheme) == points
     assert next(iter(data.val_dataloader())).targets.shape == (6, points, 2)
 
 
-def test_a_split_without_persons_is_an_error(made_up_imm):
+def test_a_split_without_persons_is_refused(made_up_imm):
     with pytest.raises(DataError, match="no person for val"):
         IMMDataModule(made_up_imm, train_persons=40).read()
 
@@ -44,7 +44,7 @@ def test_unknown_folds_and_landmarks_are_refused(made_up_imm):
         IMMDataModule(made_up_imm, landmarks="chin")
 
 
-def test_the_real_split_is_192_and_48_pictures(real_imm):
+def test_the_real_splits_have_192_and_48_pictures(real_imm):
     splits = IMMDataModule(real_imm).read()
     assert {split: len(faces) for split, faces in splits.items()} == {"train": 192, "val": 48}
     assert {int(face.group) for face in splits["val"]} == set(range(33, 41))

@@ -35,7 +35,7 @@ def names(faces):
     return {face.name for face in faces}
 
 
-def test_validation_is_carved_off_by_photo_the_same_for_every_seed(photos):
+def test_validation_is_split_off_by_photo_for_every_seed_alike(photos):
     path = listed(photos, "all.csv", [*range(10), 0, 1, 2])
     splits = [LabelledDataModule(path, seed=seed, **SMALL).splits for seed in (0, 1)]
     assert names(splits[0]["train"]) | names(splits[0]["val"]) == {str(number) for number in range(10)}
@@ -45,7 +45,7 @@ def test_validation_is_carved_off_by_photo_the_same_for_every_seed(photos):
     assert names(other["val"]) != names(splits[0]["val"])
 
 
-def test_a_list_of_its_own_may_validate(photos):
+def test_validation_faces_may_have_their_own_list(photos):
     data = LabelledDataModule(listed(photos, "a.csv", range(7)), val=listed(photos, "b.csv", [8, 9]), **SMALL)
     data.setup()
     assert (len(data.dataset("train")), len(data.dataset("val"))) == (7, 2)
@@ -59,7 +59,7 @@ def test_a_photo_in_both_lists_is_refused(photos):
         data.setup()
 
 
-def test_photos_of_the_same_name_in_different_folders_are_different(photos):
+def test_equal_names_in_different_folders_are_different_photos(photos):
     folders = [photos / "train", photos / "val"]
     for place, folder in enumerate(folders):
         folder.mkdir()
@@ -68,7 +68,7 @@ def test_photos_of_the_same_name_in_different_folders_are_different(photos):
     train, val = (listed(folder, "list.csv", range(3)) for folder in folders)
     data = LabelledDataModule(train, val=val, **SMALL)
     assert [len(data.splits[split]) for split in ("train", "val")] == [3, 3]
-    # A group of the user's own is the same wherever the list lies.
+    # A group that the list names is the same in every folder.
     for path in (train, val):
         path.write_text(path.read_text().replace("y1\n", "y1,group\n").replace("15,16\n", "15,16,anna\n"))
     with pytest.raises(DataError, match="anna: has faces in train and in val"):
@@ -76,14 +76,14 @@ def test_photos_of_the_same_name_in_different_folders_are_different(photos):
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_a_model_that_has_met_photos_of_300w_is_known_to_by_any_list_of_them(wild, format_name):
+def test_photos_of_300w_leak_in_every_list_format(wild, format_name):
     course = IBUG300WDataModule(wild)
     faces = [*course.splits["train"], *course.splits["val"]]
     path = wild.parent / f"list.{format_name}"
     write_labelled(faces, path, format_name)
     data = LabelledDataModule(path)
-    met = TrainedOn([face.group for face in faces], mean=[])
-    assert len(data.leaks(met, "train")) == len(data.splits["train"]) > 0
+    seen = TrainedOn([face.group for face in faces], mean=[])
+    assert len(data.leaks(seen, "train")) == len(data.splits["train"]) > 0
 
 
 def test_lists_with_different_points_are_refused(photos):
@@ -92,7 +92,7 @@ def test_lists_with_different_points_are_refused(photos):
         LabelledDataModule(listed(photos, "a.csv", range(7)), val=other, **SMALL).read()
 
 
-def test_faces_without_boxes_are_whole_photos_if_one_says_so(photos):
+def test_faces_without_boxes_need_full_images(photos):
     path = listed(photos, "a.csv", range(7), box=",,,")
     with pytest.raises(DataError, match=r"a\.csv: 7 of 7 faces have no box; .*data\.source=image"):
         _ = LabelledDataModule(path, **SMALL).splits
@@ -101,14 +101,14 @@ def test_faces_without_boxes_are_whole_photos_if_one_says_so(photos):
     assert len(data.dataset("train")) + len(data.dataset("val")) == 7
 
 
-def test_points_of_a_scheme_have_to_be_all_there(photos):
+def test_a_face_needs_all_points_of_the_scheme(photos):
     with pytest.raises(DataError, match="has 2 points, not the 68 of ibug68"):
         LabelledDataModule(listed(photos, "a.csv", range(7)), scheme="ibug68", **SMALL)
     with pytest.raises(ConfigError, match="no landmark scheme"):
         LabelledDataModule(listed(photos, "a.csv", range(7)), scheme="68", **SMALL)
 
 
-def test_rows_that_cannot_be_used_are_left_out_and_named_if_one_asks_for_that(photos, caplog):
+def test_unusable_rows_are_left_out_and_named_unless_strict(photos, caplog):
     path = listed(photos, "a.csv", [*range(7), 99])
     with pytest.raises(DataError, match=r"99\.png"):
         LabelledDataModule(path, **SMALL)
@@ -118,7 +118,7 @@ def test_rows_that_cannot_be_used_are_left_out_and_named_if_one_asks_for_that(ph
     assert "left out: " in caplog.text
 
 
-def test_a_run_trains_on_them(photos, tmp_path):
+def test_a_run_trains_on_labelled_photos(photos, tmp_path):
     from tests.working import train
 
     path = listed(photos, "a, [1].csv", range(10))
@@ -147,7 +147,7 @@ def test_a_point_far_outside_its_photo_is_named_with_its_row(photos, source):
     assert len(data.dataset("train")) + len(data.dataset("val")) == 8
 
 
-def test_the_same_file_reached_from_two_folders_or_by_two_formats_is_a_leak(photos):
+def test_a_file_reached_from_two_folders_or_formats_leaks(photos):
     folder = photos / "images"
     folder.mkdir()
     for number in range(4):
@@ -164,23 +164,23 @@ def test_the_same_file_reached_from_two_folders_or_by_two_formats_is_a_leak(phot
                 _ = LabelledDataModule(train, **{"val": own, split: held_out}, **SMALL).splits
 
 
-def test_what_a_model_met_is_known_after_the_data_have_moved(photos, tmp_path_factory):
+def test_training_faces_are_recognised_after_the_data_moved(photos, tmp_path_factory):
     data = LabelledDataModule(listed(photos, "a.csv", range(6)), val=listed(photos, "b.csv", [6, 7]), **SMALL)
-    met = TrainedOn([face.group for face in data.splits["train"]], mean=[])
+    seen = TrainedOn([face.group for face in data.splits["train"]], mean=[])
     moved = tmp_path_factory.mktemp("moved") / "elsewhere"
     shutil.copytree(photos, moved)
     path = listed(moved.parent, "c.csv", ["elsewhere/5", "elsewhere/6"])
     found = LabelledDataModule(test=path, **SMALL)
-    assert [face.name for face in found.leaks(met, "test")] == ["5"]
+    assert [face.name for face in found.leaks(seen, "test")] == ["5"]
 
 
-def test_what_a_model_of_before_met_is_known_by_the_names_of_then(photos):
+def test_group_names_of_older_models_are_recognised(photos):
     data = LabelledDataModule(test=listed(photos, "a.csv", range(3)), **SMALL)
     for name in (f"{photos.name}/1.png", "1"):
         assert [face.name for face in data.of_groups([name], "test")] == ["1"]
 
 
-def test_a_list_to_be_judged_by_is_whole_and_never_lacks_a_row(photos):
+def test_every_row_of_a_test_list_is_used(photos):
     test = listed(photos, "test.csv", [7, 8, 9])
     data = LabelledDataModule(listed(photos, "a.csv", range(7)), test=test, **SMALL)
     assert {split: len(faces) for split, faces in data.splits.items()} == {"train": 6, "val": 1, "test": 3}
@@ -194,7 +194,7 @@ def test_a_list_to_be_judged_by_is_whole_and_never_lacks_a_row(photos):
         LabelledDataModule(**SMALL)
 
 
-def test_points_without_names_become_the_landmarks_of_a_checkpoint(photos):
+def test_points_without_names_become_the_checkpoints_landmarks(photos):
     data = LabelledDataModule(test=listed(photos, "a.csv", [1]), **SMALL)
     crop = Crop(8, 8, 1, source="image")
     scheme = IMM58.select("nose_tip")
@@ -213,10 +213,10 @@ def test_photos_are_read_once_for_all_checkpoints_of_a_training(wild, monkeypatc
     monkeypatch.setattr(base, "look_at_photos", lambda *given: looked.append(1) or look(*given))
     data = IBUG300WDataModule(wild)
     assert data.trained_on() == data.trained_on()
-    assert len(looked) == 2  # of the training and of the validation faces
+    assert len(looked) == 2  # once for the training and once for the validation faces
 
 
-def test_copies_under_other_names_are_told_of(photos, caplog):
+def test_copies_under_other_names_cause_a_warning(photos, caplog):
     shutil.copy(photos / "1.png", photos / "copy.png")
     val = listed(photos, "b.csv", ["copy", 9])
     with caplog.at_level("WARNING"):
@@ -231,7 +231,7 @@ def test_copies_under_other_names_are_told_of(photos, caplog):
     assert not caplog.text
 
 
-def test_68_points_on_camera_names_split_as_any_list(photos):
+def test_photos_named_by_a_camera_are_split_by_photo(photos):
     for number in range(6):
         shutil.copy(photos / f"{number}.png", photos / f"IMG_20240101_10000{number}.png")
     points = ",".join(f"{5 + place % 20},{5 + place // 20}" for place in range(68))
@@ -252,7 +252,7 @@ def test_faces_of_one_group_are_not_split(photos):
 
 
 def with_groups(path, named):
-    """The list with a column ``group``."""
+    """Return the list with a column ``group``."""
     first, *rows = path.read_text().splitlines()
     lines = [f"{first},group", *(f"{row},{named}{place}" for place, row in enumerate(rows))]
     grouped = path.with_name(f"grouped-{path.name}")
@@ -260,18 +260,18 @@ def with_groups(path, named):
     return grouped
 
 
-def test_a_group_of_a_lists_own_hides_no_photo(photos):
+def test_photos_leak_even_in_different_groups(photos):
     train, val = listed(photos, "a.csv", range(7)), listed(photos, "b.csv", [6, 9])
     for first, second in ((train, with_groups(val, "x")), (with_groups(train, "y"), val)):
         with pytest.raises(DataError, match=r"6\.png: has faces in train and in val"):
             _ = LabelledDataModule(first, val=second, **SMALL).splits
-    met = LabelledDataModule(with_groups(train, "z"), val=listed(photos, "c.csv", [9]), **SMALL).trained_on()
-    assert len(LabelledDataModule(test=train, **SMALL).leaks(met, "test")) == 7
+    seen = LabelledDataModule(with_groups(train, "z"), val=listed(photos, "c.csv", [9]), **SMALL).trained_on()
+    assert len(LabelledDataModule(test=train, **SMALL).leaks(seen, "test")) == 7
 
 
-def test_a_model_of_300_w_knows_copies_of_its_photos(wild, tmp_path):
+def test_copies_of_300w_photos_leak_in_other_folders(wild, tmp_path):
     course = IBUG300WDataModule(wild)
-    met = course.trained_on()
+    seen = course.trained_on()
     flat = tmp_path / "flat"
     flat.mkdir()
     faces = [face for face in course.splits["train"] if face.box is not None]
@@ -280,4 +280,4 @@ def test_a_model_of_300_w_knows_copies_of_its_photos(wild, tmp_path):
         shutil.copy(before.photo.path, after.photo.path)
     write_labelled([replace(face, group="") for face in copied], flat / "list.csv", "csv")
     data = LabelledDataModule(test=flat / "list.csv")
-    assert len(data.leaks(met, "test")) == len(faces) > 0
+    assert len(data.leaks(seen, "test")) == len(faces) > 0

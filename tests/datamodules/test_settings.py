@@ -12,7 +12,7 @@ from keypoints.landmarks import IMM58
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Own(FaceDataModule):
-    """A datamodule as the README tells to write one."""
+    """Datamodule written as the README describes."""
 
     root: str = field(kw_only=False)
     width: int = 40
@@ -28,7 +28,7 @@ class Own(FaceDataModule):
 
 
 class Older(FaceDataModule):
-    """A datamodule with a constructor of its own."""
+    """Datamodule that defines ``__init__``."""
 
     def __init__(self, root, *, landmarks=None, batch_size=4, num_workers=0, seed=0, augmentation=None):
         super().__init__(
@@ -52,11 +52,11 @@ def test_a_subclass_may_be_a_dataclass_or_have_a_constructor(kind):
     assert (data.crop.size, data.width, data.height) == ((40, 30), 40, 30)
     assert data.channels == data.crop.channels
     assert len(data.scheme) == 1
-    assert data.trainer is None  # Lightning's own part is set up
+    assert data.trainer is None  # Lightning's constructor was called
 
 
 @pytest.mark.parametrize("kind", [Own, Older])
-def test_a_value_that_cannot_be_used_is_refused(kind):
+def test_an_invalid_value_is_refused(kind):
     with pytest.raises(ConfigError, match="batch_size has to be 1 or more"):
         kind("folder", batch_size=0)
     with pytest.raises(ConfigError, match="mouth"):
