@@ -1,1 +1,1 @@
-"""Evaluation: predictions against true landmarks, face by face and as a result."""
+"""Evaluation: comparison of predictions with true landmarks, per face and over all faces."""

@@ -1,4 +1,4 @@
-"""Choice of the faces to evaluate on: the data and the split that a command names, or those of the run."""
+"""Choice of the faces to evaluate on: data and split of the command, or else of the run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,20 +17,20 @@ from keypoints.runs.run_folder import RunFolder
 def chosen_data(
     cfg: DictConfig, run: RunFolder | None, what: str, source: str | None = None
 ) -> FaceDataModule:
-    """Return the data that a command names, or else those of the run.
+    """Return the datamodule that a command names, or else the run's.
 
-    ``data.<key>=<value>`` without a choice of ``data`` changes the run's settings; with ``data.test`` and
-    another kind of data, or no run, it is meant for ``data=labelled``.
+    ``data.<key>=<value>`` without a choice of ``data`` changes the run's settings. With ``data.test``, it
+    implies ``data=labelled`` if there is no run, or the run's data are of another kind.
 
     Args:
-        cfg: the configuration of ``keypoints evaluate``.
-        run: whose data are meant where the command names none.
-        what: is evaluated, for messages.
-        source: what is cut out of labelled photos, ``"box"`` or ``"image"``, if the command decides.
+        cfg: configuration of ``keypoints evaluate``.
+        run: run whose data are used if the command names none.
+        what: name of the evaluated model or table, for messages.
+        source: crop of labelled photos, ``"box"`` or ``"image"``; ``None`` if their settings decide.
 
     Raises:
         ConfigError: if no data are named, or a value cannot be used.
-        DataError: if they cannot be read.
+        DataError: if the data cannot be read.
     """
     given = cfg.get("data")
     if given is not None and "_target_" in given:
@@ -41,12 +41,14 @@ def chosen_data(
     if changes.get("test") is not None and not own:
         return make_data(_with_data(cfg, option("data", "labelled"), changes, source))
     if settings is None and run is not None:
-        raise DataError(f"{run.config}: names no data; say on which: data=imm")
+        raise DataError(f"{run.config}: names no data; say on which data to evaluate: data=imm")
     if settings is None:
-        raise ConfigError(f"{what}: is not in a run's folder, so say on which data: data=imm")
+        raise ConfigError(f"{what}: is not in a run's folder, so say on which data to evaluate: data=imm")
     plain = OmegaConf.to_container(settings, resolve=True) if isinstance(settings, DictConfig) else None
     if not isinstance(plain, dict):
-        raise ConfigError(f"{run.config if run else ''}: its data are no component; say on which: data=imm")
+        raise ConfigError(
+            f"{run.config if run else ''}: its data are no component; say on which data to evaluate: data=imm"
+        )
     recorded = _with_data(cfg, plain, changes, source)
     try:
         with trusting(*package_names(cfg.trust)):
@@ -56,7 +58,7 @@ def chosen_data(
 
 
 def _with_data(cfg: DictConfig, settings: Any, changes: Mapping[str, Any], source: str | None) -> DictConfig:
-    """Return the configuration with these settings of the data and the changes of them."""
+    """Return the configuration with these data settings, overridden by ``changes``, root and ``source``."""
     whole: Any = OmegaConf.merge(cfg, {})
     OmegaConf.set_struct(whole, value=False)
     whole.data = OmegaConf.merge(settings, changes)
@@ -68,10 +70,10 @@ def _with_data(cfg: DictConfig, settings: Any, changes: Mapping[str, Any], sourc
 
 
 def chosen_split(cfg: DictConfig, data: FaceDataModule) -> str:
-    """Return the split that is meant: ``val`` unless the command names another, or a test list alone.
+    """Return the split to evaluate on: the command's, or ``test`` for a test list alone, else ``val``.
 
     Raises:
-        DataError: if there is no such split.
+        DataError: if the data have no such split.
     """
     given = cfg.get("data") or {}
     test_alone = given.get("test") is not None and given.get("train") is None
@@ -82,10 +84,10 @@ def chosen_split(cfg: DictConfig, data: FaceDataModule) -> str:
 
 
 def faces_to_measure(data: FaceDataModule, split: str) -> Sequence[Face]:
-    """Return the faces of a split, if anything can be measured on them.
+    """Return the faces of a split, after checking that all have points.
 
     Raises:
-        DataError: if not.
+        DataError: if a face has no points, or the faces cannot be read.
     """
     faces = data.splits[split]
     if any(face.points is None for face in faces):

@@ -1,4 +1,4 @@
-"""Tables of :func:`keypoints.evaluation.per_face.face_table`, a row a face. Imports no torch."""
+"""Reading of tables of :func:`keypoints.evaluation.per_face.face_table`. Imports no torch."""
 
 import io
 import re
@@ -14,21 +14,21 @@ from keypoints.structured_files import MOST_TABLE_BYTES, read_text
 
 
 def tags_of(faces: pd.DataFrame) -> list[str]:
-    """The names of the tags in such a table."""
+    """Return the names of the tags in a table of faces."""
     names = [str(name) for name in faces.columns]
     return names[1 : names.index("mse")]
 
 
 def points_of(faces: pd.DataFrame, kind: str) -> FloatArray:
-    """The ``truth`` or ``predicted`` points of such a table, (N, K, 2) pixels of the photos."""
+    """Return the ``truth`` or ``predicted`` points of a table of faces, (N, K, 2) pixels of the photos."""
     return faces.filter(regex=rf"^{kind}_[xy]\d+$").to_numpy(np.float64).reshape(len(faces), -1, 2)
 
 
 def read_faces(path: Path) -> pd.DataFrame:
-    """A table of :func:`keypoints.evaluation.per_face.face_table` that was written as CSV.
+    """Return a table of faces from a CSV file.
 
     Raises:
-        DataError: if it is missing or is no such table; the message names the column.
+        DataError: if the file is missing, or is no table of faces; the message names the column.
     """
     try:
         text = read_text(path, MOST_TABLE_BYTES)
@@ -56,14 +56,15 @@ def read_faces(path: Path) -> pd.DataFrame:
 
 
 def in_common(faces: pd.DataFrame, words: Mapping[str, Mapping[str, str]], share: float = 0.25) -> list[str]:
-    """What the tags say of the worst ``share`` of the faces: sentences, the most telling first.
+    """Return the values of tags that are frequent among the worst faces, in sentences, strongest first.
 
-    A tag's value is named where it stands at least half again as often among the worst as among
-    all, and for three faces or more.
+    A value is named if at least three of the worst faces have it, and if it is at least 1.5 times as frequent
+    among the worst faces as among all.
 
     Args:
-        faces: a table of :func:`keypoints.evaluation.per_face.face_table`.
-        words: what a tag's values mean, by tag.
+        faces: table of faces.
+        words: descriptions of the values, by tag and value.
+        share: fraction of the faces that count as the worst.
     """
     count = max(1, round(share * len(faces)))
     worst = faces.nlargest(count, "error_px")

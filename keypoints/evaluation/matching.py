@@ -1,4 +1,4 @@
-"""Which predicted face is which true one: by its photo, and within a photo by its box or its points."""
+"""Matching of predicted with true faces: by photo, and within a photo by box or points."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,47 +18,48 @@ from keypoints.geometry import FloatArray
 from keypoints.input_files import why_not_regular
 
 _SAME = 0.3
-"""Intersection over union from which on two boxes in a photo are of the same face."""
+"""Smallest intersection over union of two boxes of the same face."""
 _NEAR = 1.0
-"""Mean distance of two faces' points, over the true face's size, up to which they may be the same face."""
+"""Largest mean distance between the points of the same face, divided by the true face's size."""
 _MOST_SHOWN = 80
-"""Characters of a path in a sentence that may have three."""
+"""Largest number of characters of a path in a message, which may contain three paths."""
 
 
 class Matches(NamedTuple):
-    """What belongs together."""
+    """Result of matching predictions with true faces. Faces and predictions are given by their indices."""
 
     pairs: list[tuple[int, int]]
-    """Places of true faces, in their order, and of the predictions of them."""
+    """Pairs of a true face and its prediction, in the order of the true faces."""
     missing: list[int]
-    """Places of true faces without a prediction."""
+    """True faces without a prediction."""
     without_truth: list[int]
-    """Places of predictions without a true face."""
+    """Predictions without a true face."""
     ambiguous: list[str]
-    """Photos of the table that might be several of the truth's, or are several for one: sentences."""
+    """Messages about names that fit several true photos, and true photos that fit several names."""
     unknown: list[str]
-    """Why other names in the table stand for no photo of the truth: sentences."""
+    """Messages about other names in the table, which fit no true photo."""
 
 
 def match(
     truth: Sequence[Face], landmarks: Sequence[int], predictions: Sequence[Prediction], folder: Path
 ) -> Matches:
-    """Match predictions with true faces, each with one at most.
+    """Match predictions with true faces; each prediction and each face has at most one partner.
 
-    If the file that a table names from its own folder exists, it is the truth's photo that is the same file,
-    or has the same file name and contents; otherwise it is none of them. If it does not exist, a relative
-    name has to be the whole end of a photo's path. An absolute one is of another machine: the photo is the
-    one whose path has the longest end in common with it.
+    A name that leads from the table's folder to an existing file fits the true photo that is the same file,
+    or has the same file name and contents; it fits no other photo. Any other relative name must be, in full,
+    the end of a true photo's path. Any other absolute name is from another machine: it fits the true photo
+    whose path shares the longest end with it.
 
-    The only prediction of a photo's only face is of it, however far off it is. Otherwise predictions choose
-    in the order of their scores, the highest first, or in that of the table. Each takes the free face with
-    the most common box, or else the one with the nearest points, as long as they are near.
+    If a photo has one true face and one prediction, these are partners, however far apart they are. Otherwise
+    predictions choose in the order of their scores, the highest first; without scores, in the table's order.
+    Each takes the free face whose box overlaps most, or else the one with the nearest points, if these are
+    near enough.
 
     Args:
-        truth: with points.
-        landmarks: which of their points are predicted.
-        predictions: with as many points.
-        folder: that of the table.
+        truth: true faces, with points.
+        landmarks: indices of the true points that are predicted.
+        predictions: predicted faces, with as many points as ``landmarks``.
+        folder: folder of the table.
     """
     photos = list(dict.fromkeys(face.photo.path for face in truth))
     found = _find_photos(photos, list(dict.fromkeys(each.photo for each in predictions)), folder)
@@ -83,7 +84,7 @@ def match(
 
 
 class _Photos(NamedTuple):
-    """The true photos that a table's names stand for."""
+    """True photos by the names in a table, and messages about the other names."""
 
     by_name: dict[str, Path]
     ambiguous: list[str]
@@ -91,17 +92,17 @@ class _Photos(NamedTuple):
 
 
 class _Claim(NamedTuple):
-    """A name in the table that may stand for a true photo."""
+    """Name in the table that may refer to a true photo."""
 
     common: float
-    """Parts of the path that they have in common; infinite if the name leads to the photo or a copy."""
+    """Number of parts that the ends of both paths share; infinite if the name leads to the file or a copy."""
     key: tuple[str, ...]
-    """Names with the same key stand for the same photo."""
+    """Equal for names that refer to the same photo."""
     name: str
 
 
 def _find_photos(photos: Sequence[Path], names: Sequence[str], folder: Path) -> _Photos:
-    """Return the photos that names in a table stand for, and why others stand for none."""
+    """Return the true photos that names in a table refer to, and messages about the other names."""
     if not photos:
         return _Photos({}, [], [])
     inside = PhotoNames(folder)
@@ -136,7 +137,7 @@ def _find_photos(photos: Sequence[Path], names: Sequence[str], folder: Path) -> 
 
 
 def _one_each(claims: Mapping[Path, Sequence[_Claim]]) -> tuple[dict[str, Path], list[str]]:
-    """Leave each photo to the name that has most in common with it; return also what is ambiguous."""
+    """Assign each photo to the name that shares most with its path; return also the ambiguous photos."""
     by_name: dict[str, Path] = {}
     ambiguous = []
     for photo, claimed in claims.items():
@@ -154,7 +155,7 @@ def _one_each(claims: Mapping[Path, Sequence[_Claim]]) -> tuple[dict[str, Path],
 
 
 def _file(names: PhotoNames, name: str) -> Path | None:
-    """Return the file that a table names from its own folder, if it exists."""
+    """Return the file that a name in the table leads to, if it exists."""
     if why_not_regular(names.root / name) is None:
         return names.root / name
     try:
@@ -164,10 +165,10 @@ def _file(names: PhotoNames, name: str) -> Path | None:
 
 
 def _same_photos(photos: Sequence[Path], files: Sequence[Path]) -> dict[Path, list[Path]]:
-    """Return the true photos that files are: the same file, or else one of the same name and contents.
+    """Return the true photos of each file: the same file, or else photos with its name and contents.
 
-    Of several, those are returned whose paths have the longest end in common with the file's. Only files that
-    are no true photo are read, and the photos of their names.
+    If there are several, only those whose paths share the longest end with the file's path are returned. The
+    only files that are read are those that are no true photo, and the true photos with their names.
     """
     resolved: dict[Path, list[Path]] = defaultdict(list)
     for photo in photos:
@@ -177,8 +178,8 @@ def _same_photos(photos: Sequence[Path], files: Sequence[Path]) -> dict[Path, li
     others = [file for file in files if not same[file] and composed(file.name) in called]
     asked = {composed(file.name) for file in others}
     facts = look_at_photos([*others, *(photo for photo in photos if composed(photo.name) in asked)], NAMING)
-    # A photo and its mirror image have the same id, but not the same name. A group would not do: 300-W's are
-    # told by folder and name alone, whatever the file holds.
+    # A photo and its mirrored copy have the same id, but different names. The group cannot replace the id:
+    # 300-W's groups depend on folder and name only, not on the contents.
     keys = {
         path: (composed(path.name), seen.photo_id)
         for path, seen in facts.items()
@@ -193,29 +194,29 @@ def _same_photos(photos: Sequence[Path], files: Sequence[Path]) -> dict[Path, li
 
 
 def _most_alike(file: Path, photos: Sequence[Path]) -> list[Path]:
-    """Return the photos whose paths have the longest end in common with a file's."""
+    """Return the photos whose paths share the longest end with a file's path."""
     common = {photo: _common(_parts(str(file.absolute())), _parts(str(photo.absolute()))) for photo in photos}
     most = max(common.values(), default=0)
     return [photo for photo in photos if common[photo] == most]
 
 
 def _common(one: Sequence[str], other: Sequence[str]) -> int:
-    """Return how many parts at the ends of two paths are the same."""
+    """Return the number of equal parts at the ends of two paths."""
     pairs = zip(reversed(one), reversed(other), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _why_unknown(name: str, photo: Path, *, exists: bool) -> str:
-    """Return why a name stands for no true photo.
+    """Return the message about a name that fits no true photo.
 
     Args:
-        name: in the table.
-        photo: a true one, of the same file name if there is one.
+        name: name in the table.
+        photo: true photo as an example, with the same file name if there is one.
         exists: whether the name leads to a file.
     """
     if exists:
-        return f"{_shown(name)} exists, and is another photo than the true ones, such as {_shown(photo)}"
-    return f"no true photo's path ends as {_shown(name)} does; one is {_shown(photo)}"
+        return f"{_shown(name)} exists, but is none of the true photos, such as {_shown(photo)}"
+    return f"no true photo's path ends with {_shown(name)}; one is {_shown(photo)}"
 
 
 def _shown(name: str | Path) -> str:
@@ -223,7 +224,7 @@ def _shown(name: str | Path) -> str:
 
 
 def _parts(name: str) -> tuple[str, ...]:
-    """Return the parts of a path, as they are spelt anywhere, without steps up."""
+    """Return the parts of a path of any operating system, in composed Unicode, with ``..`` resolved."""
     plain = composed(name)
     plain = plain if "/" in plain else plain.replace("\\", "/")
     parts: list[str] = []
@@ -240,13 +241,13 @@ def _within_photo(
     landmarks: Sequence[int],
     predictions: Sequence[Prediction],
     faces: Sequence[int],
-    found: Sequence[int],
+    predicted: Sequence[int],
 ) -> dict[int, int]:
-    """Return the predictions of a photo's faces, by the places of the faces."""
-    if len(faces) == len(found) == 1:
-        return {faces[0]: found[0]}
+    """Return the indices of the predictions of a photo's faces, by the indices of the faces."""
+    if len(faces) == len(predicted) == 1:
+        return {faces[0]: predicted[0]}
     partner: dict[int, int] = {}
-    for place in sorted(found, key=lambda place: _turn(predictions[place])):
+    for place in sorted(predicted, key=lambda place: _rank(predictions[place])):
         free = [face for face in faces if face not in partner]
         chosen = _choose([truth[face] for face in free], landmarks, predictions[place])
         if chosen is not None:
@@ -254,13 +255,13 @@ def _within_photo(
     return partner
 
 
-def _turn(prediction: Prediction) -> float:
-    """Return a number to sort predictions by: the highest score first, and last those without one."""
+def _rank(prediction: Prediction) -> float:
+    """Return a sort key of a prediction: the highest score first, predictions without a score last."""
     return np.inf if prediction.score is None else -prediction.score
 
 
 def _choose(faces: Sequence[Face], landmarks: Sequence[int], prediction: Prediction) -> int | None:
-    """Return the place of the face with the most common box, or else the nearest points, if near."""
+    """Return the index of the face whose box overlaps most, or else whose points are nearest, if near."""
     by_box, by_points = [], []
     for place, face in enumerate(faces):
         points = face.landmarks()
@@ -278,6 +279,6 @@ def _choose(faces: Sequence[Face], landmarks: Sequence[int], prediction: Predict
 
 
 def _size(points: FloatArray) -> float:
-    """Return the square root of the area of the box round a face's points; 1 pixel at least."""
+    """Return the square root of the area of the points' bounding box, whose sides are at least 1 pixel."""
     sides = np.maximum(points.max(axis=0) - points.min(axis=0), 1.0)
     return float(np.sqrt(sides.prod()))

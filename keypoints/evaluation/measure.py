@@ -1,4 +1,4 @@
-"""Errors of predictions: metrics over all faces, by part and by tag, and tables face by face."""
+"""Errors of predictions: metrics over all faces, by part and by tag, and tables with a row per face."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,15 @@ from keypoints.mean_face import predicts_the_mean
 from keypoints.tasks.metrics import evaluation_metrics, normalized_mean_error
 
 _MOST_VALUES = 60
-"""A tag with more values than this identifies faces, not groups of them."""
+"""Largest number of values of a tag that groups faces; a tag with more values identifies single faces."""
 
 
 def measure(case: Case, predicted: PredictedFaces) -> tuple[EvaluationResult, Tables]:
-    """Return the errors of predictions, together and face by face.
+    """Return the errors of predictions, over all faces and for each face.
 
     Args:
-        case: faces and landmarks that are measured.
-        predicted: their predictions.
+        case: data, landmarks and norm of the evaluation.
+        predicted: faces and their predictions.
 
     Returns:
         The metrics, and the tables for ``faces.csv`` and figures.

@@ -1,4 +1,4 @@
-"""A model on the faces of a split: its predictions, also under stress."""
+"""Evaluation of a model: its predictions on the faces of a split, also under stress."""
 
 import logging
 import math
@@ -33,16 +33,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelScores:
-    """A model and the faces that it is measured on.
+    """Model and the faces that it is evaluated on.
 
     Args:
-        case: faces, landmarks, norm.
-        folder: for the results.
-        model: predicts.
-        faces: of the split, in the boxes that were asked for.
-        mean: the mean-shape baseline, (K, 2) ratios; ``None`` where it is not known.
-        source: what ``metrics.json`` says of the model.
-        notes: what has to be known of its training.
+        case: data, landmarks and norm of the evaluation.
+        folder: folder for the results.
+        model: model from a checkpoint or an ONNX file.
+        faces: faces of the split, with the chosen boxes (given or detected).
+        mean: prediction of the mean-shape baseline, (K, 2) ratios of the input; ``None`` if it is unknown.
+        source: description of the model for ``metrics.json``.
+        notes: warnings about its training data.
     """
 
     case: Case
@@ -54,7 +54,7 @@ class ModelScores:
     notes: Sequence[str]
 
     def predict(self) -> PredictedFaces:
-        """Return the predictions for all faces, with progress."""
+        """Return the predictions for all faces; a progress bar is shown."""
         dataset = self._dataset()
         total = math.ceil(len(dataset) / BATCH)
         batches = track(plain_batches(dataset), "predicting", total, transient=True)
@@ -66,18 +66,18 @@ class ModelScores:
         return FaceDataset(self.faces, data.indices, self.model.crop, memory=data.memory)
 
     def remarks(self, result: EvaluationResult) -> list[str]:  # noqa: ARG002
-        """Return further notes that the result gives rise to: none.
+        """Return further notes about the result: none for a model.
 
         Args:
-            result: the errors.
+            result: metrics of the model.
         """
         return []
 
     def under_stress(self, most: int) -> Stressed:
-        """Measure again with worse inputs.
+        """Measure the errors again on worse inputs.
 
         Args:
-            most: number of faces, spread over all.
+            most: largest number of faces, evenly selected from all.
         """
         case, faces = self.case, _spread_over(self.faces, most)
         stressed = StressedFaces(faces, case.data.indices, self.model.crop)
@@ -89,7 +89,7 @@ class ModelScores:
 
 
 def model_scores(cfg: DictConfig) -> ModelScores:
-    """Return the model ``cfg.checkpoint`` and the faces of ``cfg.split``.
+    """Return the model ``cfg.checkpoint`` with the faces of ``cfg.split``.
 
     Args:
         cfg: the configuration of ``keypoints evaluate``.
@@ -103,7 +103,7 @@ def model_scores(cfg: DictConfig) -> ModelScores:
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
     model = load_model(path, run, flip_test=cfg.flip_test, trust=cfg.trust, device=cfg.device)
     norm = cfg.norm or default_norm(model.scheme)
-    evaluation_metrics(model.scheme, norm, cfg.threshold)  # a wrong value is said before the faces are read
+    evaluation_metrics(model.scheme, norm, cfg.threshold)  # reports a wrong value before the faces are read
     data = chosen_data(cfg, run, str(cfg.checkpoint))
     data.adopt(model.scheme, model.crop)
     split = chosen_split(cfg, data)
@@ -111,8 +111,8 @@ def model_scores(cfg: DictConfig) -> ModelScores:
     seen = _seen_in_training(cfg, model, data, split)
     if seen and not cfg.force:
         raise ConfigError(
-            f"{cfg.checkpoint}: was trained on {seen} of the {len(faces)} faces of {split}, or others of "
-            "their groups, so the result would say nothing of new faces; force=true measures it all the same"
+            f"{cfg.checkpoint}: was trained on {seen} of the {len(faces)} faces of {split}, or on others of "
+            "their groups, so the result would say nothing about new faces; force=true evaluates it anyway"
         )
     notes = _notes(model, data, split, seen)
     faces, missed = _in_boxes(cfg, model, faces, split)
@@ -126,19 +126,19 @@ def model_scores(cfg: DictConfig) -> ModelScores:
 
 
 def _in_boxes(cfg: DictConfig, model: Model, faces: Sequence[Face], split: str) -> tuple[Sequence[Face], int]:
-    """The faces in the boxes that are asked for, and how many have none."""
+    """Return the faces with the chosen boxes, and the number of faces that the detector missed."""
     if cfg.boxes == "given":
         return faces, 0
     if model.crop.source != "box":
-        raise ConfigError("boxes=detected: this model was trained on whole pictures and looks at no box")
-    found, missed = with_found_boxes(track(faces, "looking for faces", transient=True))
+        raise ConfigError("boxes=detected: this model was trained on full images and uses no boxes")
+    found, missed = with_found_boxes(track(faces, "detecting faces", transient=True))
     if not found:
         raise DataError(f"the detector finds none of the {len(faces)} faces of {split}")
     return found, missed
 
 
 def _seen_in_training(cfg: DictConfig, model: Model, data: FaceDataModule, split: str) -> int:
-    """How many faces of the split the model has seen in training; of its own ``train`` one knows it has."""
+    """Return the number of faces of the split that were seen in training; 0 for the run's own ``train``."""
     own = cfg.get("data") is None
     kept = model.trained_on
     if kept is None or (own and split == "train"):
@@ -147,20 +147,20 @@ def _seen_in_training(cfg: DictConfig, model: Model, data: FaceDataModule, split
 
 
 def _notes(model: Model, data: FaceDataModule, split: str, seen: int) -> list[str]:
-    """Return what has to be known of the model's training."""
+    """Return warnings about the model's training data."""
     if model.trained_on is None:
-        return ["the model's file does not say which faces it was trained on; these may be some of them"]
+        return ["the model's file does not say which faces it was trained on; these faces may be among them"]
     notes = []
     if seen:
         notes.append(f"forced: the model was trained on {seen} of these faces, or on others of their groups")
     chosen = len(data.of_groups(model.trained_on.validated, split))
     if chosen and split != "val":
-        notes.append(f"the best epoch was chosen by {chosen} of these faces, or by others of their groups")
+        notes.append(f"the best epoch was selected on {chosen} of these faces, or on others of their groups")
     return notes
 
 
 def _mean(model: Model, data: FaceDataModule) -> Tensor | None:
-    """What the constant predictor says, as the model's file or else the training faces have it."""
+    """Return the prediction of the mean-shape baseline, from the model's file or else the training faces."""
     if model.mean_shape is not None:
         return torch.from_numpy(model.mean_shape).float()
     train = data.splits.get("train")
@@ -178,13 +178,13 @@ def _folder(run: RunFolder | None, path: Path, cfg: DictConfig, split: str) -> P
 
 
 def _spread_over(faces: Sequence[Face], most: int) -> list[Face]:
-    """At most so many of the faces, spread over all of them."""
+    """Return at most ``most`` of the faces, evenly selected."""
     places = np.linspace(0, len(faces) - 1, min(most, len(faces))).round().astype(int)
     return [faces[place] for place in places]
 
 
 def _stressed(model: Model, faces: StressedFaces, name: str) -> list[tuple[str, ByteArray]]:
-    """One face at each level of a stress, with truth and prediction, and the level."""
+    """Return pictures of one face with truth and prediction, for each level of a stress: level, picture."""
     levels = STRESSES[name].levels
     pictures = []
     for level in sorted(levels, reverse=levels[0] == max(levels)):

@@ -1,4 +1,4 @@
-"""Face by face: what a model predicts, and how far off it is."""
+"""Predictions of a model for each face, and their errors."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ from keypoints.tasks.base import Task
 from keypoints.tasks.metrics import face_scale, normalized_mean_error
 
 BATCH = 64
-"""Faces that are predicted at once."""
+"""Number of faces in a batch."""
 
 
 class Predictions(NamedTuple):
-    """What was predicted for N faces, in pixels of their photos."""
+    """Predicted and true points of N faces, in pixels of their photos."""
 
     predicted: Tensor
-    """(N, K, 2)"""
+    """(N, K, 2) predicted points."""
     truth: Tensor
-    """(N, K, 2)"""
+    """(N, K, 2) true points."""
     photo_sizes: Tensor
-    """(N, 2): width and height."""
+    """(N, 2) width and height of the photos."""
     confidence: Tensor | None = None
-    """(N, K) from 0 to 1, of models that give it."""
+    """(N, K) confidence of each point, from 0 to 1; ``None`` for models without."""
 
     def of(self, places: Sequence[int]) -> "Predictions":
-        """Those of some of the faces."""
+        """Return the predictions of the faces with the given indices."""
         chosen = list(places)
         predicted, truth, sizes = (field[chosen] for field in self[:3])
         sure = None if self.confidence is None else self.confidence[chosen]
@@ -42,7 +42,7 @@ class Predictions(NamedTuple):
 
 
 def in_originals(predictions: Predictions, originals: Sequence[Original | None]) -> Predictions:
-    """The same in pixels of the originals that the photos were cut from, where they were."""
+    """Return the predictions in pixels of the originals, for photos of a compact copy."""
     places = [(place, original) for place, original in enumerate(originals) if original is not None]
     predicted, truth, sizes = (field.clone() for field in predictions[:3])
     for place, original in places:
@@ -53,7 +53,7 @@ def in_originals(predictions: Predictions, originals: Sequence[Original | None])
 
 
 def plain_batches(dataset: FaceDataset) -> Iterator[Batch]:
-    """All faces in their own order, not augmented."""
+    """Yield all faces in batches, in the dataset's order and without augmentation."""
     for start in range(0, len(dataset), BATCH):
         yield whole(dataset, range(start, min(start + BATCH, len(dataset))))
 
@@ -61,27 +61,31 @@ def plain_batches(dataset: FaceDataset) -> Iterator[Batch]:
 def predict(
     model: Model, batches: Iterable[Batch], mean: Tensor | None = None
 ) -> tuple[Predictions, Predictions | None]:
-    """What ``model`` predicts, and the constant predictor, which gives everyone the ``mean``.
+    """Return the predictions of a model, and of the mean-shape baseline: ``mean`` for every face.
 
     Args:
-        model: of a checkpoint or an ONNX file.
-        batches: looked at once.
-        mean: (K, 2) ratios of the input; without it there is no constant predictor.
+        model: model from a checkpoint or an ONNX file.
+        batches: batches of faces; iterated over once.
+        mean: (K, 2) ratios of the input; ``None`` for no baseline.
+
+    Returns:
+        The model's predictions, and the baseline's or ``None``.
     """
     size = model.crop.size
-    found, constant, truth, sizes, sure = [], [], [], [], []
+    predicted, constant, truth, sizes, confidences = [], [], [], [], []
     for batch in batches:
         points, confidence = _located(model, batch)
-        found.append(batch.in_photo(points, size))
+        predicted.append(batch.in_photo(points, size))
         if confidence is not None:
-            sure.append(confidence)
+            confidences.append(confidence)
         if mean is not None:
             constant.append(batch.in_photo(mean.expand(len(batch.targets), -1, -1), size))
         truth.append(batch.in_photo(batch.targets, size))
         sizes.append(batch.photo_sizes)
     facts = torch.cat(truth), torch.cat(sizes)
-    everyone = Predictions(torch.cat(constant), *facts) if constant else None
-    return Predictions(torch.cat(found), *facts, torch.cat(sure) if sure else None), everyone
+    baseline = Predictions(torch.cat(constant), *facts) if constant else None
+    confidence = torch.cat(confidences) if confidences else None
+    return Predictions(torch.cat(predicted), *facts, confidence), baseline
 
 
 def _located(model: Model, batch: Batch) -> tuple[Tensor, Tensor | None]:
@@ -95,14 +99,14 @@ def _located(model: Model, batch: Batch) -> tuple[Tensor, Tensor | None]:
 
 
 def score(metrics: MetricCollection, predictions: Predictions) -> dict[str, float]:
-    """What ``metrics`` say of ``predictions``."""
+    """Return the values of ``metrics`` for ``predictions``, by name."""
     metrics.reset()
     metrics.update(*predictions[:3])
     return {name: float(value) for name, value in metrics.compute().items()}
 
 
 def measure_faces(task: Task, dataset: FaceDataset) -> pd.DataFrame:
-    """A row a face, in the dataset's order: see :func:`face_table`."""
+    """Return the :func:`face_table` of a task's predictions, in the dataset's order."""
     return face_table(dataset.faces, predict(TaskModel(task), plain_batches(dataset))[0])
 
 
@@ -112,15 +116,25 @@ def face_table(
     norm: str | None = None,
     pair: tuple[int, int] | None = None,
 ) -> pd.DataFrame:
-    """A row a face.
+    """Return a table with a row per face.
 
-    Columns: ``photo``, the file; a column a tag; ``mse`` in the course's units; ``mae_px``, the mean
-    absolute error of a coordinate, and ``error_px``, the mean distance of a point, in pixels of the
-    photo; with a ``norm``, ``nme``; ``confidence``, the mean of the points', where there is one; then
-    ``truth_x0, truth_y0, …`` and ``predicted_x0, …`` in pixels of the photo.
+    Columns: ``photo``, the file; a column for each tag; ``mse``, the mean squared error per coordinate, in
+    the course's units (ratios of the photo); ``mae_px``, the mean absolute error per coordinate, and
+    ``error_px``, the mean distance per point, in pixels of the photo; with a ``norm``, ``nme``;
+    ``confidence``, the mean over points, if the model has one; then ``truth_x0, truth_y0, …`` and
+    ``predicted_x0, …``, in pixels of the photo.
+
+    Args:
+        faces: the N faces.
+        predictions: predictions for these faces.
+        norm: length that errors are divided by, see :func:`keypoints.tasks.metrics.evaluation_metrics`;
+            ``None`` for no column ``nme``.
+        pair: indices of the normalising points, for the norm ``"pair"``.
     """
-    true, found = (points.numpy().astype(np.float64) for points in (predictions.truth, predictions.predicted))
-    errors = found - true
+    true, predicted = (
+        points.numpy().astype(np.float64) for points in (predictions.truth, predictions.predicted)
+    )
+    errors = predicted - true
     tags = dict.fromkeys(tag for face in faces for tag in face.tags)
     columns = {
         "photo": [str(face.photo.path) for face in faces],
@@ -133,7 +147,7 @@ def face_table(
         columns["nme"] = normalized_mean_error(*predictions[:3], norm=norm, pair=pair).numpy()
     if predictions.confidence is not None:
         columns["confidence"] = predictions.confidence.mean(dim=1).numpy()
-    for kind, points in (("truth", true), ("predicted", found)):
+    for kind, points in (("truth", true), ("predicted", predicted)):
         for index in range(points.shape[1]):
             columns[f"{kind}_x{index}"] = points[:, index, 0]
             columns[f"{kind}_y{index}"] = points[:, index, 1]
@@ -142,11 +156,11 @@ def face_table(
 
 @dataclass(frozen=True)
 class ConfidenceGroup:
-    """Points of similar confidence, of all faces.
+    """Group of points with similar confidence, from all faces.
 
     Args:
         confidence: mean confidence, from 0 to 1.
-        nme: mean error over the face's scale.
+        nme: mean distance per point, divided by the face's scale.
         points: number of points.
     """
 
@@ -158,16 +172,16 @@ class ConfidenceGroup:
 def by_confidence(
     predictions: Predictions, norm: str, pair: tuple[int, int] | None, groups: int = 10
 ) -> list[ConfidenceGroup]:
-    """Return how the error of a point depends on its confidence.
+    """Return the mean errors of points in groups of similar confidence.
 
     Args:
-        predictions: of all faces.
-        norm: what errors are divided by, as of :func:`keypoints.tasks.metrics.evaluation_metrics`.
-        pair: the normalising points.
-        groups: number of groups, of equally many points.
+        predictions: predictions for all faces.
+        norm: length that errors are divided by, see :func:`keypoints.tasks.metrics.evaluation_metrics`.
+        pair: indices of the normalising points, for the norm ``"pair"``.
+        groups: number of groups; all have about the same number of points.
 
     Returns:
-        The groups, the least sure first; none without a confidence.
+        The groups, the least confident first; empty if the model has no confidence.
     """
     predicted, truth, sizes, confidence = predictions
     if confidence is None:

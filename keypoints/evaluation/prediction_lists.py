@@ -1,6 +1,6 @@
-"""Tables of predictions, ours or anybody's, in each format of labelled photos and in COCO's results.
+"""Tables of predictions, from any program, in any format of labelled photos and in COCO's results.
 
-The photos need not be at hand: :mod:`keypoints.evaluation.matching` finds out which they are.
+The photos need not be available: :mod:`keypoints.evaluation.matching` identifies them by their names.
 """
 
 import json
@@ -19,50 +19,50 @@ from keypoints.errors import DataError, shortened
 from keypoints.geometry import Box, FloatArray
 
 _RESULTS = "["
-"""How COCO's results begin, which are a list; its annotations are an object."""
+"""First character of COCO's results, which are a JSON list; COCO's annotations are an object."""
 _MOST_SHOWN = 60
-"""Characters of an id in a message."""
+"""Largest number of characters of an id in a message."""
 
 
 class Prediction(NamedTuple):
-    """A face of a table of predictions. Coordinates are pixels of the upright photo."""
+    """Predicted face of a table. Coordinates are in pixels of the upright photo."""
 
     photo: str
-    """As the table names it."""
+    """Name of the photo, as in the table."""
     box: Box | None
     points: FloatArray
-    """(K, 2)"""
+    """(K, 2) predicted points."""
     source: str
-    """The table and the row, for messages."""
+    """Table and row, for messages."""
     score: float | None = None
-    """How sure its maker is of it, the higher the surer; ``None`` where the table does not say."""
+    """Score of the prediction, higher for more confidence; ``None`` if the table has none."""
 
 
 class PredictionList(NamedTuple):
-    """What a table holds."""
+    """Contents of a table of predictions."""
 
     predictions: list[Prediction]
-    """All with as many points."""
+    """Predicted faces, all with the same number of points."""
     unusable: list[str]
-    """Why other rows hold no face: of photos in which none was found, or damaged ones."""
+    """Reasons why other rows are no predicted faces, such as a photo without a detected face."""
 
 
 def read_predictions(path: Path, photos: Mapping[int | str, str] | None = None) -> PredictionList:
-    """Return the faces of a table of predictions; its format is told by what it holds.
+    """Return the faces of a table of predictions, whose format is detected from its contents.
 
     Args:
         path: ``predictions.csv`` of ``keypoints predict``, a list in one of the formats of
             :mod:`keypoints.data.readers.labelled`, or COCO's results.
-        photos: the names of photos by their ids, for COCO's results, which have ids alone; ``None`` if there
-            is no list that says.
+        photos: names of photos by their ids, for COCO's results, which have only ids; ``None`` if no list has
+            the names.
 
     Raises:
-        DataError: if it cannot be read, is in no known format, or holds no face.
+        DataError: if the table cannot be read, its format is unknown, or it holds no face.
     """
     begins = beginning(path).lstrip()
     reading = _Reading(path, photos)
     if begins.startswith(_RESULTS):
-        FORMATS["coco"].read(reading)  # type: ignore[misc]  # it is read
+        FORMATS["coco"].read(reading)  # type: ignore[misc]  # this format has a reader
     elif begins.startswith("{") and '"photos": [' in begins and '"images"' not in begins:
         raise DataError(
             f"{path}: is the document that predict writes; give the table beside it: predictions.csv"
@@ -84,19 +84,19 @@ def read_predictions(path: Path, photos: Mapping[int | str, str] | None = None) 
 
 
 def photos_by_id(path: Path) -> dict[int | str, str] | None:
-    """Return the names of photos by their ids in COCO's annotations; ``None`` of another list.
+    """Return the names of photos by their ids in COCO's annotations; ``None`` for a list in another format.
 
     Args:
         path: the list.
 
     Raises:
-        DataError: if it cannot be read.
+        DataError: if the list cannot be read.
     """
     if not beginning(path).lstrip().startswith("{"):
         return None
     try:
         images = json.loads(OpenList(path, path.parent, None, strict=False).text()).get("images")
-    except (ValueError, RecursionError):  # reading the list says what is wrong
+    except (ValueError, RecursionError):  # the list's reader reports the error
         return {}
     listed = images if isinstance(images, list) else []
     return {
@@ -112,7 +112,7 @@ def _read(reading: "_Reading") -> None:
     name = detect_format(reading.path)
     chosen = FORMATS[name]
     if name == "dlib":
-        _read_dlib(reading)  # the format's own reader wants the photos
+        _read_dlib(reading)  # the format's own reader needs the photos
     elif chosen.read is None:
         raise DataError(f"{reading.path}: is {chosen.what}, which can only be written")
     else:
@@ -131,7 +131,7 @@ def _read_dlib(reading: "_Reading") -> None:
 
 
 class _Reading(OpenList):
-    """A table that is being read: its rows are kept as they are, whatever photos they name."""
+    """Table that is being read; its rows are kept without looking for the photos that they name."""
 
     def __init__(self, path: Path, photos: Mapping[int | str, str] | None) -> None:
         super().__init__(path, path.parent, None, strict=False)
@@ -139,9 +139,9 @@ class _Reading(OpenList):
         self._names = photos
 
     def text(self) -> str:
-        """The whole file; COCO's results as annotations, with the photos that are known.
+        """Return the full text of the file, with COCO's results as annotations of the known photos.
 
-        Scores are among the tags, where :meth:`add` looks for them.
+        Scores are moved to the tags, from which :meth:`add` reads them.
         """
         text = super().text()
         begins = text.lstrip()[:1]
@@ -150,7 +150,7 @@ class _Reading(OpenList):
         try:
             whole = json.loads(text)
         except (ValueError, RecursionError):
-            return text  # which its reader says
+            return text  # the format's reader reports the error
         if isinstance(whole, list):
             return json.dumps(self._as_annotations(whole))
         if isinstance(whole.get("annotations"), list):
@@ -158,19 +158,19 @@ class _Reading(OpenList):
         return json.dumps(whole)
 
     def check_count(self, points: int) -> None:
-        """See nothing: once all is read, the rows are compared with each other."""
+        """Accept any number; :func:`read_predictions` compares the rows once all are read."""
 
     def add(
         self,
         name: str,
         box: Box | None,
         points: Sequence[tuple[float, float]],
-        group: str = "",  # noqa: ARG002 - of no use here
+        group: str = "",  # noqa: ARG002 - a prediction has no group
         tags: Mapping[str, str] | None = None,
         *_: Any,
         **__: Any,
     ) -> None:
-        """Keep a face of the photo ``name``."""
+        """Add a predicted face of the photo ``name``."""
         if not name:
             raise ValueError("names no photo")
         self.predictions.append(
@@ -198,12 +198,12 @@ class _Reading(OpenList):
         }
 
     def _why_nameless(self, keys: Sequence[int | str | None]) -> str:
-        """Return why no photo is known by these ids."""
+        """Return the reason why these ids match no photo."""
         if keys == [None]:
             return "has no image_id that is a whole number or a text"
         if self._names is None:
             return (
-                "names its photos by numbers alone; score it against the COCO list that they are of: "
+                "names its photos only by numbers; evaluate it on the COCO list that has these ids: "
                 "data.test=<list>"
             )
         ours, theirs = (
@@ -214,14 +214,14 @@ class _Reading(OpenList):
 
 
 def _id(value: object) -> int | str | None:
-    """Return an id of COCO's as its list has it: programs that keep tables as floats write 1.0 for 1."""
+    """Return an id as in the COCO list: programs that store tables as floats write 1.0 for 1."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, str | int) else None
 
 
 def _scored(annotation: Any) -> Any:
-    """Return an annotation with its score among its tags."""
+    """Return an annotation with its score as a tag."""
     if not isinstance(annotation, dict) or "score" not in annotation:
         return annotation
     tags = annotation.get("tags")
@@ -229,7 +229,7 @@ def _scored(annotation: Any) -> Any:
 
 
 def _score(value: str | None) -> float | None:
-    """Return a score; ``None`` for what is no number, such as another list's tag of that name."""
+    """Return a score as a number; ``None`` if it is none, such as a tag of that name in another list."""
     try:
         return number(value)
     except ValueError:
@@ -237,7 +237,7 @@ def _score(value: str | None) -> float | None:
 
 
 def _labelled(keypoints: Any) -> Any:
-    """Return x, y, v of each point with v = 2: in results v is a score, or 0, and each point is meant."""
+    """Return x, y, v of each point with v = 2: in results, v is a score, or 0 for a predicted point."""
     if not isinstance(keypoints, list) or len(keypoints) % 3:
         return keypoints
     return [2 if place % 3 == 2 else value for place, value in enumerate(keypoints)]

@@ -1,4 +1,4 @@
-"""A table of predictions, whoever made it, measured like a model's."""
+"""Evaluation of a table of predictions from any program, with the metrics of a model's evaluation."""
 
 import logging
 from collections.abc import Sequence
@@ -24,24 +24,24 @@ from keypoints.tasks.metrics import default_norm, evaluation_metrics
 log = logging.getLogger(__name__)
 
 _NAMED = 5
-"""Rows or photos that a message names."""
+"""Largest number of rows or photos that a message names."""
 _MOST_SHOWN = 80
-"""Characters of a photo's name in a message."""
+"""Largest number of characters of a photo's name in a message."""
 _OF_MODELS = {"checkpoint": None, "flip_test": False, "boxes": "given", "stress": False}
-"""Settings of ``evaluate`` that say something of a network, and their defaults."""
+"""Settings of ``evaluate`` that apply only to models, and their defaults."""
 
 
 @dataclass(frozen=True)
 class PredictionScores:
-    """A table of predictions and the faces that it is measured on.
+    """Table of predictions and the faces that it is evaluated on.
 
     Args:
-        case: faces, landmarks, norm.
-        folder: for the results.
-        path: of the table.
-        table: its predictions.
-        truth: faces of the split.
-        matches: which prediction is of which face.
+        case: data, landmarks and norm of the evaluation.
+        folder: folder for the results.
+        path: file of the table.
+        table: predictions of the table.
+        truth: true faces of the split.
+        matches: pairs of true faces and predictions.
     """
 
     case: Case
@@ -54,7 +54,7 @@ class PredictionScores:
     def predict(self) -> PredictedFaces:
         """Return the predictions for the faces that have one."""
         faces = [self.truth[place] for place, _ in self.matches.pairs]
-        found = np.stack([self.table.predictions[place].points for _, place in self.matches.pairs])
+        predicted = np.stack([self.table.predictions[place].points for _, place in self.matches.pairs])
         source = TableSource(
             predictions=str(self.path),
             data=type(self.case.data).__name__,
@@ -62,36 +62,36 @@ class PredictionScores:
             without_truth=len(self.matches.without_truth),
             unusable_rows=len(self.table.unusable),
         )
-        return PredictedFaces(faces, _predictions(faces, self.case.data.indices, found), None, source)
+        return PredictedFaces(faces, _predictions(faces, self.case.data.indices, predicted), None, source)
 
     def remarks(self, result: EvaluationResult) -> list[str]:
-        """Return what has to be known of the table: faces and rows that are not measured.
+        """Return notes about faces and rows that are left out.
 
         Args:
-            result: the errors.
+            result: metrics of the table.
         """
         return _notes(self.table, self.matches, self.truth, result.metrics["failure_rate"])
 
 
 def prediction_scores(cfg: DictConfig) -> PredictionScores:
-    """Return the table ``cfg.predictions`` and the faces of ``cfg.split``.
+    """Return the table ``cfg.predictions`` with the faces of ``cfg.split``.
 
-    Means are over the faces that the table has a prediction of; the others are counted, named and noted.
+    Means are over the faces that have a prediction; the other faces are counted and named in the notes.
 
     Args:
-        cfg: the configuration of ``keypoints evaluate``.
+        cfg: configuration of ``keypoints evaluate``.
 
     Raises:
-        ConfigError: if a value cannot be used, or is one of a network's.
-        DataError: if the table or the faces cannot be read, have other numbers of points, or no prediction is
-            of any of the faces.
+        ConfigError: if a value cannot be used, or applies only to models.
+        DataError: if the table or the faces cannot be read, their numbers of points differ, or no prediction
+            matches a face.
     """
     path = Path(str(cfg.predictions))
     path = path / TABLE if path.is_dir() else path
     for key, default in _OF_MODELS.items():
         if cfg[key] != default:
             raise ConfigError(
-                f"{key}={cfg[key]}: is a model's; predictions={path} have none, so leave it out"
+                f"{key}={cfg[key]}: applies only to models; leave it out with predictions={path}"
             )
     if not any((cfg.get("data") or {}).get(key) for key in ("_target_", "test")):
         raise ConfigError(
@@ -107,7 +107,7 @@ def prediction_scores(cfg: DictConfig) -> PredictionScores:
     truth = faces_to_measure(data, split)
     _check_points(path, table, data)
     matches = match(truth, data.indices, table.predictions, path.parent)
-    _tell(path, table, matches, truth)
+    _log_left_out(path, table, matches, truth)
     if not matches.pairs:
         raise DataError(
             f"{path}: none of its {len(table.predictions)} faces is one of the {len(truth)} of {split}: "
@@ -119,37 +119,37 @@ def prediction_scores(cfg: DictConfig) -> PredictionScores:
 
 
 def _list_of(cfg: DictConfig, split: str) -> Path | None:
-    """Return the list that the faces of a split are read from, if they are of one."""
+    """Return the list that the faces of a split are read from, if there is one."""
     listed = cfg.data.get(split)
-    if listed is None and split == "val":  # carved off the training faces
+    if listed is None and split == "val":  # split off the training faces
         listed = cfg.data.get("train")
     return Path(listed) if isinstance(listed, str) and Path(listed).is_file() else None
 
 
 def _why_none(matches: Matches, table: PredictionList) -> str:
-    """Return why no prediction is of a true face."""
+    """Return the reason why no prediction matches a true face."""
     for reason in (*matches.ambiguous, *matches.unknown):
         return reason
     name = shortened(table.predictions[0].photo, _MOST_SHOWN)
-    return f"in photos of both, such as {name}, no box or points of one are near the other's"
+    return f"in photos of both, such as {name}, no predicted box or points are near a true face"
 
 
 def _check_points(path: Path, table: PredictionList, data: FaceDataModule) -> None:
-    found = len(table.predictions[0].points)
-    if found != len(data.indices):
+    count = len(table.predictions[0].points)
+    if count != len(data.indices):
         raise DataError(
-            f"{path}: has {found} points a face, but the truth has {len(data.indices)} ({data.scheme.name}); "
+            f"{path}: has {count} points a face, but the truth has {len(data.indices)} ({data.scheme.name}); "
             "take other data, or a part of the landmarks: data.landmarks=<part>"
         )
 
 
-def _predictions(faces: Sequence[Face], landmarks: Sequence[int], found: np.ndarray) -> Predictions:
-    """Return what was predicted, beside the truth and the photos' sizes."""
+def _predictions(faces: Sequence[Face], landmarks: Sequence[int], predicted: np.ndarray) -> Predictions:
+    """Return predicted points with true points and photo sizes."""
     true = np.stack([face.landmarks()[list(landmarks)] for face in faces])
-    # Photos of their own, so that no picture stays in memory.
+    # New Photo objects, so that no picture stays in memory.
     sizes = {path: Photo(path).size for path in {face.photo.path for face in faces}}
     return Predictions(
-        torch.from_numpy(found).float(),
+        torch.from_numpy(predicted).float(),
         torch.from_numpy(true).float(),
         torch.tensor([sizes[face.photo.path] for face in faces], dtype=torch.float32),
     )
@@ -158,7 +158,7 @@ def _predictions(faces: Sequence[Face], landmarks: Sequence[int], found: np.ndar
 def _notes(
     table: PredictionList, matches: Matches, truth: Sequence[Face], failures: float | None
 ) -> list[str]:
-    """Return what the means leave out."""
+    """Return notes about faces and rows that the means leave out."""
     notes = []
     if missing := len(matches.missing):
         measured, everyone = len(matches.pairs), len(truth)
@@ -168,7 +168,7 @@ def _notes(
             note += f"; with them as failures the failure rate is {100 * share:.3g} %"
         notes.append(note)
     if others := len(matches.without_truth):
-        notes.append(f"{others} of {len(table.predictions)} predicted faces are of none of these: left out")
+        notes.append(f"{others} of {len(table.predictions)} predicted faces match no true face: left out")
     if rows := len(table.unusable):
         notes.append(f"{rows} rows of the table hold no face: left out")
     if matches.ambiguous:
@@ -176,25 +176,25 @@ def _notes(
     return notes
 
 
-def _tell(path: Path, table: PredictionList, matches: Matches, truth: Sequence[Face]) -> None:
-    """Name in the log what is left out; the page has all of it."""
+def _log_left_out(path: Path, table: PredictionList, matches: Matches, truth: Sequence[Face]) -> None:
+    """Log some of the rows and faces that are left out; the report page has all of them."""
     if table.unusable:
         log.warning("rows without a face: %s", some_of(table.unusable, _NAMED))
     if matches.missing:
         names = [_called(truth[place]) for place in matches.missing]
-        log.warning("%s: has no prediction of: %s", path, some_of(names, _NAMED))
+        log.warning("%s: has no prediction for: %s", path, some_of(names, _NAMED))
     if matches.without_truth:
         sources = [table.predictions[place].source for place in matches.without_truth]
-        log.warning("predicted, and none of the faces: %s", some_of(sources, _NAMED))
+        log.warning("predictions that match no true face: %s", some_of(sources, _NAMED))
 
 
 def _called(face: Face) -> str:
-    """What a face is called: its list's row, or its photo."""
+    """Return the row of the list, or else the photo, that identifies a face in messages."""
     return face.source or str(face.photo.path)
 
 
 def _name(path: Path) -> str:
-    """What titles call a table: those of ``predict`` all have the same name, in folders of their own."""
+    """Return a table's name for titles; tables of ``predict`` have equal file names and use the folder's."""
     return path.resolve().parent.name if path.name == TABLE else path.stem
 
 

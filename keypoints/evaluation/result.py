@@ -1,4 +1,4 @@
-"""Typed results of an evaluation, whether a model or a table of predictions is evaluated."""
+"""Typed results of an evaluation of a model or a table of predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,14 +19,14 @@ Scores = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Case:
-    """Faces and landmarks that an evaluation measures.
+    """Data, landmarks and norm of an evaluation.
 
     Args:
-        name: of the model or the table, and the split, for titles.
+        name: name of the model or the table, with the split, for titles.
         data: datamodule of the faces.
-        split: name of their split.
-        scheme: landmarks that are measured.
-        norm: what errors are divided by, as of :func:`keypoints.tasks.metrics.evaluation_metrics`.
+        split: name of the faces' split.
+        scheme: landmarks that are evaluated.
+        norm: length that errors are divided by, see :func:`keypoints.tasks.metrics.evaluation_metrics`.
         threshold: largest NME that is no failure.
         shown: number of best and of worst faces that are plotted.
     """
@@ -45,7 +45,7 @@ class ModelSource:
     """Model that was evaluated, in ``metrics.json``.
 
     Args:
-        checkpoint: its file.
+        checkpoint: file of the model.
         data: class of the datamodule.
         flip_test: whether predictions are means over the input and its mirrored copy.
         boxes: ``"given"`` or ``"detected"``.
@@ -65,10 +65,10 @@ class TableSource:
 
     Args:
         checkpoint: ``None``: the model is not known.
-        predictions: the table's file.
+        predictions: file of the table.
         data: class of the datamodule.
-        missing: faces that have no prediction, by their row in the list of faces.
-        without_truth: number of predictions that are of no face.
+        missing: faces without a prediction, by their row in the list of faces, or their photo.
+        without_truth: number of predictions that match no true face.
         unusable_rows: number of rows of the table that hold no face.
     """
 
@@ -82,14 +82,14 @@ class TableSource:
 
 @dataclass(frozen=True)
 class PredictedFaces:
-    """Predictions for the faces of a case.
+    """Predictions for the faces of an evaluation.
 
     Args:
-        faces: that were predicted.
-        predictions: of them, in pixels of their photos.
-        constant: the mean-shape baseline's predictions; ``None`` where it is not known.
+        faces: faces that have a prediction.
+        predictions: predictions for these faces, in pixels of their photos.
+        constant: predictions of the mean-shape baseline; ``None`` if it is unknown.
         source: model or table that the predictions come from.
-        notes: warnings about it.
+        notes: warnings about the source.
     """
 
     faces: Sequence[Face]
@@ -101,7 +101,7 @@ class PredictedFaces:
 
 @dataclass(frozen=True)
 class GroupScores:
-    """Metrics of the faces that have one value of a tag."""
+    """Number and metrics of the faces that have one value of a tag."""
 
     faces: int
     scores: Scores
@@ -113,21 +113,21 @@ class EvaluationResult:
 
     Args:
         source: model or table that was evaluated.
-        version: of this package.
+        version: version of this package.
         scheme: name of the landmark scheme.
         split: name of the split.
         faces: number of faces that were measured.
-        norm: what errors are divided by.
+        norm: length that errors are divided by.
         threshold: largest NME that is no failure.
-        metrics: over all faces.
-        constant: of the mean-shape baseline; ``None`` where it is not known.
+        metrics: metrics over all faces.
+        constant: metrics of the mean-shape baseline; ``None`` if it is unknown.
         by_part: metrics over all faces for each part of the landmarks.
-        by_tag: metrics by the values of each tag of the faces.
+        by_tag: metrics for each value of each tag of the faces.
         by_confidence: mean errors of points in groups of rising confidence; empty without confidences.
-        words: meanings of the values of tags.
-        worst_faces: what the worst faces have in common, in sentences.
+        words: descriptions of the values of tags, by tag and value.
+        worst_faces: tags that are frequent among the worst faces, in sentences.
         notes: warnings.
-        stress: what the model stands, in sentences; ``None`` if it was not put under stress.
+        stress: levels of stress that the model tolerates, in sentences; ``None`` if stress was not measured.
     """
 
     source: ModelSource | TableSource
@@ -149,19 +149,19 @@ class EvaluationResult:
 
     @property
     def missing(self) -> Sequence[str]:
-        """Faces without a prediction."""
+        """Faces without a prediction in the table; none for a model."""
         return self.source.missing if isinstance(self.source, TableSource) else ()
 
     def with_notes(self, notes: Sequence[str]) -> Self:
-        """Return the result with further warnings.
+        """Return the result with further warnings after its own.
 
         Args:
-            notes: the warnings.
+            notes: the further warnings.
         """
         return replace(self, notes=[*self.notes, *notes])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as ``metrics.json`` holds them."""
+        """Return the result as plain values, for ``metrics.json``."""
         values = asdict(self)
         values = {**values.pop("source"), **values}
         values["by_tag"] = {
@@ -174,27 +174,27 @@ class EvaluationResult:
 
 
 class Tables(NamedTuple):
-    """Measurements face by face, for ``faces.csv`` and figures."""
+    """Errors of each face, for ``faces.csv`` and figures."""
 
     on_photos: pd.DataFrame
-    """A row a face, in pixels of its photo as the figures plot it."""
+    """A row per face, in pixels of the photo that figures show."""
     in_originals: pd.DataFrame
-    """The same in pixels of the originals, with ``nme``."""
+    """A row per face, in pixels of the original of the photo, with ``nme``."""
     constant: FloatArray | None
-    """The mean-shape baseline's normalised errors of the faces."""
+    """(N,) normalised mean error of the mean-shape baseline for each face; ``None`` if it is unknown."""
 
 
 class Stressed(NamedTuple):
-    """Predictions of a model under stress, for ``stress.csv`` and figures."""
+    """Errors of a model under stress, for ``stress.csv`` and figures."""
 
     table: pd.DataFrame
-    """A row a stress and level."""
+    """A row per stress and level, see :func:`keypoints.evaluation.robustness.stress`."""
     faces: int
     """Number of faces that were measured."""
     examples: Mapping[str, Sequence[tuple[str, ByteArray]]]
-    """One face by stress: at each level, the level and the picture with truth and prediction."""
+    """Level, and picture of one face with truth and prediction, for each level, by title of the stress."""
     tolerances: Sequence[str]
-    """What the model stands, in sentences."""
+    """Levels of stress that the model tolerates, in sentences."""
 
 
 class Evaluation(NamedTuple):

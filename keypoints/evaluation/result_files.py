@@ -1,4 +1,4 @@
-"""Files of an evaluation's result."""
+"""Writing of the files of an evaluation's result."""
 
 import json
 from pathlib import Path
@@ -11,13 +11,13 @@ STRESS_TABLE = "stress.csv"
 
 
 def write_files(folder: Path, result: EvaluationResult, tables: Tables, stressed: Stressed | None) -> None:
-    """Write ``metrics.json``, ``faces.csv`` (a row a face), and ``stress.csv`` where there is stress.
+    """Write ``metrics.json``, ``faces.csv`` (a row per face), and ``stress.csv`` if stress was measured.
 
     Args:
-        folder: an existing folder.
-        result: metrics of all faces.
-        tables: measurements face by face.
-        stressed: predictions under stress.
+        folder: existing folder.
+        result: contents of ``metrics.json``.
+        tables: errors of each face.
+        stressed: errors under stress; ``None`` if not measured.
     """
     write_whole(folder / "faces.csv", tables.in_originals.to_csv(index=False))
     if stressed is not None:

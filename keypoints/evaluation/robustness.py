@@ -1,9 +1,8 @@
-"""What spoils a model: the same faces with worse boxes, fewer pixels, blur, rotation and darkness.
+"""Robustness of a model: errors on faces with worse boxes, fewer pixels, blur, rotation and darkness.
 
-A worse box is cut from the photo like any other; where it reaches beyond the photo, the photo's
-border is repeated, as it would be for such a box in use. The other changes are made on a canvas round
-the input, by the routine that augments training faces. Either way the exact map back to the photo is
-known, and errors stay in its pixels.
+A worse box is cropped from the photo like any other box; outside the photo, its border is repeated, as in
+prediction. The other changes are made on a canvas around the input, by the code that augments training faces.
+In both cases the exact map back to the photo is known, so errors are in pixels of the photo.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,18 +25,18 @@ from keypoints.inference.predictor import Model
 from keypoints.tasks.metrics import evaluation_metrics
 
 _CONTEXT = 1.7
-"""Sides of the canvas over sides of the input: enough for a turn by 45°."""
+"""Side of the canvas divided by that of the input: enough for a rotation by 45°."""
 
 
 class OtherBox(NamedTuple):
-    """Another box than the face's: moved by shares of its sides, then scaled about its centre."""
+    """Change of a face's box: a shift by fractions of its sides, then a scaling about its centre."""
 
     across: float = 0.0
     down: float = 0.0
     factor: float = 1.0
 
     def of(self, face: Face, crop: Crop) -> Face:
-        """The face with that box, for a crop that cuts out just the box."""
+        """Return the face with the changed box, for a crop without margin."""
         region = crop.region(face.photo.size, face.box)
         moved = Box(
             region.left + self.across * region.width,
@@ -53,12 +52,13 @@ Change = OtherBox | Augmentation
 
 @dataclass(frozen=True)
 class Stress:
-    """One way of making pictures worse.
+    """One kind of change that makes inputs worse.
 
     Args:
-        title, axis: what figures call it and its levels.
-        levels: how bad; the first changes nothing.
-        changes: what a level stands for; the errors of several are averaged.
+        title: name in figures.
+        axis: description of the levels in figures, with their unit.
+        levels: severities; the first changes nothing.
+        changes: function that returns the changes of a level; errors are averaged over them.
     """
 
     title: str
@@ -67,7 +67,7 @@ class Stress:
     changes: Callable[[float], list[Change]]
 
 
-def _drawn(transform: Any) -> Change:
+def _augmentation(transform: Any) -> Change:
     return Augmentation({"stress": transform}, context=_CONTEXT)
 
 
@@ -88,39 +88,42 @@ STRESSES = {
         "lower resolution",
         "pixels, share of the input's width",
         (1, 0.75, 0.5, 0.35, 0.25, 0.15, 0.1),
-        lambda share: [_drawn(LowResolution((share, share), p=1))],
+        lambda share: [_augmentation(LowResolution((share, share), p=1))],
     ),
     "blur": Stress(
         "blur",
         "σ in pixels of the input",
         (0, 0.5, 1, 2, 3, 4),
-        lambda sigma: [_drawn(albumentations.GaussianBlur(blur_limit=0, sigma_limit=(sigma, sigma), p=1))],
+        lambda sigma: [
+            _augmentation(albumentations.GaussianBlur(blur_limit=0, sigma_limit=(sigma, sigma), p=1))
+        ],
     ),
     "rotation": Stress(
         "rotation",
         "degrees, either way",
         (0, 5, 10, 15, 20, 30, 45),
         lambda angle: [
-            _drawn(albumentations.Affine(rotate=(turn, turn), border_mode=1, p=1)) for turn in (angle, -angle)
+            _augmentation(albumentations.Affine(rotate=(turn, turn), border_mode=1, p=1))
+            for turn in (angle, -angle)
         ],
     ),
     "darkness": Stress(
         "darkening",
         "light, share of the original",
         (1, 0.8, 0.6, 0.4, 0.2, 0.1),
-        lambda share: [_drawn(albumentations.MultiplicativeNoise(multiplier=(share, share), p=1))],
+        lambda share: [_augmentation(albumentations.MultiplicativeNoise(multiplier=(share, share), p=1))],
     ),
 }
-"""By the name that tables call them."""
+"""Kinds of stress by their names in tables."""
 
 
 class StressedFaces:
-    """Faces that can be looked at in worse pictures.
+    """Faces whose inputs can be made worse.
 
     Args:
         faces: all with points.
-        landmarks: which of a face's points are the targets.
-        crop: how a photo becomes an input.
+        landmarks: indices of the face's points that are the targets.
+        crop: conversion from photo to network input.
     """
 
     def __init__(self, faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) -> None:
@@ -134,7 +137,11 @@ class StressedFaces:
         return len(self._faces)
 
     def batches(self, change: Change, indices: Sequence[int] | None = None) -> Iterator[Batch]:
-        """The faces under ``change``, or some of them, in batches.
+        """Yield the faces in batches, with their inputs changed.
+
+        Args:
+            change: change of all inputs.
+            indices: indices of the faces; ``None`` for all.
 
         Raises:
             ConfigError: if the change leaves no exact map back to the photo.
@@ -143,7 +150,7 @@ class StressedFaces:
         for start in range(0, len(chosen), BATCH):
             batch: Batch = default_collate(self._samples(change, chosen[start : start + BATCH]))
             if bool(batch.to_photo.isnan().any()):
-                raise ConfigError("a stress has to leave an exact map back to the photo; this one does not")
+                raise ConfigError("a stress must have an exact map back to the photo; this one does not")
             yield batch
 
     def _samples(self, change: Change, indices: Sequence[int]) -> list[Batch]:
@@ -157,7 +164,7 @@ class StressedFaces:
 
 
 def changes(name: str, level: float) -> list[Change]:
-    """What a level of a stress stands for: the boxes as they are at its first."""
+    """Return the changes of a level of a stress; at the first level, the box as it is."""
     kind = STRESSES[name]
     return [OtherBox()] if level == kind.levels[0] else kind.changes(level)
 
@@ -170,20 +177,21 @@ def stress(
     threshold: float,
     progress: Callable[[Sequence[tuple[str, float]]], Iterable[tuple[str, float]]] = iter,
 ) -> pd.DataFrame:
-    """The metrics of ``model`` under each stress, and the constant predictor's.
+    """Return the metrics of a model, and the NME of the mean-shape baseline, under each stress.
 
     Args:
-        model: of a checkpoint or an ONNX file.
-        faces: to look at.
-        mean: the mean of the training targets, (K, 2) ratios, or nothing.
-        norm, threshold: as :func:`keypoints.tasks.metrics.evaluation_metrics`.
-        progress: wraps the steps to show how far it is.
+        model: model from a checkpoint or an ONNX file.
+        faces: faces to measure on.
+        mean: mean of the training targets, (K, 2) ratios of the input; ``None`` for no baseline.
+        norm: length that errors are divided by, see :func:`keypoints.tasks.metrics.evaluation_metrics`.
+        threshold: largest NME that is no failure.
+        progress: wrapper of the steps that shows progress.
 
     Returns:
-        A row a stress and level: ``stress``, ``level``, the metrics, and ``constant_nme``.
+        A row per stress and level: ``stress``, ``level``, the metrics, and the baseline's ``constant_nme``.
 
     Raises:
-        ConfigError: if a change leaves no exact map back to the photo.
+        ConfigError: if a change has no exact map back to the photo.
         DataError: if a changed box misses its photo.
     """
     metrics = evaluation_metrics(model.scheme, norm, threshold)
@@ -203,14 +211,15 @@ def stress(
 
 
 def tolerances(table: pd.DataFrame, factor: float = 1.5) -> list[str]:
-    """From which level on errors are ``factor`` times what they are without: sentences.
+    """Return, for each stress, the level from which errors are ``factor`` times those without it: sentences.
 
-    Levels between those that were measured are interpolated.
+    Levels are interpolated between those that were measured.
 
     Args:
-        table: as :func:`stress` gives.
+        table: result of :func:`stress`.
+        factor: increase of the NME to find, above 1.
     """
-    said = []
+    sentences = []
     for name, kind in STRESSES.items():
         rows = table[table["stress"] == name].sort_values("level")
         start = kind.levels[0]
@@ -221,12 +230,12 @@ def tolerances(table: pd.DataFrame, factor: float = 1.5) -> list[str]:
             if (level := _crossing(side["level"].tolist(), side["nme"].tolist(), limit)) is not None
         ]
         where = f"from {' and '.join(found)} on" if found else "at no level that was tried"
-        said.append(f"{kind.title}: errors are {factor:g} times as large {where} ({kind.axis}).")
-    return said
+        sentences.append(f"{kind.title}: errors are {factor:g} times as large {where} ({kind.axis}).")
+    return sentences
 
 
 def _crossing(levels: Sequence[float], errors: Sequence[float], limit: float) -> float | None:
-    """Where the errors, the first of which is below ``limit``, first go beyond it."""
+    """Return the interpolated level at which errors first exceed ``limit``; the first error is below it."""
     for place in range(1, len(levels)):
         if errors[place] > limit:
             part = (limit - errors[place - 1]) / (errors[place] - errors[place - 1])

@@ -13,7 +13,7 @@ from keypoints.runs.run_folder import RunFolder
 
 @pytest.fixture
 def listed(made_up_imm, tmp_path):
-    """A list of two points of two photos, without boxes."""
+    """Return a list of two photos with two points each, without boxes."""
     rows = "".join(f"01-{view}m.jpg,10,20,30,40\n" for view in (1, 2))
     (tmp_path / "list.csv").write_text(f"image,x0,y0,x1,y1\n{rows}")
     for view in (1, 2):
@@ -25,7 +25,7 @@ def configured(*overrides):
     return compose("evaluate", list(overrides))
 
 
-def test_data_that_are_chosen_come_before_those_of_the_run(made_up_imm, finished_run):
+def test_chosen_data_take_precedence_over_the_runs(made_up_imm, finished_run):
     run = RunFolder(finished_run)
     own = chosen_data(configured(), run, "a model")
     other = chosen_data(configured("data=imm", f"data.root={made_up_imm}", "data.width=20"), run, "a model")
@@ -34,9 +34,7 @@ def test_data_that_are_chosen_come_before_those_of_the_run(made_up_imm, finished
     assert chosen_data(configured("data.width=40"), run, "a model").crop.width == 40
 
 
-def test_a_test_list_means_labelled_photos_without_a_run_and_of_a_run_of_another_data_set(
-    listed, finished_run
-):
+def test_a_test_list_implies_labelled_photos(listed, finished_run):
     for run in (None, RunFolder(finished_run)):
         cfg = configured(f"data.test={listed}")
         data = chosen_data(cfg, run, "a model", "image")
@@ -57,7 +55,7 @@ def test_the_split_is_val_unless_another_is_named(made_up_imm):
         chosen_split(configured("split=test"), data)
 
 
-def test_without_any_data_the_way_out_is_named(finished_run, tmp_path):
+def test_missing_data_are_reported_with_the_option_to_add(finished_run, tmp_path):
     with pytest.raises(ConfigError, match=r"best\.ckpt: is not in a run's folder, so say on which data"):
         chosen_data(configured(), None, "best.ckpt")
     bare = RunFolder(tmp_path)

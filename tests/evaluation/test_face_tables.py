@@ -24,19 +24,19 @@ TABLE = pd.DataFrame(
 )
 
 
-def test_the_table_survives_its_file(tmp_path):
+def test_a_table_is_unchanged_after_writing_and_reading(tmp_path):
     TABLE.to_csv(tmp_path / "faces.csv", index=False)
     again = read_faces(tmp_path / "faces.csv")
     pd.testing.assert_frame_equal(again, TABLE)
 
 
-def test_points_are_taken_out_face_by_face():
+def test_points_are_returned_per_face():
     np.testing.assert_array_equal(points_of(TABLE, "truth"), [[[1.25, 2], [3, 4]], [[5, 6], [7, 8]]])
     assert points_of(TABLE, "predicted")[1, 1].tolist() == [0, 9]
 
 
 @pytest.mark.parametrize("contents", [None, "", "photo,error_px\n"])
-def test_what_is_no_such_table_is_named(tmp_path, contents):
+def test_a_file_that_is_no_table_of_faces_is_named(tmp_path, contents):
     path = tmp_path / "faces.csv"
     if contents is not None:
         path.write_text(contents)
@@ -48,7 +48,7 @@ def test_tags_are_the_columns_between_photo_and_errors():
     assert tags_of(TABLE) == ["person", "view"]
 
 
-def test_what_the_worst_faces_have_in_common_is_said_where_it_is_more_than_chance():
+def test_frequent_tags_of_the_worst_faces_are_reported():
     faces = pd.DataFrame(
         {
             "photo": [f"{i}.jpg" for i in range(24)],

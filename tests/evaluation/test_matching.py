@@ -26,26 +26,26 @@ def matched(truth, predictions, folder=Path("/nowhere/results")):
     return match(truth, range(3), predictions, folder)
 
 
-def test_names_that_start_elsewhere_are_matched_by_their_ends():
+def test_names_from_other_folders_are_matched_by_their_ends():
     truth = [face("a/1.jpg"), face("b/1.jpg"), face("b/2.jpg")]
     names = ["1.jpg", "data/b/1.jpg", "/other/root/b/2.jpg", "3.jpg"]
     done = matched(truth, [found(name) for name in names])
     assert done.pairs == [(1, 1), (2, 2)]
     assert (done.missing, done.without_truth) == ([0], [0, 3])
     assert done.ambiguous == [f"1.jpg may be any of 2 photos, such as {ROOT}/a/1.jpg"]
-    assert done.unknown == [f"no true photo's path ends as 3.jpg does; one is {ROOT}/a/1.jpg"]
+    assert done.unknown == [f"no true photo's path ends with 3.jpg; one is {ROOT}/a/1.jpg"]
 
 
-def test_a_shared_last_folder_does_not_make_two_photos_one():
+def test_photos_with_an_equal_last_folder_stay_different():
     done = matched([face("y/images/0.jpg")], [found("x/images/0.jpg")])
     assert (done.pairs, done.missing, done.without_truth) == ([], [0], [0])
     photo = f"{ROOT}/y/images/0.jpg"
-    assert done.unknown == [f"no true photo's path ends as x/images/0.jpg does; one is {photo}"]
+    assert done.unknown == [f"no true photo's path ends with x/images/0.jpg; one is {photo}"]
     for name in ("images/0.jpg", "./images/0.jpg", "../images/0.jpg", "y\\images\\0.jpg"):
         assert matched([face("y/images/0.jpg")], [found(name)]).pairs == [(0, 0)], name
 
 
-def test_absolute_names_of_another_machine_are_matched_by_their_longest_end():
+def test_absolute_names_are_matched_by_their_longest_end():
     truth = [face("a/1.jpg"), face("b/1.jpg"), face("b/2.jpg")]
     for name, pairs in (
         ("/home/me/b/1.jpg", [(1, 0)]),
@@ -65,8 +65,8 @@ def written(path, contents):
 
 
 @pytest.mark.parametrize("name", ["images/1.jpg", "images\\1.jpg", "absolute"])
-@pytest.mark.parametrize("folder", ["images", "afw"])  # 300-W's photos have groups by their names
-def test_a_named_file_is_a_true_photo_by_its_contents_alone(name, folder, tmp_path):
+@pytest.mark.parametrize("folder", ["images", "afw"])  # the groups of 300-W's photos depend on names
+def test_an_existing_file_is_matched_by_its_contents(name, folder, tmp_path):
     file = f"{folder}/134212_1.jpg"
     truth = [written(tmp_path / "truth" / file, b"one")]
     copy = written(tmp_path / "table" / file, b"one").photo.path
@@ -75,10 +75,10 @@ def test_a_named_file_is_a_true_photo_by_its_contents_alone(name, folder, tmp_pa
     copy.write_bytes(b"other")
     done = match(truth, range(3), [found(named)], tmp_path / "table")
     assert (done.pairs, done.without_truth) == ([], [0])
-    assert "exists, and is another photo than the true ones, such as" in done.unknown[0]
+    assert "exists, but is none of the true photos, such as" in done.unknown[0]
 
 
-def test_copies_of_several_photos_with_one_content_are_told_apart_by_their_folders(tmp_path):
+def test_copies_with_equal_contents_are_distinguished_by_folder(tmp_path):
     truth = [written(tmp_path / "truth" / name, b"same") for name in ("a/1.jpg", "b/1.jpg")]
     for name in ("b/1.jpg", "c/1.jpg"):
         written(tmp_path / "table" / name, b"same")
@@ -89,7 +89,7 @@ def test_copies_of_several_photos_with_one_content_are_told_apart_by_their_folde
     assert "c/1.jpg may be any of 2 photos" in done.ambiguous[0]
 
 
-def test_a_mirrored_copy_is_not_taken_for_its_original(tmp_path):
+def test_a_mirrored_copy_is_not_matched_with_its_original(tmp_path):
     names = ("1.jpg", "1_mirror.jpg")
     truth = [written(tmp_path / "truth" / name, name.encode()) for name in names]
     for name in names:
@@ -98,7 +98,7 @@ def test_a_mirrored_copy_is_not_taken_for_its_original(tmp_path):
     assert done.pairs == [(0, 1), (1, 0)]
 
 
-def test_only_files_that_share_a_name_with_a_true_photo_are_read(tmp_path, monkeypatch):
+def test_only_files_named_like_a_true_photo_are_read(tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(
         "keypoints.evaluation.matching.look_at_photos",
@@ -119,13 +119,13 @@ def test_two_spellings_of_one_file_are_the_same_photo(tmp_path):
     assert match(truth, range(3), [found(name) for name in names], tmp_path).pairs == [(0, 0), (1, 1)]
 
 
-def test_a_file_that_is_named_is_the_photo_whatever_else_ends_so(tmp_path):
+def test_an_existing_file_is_preferred_to_an_equal_end(tmp_path):
     truth = [written(tmp_path / name, b"same") for name in ("1.jpg", "a/1.jpg")]
     done = match(truth, range(3), [found("1.jpg"), found("a/1.jpg")], tmp_path)
     assert done.pairs == [(0, 0), (1, 1)]
 
 
-def test_of_two_names_for_a_photo_the_one_with_more_in_common_is_meant():
+def test_the_name_that_shares_more_of_the_path_is_matched():
     assert matched([face("a/1.jpg")], [found("/b/1.jpg"), found("a/1.jpg")]).pairs == [(0, 1)]
     assert matched([face("a/1.jpg")], [found("1.jpg"), found("a/1.jpg")]).pairs == [(0, 1)]
     done = matched([face("a/1.jpg")], [found("/b/1.jpg"), found("/c/1.jpg")])
@@ -133,35 +133,35 @@ def test_of_two_names_for_a_photo_the_one_with_more_in_common_is_meant():
     assert "may be any of 2 photos of the table" in done.ambiguous[0]
 
 
-def test_names_of_windows_and_of_a_mac_are_known():
+def test_windows_and_mac_names_are_matched():
     done = matched([face("a/é.jpg"), face("a/2.jpg")], [found("a/e\u0301.jpg"), found("C:\\x\\a\\2.jpg")])
     assert done.pairs == [(0, 0), (1, 1)]
 
 
-def test_the_only_prediction_of_an_only_face_counts_however_bad():
+def test_a_single_prediction_matches_a_single_face_at_any_distance():
     assert matched([face("1.jpg")], [found("1.jpg", (5000, 5000))]).pairs == [(0, 0)]
 
 
-def test_faces_of_a_photo_are_told_apart_by_their_points():
+def test_faces_of_a_photo_are_distinguished_by_their_points():
     truth = [face("1.jpg"), face("1.jpg", (100, 0)), face("1.jpg", (300, 0))]
     done = matched(truth, [found("1.jpg", (103, 1)), found("1.jpg", (2, 0)), found("1.jpg", (1000, 0))])
     assert done.pairs == [(0, 1), (1, 0)]
     assert (done.missing, done.without_truth) == ([2], [2])
 
 
-def test_given_boxes_tell_faces_apart_where_points_mislead():
+def test_boxes_take_precedence_over_points():
     boxes = [Box(0, 0, 30, 30), Box(100, 0, 30, 30)]
     truth = [face("1.jpg", box=boxes[0]), face("1.jpg", (100, 0), boxes[1])]
     wrong = [found("1.jpg", (100, 0), boxes[0]), found("1.jpg", (0, 0), boxes[1])]
     assert matched(truth, wrong).pairs == [(0, 0), (1, 1)]
 
 
-def test_a_face_that_is_predicted_twice_counts_once():
+def test_a_face_that_is_predicted_twice_is_matched_once():
     done = matched([face("1.jpg")], [found("1.jpg", (3, 0)), found("1.jpg", (1, 0))])
     assert (done.pairs, done.without_truth) == ([(0, 0)], [1])
 
 
-def test_predictions_choose_by_score_however_exact_the_others_are():
+def test_the_highest_score_is_matched_before_nearer_predictions():
     box = Box(0, 0, 200, 200)
     truth = [face("1.jpg", box=box)]
     exact, sure = found("1.jpg", (0, 0), box), found("1.jpg", (30, 0), box)
@@ -170,7 +170,7 @@ def test_predictions_choose_by_score_however_exact_the_others_are():
     assert matched(truth, [exact, exact._replace(score=-1.0)]).pairs == [(0, 1)]
 
 
-def test_a_sure_prediction_takes_the_face_with_the_most_common_box_that_is_free():
+def test_a_prediction_takes_the_free_face_whose_box_overlaps_most():
     boxes = [Box(0, 0, 30, 30), Box(8, 0, 30, 30)]
     truth = [face("1.jpg", box=boxes[0]), face("1.jpg", (8, 0), boxes[1])]
     predictions = [found("1.jpg", (8, 0), boxes[1], score) for score in (0.2, 0.9, 0.1)]
@@ -178,6 +178,6 @@ def test_a_sure_prediction_takes_the_face_with_the_most_common_box_that_is_free(
     assert (done.pairs, done.without_truth) == ([(0, 0), (1, 1)], [2])
 
 
-def test_without_scores_the_first_near_prediction_in_the_table_is_taken():
+def test_without_scores_the_first_near_prediction_is_matched():
     done = matched([face("1.jpg")], [found("1.jpg", (500, 0)), found("1.jpg", (9, 0)), found("1.jpg")])
     assert (done.pairs, done.without_truth) == ([(0, 1)], [0, 2])

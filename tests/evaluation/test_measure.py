@@ -27,10 +27,10 @@ def predicted(case, shift, notes=()):
     )
 
 
-def test_errors_are_measured_together_by_part_and_by_tag(case):
+def test_errors_are_measured_overall_by_part_and_by_tag(case):
     result, tables = measure(case, predicted(case, 8.0))
     assert result.faces == len(tables.in_originals) == len(case.data.splits["train"])
-    assert result.metrics["mae_px"] == pytest.approx(4.0, rel=1e-4)  # a coordinate
+    assert result.metrics["mae_px"] == pytest.approx(4.0, rel=1e-4)  # per coordinate
     assert result.metrics["nme"] == pytest.approx(8 / 800, rel=1e-4)
     assert tables.on_photos["error_px"].tolist() == pytest.approx([8.0] * result.faces, rel=1e-4)
     assert set(result.by_part) == set(case.scheme.parts)
@@ -42,7 +42,7 @@ def test_errors_are_measured_together_by_part_and_by_tag(case):
     assert tables.constant.shape == (result.faces,)
 
 
-def test_warnings_stand_before_the_notes_of_the_source(case):
+def test_warnings_come_before_the_notes_of_the_source(case):
     broken = predicted(case, 1.0, ["of the source"])
     broken.predictions.predicted[0] = torch.nan
     notes = measure(case, broken)[0].notes

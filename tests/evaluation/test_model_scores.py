@@ -19,7 +19,7 @@ from tests.working import evaluate, train
 
 @pytest.fixture(scope="module")
 def full_face(made_up_imm, tmp_path_factory):
-    """A small run with all 58 points and augmentation."""
+    """Return a small run with all 58 points and augmentation."""
     folder = tmp_path_factory.mktemp("outputs") / "run"
     smaller = [override for override in SMALL if not override.startswith(("experiment", "model"))]
     size = ["data.width=80", "data.height=60", "model.net.kernel_sizes=[5,3]", "model.net.channels=[8,8]"]
@@ -32,7 +32,7 @@ def of(*overrides):
     return evaluate(compose("evaluate", list(overrides)))
 
 
-def test_a_run_is_evaluated_on_the_faces_it_was_validated_on(full_face, tmp_path):
+def test_a_run_is_evaluated_on_its_validation_faces(full_face, tmp_path):
     done = of(f"checkpoint={full_face}", f"output={tmp_path / 'out'}", "faces=2")
     result = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert result == done.result
@@ -52,7 +52,7 @@ def test_a_run_is_evaluated_on_the_faces_it_was_validated_on(full_face, tmp_path
     }
 
 
-def test_heatmaps_are_evaluated_with_what_their_confidence_is_worth(made_up_imm, tmp_path):
+def test_heatmaps_are_evaluated_with_their_confidence(made_up_imm, tmp_path):
     smaller = [override for override in SMALL if not override.startswith("model")]
     net = [
         "model=heatmap",
@@ -63,12 +63,14 @@ def test_heatmaps_are_evaluated_with_what_their_confidence_is_worth(made_up_imm,
     ]
     train(compose("train", [*smaller, *net, f"data.root={made_up_imm}", f"output={tmp_path / 'run'}"]))
     result = of(f"checkpoint={tmp_path / 'run'}", f"output={tmp_path / 'out'}").result
-    assert sum(group["points"] for group in result["by_confidence"]) == result["faces"] == 6  # of one point
+    assert (
+        sum(group["points"] for group in result["by_confidence"]) == result["faces"] == 6
+    )  # one point per face
     assert (tmp_path / "out" / "confidence.png").is_file()
     assert pd.read_csv(tmp_path / "out" / "faces.csv")["confidence"].between(0, 1).all()
 
 
-def test_each_face_has_its_row_and_parts_and_tags_their_numbers(full_face, tmp_path):
+def test_the_table_of_faces_and_parts_agrees_with_the_metrics(full_face, tmp_path):
     result = of(f"checkpoint={full_face}", f"output={tmp_path}").result
     rows = pd.read_csv(tmp_path / "faces.csv", dtype={"view": str})
     assert len(rows) == result["faces"] == 6
@@ -83,7 +85,7 @@ def test_each_face_has_its_row_and_parts_and_tags_their_numbers(full_face, tmp_p
         "mouth",
         "nose",
     }
-    # Parts, weighted by their points, make up the whole.
+    # The mean over parts, weighted by their points, is the metric of the full face.
     points = {
         "jaw": 13,
         "right_eye": 8,
@@ -97,14 +99,14 @@ def test_each_face_has_its_row_and_parts_and_tags_their_numbers(full_face, tmp_p
     assert mean == pytest.approx(result["metrics"]["nme"], rel=1e-4)
 
 
-def test_tags_are_told_apart_where_they_group_faces(full_face, tmp_path):
+def test_only_tags_that_group_faces_have_metrics(full_face, tmp_path):
     done = of(f"checkpoint={full_face}", "split=train", f"output={tmp_path}", "faces=1")
     assert set(done.result["by_tag"]["person"]) == {"01", "02", "03", "04"}
     assert done.result["by_tag"]["view"]["6"]["faces"] == 4
-    assert "gender" not in done.result["by_tag"]  # all the same
+    assert "gender" not in done.result["by_tag"]  # the same for all faces
 
 
-def test_a_file_and_its_run_give_the_same_and_a_file_elsewhere_needs_data(full_face, made_up_imm, tmp_path):
+def test_a_checkpoint_outside_its_run_needs_data(full_face, made_up_imm, tmp_path):
     best = full_face / "checkpoints" / "best.ckpt"
     assert find_checkpoint(str(best), "best") == find_checkpoint(str(full_face), "best")
     alone = tmp_path / "alone.ckpt"
@@ -113,10 +115,10 @@ def test_a_file_and_its_run_give_the_same_and_a_file_elsewhere_needs_data(full_f
         of(f"checkpoint={alone}")
     one = of(f"checkpoint={alone}", "data=imm", f"data.root={made_up_imm}", f"output={tmp_path / 'one'}")
     other = of(f"checkpoint={best}", f"output={tmp_path / 'other'}")
-    assert one.result["metrics"] == other.result["metrics"]  # crop and landmarks are the checkpoint's
+    assert one.result["metrics"] == other.result["metrics"]  # with the crop and landmarks of the checkpoint
 
 
-def test_the_crop_and_the_landmarks_are_those_of_the_checkpoint(finished_run, made_up_imm, tmp_path):
+def test_crop_and_landmarks_are_those_of_the_checkpoint(finished_run, made_up_imm, tmp_path):
     done = of(f"checkpoint={finished_run}", "data=imm", f"data.root={made_up_imm}", f"output={tmp_path}")
     assert done.result["scheme"] == "imm58-nose_tip"
     assert done.result["norm"] == "diagonal"
@@ -124,14 +126,14 @@ def test_the_crop_and_the_landmarks_are_those_of_the_checkpoint(finished_run, ma
     assert not (tmp_path / "landmarks.png").exists()
 
 
-def test_data_that_moved_are_found_where_the_command_says(full_face, made_up_imm, tmp_path):
+def test_moved_data_are_read_from_the_given_root(full_face, made_up_imm, tmp_path):
     moved = shutil.copytree(made_up_imm, tmp_path / "moved")
     done = of(f"checkpoint={full_face}", f"root={moved}", f"output={tmp_path / 'out'}")
     assert pd.read_csv(tmp_path / "out" / "faces.csv")["photo"].str.contains("moved").all()
     assert done.result["faces"] == 6
 
 
-def test_stress_is_measured_and_drawn(full_face, tmp_path, monkeypatch):
+def test_stress_is_measured_and_plotted(full_face, tmp_path, monkeypatch):
     monkeypatch.setattr("keypoints.evaluation.model_scores.STRESSES", few := few_stresses())
     monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few)
     monkeypatch.setattr("keypoints.reports.error_figures.STRESSES", few)
@@ -152,7 +154,7 @@ def test_stress_is_measured_and_drawn(full_face, tmp_path, monkeypatch):
             of(f"checkpoint={full_face}", f"output={tmp_path}", "faces=1")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     of(f"checkpoint={full_face}", f"output={tmp_path}", "faces=1")
-    assert not list(tmp_path.glob("stress*"))  # what was measured before is not of these metrics
+    assert not list(tmp_path.glob("stress*"))  # an older stress table does not belong to these metrics
 
 
 def raises(error):
@@ -173,12 +175,12 @@ def few_stresses():
     }
 
 
-def test_the_command_prints_the_constant_predictor_beside_the_model(full_face, tmp_path, capsys):
+def test_the_command_prints_the_mean_shape_baseline_next_to_the_model(full_face, tmp_path, capsys):
     main(["evaluate", str(full_face), f"output={tmp_path / 'out, [1]'}"])
     printed = capsys.readouterr().out
     assert "mean-shape baseline" in printed
     assert "right_eye" in printed
-    assert "view 1, frontal, neutral" not in printed  # six faces of one person are no groups
+    assert "view 1, frontal, neutral" not in printed  # six faces of one person form no groups
     page = (tmp_path / "out, [1]" / "report.html").read_text()
     assert "keypoints evaluate" in page
 
@@ -218,9 +220,7 @@ def damaged(change):
         ),
     ],
 )
-def test_a_checkpoint_that_cannot_be_used_is_one_line_and_a_failure(
-    full_face, tmp_path, capsys, damage, says
-):
+def test_an_unusable_checkpoint_is_refused_in_one_line(full_face, tmp_path, capsys, damage, says):
     path = shutil.copytree(full_face, tmp_path / "run") / "checkpoints" / "best.ckpt"
     damage(path)
     with pytest.raises(SystemExit, match="1"):
@@ -248,14 +248,14 @@ def test_a_checkpoint_that_cannot_be_used_is_one_line_and_a_failure(
         (["root=nowhere"], DataError, "nowhere: no such folder"),
     ],
 )
-def test_values_that_cannot_be_used_are_refused(full_face, tmp_path, overrides, error, says):
+def test_invalid_values_are_refused(full_face, tmp_path, overrides, error, says):
     checkpoint = [f"checkpoint={full_face}", f"output={tmp_path / 'out'}"] if overrides else []
     with pytest.raises(error, match=says):
         of(*checkpoint, *overrides)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_checkpoint_of_another_scheme_says_what_both_have(full_face, made_up_imm, tmp_path):
+def test_a_checkpoint_of_another_scheme_is_refused(full_face, made_up_imm, tmp_path):
     path = tmp_path / "other.ckpt"
     checkpoint = torch.load(full_face / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["hyper_parameters"]["scheme"]["name"] = "ibug68"
@@ -264,7 +264,7 @@ def test_a_checkpoint_of_another_scheme_says_what_both_have(full_face, made_up_i
         of(f"checkpoint={path}", "data=imm", f"data.root={made_up_imm}")
 
 
-def test_a_runs_configuration_builds_no_data_outside_the_trusted_packages(full_face, tmp_path):
+def test_untrusted_data_of_a_runs_configuration_are_refused(full_face, tmp_path):
     run = shutil.copytree(full_face, tmp_path / "run")
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("keypoints.IMMDataModule", "os.system"))
@@ -273,27 +273,27 @@ def test_a_runs_configuration_builds_no_data_outside_the_trusted_packages(full_f
 
 
 @pytest.mark.parametrize("damage", ["data: [1]", "data: imm", "data: {", "- 1"])
-def test_a_damaged_configuration_is_one_line(full_face, tmp_path, damage):
+def test_a_damaged_configuration_is_refused(full_face, tmp_path, damage):
     run = shutil.copytree(full_face, tmp_path / "run")
     (run / "config.yaml").write_text(damage)
     with pytest.raises((ConfigError, DataError), match=r"config\.yaml"):
         of(f"checkpoint={run}")
 
 
-def test_broken_weights_are_said_and_count_as_failures(full_face, tmp_path):
+def test_broken_weights_are_noted_and_count_as_failures(full_face, tmp_path):
     run = shutil.copytree(full_face, tmp_path / "run")
     best = run / "checkpoints" / "best.ckpt"
     checkpoint = torch.load(best, weights_only=True)
     for value in checkpoint["state_dict"].values():
         if value.is_floating_point():
-            value.fill_(1e38)  # of which a network makes no finite numbers
+            value.fill_(1e38)  # so large that predictions are not finite
     torch.save(checkpoint, best)
     result = of(f"checkpoint={run}", f"output={tmp_path / 'out'}").result
     assert result["metrics"]["failure_rate"] == 1
     assert "no finite numbers" in result["notes"][0]
 
 
-def test_best_and_last_have_folders_and_titles_of_their_own(full_face, tmp_path):
+def test_best_and_last_have_their_own_folders_and_titles(full_face, tmp_path):
     run = shutil.copytree(full_face, tmp_path / "run")
     folders = {
         of(f"checkpoint={run / 'checkpoints' / which}.ckpt", "faces=1").folder.name
@@ -303,15 +303,15 @@ def test_best_and_last_have_folders_and_titles_of_their_own(full_face, tmp_path)
     assert "last epoch" in (run / "evaluations" / "val-last" / "report.html").read_text()
 
 
-def test_a_checkpoint_in_the_folder_where_one_stands_is_found_to_be_a_runs(full_face, monkeypatch):
+def test_a_checkpoint_in_the_working_directory_belongs_to_its_run(full_face, monkeypatch):
     monkeypatch.chdir(full_face / "checkpoints")
     assert find_checkpoint("best.ckpt", "best")[1] == RunFolder(full_face.resolve())
 
 
-def test_faces_that_trained_the_model_are_measured_only_by_force_and_the_result_says_so(
-    full_face, made_up_imm, tmp_path
-):
-    of(f"checkpoint={full_face}", "split=train", f"output={tmp_path / 'train'}")  # one knows
+def test_training_faces_are_evaluated_only_with_force(full_face, made_up_imm, tmp_path):
+    of(
+        f"checkpoint={full_face}", "split=train", f"output={tmp_path / 'train'}"
+    )  # allowed: the user named the training split
     fold = ["data=imm", f"data.root={made_up_imm}", "data.fold=0", f"output={tmp_path / 'out'}"]
     with pytest.raises(ConfigError, match=r"was trained on 6 of the 6 faces of val.*force=true"):
         of(f"checkpoint={full_face}", *fold)
@@ -320,7 +320,7 @@ def test_faces_that_trained_the_model_are_measured_only_by_force_and_the_result_
     assert "forced: the model was trained on 6 of these faces" in result["notes"][-1]
 
 
-def test_faces_are_measured_in_the_boxes_that_are_detected_too(untrained, full_face, tmp_path):
+def test_faces_are_evaluated_with_detected_boxes(untrained, full_face, tmp_path):
     pytest.importorskip("dlib", reason="dlib is not installed (extra detect)")
     rows = []
     for seed in range(4):
@@ -339,13 +339,13 @@ def test_faces_are_measured_in_the_boxes_that_are_detected_too(untrained, full_f
     assert (given["faces"], detected["faces"], detected["not_found"]) == (3, 2, 1)
     assert detected["notes"][-1] == "the detector did not find 1 of 3 faces: left out"
     assert detected["metrics"]["nme"] != given["metrics"]["nme"]
-    with pytest.raises(ConfigError, match="boxes=detected: this model was trained on whole pictures"):
+    with pytest.raises(ConfigError, match="boxes=detected: this model was trained on full images"):
         of(f"checkpoint={full_face}", "boxes=detected")
     with pytest.raises(ConfigError, match="boxes is one of given, detected, not 'found'"):
         of(f"checkpoint={full_face}", "boxes=found")
 
 
-def test_faces_without_points_are_not_measured(wild, tmp_path):
+def test_faces_without_points_are_refused(wild, tmp_path):
     size = ["data.width=64", "data.height=64", "data.num_workers=0", "trainer=cpu", "trainer.max_epochs=1"]
     where = [f"data.root={wild}", f"output={tmp_path / 'run'}", "~callbacks.progress"]
     train(compose("train", ["experiment=ibug300w", *size, *where]))
@@ -353,7 +353,7 @@ def test_faces_without_points_are_not_measured(wild, tmp_path):
         of(f"checkpoint={tmp_path / 'run'}", "split=test")
 
 
-def test_results_on_a_shrunken_copy_are_in_pixels_of_the_originals(wild, tmp_path):
+def test_results_on_a_compact_copy_are_in_pixels_of_the_originals(wild, tmp_path):
     from keypoints.datatools.shrink import shrink
 
     size = ["data.width=64", "data.height=64", "data.num_workers=0", "trainer=cpu", "trainer.max_epochs=1"]
@@ -366,31 +366,31 @@ def test_results_on_a_shrunken_copy_are_in_pixels_of_the_originals(wild, tmp_pat
         ).result
         for root in (wild, tmp_path / "copy")
     ]
-    whole, copy = (result["metrics"] for result in results)
-    assert copy["nme"] == pytest.approx(whole["nme"], rel=0.02)
-    assert copy["mae_px"] == pytest.approx(whole["mae_px"], rel=0.02)
-    assert copy["mse"] == pytest.approx(whole["mse"], rel=0.05)
+    original, copy = (result["metrics"] for result in results)
+    assert copy["nme"] == pytest.approx(original["nme"], rel=0.02)
+    assert copy["mae_px"] == pytest.approx(original["mae_px"], rel=0.02)
+    assert copy["mse"] == pytest.approx(original["mse"], rel=0.05)
     rows = [pd.read_csv(f"{root}-out/faces.csv") for root in (wild, tmp_path / "copy")]
     assert rows[1]["truth_x8"].to_numpy() == pytest.approx(rows[0]["truth_x8"].to_numpy(), abs=0.1)
 
 
-def test_that_the_best_epoch_was_chosen_by_the_faces_is_said(full_face, made_up_imm, tmp_path):
+def test_faces_that_selected_the_best_epoch_are_noted(full_face, made_up_imm, tmp_path):
     path = tmp_path / "chosen.ckpt"
     checkpoint = torch.load(full_face / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["keypoints"]["trained_on"].update(groups=[], validated=["01"])
     torch.save(checkpoint, path)
     data = ["data=imm", f"data.root={made_up_imm}", "split=train", f"output={tmp_path / 'out'}", "faces=1"]
-    assert "chosen by 6 of these faces" in of(f"checkpoint={path}", *data).result["notes"][-1]
+    assert "selected on 6 of these faces" in of(f"checkpoint={path}", *data).result["notes"][-1]
 
 
-def test_a_folder_without_a_checkpoint_says_so(tmp_path):
+def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"holds no checkpoints/best\.ckpt; is it a run's folder"):
         of(f"checkpoint={tmp_path}")
 
 
 @pytest.fixture(scope="module")
-def whole_picture(full_face, tmp_path_factory):
-    """The run's best checkpoint as ONNX."""
+def exported_run(full_face, tmp_path_factory):
+    """Return the run's best checkpoint as an ONNX file."""
     pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra export)")
     from keypoints.inference.onnx_export import export
 
@@ -399,8 +399,8 @@ def whole_picture(full_face, tmp_path_factory):
     return path
 
 
-def test_an_onnx_file_is_evaluated_as_its_checkpoint_is(
-    full_face, whole_picture, made_up_imm, tmp_path, monkeypatch
+def test_an_onnx_file_has_the_metrics_of_its_checkpoint(
+    full_face, exported_run, made_up_imm, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("keypoints.evaluation.model_scores.STRESSES", few := few_stresses())
     monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few)
@@ -408,37 +408,37 @@ def test_an_onnx_file_is_evaluated_as_its_checkpoint_is(
     data = ["data=imm", f"data.root={made_up_imm}", "faces=1", "stress=true"]
     one, other = (
         of(f"checkpoint={model}", *data, f"output={tmp_path / name}").result
-        for model, name in ((full_face, "one"), (whole_picture, "other"))
+        for model, name in ((full_face, "one"), (exported_run, "other"))
     )
     for part in ("metrics", "constant"):
         assert other[part] == pytest.approx(one[part], rel=1e-3)
     assert other["by_part"]["nose"] == pytest.approx(one["by_part"]["nose"], rel=1e-3)
-    assert other["checkpoint"] == str(whole_picture)
+    assert other["checkpoint"] == str(exported_run)
     assert {each.name for each in (tmp_path / "one").iterdir()} == {
         each.name for each in (tmp_path / "other").iterdir()
     }
 
 
-def test_an_onnx_file_is_not_judged_by_what_it_was_trained_on(whole_picture, made_up_imm, tmp_path):
+def test_an_onnx_file_is_not_evaluated_on_its_training_faces(exported_run, made_up_imm, tmp_path):
     fold = ["data=imm", f"data.root={made_up_imm}", "data.fold=0", f"output={tmp_path / 'out'}"]
     with pytest.raises(ConfigError, match=r"model\.onnx: was trained on 6 of the 6 faces of val.*force=true"):
-        of(f"checkpoint={whole_picture}", *fold)
-    result = of(f"checkpoint={whole_picture}", *fold, "force=true").result
+        of(f"checkpoint={exported_run}", *fold)
+    result = of(f"checkpoint={exported_run}", *fold, "force=true").result
     assert "forced: the model was trained on 6 of these faces" in result["notes"][-1]
 
 
-def test_what_an_onnx_file_cannot_do_is_one_line(whole_picture, tmp_path):
+def test_settings_that_onnx_files_lack_are_refused(exported_run, tmp_path):
     for override, says in [
         ("flip_test=true", "an ONNX file does a flip test only if it was exported with flip_test=true"),
         ("device=cuda", "an ONNX file is run on the CPU"),
         ("split=val", "is not in a run's folder, so say on which data"),
     ]:
         with pytest.raises(ConfigError, match=rf"model\.onnx: {says}"):
-            of(f"checkpoint={whole_picture}", override)
+            of(f"checkpoint={exported_run}", override)
 
 
 def portraits(folder, count, first=0):
-    """A list of made-up faces of 68 points and their boxes, and the photos."""
+    """Return a list of made-up faces with 68 points and boxes, next to the photos."""
     folder.mkdir(exist_ok=True)
     rows = []
     for seed in range(first, first + count):
@@ -450,7 +450,7 @@ def portraits(folder, count, first=0):
     return folder / "list.csv"
 
 
-def test_a_test_list_alone_is_what_any_model_is_judged_by(untrained, exported, full_face, tmp_path):
+def test_a_test_list_is_enough_to_evaluate_a_model(untrained, exported, full_face, tmp_path):
     listed = portraits(tmp_path / "photos", 3)
     one, other = (
         of(f"checkpoint={model}", f"data.test={listed}", f"output={tmp_path / 'out'}", "faces=1").result
@@ -464,7 +464,7 @@ def test_a_test_list_alone_is_what_any_model_is_judged_by(untrained, exported, f
         of(f"checkpoint={full_face}", f"data.test={listed}")
 
 
-def test_a_test_list_joins_the_lists_that_a_run_was_trained_on(tmp_path):
+def test_a_test_list_is_added_to_the_lists_of_a_run(tmp_path):
     train_list, test_list = (portraits(tmp_path / name, 4, first) for name, first in (("a", 0), ("b", 10)))
     smaller = [override for override in SMALL if not override.startswith(("experiment", "model"))]
     net = ["model.net.kernel_sizes=[3]", "model.net.channels=[2]", "model.net.hidden=4", "data.width=32"]
@@ -481,7 +481,7 @@ def test_a_test_list_joins_the_lists_that_a_run_was_trained_on(tmp_path):
         of(f"checkpoint={run}", f"data.test={train_list}", "data.train=null", "split=test")
 
 
-def test_values_of_data_change_those_of_the_run(full_face, tmp_path):
+def test_given_data_settings_change_those_of_the_run(full_face, tmp_path):
     done = of(
         f"checkpoint={full_face}", "data.train_persons=1", "split=val", f"output={tmp_path}", "force=true"
     )

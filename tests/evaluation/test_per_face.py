@@ -19,7 +19,7 @@ from keypoints.tasks.regression import RegressionTask
 
 
 class Shifted(RegressionTask):
-    """Predicts a tenth of the input to the right of where the points are."""
+    """Task whose predictions are a tenth of the input to the right of the true points."""
 
     def forward(self, images):
         return self.truth[: len(images)] + torch.tensor([0.1, 0.0])
@@ -39,7 +39,7 @@ def test_each_face_has_its_errors_in_photo_pixels(measured):
     assert [photo.rpartition("/")[2] for photo in table["photo"]] == [
         f"33-{view}m.jpg" for view in range(1, 7)
     ]
-    np.testing.assert_allclose(table["error_px"], 16, rtol=1e-3)  # a tenth of 160
+    np.testing.assert_allclose(table["error_px"], 16, rtol=1e-3)  # a tenth of 160 pixels
     np.testing.assert_allclose(table["mae_px"], 8, rtol=1e-3)
     np.testing.assert_allclose(table["mse"], 0.1**2 / 2, rtol=1e-3)
     truth, predicted = points_of(table, "truth"), points_of(table, "predicted")
@@ -47,7 +47,7 @@ def test_each_face_has_its_errors_in_photo_pixels(measured):
     np.testing.assert_allclose(predicted - truth, np.broadcast_to([16, 0], truth.shape), atol=1e-2)
 
 
-def test_confidence_sorts_points_by_their_error():
+def test_points_are_grouped_by_confidence():
     truth = torch.rand(4, 5, 2) * 100
     confidence = torch.rand(4, 5)
     errors = 20 * (1 - confidence)  # pixels
@@ -62,7 +62,7 @@ def test_confidence_sorts_points_by_their_error():
     assert by_confidence(Predictions(predicted, truth, sizes), "diagonal", None) == []
 
 
-def test_metrics_of_all_faces_agree_with_the_rows(made_up_imm):
+def test_metrics_over_all_faces_equal_the_means_of_the_rows(made_up_imm):
     data = IMMDataModule(made_up_imm)
     data.setup()
     torch.manual_seed(0)
@@ -76,7 +76,7 @@ def test_metrics_of_all_faces_agree_with_the_rows(made_up_imm):
     assert scores["mae_px"] == pytest.approx(rows["mae_px"].mean(), rel=1e-4)
 
 
-def test_the_constant_predictor_says_the_mean_of_everyone_and_looks_at_each_batch_once(made_up_imm):
+def test_the_mean_shape_baseline_predicts_the_mean_for_every_face(made_up_imm):
     data = IMMDataModule(made_up_imm)
     data.setup()
     dataset, mean = data.dataset("val"), torch.tensor(data.trained_on().mean)
@@ -88,7 +88,7 @@ def test_the_constant_predictor_says_the_mean_of_everyone_and_looks_at_each_batc
 
 
 class Limited(TaskModel):
-    """Takes three faces at once, and is as sure as a face's first pixel is bright."""
+    """Model that takes three faces at once; its confidence is the brightness of a face's first pixel."""
 
     at_once = 3
 
@@ -98,7 +98,7 @@ class Limited(TaskModel):
         return Located(points, np.repeat(images[:, 0, 0, :1] + 0.5, points.shape[1], axis=1))
 
 
-def test_a_model_that_takes_few_faces_at_once_gives_the_same(made_up_imm):
+def test_predictions_do_not_depend_on_the_models_batch_size(made_up_imm):
     data = IMMDataModule(made_up_imm)
     data.setup()
     torch.manual_seed(0)

@@ -14,7 +14,7 @@ POINTS = np.array([[10.0, 20.0], [30.5, 40.25]])
 TWO = LandmarkScheme("two", {"points": (0, 1)}, None, None, ())
 
 
-def test_the_table_of_predict_is_read_without_its_photos(tmp_path):
+def test_a_table_of_predict_is_read_without_its_photos(tmp_path):
     with prediction_files(tmp_path, TWO, {}) as files:
         face = PredictedFace(Box(1, 2, 30, 40), POINTS, "detected", 1.5, None)
         files.add(PredictedPhoto("a/1.jpg", (100, 80), [face, face], []))
@@ -54,20 +54,20 @@ def results(path):
 
 
 @pytest.mark.parametrize("write", [own_csv, hrnet, coco, results])
-def test_a_peers_list_is_read_wherever_its_photos_are(write, tmp_path):
+def test_lists_of_other_programs_are_read_without_their_photos(write, tmp_path):
     (face,) = read_predictions(write(tmp_path / "list")).predictions
     assert face.photo == "/elsewhere/1.jpg"
     np.testing.assert_allclose(face.points, POINTS)
 
 
-def test_dlibs_list_is_read_without_its_photos(tmp_path):
-    text = format_dlib_xml([Entry("a/1.jpg", Box(1, 2, 30, 40), POINTS, None)], "a peer's")
+def test_a_dlib_list_is_read_without_its_photos(tmp_path):
+    text = format_dlib_xml([Entry("a/1.jpg", Box(1, 2, 30, 40), POINTS, None)], "another program's")
     (face,) = read_predictions(written(tmp_path / "list.xml", text)).predictions
     assert (face.photo, face.box) == ("a/1.jpg", Box(1, 2, 30, 40))
     np.testing.assert_allclose(face.points, np.rint(POINTS))
 
 
-def test_cocos_results_have_their_photos_from_the_truth(tmp_path):
+def test_photos_of_coco_results_are_named_by_the_true_list(tmp_path):
     truth = coco(tmp_path / "truth.json")
     assert photos_by_id(truth) == {7: "/elsewhere/1.jpg"}
     assert photos_by_id(own_csv(tmp_path / "list.csv")) is None
@@ -76,12 +76,12 @@ def test_cocos_results_have_their_photos_from_the_truth(tmp_path):
     listed = read_predictions(path, photos_by_id(truth))
     assert [each.photo for each in listed.predictions] == ["/elsewhere/1.jpg"]
     assert len(listed.unusable) == 1
-    with pytest.raises(DataError, match="by numbers alone; score it against the COCO list"):
+    with pytest.raises(DataError, match="only by numbers; evaluate it on the COCO list"):
         read_predictions(path)
 
 
 @pytest.mark.parametrize(("listed", "ours"), [(7, 7.0), (7.0, 7), ("a7", "a7")])
-def test_ids_that_became_floats_or_are_texts_are_those_of_the_coco_list(listed, ours, tmp_path):
+def test_ids_may_be_floats_or_texts(listed, ours, tmp_path):
     images = [{"id": listed, "file_name": "x/1.jpg"}]
     truth = written(tmp_path / "truth.json", json.dumps({"images": images, "annotations": []}))
     result = {"image_id": ours, "keypoints": [10, 20, 1, 30.5, 40.25, 1]}
@@ -97,26 +97,26 @@ def test_ids_that_became_floats_or_are_texts_are_those_of_the_coco_list(listed, 
         ([1.5, None], "has no image_id that is a whole number or a text"),
     ],
 )
-def test_ids_of_another_coco_list_are_named(ids, says, tmp_path):
+def test_ids_that_the_coco_list_lacks_are_named(ids, says, tmp_path):
     results = [{"image_id": key, "keypoints": [10, 20, 1]} for key in ids]
     path = written(tmp_path / "results.json", json.dumps(results))
     with pytest.raises(DataError, match=rf"results\.json: {says}"):
         read_predictions(path, photos_by_id(coco(tmp_path / "truth.json")))
 
 
-def test_scores_are_kept_where_they_are_numbers(tmp_path):
+def test_scores_that_are_numbers_are_kept(tmp_path):
     text = "image,score,x0,y0\n1.jpg,0.5,1,2\n1.jpg,,1,2\n1.jpg,good,1,2\n"
     listed = read_predictions(written(tmp_path / "list.csv", text))
     assert [each.score for each in listed.predictions] == [0.5, None, None]
     faces = [{"image_id": "1.jpg", "keypoints": [1, 2, 1], "score": score} for score in (1, 1e-7, None)]
     listed = read_predictions(written(tmp_path / "results.json", json.dumps(faces)))
     assert [each.score for each in listed.predictions] == [1, 1e-7, None]
-    whole = {"images": [{"id": "1.jpg", "file_name": "1.jpg"}], "annotations": faces}
-    listed = read_predictions(written(tmp_path / "list.json", json.dumps(whole)))
+    annotated = {"images": [{"id": "1.jpg", "file_name": "1.jpg"}], "annotations": faces}
+    listed = read_predictions(written(tmp_path / "list.json", json.dumps(annotated)))
     assert [each.score for each in listed.predictions] == [1, 1e-7, None]
 
 
-def test_rows_with_other_numbers_of_points_are_told(tmp_path):
+def test_rows_with_other_numbers_of_points_are_reported(tmp_path):
     faces = [{"image_id": "a.jpg", "keypoints": [1, 2, 2] * count} for count in (2, 2, 3)]
     listed = read_predictions(written(tmp_path / "r.json", json.dumps(faces)))
     assert len(listed.predictions) == 2
@@ -133,7 +133,7 @@ def test_rows_with_other_numbers_of_points_are_told(tmp_path):
         ("[1, ", "is no JSON"),
     ],
 )
-def test_what_holds_no_predictions_is_named(text, says, tmp_path):
+def test_a_file_without_predictions_is_refused(text, says, tmp_path):
     with pytest.raises(DataError, match=rf"list: .*{says}") as error:
         read_predictions(written(tmp_path / "list", text))
     assert "\n" not in str(error.value)

@@ -20,7 +20,7 @@ def of(*overrides):
 
 
 def table(path, names, points, boxes=None):
-    """A CSV of ours with (N, K, 2) points."""
+    """Return a CSV in the format of this package, with (N, K, 2) points."""
     columns = [f"{axis}{index}" for index in range(points.shape[1]) for axis in "xy"]
     rows = pd.DataFrame(points.reshape(len(points), -1), columns=columns)
     rows.insert(0, "image", names)
@@ -34,7 +34,7 @@ def table(path, names, points, boxes=None):
 
 @pytest.fixture(scope="module")
 def truth(made_up_imm, tmp_path_factory):
-    """A list of the six faces of person 33, and their photos."""
+    """Return a list of the six faces of person 33, next to their photos."""
     folder = tmp_path_factory.mktemp("person_33")
     for file in made_up_imm.glob("33-*"):
         shutil.copy(file, folder)
@@ -44,19 +44,19 @@ def truth(made_up_imm, tmp_path_factory):
 
 @pytest.fixture
 def shifted(truth, tmp_path):
-    """What says each point 3 px right and 4 px below of where it is."""
+    """Return a table whose points are shifted by 3 px to the right and 4 px down."""
     faces = read_labelled(truth).faces
     names = [face.photo.path.name for face in faces]
     points = np.stack([np.add(face.landmarks(), (3, 4)) for face in faces])
     return table(tmp_path / "peer" / "found.csv", names, points)
 
 
-def test_a_peers_table_is_measured_and_drawn_like_a_model(truth, shifted, tmp_path):
+def test_a_table_is_evaluated_and_plotted_like_a_model(truth, shifted, tmp_path):
     result = of(f"predictions={shifted}", "data=labelled", f"data.test={truth}", f"output={tmp_path / 'out'}")
     assert result == json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert (result["faces"], result["split"], result["missing"]) == (6, "test", [])
     assert result["metrics"]["mae_px"] == pytest.approx(3.5, rel=1e-4)
-    assert result["metrics"]["nme"] == pytest.approx(5 / 200, rel=1e-4)  # of the photo's diagonal
+    assert result["metrics"]["nme"] == pytest.approx(5 / 200, rel=1e-4)  # divided by the photo's diagonal
     assert (result["norm"], result["constant"], result["notes"]) == ("diagonal", None, [])
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "metrics.json",
@@ -72,7 +72,7 @@ def test_a_peers_table_is_measured_and_drawn_like_a_model(truth, shifted, tmp_pa
     assert str(shifted) in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_parts_and_the_pair_come_with_the_scheme_and_tags_with_the_data(made_up_imm, shifted, tmp_path):
+def test_parts_and_norm_are_those_of_the_datas_scheme(made_up_imm, shifted, tmp_path):
     result = of(
         f"predictions={shifted}", "data=imm", f"data.root={made_up_imm}", f"output={tmp_path / 'out'}"
     )
@@ -82,7 +82,7 @@ def test_parts_and_the_pair_come_with_the_scheme_and_tags_with_the_data(made_up_
     assert result["constant"] is None
 
 
-def test_faces_without_a_prediction_are_counted_named_and_not_forgotten(truth, shifted, tmp_path, capsys):
+def test_faces_without_a_prediction_are_counted_and_named(truth, shifted, tmp_path, capsys):
     rows = pd.read_csv(shifted)
     rows.loc[len(rows)] = ["other.jpg", *rows.iloc[0, 1:]]
     rows.loc[len(rows)] = ["33-1m.jpg", *[None] * (rows.shape[1] - 1)]
@@ -96,13 +96,13 @@ def test_faces_without_a_prediction_are_counted_named_and_not_forgotten(truth, s
     assert "4 of 6 faces" in said
     assert "2 of 6 faces have no prediction: all means are over the other 4; with them as failures" in said
     assert "the failure rate is 100 %" in said
-    assert "1 of 5 predicted faces are of none of these: left out" in said
+    assert "1 of 5 predicted faces match no true face: left out" in said
     page = (output / "report.html").read_text()
     assert "Faces without a prediction" in page
     assert "truth.csv: line 3" in page
 
 
-def test_what_predict_writes_is_measured_as_its_model_is(full_face_model, truth, tmp_path):
+def test_a_table_of_predict_has_the_metrics_of_its_model(full_face_model, truth, tmp_path):
     from tests.working import predict
 
     how = ["faces=1", "norm=box"]
@@ -130,7 +130,7 @@ def full_face_model(tmp_path):
     return save_untrained(tmp_path / "whole.ckpt", IMM58, Crop(40, 30))
 
 
-def test_a_table_of_predict_has_a_folder_by_the_name_of_its_own(truth, shifted, tmp_path):
+def test_a_table_of_predict_is_named_by_its_folder(truth, shifted, tmp_path):
     for name, folder in (("predictions.csv", "peer"), ("hrnet.csv", "hrnet")):
         path = shutil.copy(shifted, shifted.with_name(name))
         done = evaluate(
@@ -142,9 +142,9 @@ def test_a_table_of_predict_has_a_folder_by_the_name_of_its_own(truth, shifted, 
 @pytest.mark.parametrize(
     ("overrides", "error", "says"),
     [
-        (["stress=true"], ConfigError, "stress=True: is a model's"),
-        (["boxes=detected"], ConfigError, "boxes=detected: is a model's"),
-        (["checkpoint=model.onnx"], ConfigError, r"checkpoint=model\.onnx: is a model's"),
+        (["stress=true"], ConfigError, "stress=True: applies only to models"),
+        (["boxes=detected"], ConfigError, "boxes=detected: applies only to models"),
+        (["checkpoint=model.onnx"], ConfigError, r"checkpoint=model\.onnx: applies only to models"),
         (["data.test=null"], ConfigError, "say which faces they are measured against"),
         (["split=val"], DataError, "no split 'val'; there is test"),
         (["threshold=0"], ConfigError, "threshold is a finite number above 0, not 0"),
@@ -156,14 +156,14 @@ def test_a_table_of_predict_has_a_folder_by_the_name_of_its_own(truth, shifted, 
         ),
     ],
 )
-def test_what_cannot_be_measured_is_one_line(truth, shifted, tmp_path, overrides, error, says):
+def test_invalid_settings_are_refused_in_one_line(truth, shifted, tmp_path, overrides, error, says):
     with pytest.raises(error, match=says) as raised:
         of(f"predictions={shifted}", f"data.test={truth}", f"output={tmp_path / 'out'}", *overrides)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_table_needs_a_truth_that_it_is_of(truth, shifted, tmp_path):
+def test_a_table_needs_true_faces_that_match(truth, shifted, tmp_path):
     with pytest.raises(ConfigError, match="say which faces they are measured against"):
         of(f"predictions={shifted}")
     other = table(tmp_path / "peer" / "other.csv", ["x.jpg"], np.ones((1, 58, 2)))
@@ -172,7 +172,7 @@ def test_a_table_needs_a_truth_that_it_is_of(truth, shifted, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_photo_of_another_folder_with_the_same_name_is_not_scored(truth, tmp_path):
+def test_other_photos_with_the_same_name_are_not_evaluated(truth, tmp_path):
     faces = read_labelled(truth).faces
     names, points = [face.photo.path.name for face in faces], np.stack([face.points for face in faces])
     other = table(tmp_path / truth.parent.name / "found.csv", names, points)
@@ -181,17 +181,17 @@ def test_a_photo_of_another_folder_with_the_same_name_is_not_scored(truth, tmp_p
     result = of(f"predictions={other}", f"data.test={truth}", f"output={tmp_path / 'out'}")
     assert (result["faces"], len(result["missing"]), result["without_truth"]) == (1, 5, 5)
     (other.parent / names[0]).write_bytes(b"another")
-    why = rf"none of its 6 .*: {names[0]} exists, and is another photo than the true ones, such as .*"
+    why = rf"none of its 6 .*: {names[0]} exists, but is none of the true photos, such as .*"
     with pytest.raises(DataError, match=why):
         of(f"predictions={other}", f"data.test={truth}", f"output={tmp_path / 'none'}")
 
 
-def test_the_reason_why_no_face_fits_is_told(truth, tmp_path):
+def test_the_reason_is_reported_if_no_face_matches(truth, tmp_path):
     name = read_labelled(truth).faces[0].photo.path.name
     for names, why in (
         ([f"/a/{name}", f"/b/{name}"], f"{name} may be any of 2 photos of the table, such as /a/{name}"),
-        ([f"c/{name}"], f"no true photo's path ends as c/{name} does; one is .*{name}"),
-        ([name, name], f"in photos of both, such as {name}, no box or points of one are near the other's"),
+        ([f"c/{name}"], f"no true photo's path ends with c/{name}; one is .*{name}"),
+        ([name, name], f"in photos of both, such as {name}, no predicted box or points are near a true face"),
     ):
         path = table(tmp_path / "peer" / "found.csv", names, np.full((len(names), 58, 2), 9000.0))
         with pytest.raises(DataError, match=rf"none of its {len(names)} faces .*: .*{why}$") as raised:
@@ -200,7 +200,7 @@ def test_the_reason_why_no_face_fits_is_told(truth, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["test", "val", "train"])
-def test_float_ids_of_coco_are_matched_with_the_list_of_the_split(truth, tmp_path, split):
+def test_float_ids_of_coco_are_matched_with_the_splits_list(truth, tmp_path, split):
     faces = [replace(face, group="") for face in read_labelled(truth).faces]
     listed = tmp_path / "truth.json"
     write_labelled(faces, listed, "coco", root=truth.parent)

@@ -49,12 +49,12 @@ def test_plain_values_begin_with_the_source_and_keep_their_keys(source, first):
     assert values["by_confidence"] == [{"confidence": 0.5, "nme": 0.1, "points": 58}]
 
 
-def test_missing_faces_are_those_of_a_table():
+def test_only_tables_have_missing_faces():
     assert result(MODEL).missing == ()
     assert result(TABLE).missing == ["row 3"]
 
 
-def test_notes_are_added_behind():
+def test_notes_are_added_at_the_end():
     more = result(MODEL).with_notes(["another"])
     assert more.notes == ["a warning", "another"]
     assert result(MODEL).notes == ["a warning"]

@@ -16,7 +16,7 @@ def test_the_result_and_its_tables_are_written(tmp_path):
     assert (tmp_path / "faces.csv").read_text() == "photo,nme\na,0.1\n"
 
 
-def test_stress_has_a_table_of_its_own(tmp_path):
+def test_stress_is_written_to_its_own_table(tmp_path):
     stressed = Stressed(pd.DataFrame({"stress": ["blur"], "level": [1]}), 1, {}, ["blur: no harm"])
     write_files(tmp_path, result(MODEL), TABLES, stressed)
     assert (tmp_path / "stress.csv").read_text() == "stress,level\nblur,1\n"

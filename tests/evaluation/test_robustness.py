@@ -27,7 +27,7 @@ def faces(three):
 
 
 class Seeing(RegressionTask):
-    """Finds the dark disc and puts the circle of points round it: as good as the picture is."""
+    """Task that localises the dark disc and predicts the circle of points around it."""
 
     def forward(self, images):
         dark = (images[:, 0] < -0.1).float() + 1e-9
@@ -52,27 +52,27 @@ def levels(table, name):
     return table[table["stress"] == name].set_index("level")["nme"]
 
 
-def test_each_stress_begins_with_the_pictures_as_they_are(table):
+def test_the_first_level_of_each_stress_changes_nothing(table):
     starts = [levels(table, name)[kind.levels[0]] for name, kind in STRESSES.items()]
     assert starts == pytest.approx([starts[0]] * len(starts))
-    assert starts[0] < 0.03  # the disc is found
+    assert starts[0] < 0.03  # the disc is localised
 
 
-def test_a_network_that_sees_the_face_is_not_spoilt_by_shifts_but_the_constant_predictor_is(table):
+def test_shifts_harm_the_mean_shape_baseline_but_no_good_network(table):
     shifts = table[table["stress"] == "shift"].set_index("level")
     assert shifts["nme"][0.15] < 0.02
     assert shifts["constant_nme"][0.15] > 1.2 * shifts["constant_nme"][0]
 
 
-def test_errors_are_in_pixels_of_the_photo_whatever_the_box(table):
-    # The circle it draws has 10 pixels of the input; in a box of twice the side the true one has 5.
+def test_errors_are_in_pixels_of_the_photo_for_every_box(table):
+    # The predicted circle has a radius of 10 input pixels; in a box of twice the side the true one has 5.
     scale = levels(table, "scale")
     assert scale[2] == pytest.approx((20 - 10 * 2 * 2) / -40 * 57 / 58, rel=0.15)
     assert scale[0.7] == pytest.approx((20 - 10 * 2 * 0.7) / 40 * 57 / 58, rel=0.15)
 
 
 @pytest.mark.parametrize("name", STRESSES)
-def test_every_level_can_be_drawn_and_leads_back_exactly(three, faces, name):
+def test_points_of_every_level_map_back_to_the_photo(three, faces, name):
     for level in STRESSES[name].levels:
         for change in changes(name, level):
             (batch,) = faces.batches(change)
@@ -82,15 +82,15 @@ def test_every_level_can_be_drawn_and_leads_back_exactly(three, faces, name):
             assert torch.allclose(photo, truth, atol=5e-3)
 
 
-def test_another_box_is_cut_from_the_photo_and_not_from_the_input(three, faces):
+def test_a_changed_box_is_cropped_from_the_photo(three, faces):
     photo = three[1].photo.decode(1)
     (batch,) = faces.batches(OtherBox(0.1, -0.05, 0.5), [1])
-    # Half the sides of 160 × 120, about the centre moved by a tenth and a twentieth of them.
+    # Half the sides of 160 × 120, with the centre shifted by a tenth and a twentieth of them.
     expected = cut(photo, Box(40 + 16, 30 - 6, 80, 60), (80, 60))
     assert torch.equal(batch.to_images()[0, 0], torch.from_numpy(expected).float() / 255 - 0.5)
 
 
-def test_the_first_level_is_what_is_evaluated(three, faces):
+def test_the_first_level_has_the_evaluated_inputs(three, faces):
     plain = FaceDataset(three, range(58), CROP)
     for name in STRESSES:
         (change,) = changes(name, STRESSES[name].levels[0])
@@ -99,14 +99,14 @@ def test_the_first_level_is_what_is_evaluated(three, faces):
         assert torch.allclose(batch.targets[2], plain.plain(2).targets)
 
 
-def test_a_change_that_bends_is_refused(faces):
+def test_a_change_without_affine_map_is_refused(faces):
     bend = Augmentation({"bend": albumentations.Perspective(p=1)}, context=1.7)
     with pytest.raises(ConfigError, match="exact map back"):
         next(faces.batches(bend))
 
 
-def test_what_it_stands_is_said_for_each_stress(table):
-    said = tolerances(table.assign(nme=np.where(table["stress"] == "blur", 1 + table["level"], 1.0)))
-    assert said[3] == "blur: errors are 1.5 times as large from 0.5 on (σ in pixels of the input)."
-    assert said[0].startswith("box shifted: errors are 1.5 times as large at no level that was tried")
-    assert len(said) == len(STRESSES)
+def test_tolerances_are_reported_for_each_stress(table):
+    sentences = tolerances(table.assign(nme=np.where(table["stress"] == "blur", 1 + table["level"], 1.0)))
+    assert sentences[3] == "blur: errors are 1.5 times as large from 0.5 on (σ in pixels of the input)."
+    assert sentences[0].startswith("box shifted: errors are 1.5 times as large at no level that was tried")
+    assert len(sentences) == len(STRESSES)
