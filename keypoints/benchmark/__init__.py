@@ -1,1 +1,1 @@
-"""Speed of training and of prediction."""
+"""Measurement of the speed of training and prediction."""

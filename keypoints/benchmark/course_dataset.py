@@ -1,4 +1,4 @@
-"""The course's own way to feed a network, to compare with: each file is read and resized each time."""
+"""Dataset in the course's style, for comparison: each file is read and resized at every access."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,14 @@ from keypoints.geometry import Affine, Box, Crop, pixels_to_ratio
 
 
 class CourseDataset(Dataset[tuple[Tensor, Tensor]]):
-    """Images (C, H, W) in [-0.5, 0.5] and ratios (K, 2), made by Pillow and torchvision at each use.
+    """Images (C, H, W) in [-0.5, 0.5] and targets (K, 2) in ratios, made by Pillow and torchvision.
 
     Args:
-        faces, landmarks, crop: as :class:`~keypoints.data.dataset.FaceDataset`.
-        augmented: turned by up to 15°, shifted by up to a sixteenth, brightness and contrast
-            changed by up to a fifth: as ``augmentation=rotate_shift``.
+        faces: all with points.
+        landmarks: indices of the face's points that are the targets.
+        crop: conversion from photo to network input.
+        augmented: whether to rotate by up to 15°, shift by up to 1/16 of each side, and change brightness and
+            contrast by up to 20 %, like ``augmentation=rotate_shift``.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class CourseDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self._faces)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """Read and prepare one face."""
+        """Return the image and the targets of one face, read from disk."""
         face, size = self._faces[index], self._crop.size
         with Image.open(face.photo.path) as photo:
             pixels = photo.convert("L" if self._crop.channels == 1 else "RGB")

@@ -1,7 +1,7 @@
-"""How fast a model predicts: faces cut out of photos and sent through the network, in batches of some sizes.
+"""Prediction speed of a model: cropping of faces and forward passes of the network, for several batch sizes.
 
-All batch sizes are measured in turn, round by round, after a warm-up of each. Photos are in memory, and boxes
-are given: reading a file and finding its faces is the same for all models.
+After a warm-up, each round measures all batch sizes. Photos are in memory and boxes are given, because
+reading files and detecting faces take the same time for all models.
 """
 
 import os
@@ -20,28 +20,28 @@ from keypoints.inference.predictor import Predictor
 from keypoints.synthetic.portrait import Head, Person, Pose, portrait
 
 _BATCHES = (1, 4, 16, 64)
-"""Faces that go through the network together, as far as the model allows."""
+"""Batch sizes; those above the model's largest batch are left out."""
 _PHOTOS = 4
-"""Made-up photos of 640 × 480 pixels, whose faces are predicted in turn."""
+"""Number of synthetic photos of 640 × 480 pixels, whose faces are predicted in turn."""
 
 
 @dataclass(frozen=True)
 class PredictionSpeed:
-    """Speed of a model's prediction: contents of ``bench.json``.
+    """Prediction speed of a model: contents of ``bench.json``.
 
-    The three last are by the size of the batch; ``cut_out`` is the cutting alone.
+    The keys of the last three are batch sizes, and ``cut_out`` for the cropping alone.
 
     Args:
-        name: of the model.
-        model: its file.
-        scheme: name of its landmark scheme.
+        name: name of the model.
+        model: file of the model.
+        scheme: name of the model's landmark scheme.
         input: channels, height and width of the network's input.
         runtime: library that runs the network.
-        processor: its name.
-        cores: of the machine.
-        faces_per_second: by the clock.
-        wall_ms: milliseconds a face, by the clock.
-        processor_ms: milliseconds a face, of all cores together.
+        processor: name of the processor.
+        cores: number of cores of the machine.
+        faces_per_second: faces per second of elapsed time.
+        wall_ms: elapsed time per face, in milliseconds.
+        processor_ms: processor time per face, summed over all cores, in milliseconds.
     """
 
     name: str
@@ -57,21 +57,22 @@ class PredictionSpeed:
 
 
 class _Took(NamedTuple):
-    """What some faces took, each, in seconds."""
+    """Mean time per face, in seconds."""
 
     wall: float
+    """Elapsed time."""
     processor: float
-    """Of all threads together."""
+    """Processor time, summed over all threads."""
 
 
 def measure_prediction(predictor: Predictor, name: str, rounds: int, seconds: float) -> PredictionSpeed:
-    """Return how fast a model predicts.
+    """Return the prediction speed of a model.
 
     Args:
-        predictor: the model.
-        name: of the model, for titles.
+        predictor: model to measure.
+        name: name of the model, for titles.
         rounds: number of rounds; each measures all batch sizes.
-        seconds: least time that each batch size is measured in a round.
+        seconds: shortest time to measure each batch size in a round.
     """
     parts = _parts(predictor)
     for work in parts.values():
@@ -93,7 +94,7 @@ def measure_prediction(predictor: Predictor, name: str, rounds: int, seconds: fl
 
 
 def _parts(predictor: Predictor) -> dict[str, Callable[[], int]]:
-    """What is measured, by name; each says how many faces it did."""
+    """Return the functions to measure, by name; each returns its number of faces."""
     photos = _photos()
 
     def cut_out() -> int:
@@ -114,7 +115,7 @@ def _parts(predictor: Predictor) -> dict[str, Callable[[], int]]:
 
 
 def _photos() -> list[tuple[ByteArray, Box]]:
-    """Made-up faces, each with its box."""
+    """Return synthetic photos of faces, each with the face's box."""
     random = np.random.default_rng(0)
     photos = []
     for _ in range(_PHOTOS):

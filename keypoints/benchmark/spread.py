@@ -1,4 +1,4 @@
-"""Median and range of what was measured in several rounds."""
+"""Median and range of measurements."""
 
 import statistics
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Spread:
-    """Median, lowest and highest of the rounds."""
+    """Median, lowest and highest value of a quantity over the rounds."""
 
     median: float
     lowest: float
@@ -19,6 +19,6 @@ class Spread:
         """Return the spread of some values.
 
         Args:
-            values: one a round, at least one.
+            values: one value per round; not empty.
         """
         return cls(statistics.median(values), min(values), max(values))

@@ -1,9 +1,9 @@
-"""How fast a training is: its loader alone, its step alone, the whole Trainer, and the course's own way.
+"""Training speed: the loader alone, the training step alone, the complete Trainer, and the course's code.
 
-All parts are measured in turn, round by round, after a warm-up of each; a result is the median of the
-rounds, with the lowest and the highest. The whole is the real Trainer with its callbacks and loggers. Where
-an epoch is long, some of its steps are timed and the epoch is put together: its steps, and what comes once
-an epoch. The validation's own forward passes are left out.
+After a warm-up, each round measures all parts; results are medians over the rounds, with the lowest and the
+highest value. The Trainer is the real one, with its callbacks and loggers. In a long epoch only some steps
+are timed, and the epoch's time is extrapolated from them and the work once per epoch. The forward passes of
+the validation are left out.
 """
 
 import logging
@@ -38,33 +38,34 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _EPOCHS = 5
-"""Epochs that are timed in each round, between the first and the last: some callbacks work at every fifth."""
+"""Epochs to time in each round, between the first and the last: some callbacks run every fifth epoch."""
 _FEWEST = 4
-"""Steps of an epoch that are timed, if it has them."""
+"""Smallest number of steps to time in an epoch, if it has as many."""
 
 
 @dataclass(frozen=True)
 class TrainingSpeed:
-    """Speed of a training: contents of ``bench.json``.
+    """Training speed: contents of ``bench.json``.
 
     Args:
-        name: of the configuration.
+        name: name of the configuration.
         input: channels, height and width of the network's input.
         batch_size: training faces in a batch.
         num_workers: processes that prepare batches.
-        precision: of the Trainer.
+        precision: precision of the Trainer.
         steps_an_epoch: number of training steps in an epoch.
-        gpu: its name; ``None`` without one.
-        processor: its name.
-        cores: of the machine.
-        threads: of torch.
-        torch: its version.
-        images_per_second: by part: the loader, the step, the Trainer, the course's loader and loop.
-        ratio: of the Trainer to the slower of its parts, and of the loader to the course's.
-        one_core: faces that one core prepares in a second of its time, as they are and augmented.
-        step_ms: milliseconds of a step, by what they go to.
-        epoch_ms: milliseconds that come once an epoch, by what they go to.
-        memory_mb: most memory that the training took, in megabytes.
+        gpu: name of the GPU; ``None`` without one.
+        processor: name of the processor.
+        cores: number of cores of the machine.
+        threads: number of threads of torch.
+        torch: version of torch.
+        images_per_second: images per second of each part: loader, step, Trainer, course's loader and loop.
+        ratio: speed of the Trainer divided by that of the slower of loader and step, and speed of the loader
+            divided by that of the course's loader.
+        one_core: faces that are prepared per second of processor time, with and without augmentation.
+        step_ms: milliseconds per step, by activity.
+        epoch_ms: milliseconds per epoch outside the steps, by activity.
+        memory_mb: peak memory of the training, in megabytes.
     """
 
     name: str
@@ -87,15 +88,15 @@ class TrainingSpeed:
 
 
 def measure_training(cfg: DictConfig, data: FaceDataModule, scratch: Path) -> TrainingSpeed:
-    """Return how fast the training of ``cfg`` is.
+    """Return the training speed of a configuration.
 
     Args:
-        cfg: the configuration of ``keypoints bench``.
-        data: its datamodule, set up for a fit.
-        scratch: folder for the checkpoints and logs of trainings that are timed.
+        cfg: configuration of ``keypoints bench``.
+        data: datamodule of the configuration, set up for a fit.
+        scratch: temporary folder for the checkpoints and logs of the timed trainings.
 
     Raises:
-        KeypointsError: as :func:`keypoints.training.prepare.prepare`.
+        KeypointsError: see :func:`keypoints.training.prepare.prepare`.
     """
     with without_idle_warnings(), garbage_set_aside():
         measured = _Measurement(cfg, data, scratch)
@@ -130,7 +131,7 @@ def measure_training(cfg: DictConfig, data: FaceDataModule, scratch: Path) -> Tr
 
 
 class _Measurement:
-    """What is measured of one configuration, round by round."""
+    """Measurement of one configuration in several rounds."""
 
     def __init__(self, cfg: DictConfig, data: FaceDataModule, scratch: Path) -> None:
         self._cfg = cfg
@@ -141,28 +142,28 @@ class _Measurement:
         loader = data.train_dataloader()
         self._batch: Batch = next(iter(loader))
         self._epoch_steps = len(loader)
-        whole = Stopwatch()
-        warm = _ResidentStep(self._batch, cfg.seconds, whole)
+        stopwatch = Stopwatch()
+        warm = _ResidentStep(self._batch, cfg.seconds, stopwatch)
         self._device = self._trainer(2).strategy.root_device
-        self._fit(2, whole, warm)  # builds what torch builds once, and says how many steps to time
+        self._fit(2, stopwatch, warm)  # warm-up, which also determines the number of steps to time
         unit = max(loader.at_once, _FEWEST)
         wanted = math.ceil(cfg.seconds * warm.rate / data.batch_size / unit) * unit
         self._steps = min(self._epoch_steps, wanted)
 
     def numbered(self, rounds: int) -> Iterator[int]:
-        """The numbers of the rounds, told as they begin."""
+        """Yield the number of each round, after logging its start."""
         for number in range(rounds):
             log.info("round %d of %d", number + 1, rounds)
             yield number
 
     def round(self) -> dict[str, float]:
-        """Images a second of each part, measured once."""
-        whole = Stopwatch()
-        step = _ResidentStep(self._batch, self._cfg.seconds, whole)
+        """Return the images per second of each part, measured once."""
+        stopwatch = Stopwatch()
+        step = _ResidentStep(self._batch, self._cfg.seconds, stopwatch)
         loader = self._loader(self._data.train_dataloader())
-        self._fit(self._steps, whole, step)
-        seconds = statistics.mean(epoch.seconds(self._epoch_steps) for epoch in whole.epochs)
-        self._resident = max(self._resident, whole.memory)
+        self._fit(self._steps, stopwatch, step)
+        seconds = statistics.mean(epoch.seconds(self._epoch_steps) for epoch in stopwatch.epochs)
+        self._resident = max(self._resident, stopwatch.memory)
         faces = self._epoch_steps * self._data.batch_size
         return {
             "loader": loader,
@@ -173,7 +174,7 @@ class _Measurement:
         }
 
     def one_core(self) -> dict[str, float]:
-        """Faces a second that one core prepares, by the processor's time: as they are, and augmented."""
+        """Return the faces prepared per second of processor time, without and with augmentation."""
         dataset, indices = self._data.dataset("train"), self._batch.indices.tolist()
         ways: dict[str, Callable[[], Batch]] = {"plain": lambda: dataset.batch(indices)}
         if self._cfg.get("augmentation"):
@@ -181,7 +182,7 @@ class _Measurement:
         return {name: _rate_of_a_core(make, self._cfg.seconds) for name, make in ways.items()}
 
     def shares(self) -> tuple[dict[str, float], dict[str, float]]:
-        """Return milliseconds of each step, and of what comes once an epoch, by what they go to."""
+        """Return milliseconds per step, and per epoch outside the steps, by activity."""
         trainer = self._trainer(self._steps)
         shares = Shares(trainer)
         trainer.profiler = shares  # type: ignore[attr-defined]
@@ -190,11 +191,11 @@ class _Measurement:
         return _in_ms(shares.of_steps, _EPOCHS * self._steps), _in_ms(shares.of_epochs, _EPOCHS)
 
     def memory(self) -> dict[str, float]:
-        """The most that the whole Trainer took, in megabytes: in memory, and of the GPU's."""
-        found = {"resident": self._resident / 1e6}
+        """Return the peak memory of the Trainer in megabytes, and with a GPU also that of its memory."""
+        memory = {"resident": self._resident / 1e6}
         if torch.cuda.is_available():
-            found["gpu"] = torch.cuda.max_memory_allocated() / 1e6
-        return found
+            memory["gpu"] = torch.cuda.max_memory_allocated() / 1e6
+        return memory
 
     def _fit(self, steps: int, *first: pl.Callback) -> None:
         trainer = self._trainer(steps)
@@ -202,7 +203,7 @@ class _Measurement:
         trainer.fit(make_task(self._cfg, self._data), datamodule=self._data)
 
     def _trainer(self, steps: int) -> pl.Trainer:
-        """The Trainer of the configuration, for few and short epochs."""
+        """Return the Trainer of the configuration, with few and short epochs."""
         self._made += 1
         short = deepcopy(self._cfg)
         with open_dict(short):
@@ -220,7 +221,7 @@ class _Measurement:
         return _rate(lambda: len(next(batches)[0]), self._cfg.seconds)
 
     def _course(self) -> DataLoader[Any]:
-        """The course's way with as many processes."""
+        """Return the course's loader, with as many processes as ours."""
         ours, augmented = self._data.train_dataloader(), bool(self._cfg.get("augmentation"))
         faces = self._data.dataset("train").faces
         return DataLoader(
@@ -247,14 +248,15 @@ class _Measurement:
 
 
 class _ResidentStep(pl.Callback):
-    """Measures the training step alone, on one batch that is on the device already.
+    """Measurement of the training step alone, on one batch that is already on the device.
 
-    It does so as each epoch begins, so that the step and the training are measured within the same second:
-    a machine is seldom as fast as it was some seconds ago.
+    It runs at the start of each epoch, so that the step and the training are measured within the same second:
+    the speed of a machine changes within seconds.
 
     Args:
-        seconds: of all epochs together.
-        stopwatch: of the same training, which leaves that time out.
+        batch: batch to train on.
+        seconds: time to measure, over all epochs.
+        stopwatch: stopwatch of the same training, which is stopped meanwhile.
     """
 
     def __init__(self, batch: Batch, seconds: float, stopwatch: Stopwatch) -> None:
@@ -265,11 +267,11 @@ class _ResidentStep(pl.Callback):
 
     @property
     def rate(self) -> float:
-        """Images a second."""
+        """Images per second."""
         return statistics.harmonic_mean(self._rates)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Measure, with the Trainer's optimizer and precision, in the epochs that are timed."""
+        """Measure the step, with the Trainer's optimizer and precision, in the timed epochs."""
         if 0 < trainer.current_epoch <= _EPOCHS:
             with self._stopwatch.stopped():
                 self._measure(trainer, pl_module)
@@ -290,11 +292,11 @@ class _ResidentStep(pl.Callback):
 
 
 def _rate(work: Callable[[], int], seconds: float) -> float:
-    """Images a second of ``work``, which says how many it did, after a warm-up."""
+    """Return the images per second of ``work``, which returns its number of images, after a warm-up."""
     for _ in range(3):
         work()
     images, began = 0, now()
-    while not images or perf_counter() - began < seconds:  # a GPU is waited for at both ends alone
+    while not images or perf_counter() - began < seconds:  # waits for the GPU only at both ends
         images += work()
     return images / (now() - began)
 
@@ -307,12 +309,12 @@ def _rate_of_a_core(make: Callable[[], Batch], seconds: float) -> float:
 
 
 def _endless(batches: Iterable[T]) -> Iterator[T]:
-    """The batches of epoch after epoch."""
+    """Yield the batches of an endless sequence of epochs."""
     while True:
         yield from batches
 
 
 def _in_ms(seconds: Mapping[str, float], count: int) -> dict[str, float]:
-    """Return milliseconds each of ``count`` times, the longest first."""
+    """Return the mean milliseconds of ``count`` repetitions, the longest first."""
     longest_first = sorted(seconds.items(), key=lambda item: -item[1])
     return {kind: 1000 * total / count for kind, total in longest_first}

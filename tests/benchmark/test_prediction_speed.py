@@ -14,7 +14,7 @@ SHORT = ("rounds=2", "seconds=0.02")
 @pytest.mark.parametrize(
     ("model", "runtime"), [("untrained", "torch on"), ("exported", "onnxruntime on cpu")]
 )
-def test_a_model_is_measured_in_batches_of_several_sizes(model, runtime, tmp_path, request):
+def test_a_model_is_measured_with_several_batch_sizes(model, runtime, tmp_path, request):
     path = request.getfixturevalue(model)
     out = tmp_path / "out"
     speed = bench_prediction(compose("bench", [f"checkpoint={path}", f"output={out}", *SHORT]))
@@ -29,7 +29,7 @@ def test_a_model_is_measured_in_batches_of_several_sizes(model, runtime, tmp_pat
             assert 0 < spread["lowest"] <= spread["median"] <= spread["highest"]
 
 
-def test_the_command_names_its_folder_by_the_model(exported, tmp_path, capsys):
+def test_the_results_folder_is_named_after_the_model(exported, tmp_path, capsys):
     main(["bench", str(exported), f"paths.outputs={tmp_path}", *SHORT])
     assert (tmp_path / "bench" / "model" / "bench.json").is_file()
     said = capsys.readouterr().out
@@ -41,7 +41,7 @@ def test_the_command_names_its_folder_by_the_model(exported, tmp_path, capsys):
     ("override", "error"),
     [("rounds=0", ConfigError), ("flip_test=true", ConfigError), ("checkpoint=none.onnx", CheckpointError)],
 )
-def test_what_cannot_be_measured_is_refused(exported, tmp_path, override, error):
+def test_invalid_settings_are_refused(exported, tmp_path, override, error):
     with pytest.raises(error):
         bench_prediction(
             compose("bench", [f"checkpoint={exported}", *SHORT, f"output={tmp_path / 'out'}", override])

@@ -13,7 +13,7 @@ def of(made_up_imm, folder, *overrides):
     return bench(compose("bench", [*SMALL, *short, *overrides]))
 
 
-def test_each_part_is_measured_and_written_and_nothing_else_is_left(made_up_imm, tmp_path):
+def test_each_part_is_measured_and_only_results_remain(made_up_imm, tmp_path):
     result = of(made_up_imm, tmp_path / "speed", "augmentation=rotate_shift")
     assert {path.name for path in (tmp_path / "speed").iterdir()} == {"bench.json", "bench.png"}
     assert json.loads((tmp_path / "speed" / "bench.json").read_text()) == result
@@ -30,7 +30,7 @@ def test_each_part_is_measured_and_written_and_nothing_else_is_left(made_up_imm,
 
 
 @pytest.mark.parametrize("override", ["rounds=0", "seconds=-1", "trainer.devices=2"])
-def test_what_cannot_be_measured_is_refused(made_up_imm, tmp_path, override):
+def test_invalid_settings_are_refused(made_up_imm, tmp_path, override):
     with pytest.raises(ConfigError, match=r"number above 0|from 1 up|trainer\.devices=1"):
         of(made_up_imm, tmp_path / "speed", override)
     assert not list(tmp_path.iterdir())
