@@ -59,14 +59,14 @@ def chosen_data(
 
 def _with_data(cfg: DictConfig, settings: Any, changes: Mapping[str, Any], source: str | None) -> DictConfig:
     """Return the configuration with these data settings, overridden by ``changes``, root and ``source``."""
-    whole: Any = OmegaConf.merge(cfg, {})
-    OmegaConf.set_struct(whole, value=False)
-    whole.data = OmegaConf.merge(settings, changes)
+    changed: Any = OmegaConf.merge(cfg, {})
+    OmegaConf.set_struct(changed, value=False)
+    changed.data = OmegaConf.merge(settings, changes)
     if cfg.root is not None:
-        whole.data.root = cfg.root
-    if source is not None and "source" in whole.data:
-        whole.data.source = source
-    return whole  # type: ignore[no-any-return]
+        changed.data.root = cfg.root
+    if source is not None and "source" in changed.data:
+        changed.data.source = source
+    return changed  # type: ignore[no-any-return]
 
 
 def chosen_split(cfg: DictConfig, data: FaceDataModule) -> str:

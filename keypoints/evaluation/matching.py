@@ -167,8 +167,8 @@ def _file(names: PhotoNames, name: str) -> Path | None:
 def _same_photos(photos: Sequence[Path], files: Sequence[Path]) -> dict[Path, list[Path]]:
     """Return the true photos of each file: the same file, or else photos with its name and contents.
 
-    If there are several, only those whose paths share the longest end with the file's path are returned. The
-    only files that are read are those that are no true photo, and the true photos with their names.
+    If there are several, only those whose paths share the longest end with the file's path are returned. A
+    file is read only if it is no true photo but has the name of one; that true photo is then read too.
     """
     resolved: dict[Path, list[Path]] = defaultdict(list)
     for photo in photos:

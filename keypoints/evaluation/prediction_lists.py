@@ -148,14 +148,14 @@ class _Reading(OpenList):
         if begins != _RESULTS and not (begins == "{" and '"score"' in text):
             return text
         try:
-            whole = json.loads(text)
+            contents = json.loads(text)
         except (ValueError, RecursionError):
             return text  # the format's reader reports the error
-        if isinstance(whole, list):
-            return json.dumps(self._as_annotations(whole))
-        if isinstance(whole.get("annotations"), list):
-            whole["annotations"] = [_scored(each) for each in whole["annotations"]]
-        return json.dumps(whole)
+        if isinstance(contents, list):
+            return json.dumps(self._as_annotations(contents))
+        if isinstance(contents.get("annotations"), list):
+            contents["annotations"] = [_scored(each) for each in contents["annotations"]]
+        return json.dumps(contents)
 
     def check_count(self, points: int) -> None:
         """Accept any number; :func:`read_predictions` compares the rows once all are read."""
