@@ -1,4 +1,4 @@
-"""Reaching TensorBoard from a callback."""
+"""Access to TensorBoard from a callback."""
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,15 +12,15 @@ from keypoints.landmarks import LandmarkScheme
 
 
 def writers(trainer: pl.Trainer) -> list[SummaryWriter]:
-    """The writers of the TensorBoard loggers there are, on the first process only."""
+    """Return the writers of the trainer's TensorBoard loggers; none on processes other than the first."""
     if not trainer.is_global_zero:
         return []
     found = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
-    return [writer for writer in found if isinstance(writer, SummaryWriter)]  # or a dummy
+    return [writer for writer in found if isinstance(writer, SummaryWriter)]  # Lightning may give a dummy
 
 
 def is_due(trainer: pl.Trainer, every: int) -> bool:
-    """Whether this epoch is one of every so many, or the last."""
+    """Return whether the current epoch is a multiple of ``every``, counted from 1, or the last one."""
     epoch = trainer.current_epoch + 1
     return epoch % every == 0 or epoch == trainer.max_epochs
 
@@ -41,11 +41,16 @@ def add_picture(trainer: pl.Trainer, tag: str, picture: ByteArray, step: int) ->
 def picture_of(
     batch: Batch, scheme: LandmarkScheme, predictions: np.ndarray | None = None, faces: int = 16
 ) -> ByteArray:
-    """The batch's first images as the network sees them, with their points.
+    """Draw the first inputs of a batch with their points, as one contact sheet.
 
     Args:
-        predictions: (B, K, 2) ratios of the input.
-        faces: at most this many are drawn.
+        batch: the faces, B; its targets are drawn in green.
+        scheme: landmarks of the targets, whose skeleton is drawn.
+        predictions: (B, K, 2) ratios of the input, drawn in red; ``None`` for none.
+        faces: largest number of inputs to draw.
+
+    Returns:
+        (H, W, 3) RGB picture.
     """
     targets = batch.targets.cpu().numpy()
     drawn = [

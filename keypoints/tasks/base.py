@@ -1,13 +1,13 @@
-"""What every task is: images in, ratio coordinates out, whatever stands between.
+"""Base class of the tasks: a task maps images to ratio coordinates, by any kind of network.
 
 To add an approach:
 
-1. subclass :class:`Task` in a file of its own here; build the network in ``__init__`` and return
-   (B, K, 2) ratio coordinates from ``forward``; override :meth:`Task.compute_loss` if the loss is
-   not one of coordinates;
-2. name it in ``conf/model/<name>.yaml``.
+1. Subclass :class:`Task` in a new file of this package. Build the network in ``__init__`` and return
+   (B, K, 2) ratio coordinates from ``forward``. Override :meth:`Task.compute_loss` if the loss does not
+   compare coordinates.
+2. Reference it in ``conf/model/<name>.yaml``.
 
-Metrics, callbacks, checkpoints and reports then work as for any other.
+Metrics, callbacks, checkpoints and reports then work as for every task.
 """
 
 from abc import ABC, abstractmethod
@@ -47,37 +47,35 @@ from keypoints.tasks.trusted_loss import RefusedLoss, build_loss, loss_name, los
 
 
 class Located(NamedTuple):
-    """Where landmarks are in B images."""
+    """Predicted landmarks of B images."""
 
     points: Tensor
     """(B, K, 2) ratios of the input."""
     confidence: Tensor | None
-    """(B, K) from 0 to 1, of tasks that give it."""
+    """(B, K) from 0 to 1; ``None`` for a task without confidences."""
 
 
 class Task(pl.LightningModule, ABC):
-    """The part that all tasks share: loss, metrics, optimizer, and a checkpoint that is whole.
+    """Base class of the tasks: loss, metrics, optimizer, and checkpoints that need no other file.
 
     Args:
-        scheme: the landmarks to predict.
-        crop: how a photo becomes an input; with the scheme, all that a user of the checkpoint needs.
-        loss: a component called with predictions and targets, both (B, K, 2) ratios; MSE if none.
-        optimizer: a component; Adam with learning rate 1e-3 if none.
-        scheduler: a component, or none. Besides the class's own settings: ``interval``, ``epoch``
-            (the default) or ``step``, and ``monitor``, the metric it watches. Where ``total_steps``
-            is null, the length of the training is put in.
-        hyperparameters: a subclass's own arguments, plain values, for the checkpoint.
-
-    Scheme and crop may also be given as their plain values, as they stand in a checkpoint.
+        scheme: landmarks to predict; a :class:`LandmarkScheme`, or its plain values as in a checkpoint.
+        crop: crop that makes the input from a photo; a :class:`Crop`, or its plain values.
+        loss: component called with predictions and targets, both (B, K, 2) ratios; MSE if ``None``.
+        optimizer: component; Adam with learning rate 1e-3 if ``None``.
+        scheduler: component, or ``None``. Besides the settings of its class it may have ``interval``,
+            ``epoch`` (the default) or ``step``, and ``monitor``, the metric that it watches. If
+            ``total_steps`` is null, it is set to the number of steps of the training.
+        hyperparameters: further arguments of a subclass, as plain values, for the checkpoint.
 
     Attributes:
-        trained_on: of a task from a checkpoint, or with the weights of one, what that keeps of the training
-            faces; ``None`` if it was trained without a datamodule of this package.
+        trained_on: provenance of the training faces, for a task that is loaded or initialised from a
+            checkpoint; ``None`` if it was trained without a datamodule of this package.
     """
 
     trained_on: TrainedOn | None = None
     logs_each_step: bool = False
-    """Log the training loss at each step by Lightning, see :mod:`keypoints.tasks.epoch_mean`."""
+    """True to log the training loss through Lightning at each step, see :mod:`keypoints.tasks.epoch_mean`."""
 
     def __init__(
         self,
@@ -106,9 +104,7 @@ class Task(pl.LightningModule, ABC):
             logger=False,
         )
         self.loss = build_loss(loss)
-        self._trust = (
-            trusted_by_user()
-        )  # the optimizer is built later, perhaps where trust is not given again
+        self._trust = trusted_by_user()  # the optimizer is built later, possibly outside a trusting block
         self.metrics = validation_metrics(self.scheme)
         self._validated = False
         self._flip_test = False
@@ -117,7 +113,7 @@ class Task(pl.LightningModule, ABC):
 
     @property
     def lr(self) -> float | None:
-        """The optimizer's learning rate, under the name by which Lightning's LearningRateFinder sets it."""
+        """Learning rate of the optimizer; Lightning's LearningRateFinder sets it by this name."""
         return self._optimizer.get("lr")
 
     @lr.setter
@@ -127,12 +123,12 @@ class Task(pl.LightningModule, ABC):
 
     @property
     def logged(self) -> list[str]:
-        """The names of the metrics that the task logs."""
+        """Names of the metrics that the task logs."""
         return ["loss/train", "loss/val", *map(str, self.metrics.keys())]
 
     @property
     def loss_words(self) -> tuple[str, str]:
-        """What figures call the loss, and its unit."""
+        """Name of the loss in figures, and its unit."""
         name = loss_name(self.loss)
         if name == "MSELoss":
             return "MSE", "ratio² of the input"
@@ -140,44 +136,53 @@ class Task(pl.LightningModule, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
+        """Map (B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
 
     def locate(self, images: Tensor) -> Located:
-        """Points as from ``forward``, and how sure each is where the task can say; see :meth:`flip_test`."""
-        found = self._locate(images)
+        """Predict points and, if the task has them, confidences; see also :meth:`flip_test`.
+
+        Args:
+            images: (B, C, H, W) in [-0.5, 0.5].
+
+        Returns:
+            The points, as from ``forward``, and their confidences.
+        """
+        located = self._locate(images)
         if not self._flip_test:
-            return found
-        return _mean(found, _mirrored(self._locate(images.flip(-1)), self.scheme))
+            return located
+        return _mean(located, _mirror_back(self._locate(images.flip(-1)), self.scheme))
 
     def _locate(self, images: Tensor) -> Located:
-        """What :meth:`locate` gives of these images alone; to be overridden where there is a confidence."""
+        """Predict without the flip test. A task with confidences overrides this method."""
         return Located(self(images), None)
 
     def flip_test(self) -> None:
-        """From now on let :meth:`locate` look at the mirror image too, and give the mean of both.
+        """Let :meth:`locate` return the mean over an image and its mirrored copy from now on.
 
         Raises:
-            ConfigError: if the landmarks have no mirror image.
+            ConfigError: if the landmarks have no mirror permutation.
         """
         if self.scheme.flip_indices is None:
             raise ConfigError(
-                f"flip_test: the landmarks of {self.scheme.name} have no mirror image of their own"
+                f"flip_test: the landmarks of {self.scheme.name} cannot be mirrored; set flip_test=false"
             )
         self._flip_test = True
 
     def start_from(self, other: "Task") -> list[str]:
-        """Take the weights of a trained task that have a place here, by name and shape: fine-tuning.
+        """Initialise this task from a trained one, for fine-tuning.
 
-        What that one was trained on, this one has met too, and its checkpoints say so.
+        Copies the weights that have the same name and shape in both tasks. The training data of the other
+        task count as training data of this one too, and its checkpoints record them.
 
         Args:
-            other: as from :func:`load_task`.
+            other: trained task, as from :func:`load_task`.
 
         Returns:
-            The names of this task's weights that begin anew, such as those of more landmarks or fewer.
+            The names of the weights that are initialised from scratch, for example because the number of
+            landmarks differs.
 
         Raises:
-            ValueError: if less than half of this task's weights are there.
+            ValueError: if fewer than half of this task's weights can be copied.
         """
         own = self.state_dict()
         fitting = {
@@ -185,10 +190,10 @@ class Task(pl.LightningModule, ABC):
             for name, value in other.state_dict().items()
             if name in own and own[name].shape == value.shape
         }
-        found, wanted = (sum(each.numel() for each in weights.values()) for weights in (fitting, own))
-        if 2 * found < wanted:
+        copied, wanted = (sum(each.numel() for each in weights.values()) for weights in (fitting, own))
+        if 2 * copied < wanted:
             raise ValueError(
-                f"has {found:,} of this network's {wanted:,} weights; take the network that it was trained "
+                f"has {copied:,} of this network's {wanted:,} weights; take the network that it was trained "
                 "with"
             )
         self.load_state_dict({**own, **fitting})
@@ -196,20 +201,42 @@ class Task(pl.LightningModule, ABC):
         return [name for name in own if name not in fitting]
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The loss, a scalar, and the predictions, (B, K, 2) ratios."""
+        """Compute the loss and the predictions of a batch.
+
+        Args:
+            batch: the faces, B.
+
+        Returns:
+            The loss, a scalar, and the predictions, (B, K, 2) ratios of the input.
+        """
         predictions = self(batch.to_images())
         return self.loss(predictions, batch.targets), predictions
 
     def training_loss(self, batch: Batch) -> Tensor:
-        """The loss alone; to be overridden where it can be had for less than with the predictions."""
+        """Compute the loss alone. A subclass overrides this method if that is cheaper without predictions.
+
+        Args:
+            batch: the faces, B.
+
+        Returns:
+            The loss, a scalar.
+        """
         return self.compute_loss(batch)[0]
 
     def to_photo(self, ratios: Tensor, batch: Batch) -> Tensor:
-        """(B, K, 2) ratios of the input to pixels of the photos."""
+        """Map points from ratios of the input to pixels of the photos.
+
+        Args:
+            ratios: (B, K, 2) ratios of the input.
+            batch: the faces, B.
+
+        Returns:
+            (B, K, 2) pixels of the photos.
+        """
         return batch.in_photo(ratios, self.crop.size)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """The loss of a batch; its mean over the epoch is logged at the epoch's end."""
+        """Return the loss of a batch; its mean over the epoch is logged at the epoch's end."""
         loss = self.training_loss(batch)
         if self.logs_each_step:
             self.log(
@@ -225,7 +252,7 @@ class Task(pl.LightningModule, ABC):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """The loss of a batch and the metrics, in pixels of the photos."""
+        """Log the loss of a batch and update the metrics, in pixels of the photos."""
         loss, predictions = self.compute_loss(batch)
         self.log("loss/val", loss, batch_size=len(batch.targets), sync_dist=True)
         self.metrics.update(
@@ -233,17 +260,17 @@ class Task(pl.LightningModule, ABC):
         )
 
     def on_train_epoch_start(self) -> None:
-        """Forget the losses of steps that no epoch ended, such as those of a batch size that was tried."""
+        """Discard losses of steps outside an epoch, such as those of Lightning's batch size finder."""
         self._epoch_mean.reset()
 
     def on_validation_epoch_end(self) -> None:
-        """Log the metrics of the epoch, which have added up over processes by themselves."""
+        """Log the metrics of the epoch; they are reduced over processes by torchmetrics."""
         self.log_dict(self.metrics.compute(), sync_dist=True)
         self.metrics.reset()
         self._validated = not self.trainer.sanity_checking
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizer and, if there is one, the scheduler."""
+        """Build the optimizer and, if there is one, the scheduler."""
         with trusting(*self._trust):
             return self._optimizers()
 
@@ -255,14 +282,14 @@ class Task(pl.LightningModule, ABC):
         schedule: LRSchedulerConfigType = {
             "interval": settings.pop("interval", "epoch"),
             "monitor": settings.pop("monitor", None),
-            "strict": False,  # an epoch that is not validated has no metric, see on_train_epoch_end
+            "strict": False,  # an epoch without validation has no metric, see on_train_epoch_end
             "scheduler": None,  # type: ignore[typeddict-item]
         }
         if "total_steps" in settings and settings["total_steps"] is None:
             steps = self.trainer.estimated_stepping_batches
             if steps == inf:
                 raise ConfigError(
-                    "scheduler.total_steps is the length of the training, which has no end here: set "
+                    "scheduler.total_steps is the length of the training, which has no end here; set "
                     "trainer.max_epochs or trainer.max_steps"
                 )
             settings["total_steps"] = int(steps)
@@ -270,15 +297,15 @@ class Task(pl.LightningModule, ABC):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
-        """One step of a scheduler, except those that watch a metric: see :meth:`on_train_epoch_end`."""
+        """Step a scheduler, unless it watches a metric: see :meth:`on_train_epoch_end`."""
         if not isinstance(scheduler, ReduceLROnPlateau):
             super().lr_scheduler_step(scheduler, metric)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch's loss; step the schedulers that watch a metric, if it was measured in this epoch.
 
-        Lightning would do it once the epoch's checkpoint is written, so that a run resumed from it
-        lacked the step.
+        Lightning would step them only after it has written the epoch's checkpoint, so a run that resumes
+        from that checkpoint would miss the step.
         """
         if self._epoch_mean:
             mean, faces = self._epoch_mean.compute(), self._epoch_mean.faces
@@ -303,29 +330,36 @@ class Task(pl.LightningModule, ABC):
         trust: str | Iterable[str] | None = None,
         **changed: Any,
     ) -> Self:
-        """Return the task in a checkpoint, as :func:`load_task` does: no code of the file is run.
+        """Return the task of a checkpoint, as :func:`load_task` does, without running code from the file.
 
         Args:
-            checkpoint_path: the checkpoint.
-            map_location: the device, as torch names it; the CPU if none.
-            trust: as of :func:`load_task`.
-            changed: arguments of the class to build it with instead of those of the file.
+            checkpoint_path: checkpoint file.
+            map_location: device, as torch names it; the CPU if ``None``.
+            trust: see :func:`load_task`.
+            changed: arguments of the class that replace those in the file.
+
+        Returns:
+            The task, in training mode.
 
         Raises:
-            CheckpointError: as :func:`load_task`, or if the file holds a task of another class.
+            CheckpointError: as for :func:`load_task`, or if the file holds a task of another class.
+            ConfigError: if an argument of Lightning's method is given that does not apply here, or ``trust``
+                names no package.
         """
-        for name in ("hparams_file", "strict", "weights_only"):  # Lightning's own
+        for name in ("hparams_file", "strict", "weights_only"):  # arguments of Lightning's method
             if changed.pop(name, None) not in (None, True):
-                raise ConfigError(f"load_from_checkpoint: {name} cannot be given: the checkpoint is whole")
+                raise ConfigError(
+                    f"load_from_checkpoint: {name} does not apply, as checkpoints are complete; leave it out"
+                )
         path = Path(checkpoint_path)
         with trusting(*package_names(trust)):
-            task = _built(path, read_checkpoint(path), **changed)
+            task = _build_task(path, read_checkpoint(path), **changed)
         if not isinstance(task, cls):
-            raise CheckpointError(f"{path}: holds a {type(task).__name__}, and no {cls.__name__}")
+            raise CheckpointError(f"{path}: holds a {type(task).__name__}, not a {cls.__name__}")
         return task.to(map_location or "cpu")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say what the file is and what it was trained on, so that it can be read without any other."""
+        """Add the format, the task's class and the provenance of the training data to the checkpoint."""
         data = getattr(self._trainer, "datamodule", None)
         trained_on = (
             data.trained_on().after(self.trained_on) if isinstance(data, HasProvenance) else self.trained_on
@@ -338,16 +372,16 @@ class Task(pl.LightningModule, ABC):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Of a run that goes on: remember what it had met."""
+        """Restore the provenance of the training data when a run resumes."""
         if (trained_on := checkpoint.get(OURS, {}).get("trained_on")) is not None:
             self.trained_on = TrainedOn(**trained_on)
 
 
-def _mirrored(found: Located, scheme: LandmarkScheme) -> Located:
-    """What was found in mirrored images, in the images themselves."""
+def _mirror_back(mirrored: Located, scheme: LandmarkScheme) -> Located:
+    """Convert predictions in mirrored copies to predictions in the images themselves."""
     order = list(scheme.flip_indices or ())
-    x, y = found.points[:, order].unbind(-1)
-    confidence = None if found.confidence is None else found.confidence[:, order]
+    x, y = mirrored.points[:, order].unbind(-1)
+    confidence = None if mirrored.confidence is None else mirrored.confidence[:, order]
     return Located(torch.stack([1 - x, y], -1), confidence)
 
 
@@ -359,47 +393,48 @@ def _mean(one: Located, other: Located) -> Located:
 
 
 def load_task(path: str | Path, *, flip_test: bool = False, trust: str | Iterable[str] | None = None) -> Task:
-    """Return the task in a checkpoint, on the CPU, in evaluation mode. Nothing but the file is needed.
+    """Return the task of a checkpoint, on the CPU, in evaluation mode. No other file is needed.
 
-    Only classes of trusted packages are built. A loss that is not trusted is left out: the task predicts,
-    and raises a :class:`~keypoints.errors.ConfigError` where it is asked for its loss.
+    Only classes of trusted packages are built. A loss that is not trusted is left out: the task can predict,
+    but raises a :class:`~keypoints.errors.ConfigError` when its loss is computed.
 
     Args:
-        path: the checkpoint.
-        flip_test: let it look at mirror images too, see :meth:`Task.flip_test`.
-        trust: packages of your own whose code the checkpoint may name; see :mod:`keypoints.components`.
+        path: checkpoint file.
+        flip_test: predict the mean over an image and its mirrored copy, see :meth:`Task.flip_test`.
+        trust: packages of the user whose classes the checkpoint may name; see :mod:`keypoints.components`.
+
+    Returns:
+        The task.
 
     Raises:
-        CheckpointError: as :func:`read_checkpoint`, or if what it describes cannot be built, is not trusted,
-            or is far larger than the file.
-        ConfigError: if there is to be a flip test and the landmarks have no mirror image, or ``trust`` names
+        CheckpointError: as for :func:`read_checkpoint`, or if the task cannot be built, is not trusted, or is
+            far larger than the file.
+        ConfigError: if ``flip_test`` is true but the landmarks have no mirror permutation, or ``trust`` names
             no package.
     """
     checkpoint = read_checkpoint(path)
     with trusting(*package_names(trust)):
-        task = _built(Path(path), checkpoint)
+        task = _build_task(Path(path), checkpoint)
     if flip_test:
         task.flip_test()
     return task.eval()
 
 
-def _built(path: Path, checkpoint: Mapping[str, Any], **changed: Any) -> Task:
-    """Return the task of a checkpoint that was read; ``changed`` are arguments to build it with instead."""
+def _build_task(path: Path, checkpoint: Mapping[str, Any], **changed: Any) -> Task:
+    """Build the task of a checkpoint's contents; ``changed`` are arguments that replace those in the file."""
     try:
         component = {**checkpoint["hyper_parameters"], **changed, "_target_": checkpoint[OURS]["task"]}
         weights = checkpoint["state_dict"]
-        with blank(), losses_spared(), bounded(_numbers(weights), len(weights)):
+        with blank(), losses_spared(), bounded(_count_numbers(weights), len(weights)):
             task = build(component, Task)
         refused = tuple(f"{name}." for name, part in task.named_modules() if isinstance(part, RefusedLoss))
         for name in [name for name in weights if name.startswith(refused)]:
-            del weights[name]  # in place: torch keeps versions of layers beside the names
+            del weights[name]  # in place, to keep the versions of layers that torch attaches to the dict
         task.load_state_dict(weights)
         if (trained_on := checkpoint[OURS].get("trained_on")) is not None:
             task.trained_on = TrainedOn(**trained_on)
             if len(task.trained_on.mean) != len(task.scheme):
-                raise CheckpointError(
-                    f"{path}: the mean of its training faces has other landmarks than it predicts"
-                )
+                raise CheckpointError(f"{path}: its mean training face has other landmarks than it predicts")
     except TooLargeError as error:
         raise CheckpointError(f"{path}: {error}; it is damaged, or was changed") from error
     except ConfigError as error:
@@ -413,17 +448,17 @@ def _built(path: Path, checkpoint: Mapping[str, Any], **changed: Any) -> Task:
     return task
 
 
-def _numbers(weights: Mapping[str, Tensor]) -> int:
-    """Return how many numbers the weights hold together; several may be views of the same ones."""
+def _count_numbers(weights: Mapping[str, Tensor]) -> int:
+    """Count the numbers of all weights together; shared storage counts once."""
     storages = {each.untyped_storage().data_ptr(): each for each in weights.values()}
     return sum(each.untyped_storage().nbytes() // each.element_size() for each in storages.values())
 
 
 def usable_device(name: str = "auto") -> str:
-    """The device of that name, as torch calls it; for ``auto`` a GPU where there is one, else the CPU.
+    """Return the name by which torch knows a device; for ``auto`` a GPU if there is one, else the CPU.
 
     Raises:
-        ConfigError: if it cannot be used here.
+        ConfigError: if the device cannot be used here.
     """
     chosen = name if name != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -21,7 +21,7 @@ NET = configure(ConvNet, kernel_sizes=[5, 3], channels=[4, 4], hidden=8)
 
 @pytest.fixture
 def saved(made_up_imm, tmp_path):
-    """A task trained for an epoch, and its checkpoint."""
+    """Return a task that was trained for one epoch, and the path of its checkpoint."""
     task = RegressionTask(NOSE, CROP, net=NET, loss=configure(WingLoss, width=0.1, curvature=0.05))
     data = IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30)
     trainer = trainer_for(tmp_path)
@@ -39,17 +39,17 @@ def trainer_for(folder, **settings):
     )
 
 
-def test_a_checkpoint_is_whole_and_gives_the_same_task_back(saved):
+def test_a_checkpoint_alone_restores_the_same_task(saved):
     task, path = saved
-    again = load_task(path)
+    loaded = load_task(path)
     images = torch.rand(3, 1, 30, 40) - 0.5
-    assert torch.equal(again(images), task(images))
-    assert (again.scheme, again.crop) == (task.scheme, task.crop)
-    assert again.hparams == task.hparams
-    assert not again.training
+    assert torch.equal(loaded(images), task(images))
+    assert (loaded.scheme, loaded.crop) == (task.scheme, task.crop)
+    assert loaded.hparams == task.hparams
+    assert not loaded.training
 
 
-def test_a_checkpoint_holds_plain_values_only_and_lightning_reads_it_too(saved):
+def test_a_checkpoint_holds_plain_values_and_lightning_can_read_it(saved):
     task, path = saved
     checkpoint = torch.load(path, weights_only=True)
     assert checkpoint["keypoints"]["format"] == 1
@@ -80,7 +80,7 @@ def test_a_checkpoint_holds_plain_values_only_and_lightning_reads_it_too(saved):
         (lambda c: c.pop("state_dict"), "lacks 'state_dict'"),
     ],
 )
-def test_a_checkpoint_that_is_not_sound_is_refused_with_its_name(saved, change, says):
+def test_an_invalid_checkpoint_is_refused_and_the_message_names_it(saved, change, says):
     _, path = saved
     change_checkpoint(path, change)
     with pytest.raises(CheckpointError, match=rf"task\.ckpt: .*{says}"):
@@ -88,9 +88,8 @@ def test_a_checkpoint_that_is_not_sound_is_refused_with_its_name(saved, change, 
 
 
 def test_predictions_are_measured_in_pixels_of_the_photo(made_up_imm):
-    data = IMMDataModule(
-        made_up_imm, width=40, height=40
-    )  # the photos are 160 × 120: cut to a square, padded
+    # The photos of 160 × 120 pixels are padded to a square.
+    data = IMMDataModule(made_up_imm, width=40, height=40)
     data.setup()
     batch = next(iter(data.val_dataloader()))
     task = RegressionTask(data.scheme, data.crop, net=NET)
@@ -106,7 +105,7 @@ def test_predictions_are_measured_in_pixels_of_the_photo(made_up_imm):
 
 @pytest.fixture
 def fit(made_up_imm, tmp_path):
-    """Two epochs of 6 steps with a scheduler; gives the trainer."""
+    """Return a function that trains two epochs of 6 steps with a scheduler and returns the trainer."""
 
     def fit_with(scheduler):
         trainer = trainer_for(tmp_path, max_epochs=2)
@@ -120,7 +119,7 @@ def fit(made_up_imm, tmp_path):
 SCHEDULERS = {
     "by epoch": (configure(StepLR, step_size=1, gamma=0.1), 1e-5),
     "by step": (configure(StepLR, step_size=6, gamma=0.1, interval="step"), 1e-5),
-    # No improvement is ever enough: the second validation lowers the rate.
+    # No improvement reaches the threshold, so the second validation lowers the rate.
     "by metric": (
         configure(ReduceLROnPlateau, patience=0, threshold=1e9, threshold_mode="abs", monitor="val/mse"),
         1e-4,
@@ -129,16 +128,16 @@ SCHEDULERS = {
 
 
 @pytest.mark.parametrize(("scheduler", "expected"), SCHEDULERS.values(), ids=SCHEDULERS.keys())
-def test_schedulers_step_when_they_should(fit, scheduler, expected):
+def test_schedulers_step_by_epoch_by_step_and_by_metric(fit, scheduler, expected):
     assert fit(scheduler).optimizers[0].param_groups[0]["lr"] == pytest.approx(expected)
 
 
-def test_a_schedule_that_needs_the_trainings_length_is_told_it(fit):
+def test_a_null_total_steps_becomes_the_trainings_number_of_steps(fit):
     schedule = configure(OneCycleLR, max_lr=1e-3, total_steps=None, interval="step")
     assert fit(schedule).lr_scheduler_configs[0].scheduler.total_steps == 12
 
 
-def test_the_optimizer_is_a_component_like_any_other():
+def test_the_optimizer_is_built_from_its_component():
     sgd = configure(torch.optim.SGD, lr=0.5)
     assert (
         RegressionTask(NOSE, CROP, net=NET, optimizer=sgd).configure_optimizers().param_groups[0]["lr"] == 0.5
@@ -147,7 +146,7 @@ def test_the_optimizer_is_a_component_like_any_other():
         RegressionTask(NOSE, CROP, net=NET, optimizer=configure(torch.nn.ReLU)).configure_optimizers()
 
 
-def test_a_gpu_is_taken_where_there_is_one_and_a_device_that_is_not_there_is_refused(monkeypatch):
+def test_auto_takes_the_gpu_and_a_missing_device_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert usable_device() == "cpu"
     with pytest.raises(ConfigError, match=r"device=abacus cannot be used here \(.*\); try device=cpu"):
@@ -158,30 +157,28 @@ def test_a_gpu_is_taken_where_there_is_one_and_a_device_that_is_not_there_is_ref
     assert usable_device("cpu") == "cpu"
 
 
-def test_lightnings_learning_rate_finder_finds_and_sets_the_rate():
+def test_lightnings_learning_rate_finder_can_read_and_set_the_rate():
     task = RegressionTask(NOSE, CROP, net=NET, optimizer=configure(torch.optim.SGD, lr=0.5))
     assert task.lr == 0.5
     task.lr = 0.25
     assert task.configure_optimizers().param_groups[0]["lr"] == 0.25
-    assert (
-        task.hparams["optimizer"]["lr"] == 0.25
-    )  # so that the checkpoint says with which rate it was trained
+    assert task.hparams["optimizer"]["lr"] == 0.25  # so that the checkpoint records the rate
     assert RegressionTask(NOSE, CROP, net=NET, optimizer={"_target_": "torch.optim.Adam"}).lr is None
 
 
-def test_the_metrics_that_a_task_names_are_those_that_it_logs(made_up_imm, tmp_path):
+def test_a_task_lists_exactly_the_metrics_that_it_logs(made_up_imm, tmp_path):
     task = RegressionTask(NOSE, CROP, net=NET)
     trainer = trainer_for(tmp_path)
     trainer.fit(task, datamodule=IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30))
     assert set(task.logged) == set(trainer.callback_metrics)
 
 
-def test_losses_of_steps_that_were_tried_do_not_count_in_the_first_epoch(made_up_imm, tmp_path):
+def test_losses_of_earlier_steps_do_not_count_in_the_first_epoch(made_up_imm, tmp_path):
     logged = []
-    for tried in (False, True):
+    for earlier_steps in (False, True):
         torch.manual_seed(0)
         task = RegressionTask(NOSE, CROP, net=NET)
-        if tried:
+        if earlier_steps:
             task._epoch_mean.add(torch.tensor(1e9), 4)
         trainer = trainer_for(tmp_path)
         trainer.fit(task, datamodule=IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30))

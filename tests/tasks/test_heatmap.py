@@ -121,7 +121,7 @@ def test_the_flip_test_gives_mirrored_copies_the_same_points():
 
 def test_a_flip_test_without_flip_indices_is_refused():
     eye = HeatmapTask(IBUG68.select("left_eye"), Crop(64, 64), net=NET)
-    with pytest.raises(ConfigError, match="left_eye have no mirror image"):
+    with pytest.raises(ConfigError, match="left_eye cannot be mirrored"):
         eye.flip_test()
 
 
