@@ -1,8 +1,9 @@
-"""Objects from the configuration: the datamodule, the task, the trainer.
+"""Construction of the datamodule, the task and the trainer from the configuration.
 
-A configuration that the user gives counts as his word for the packages that it names. One that is
-*recorded*, read from the folder of a run or a sweep, may be anybody's: it grants no trust, see
-:mod:`keypoints.components`, names classes of a training's kinds alone, and writes in its own folder alone.
+The packages that the user's configuration names are trusted. A *recorded* configuration, read from the
+folder of a run or a sweep, may come from anybody: it makes no package trusted, see
+:mod:`keypoints.components`, may name only classes of the kinds that a training needs, and may write only in
+its own folder.
 """
 
 import multiprocessing
@@ -42,10 +43,10 @@ from keypoints.tasks.base import Task
 T = TypeVar("T")
 
 _OF_TASK = ("model", "loss", "optimizer", "scheduler")
-"""The groups that a task is made of."""
+"""Configuration groups of the parts of a task."""
 
 _PRECISIONS = frozenset({"32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16"})
-"""Lightning's precisions that keep the weights in 32 bits; the last three are its older names."""
+"""Lightning's precisions that keep the weights in 32 bits; the last three are older names."""
 
 
 def make_data(cfg: DictConfig, *, recorded: bool = False) -> FaceDataModule:
@@ -53,7 +54,7 @@ def make_data(cfg: DictConfig, *, recorded: bool = False) -> FaceDataModule:
 
     Args:
         cfg: the configuration of ``keypoints train``.
-        recorded: whether ``cfg`` was read from a folder, and not given by the user.
+        recorded: whether ``cfg`` was read from a folder instead of given by the user.
 
     Raises:
         ConfigError: if a part of it cannot be built, or is not trusted.
@@ -69,7 +70,7 @@ def _augmentation(cfg: DictConfig, recorded: bool) -> Augmentation | None:
     node = cfg.augmentation
     check_targets(OmegaConf.to_container(node) if isinstance(node, DictConfig) else node, named)
     with warnings.catch_warnings():
-        # Refused, and not only warned of, as soon as they are composed.
+        # No warning is needed: invalid arguments are refused when the transforms are composed.
         warnings.filterwarnings("ignore", message="Argument.* not valid")
         names = node.get("transforms") or {}
         transforms = {name: _make(cfg, f"augmentation.transforms.{name}", object, recorded) for name in names}
@@ -81,8 +82,8 @@ def make_task(cfg: DictConfig, data: FaceDataModule, *, recorded: bool = False) 
 
     Args:
         cfg: the configuration of ``keypoints train``.
-        data: the datamodule that it is trained with.
-        recorded: whether ``cfg`` was read from a folder, and not given by the user.
+        data: the datamodule that provides its training data.
+        recorded: whether ``cfg`` was read from a folder instead of given by the user.
 
     Raises:
         ConfigError: if a part of it cannot be built, or is not trusted.
@@ -96,11 +97,12 @@ def make_task(cfg: DictConfig, data: FaceDataModule, *, recorded: bool = False) 
 
 
 def trust_of(cfg: DictConfig, *, recorded: bool = False) -> tuple[str, ...]:
-    """Return the packages whose code the user trusts with ``cfg``: those of ``trust=``, and those it names.
+    """Return the packages that the user trusts through ``cfg``: those of ``trust=``, and those it names.
 
     Args:
         cfg: the configuration of ``keypoints train``.
-        recorded: whether ``cfg`` was read from a folder, and not given by the user; then it grants nothing.
+        recorded: whether ``cfg`` was read from a folder instead of given by the user; then the result is
+            empty.
 
     Raises:
         ConfigError: if ``trust`` is not a list of packages.
@@ -115,8 +117,8 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
 
     Args:
         cfg: the configuration of ``keypoints train``.
-        purge_step: of a resumed run: TensorBoard hides what was logged from this step on.
-        recorded: whether ``cfg`` was read from a folder, and not given by the user.
+        purge_step: for a resumed run, the step from which TensorBoard hides the entries of the older process.
+        recorded: whether ``cfg`` was read from a folder instead of given by the user.
 
     Raises:
         ConfigError: if a part of it cannot be built, or is not trusted.
@@ -137,7 +139,7 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
     loggers = [_logger(cfg, f"logger.{name}", purge_step, recorded) for name in named]
     if not any(isinstance(each, MetricsTable) for each in loggers):
         loggers.append(MetricsTable())
-    # Lightning brings a checkpoint and a bar of its own where there is none; here none means none.
+    # Lightning would add its own checkpoint and progress bar if there are none.
     extra: dict[str, Any] = {
         "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
         "enable_progress_bar": any(isinstance(callback, ProgressBar) for callback in callbacks),
@@ -155,26 +157,26 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
         raise ConfigError(f"trainer.devices={trainer.num_devices} is more than this CPU's {cores} cores")
     if trainer.world_size > 1 and multiprocessing.parent_process() is not None:
         raise ConfigError(
-            f"trainer.devices={trainer.num_devices}: a run of several processes cannot be one of those that "
-            "launch=cores runs beside each other; leave launch=cores out, or take trainer.devices=1"
+            f"trainer.devices={trainer.num_devices}: a run of several processes cannot be one of the "
+            "parallel runs of launch=cores; leave launch=cores out, or take trainer.devices=1"
         )
     if trainer.num_nodes > 1 and "MASTER_ADDR" not in os.environ and not _is_launched(trainer):
         raise ConfigError(
             f"trainer.num_nodes={trainer.num_nodes} waits for processes on other machines, which nothing "
-            "starts here: start it on each by torchrun or SLURM, or leave it 1"
+            "starts here; start the training on each by torchrun or SLURM, or take trainer.num_nodes=1"
         )
     if trainer.world_size > 1 and cfg.trainer.get("use_distributed_sampler"):
         raise ConfigError(
-            "trainer.use_distributed_sampler=true would share the faces out twice: the datamodule's own "
-            "sampler does it; leave it false"
+            "trainer.use_distributed_sampler=true would divide the faces among the processes twice, as the "
+            "datamodule's own sampler does so already; leave it false"
         )
     return trainer
 
 
 def _with_needed(callbacks: Sequence[pl.Callback], cfg: DictConfig) -> list[pl.Callback]:
-    """Return the callbacks, behind them those of ``conf/callbacks/shared/needed.yaml``.
+    """Return the callbacks, followed by those of ``conf/callbacks/shared/needed.yaml``.
 
-    Older configurations and files of the user's own lack them.
+    Older configurations and the user's own files may lack the latter.
     """
     needed: dict[type[pl.Callback], Callable[[], pl.Callback]] = {
         SeedEachEpoch: lambda: SeedEachEpoch(cfg.seed),
@@ -195,32 +197,36 @@ def _is_launched(trainer: pl.Trainer) -> bool:
 
 
 def _check_trainer(cfg: DictConfig) -> None:
-    """See that a trainer's settings name what a run can keep.
+    """Check the trainer's settings that a run restricts.
 
     Raises:
-        ConfigError: if one does not; the message says what to set instead.
+        ConfigError: if a setting is not allowed; the message says what to set instead.
     """
     given = cfg.trainer
     if given.get("barebones"):
         raise ConfigError(
-            "trainer.barebones=true leaves out metrics and checkpoints, which a run is made of; to measure "
-            "the speed of a training: keypoints bench"
+            "trainer.barebones=true leaves out metrics and checkpoints, which every run needs; to measure "
+            "the speed of a training, use keypoints bench"
         )
     if not isinstance(given.get("fast_dev_run") or False, int):
         raise ConfigError(f"trainer.fast_dev_run is true, or a number of batches, not {given.fast_dev_run!r}")
     if given.get("callbacks"):
-        raise ConfigError("trainer.callbacks: name each in its own group: +callbacks.<name>._target_=<class>")
+        raise ConfigError(
+            "trainer.callbacks cannot be set; add each callback by +callbacks.<name>._target_=<class>"
+        )
     if given.get("logger") not in (None, True, False):
-        raise ConfigError("trainer.logger: name each in its own group: +logger.<name>._target_=<class>")
+        raise ConfigError(
+            "trainer.logger is true or false; add each logger by +logger.<name>._target_=<class>"
+        )
     if (precision := given.get("precision")) is not None and str(precision) not in _PRECISIONS:
         raise ConfigError(
-            f"trainer.precision={precision}: a network's weights are kept in 32 bits, as coordinates and "
-            "checkpoints need it; take 32-true, or to compute in 16 bits bf16-mixed or 16-mixed"
+            f"trainer.precision={precision}: the weights must stay in 32 bits, for exact coordinates and "
+            "checkpoints; take 32-true, or bf16-mixed or 16-mixed to compute in 16 bits"
         )
 
 
 def _is_wanted(callback: pl.Callback, cfg: DictConfig) -> bool:
-    """Return whether the trainer's switches of checkpoints and bars let a callback be."""
+    """Return whether the trainer's switches for checkpoints and progress bars allow a callback."""
     without = {"enable_checkpointing": Checkpoint, "enable_progress_bar": ProgressBar}
     kinds = tuple(kind for name, kind in without.items() if cfg.trainer.get(name) is False)
     return not isinstance(callback, kinds)
@@ -233,12 +239,12 @@ def _logger(cfg: DictConfig, key: str, purge_step: int | None, recorded: bool) -
 
 
 def _make(cfg: DictConfig, key: str, kind: type[T], recorded: bool, **extra: Any) -> T:
-    """Make the object of kind ``kind`` that ``cfg`` describes under ``key``, and its parts."""
+    """Make the object of type ``kind`` that ``cfg`` describes under ``key``, and its parts."""
     node = OmegaConf.select(cfg, key)
     if not isinstance(node, DictConfig) or "_target_" not in node:
         raise ConfigError(f"{key} names no class (_target_); choose an option of its group: {key}=…")
     plain: Any = OmegaConf.to_container(node, resolve=True, throw_on_missing=True)
-    if recorded and key != "data":  # which is read and never written
+    if recorded and key != "data":  # paths of data are only read
         for where, value in walk(plain, key):
             if isinstance(value, str):
                 _check_place(value, where, Path(str(cfg.get("output") or ".")))
@@ -247,10 +253,10 @@ def _make(cfg: DictConfig, key: str, kind: type[T], recorded: bool, **extra: Any
 
 
 def _check_place(text: str, key: str, folder: Path) -> None:
-    """See that a text that is a path, by its form or its key, leads to nothing outside of ``folder``.
+    """Check that a text which is a path, judged by its form or its key, stays inside ``folder``.
 
     Raises:
-        ConfigError: if it does.
+        ConfigError: if it leads outside of the folder.
     """
     path, last = Path(text), key.rpartition(".")[2]
     is_folder = any(word in last for word in ("dir", "path", "root"))
@@ -261,7 +267,7 @@ def _check_place(text: str, key: str, folder: Path) -> None:
 
 @cache
 def _kinds() -> tuple[type, ...]:
-    """Return the kinds of objects that a training is made of: classes, whose names say what they do."""
+    """Return the base classes of the objects that a training needs."""
     import albumentations
 
     return (
@@ -273,14 +279,14 @@ def _kinds() -> tuple[type, ...]:
 
 
 def _plain(cfg: DictConfig, key: str) -> dict[str, Any] | None:
-    """A part of the configuration as plain values, or ``None`` where there is nothing."""
+    """Return a part of the configuration as plain values, or ``None`` if it is missing or empty."""
     node = cfg.get(key)
     plain: Any = OmegaConf.to_container(node, resolve=True) if node is not None else None
     return plain or None
 
 
 def _packages(config: Any) -> set[str]:
-    """The top-level packages of all targets in ``config``."""
+    """Return the top-level packages of all targets in ``config``."""
     targets = (
         each["_target_"] for _, each in walk(config) if isinstance(each, Mapping) and "_target_" in each
     )

@@ -18,7 +18,7 @@ def cfg(made_up_imm, tmp_path):
     return compose("train", [*SMALL, "augmentation=wild", f"data.root={made_up_imm}", f"output={tmp_path}"])
 
 
-def test_a_configuration_becomes_data_task_and_trainer_that_fit_together(cfg):
+def test_datamodule_task_and_trainer_of_a_configuration_fit_together(cfg):
     data = make_data(cfg)
     data.setup()
     task = make_task(cfg, data)
@@ -27,12 +27,12 @@ def test_a_configuration_becomes_data_task_and_trainer_that_fit_together(cfg):
     assert make_trainer(cfg).max_epochs == 2
 
 
-def test_a_resumed_runs_tensorboard_hides_what_came_after_its_checkpoint(cfg):
+def test_tensorboard_of_a_resumed_run_hides_steps_after_the_checkpoint(cfg):
     loggers = make_trainer(cfg, purge_step=7).loggers
     assert [logger._kwargs["purge_step"] for logger in loggers if hasattr(logger, "_kwargs")] == [7]
 
 
-def test_what_is_no_model_or_no_datamodule_is_refused(cfg):
+def test_a_missing_model_and_a_wrong_datamodule_are_refused(cfg):
     data = make_data(cfg)
     cfg.model = None
     with pytest.raises(ConfigError, match="model=convnet"):
@@ -44,10 +44,10 @@ def test_what_is_no_model_or_no_datamodule_is_refused(cfg):
 
 class Own(ModelCheckpoint):
     def on_train_batch_end(self, *_):
-        """Do what Lightning's does not."""
+        """Differ from Lightning's method."""
 
 
-def test_a_configuration_of_the_users_counts_as_his_word_for_what_it_names_while_it_is_built(cfg):
+def test_only_the_users_own_configuration_makes_its_packages_trusted(cfg):
     before = trusted_by_user()
     cfg.callbacks = {"own": {"_target_": f"{__name__}.Own", "filename": "own"}}
     assert "own" in [each.filename for each in make_trainer(cfg).checkpoint_callbacks]
@@ -65,8 +65,8 @@ class Counting(RegressionTask):
         self.steps += 1
 
 
-def test_gradients_are_clipped_where_that_is_asked_for(cfg):
-    def moved(**settings):
+def test_gradients_are_clipped_on_request(cfg):
+    def weight_change(**settings):
         with open_dict(cfg):
             cfg.trainer.update(max_epochs=1, limit_train_batches=1, **settings)
             cfg.optimizer = {"_target_": "torch.optim.SGD", "lr": 1.0}
@@ -78,14 +78,14 @@ def test_gradients_are_clipped_where_that_is_asked_for(cfg):
         changes = zip(task.parameters(), before, strict=True)
         return torch.cat([(new - old).flatten() for new, old in changes]).norm().item()
 
-    assert moved() > 0.02
-    assert moved(gradient_clip_val=0.01) == pytest.approx(0.01, rel=1e-3)
+    assert weight_change() > 0.02
+    assert weight_change(gradient_clip_val=0.01) == pytest.approx(0.01, rel=1e-3)
 
 
 @pytest.mark.parametrize(
     "experiment", sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 )
-def test_any_model_can_take_the_place_of_an_experiments_own(experiment):
+def test_every_experiment_works_with_every_model(experiment):
     for model in sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml")):
         cfg = compose(
             "train", [f"experiment={experiment}", f"model={model}", "data.width=160", "data.height=160"]
@@ -98,7 +98,7 @@ def test_any_model_can_take_the_place_of_an_experiments_own(experiment):
 @pytest.mark.parametrize(
     ("setting", "kind"), [("enable_checkpointing", Checkpoint), ("enable_progress_bar", ProgressBar)]
 )
-def test_what_the_user_says_of_checkpoints_and_bars_is_not_overruled(cfg, setting, kind):
+def test_the_users_switches_for_checkpoints_and_bars_are_respected(cfg, setting, kind):
     with open_dict(cfg):
         cfg.callbacks.progress = {"_target_": "pytorch_lightning.callbacks.TQDMProgressBar"}
     assert any(isinstance(each, kind) for each in make_trainer(cfg).callbacks)
@@ -107,7 +107,7 @@ def test_what_the_user_says_of_checkpoints_and_bars_is_not_overruled(cfg, settin
     assert not any(isinstance(each, kind) for each in make_trainer(cfg).callbacks)
 
 
-def test_a_trainer_without_loggers_keeps_its_metrics_in_memory_alone(cfg):
+def test_a_trainer_without_loggers_keeps_metrics_only_in_memory(cfg):
     with open_dict(cfg):
         cfg.trainer.logger = False
     (table,) = make_trainer(cfg).loggers
@@ -137,7 +137,11 @@ EARLY_STOPPING = {"_target_": "lightning.pytorch.callbacks.EarlyStopping", "moni
         ("trainer", {"callbacks": ["x"]}, r"\+callbacks.<name>._target_"),
         ("trainer", {"logger": "csv"}, r"\+logger.<name>._target_"),
         ("trainer", {"num_nodes": 2}, "num_nodes=2 waits for processes"),
-        ("trainer", {"devices": 2, "use_distributed_sampler": True}, "share the faces out twice"),
+        (
+            "trainer",
+            {"devices": 2, "use_distributed_sampler": True},
+            "divide the faces among the processes twice",
+        ),
         ("callbacks", {"x": EARLY_STOPPING}, "called pytorch_lightning.callbacks.EarlyStopping"),
         *(
             ("trainer", {"precision": precision}, f"precision={precision}: .*take 32-true")
@@ -146,7 +150,9 @@ EARLY_STOPPING = {"_target_": "lightning.pytorch.callbacks.EarlyStopping", "moni
     ],
     ids=str,
 )
-def test_a_setting_of_lightning_that_cannot_work_says_what_to_take(cfg, monkeypatch, group, settings, says):
+def test_an_impossible_trainer_setting_is_refused_with_an_alternative(
+    cfg, monkeypatch, group, settings, says
+):
     monkeypatch.delenv("MASTER_ADDR", raising=False)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     with open_dict(cfg):
@@ -156,6 +162,6 @@ def test_a_setting_of_lightning_that_cannot_work_says_what_to_take(cfg, monkeypa
 
 
 @pytest.mark.parametrize("precision", ["32-true", 32, 16, "16-mixed", "bf16", "bf16-mixed", None])
-def test_precisions_that_keep_the_weights_whole_are_taken(cfg, precision):
+def test_precisions_with_weights_in_32_bits_are_accepted(cfg, precision):
     cfg.trainer.precision = precision
-    assert make_trainer(cfg).precision in ("32-true", "bf16-mixed")  # a CPU takes the latter for 16-mixed
+    assert make_trainer(cfg).precision in ("32-true", "bf16-mixed")  # on a CPU, 16-mixed becomes bf16-mixed
