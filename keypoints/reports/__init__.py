@@ -1,1 +1,1 @@
-"""Figures and pages from what runs and sweeps left in their folders; nothing is trained here."""
+"""Figures, tables and pages of results, made from the folders of runs and sweeps; nothing is trained here."""

@@ -1,4 +1,4 @@
-"""The terminal, for text from outside."""
+"""Console of the terminal for text that this package did not write."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from keypoints.errors import printable
 
 
 class PlainConsole(Console):
-    """Console that prints text as it stands: ``[red]`` and ``:smile:`` are no commands, nor is an escape.
+    """Console that prints text literally: ``[red]``, ``:smile:`` and escape sequences have no effect.
 
     Args:
         stderr: print to standard error.
@@ -19,10 +19,10 @@ class PlainConsole(Console):
         super().__init__(stderr=stderr, markup=False, emoji=False)
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """Return the text, ready to be printed; cells of tables come here too.
+        """Return the text, ready to be printed; rich calls this method for cells of tables too.
 
         Args:
-            text: what to print; its line ends stay.
-            how: as of :meth:`rich.console.Console.render_str`.
+            text: text to print; its line breaks are kept.
+            how: further arguments of :meth:`rich.console.Console.render_str`.
         """
         return super().render_str(printable(text, lines=True), **how)

@@ -1,4 +1,4 @@
-"""Figures of how large errors are: over faces, over landmarks, under stress."""
+"""Figures of errors: over faces, over landmarks, by confidence, under stress."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,17 +17,18 @@ _MODEL, _CONSTANT = "tab:blue", "0.45"
 
 
 def cumulative_errors(curves: Mapping[str, FloatArray], threshold: float, unit: str, title: str) -> Figure:
-    """The share of faces whose error is at most x, for each of ``curves``.
+    """Plot the share of faces whose error is at most x, for each of ``curves``.
 
     Args:
-        curves: normalised mean errors of the faces, by the name of who made them.
-        threshold: of failure rate and AUC; drawn as a line.
-        unit: what errors are divided by.
+        curves: (N,) normalised mean errors of the faces, as ratios, by the name of their predictor.
+        threshold: limit of failure rate and AUC, as a ratio; plotted as a line.
+        unit: description of the normalising length.
+        title: title of the figure.
     """
     figure = new_figure(8, 5.6)
     axes = figure.subplots()
     model = next(iter(curves.values()))
-    finite = model[np.isfinite(model)]  # an error is none where the length that it is divided by is 0
+    finite = model[np.isfinite(model)]  # an error is not finite if its normalising length is 0
     widest = float(np.quantile(finite, 0.98)) if finite.size else 0.0
     reach = 100 * max(1.5 * threshold, min(widest * 1.2, 6 * threshold))
     for (name, errors), colour in zip(curves.items(), (_MODEL, _CONSTANT), strict=False):
@@ -59,11 +60,13 @@ def cumulative_errors(curves: Mapping[str, FloatArray], threshold: float, unit: 
 
 
 def by_landmark(shape: FloatArray, errors: FloatArray, lines: Lines, title: str) -> Figure:
-    """The mean error of each landmark, on the mean face.
+    """Plot the mean error of each landmark, at its place on the mean face.
 
     Args:
-        shape: (K, 2) the mean true face, in pixels of some picture.
-        errors: (K,) mean distances in pixels of the photos.
+        shape: (K, 2) mean true face, in pixels.
+        errors: (K,) mean distances over faces, in pixels of the photos.
+        lines: skeleton of the landmarks.
+        title: title of the figure.
     """
     figure = new_figure(8.5, 7)
     axes = figure.subplots()
@@ -89,10 +92,12 @@ def by_landmark(shape: FloatArray, errors: FloatArray, lines: Lines, title: str)
 
 
 def spread(truth: FloatArray, predicted: FloatArray, title: str) -> Figure:
-    """How much predictions follow the faces: they do where points lie on the diagonal.
+    """Plot the spread of predictions against that of the truth; equal spreads lie on the diagonal.
 
     Args:
-        truth, predicted: (N, K, 2) pixels of the photos.
+        truth: (N, K, 2) pixels of the photos.
+        predicted: (N, K, 2) pixels of the photos.
+        title: title of the figure.
     """
     figure = new_figure(11, 5.2)
     left, right = figure.subplots(1, 2)
@@ -120,7 +125,9 @@ def spread(truth: FloatArray, predicted: FloatArray, title: str) -> Figure:
     right.set_ylabel("predicted, px")
     for axes, zero in ((left, True), (right, False)):
         _diagonal(axes, from_zero=zero)
-    figure.suptitle(f"{title}\non the diagonal: as varied as the truth; flat: the same face for everyone")
+    figure.suptitle(
+        f"{title}\non the diagonal: as varied as the truth; horizontal: the same face for everyone"
+    )
     return figure
 
 
@@ -135,11 +142,12 @@ def _diagonal(axes: Axes, *, from_zero: bool) -> None:
 
 
 def by_confidence(groups: Sequence[ConfidenceGroup], unit: str, title: str) -> Figure:
-    """The mean error of points against how sure the model is of them.
+    """Plot the mean error of points against the model's confidence.
 
     Args:
-        groups: as :func:`keypoints.evaluation.per_face.by_confidence` gives.
-        unit: what errors are divided by.
+        groups: groups of points, as :func:`keypoints.evaluation.per_face.by_confidence` returns them.
+        unit: description of the normalising length.
+        title: title of the figure.
     """
     figure = new_figure(7.5, 5.2)
     axes = figure.subplots()
@@ -154,11 +162,12 @@ def by_confidence(groups: Sequence[ConfidenceGroup], unit: str, title: str) -> F
 
 
 def under_stress(table: pd.DataFrame, unit: str, title: str) -> Figure:
-    """Errors against the level of each stress.
+    """Plot errors against the level of each stress.
 
     Args:
-        table: as :func:`keypoints.evaluation.robustness.stress` gives.
-        unit: what errors are divided by.
+        table: table of :func:`keypoints.evaluation.robustness.stress`.
+        unit: description of the normalising length.
+        title: title of the figure.
     """
     rows_of_axes = -(-len(STRESSES) // 3)
     figure = new_figure(12, 3.5 * rows_of_axes)
@@ -172,7 +181,7 @@ def under_stress(table: pd.DataFrame, unit: str, title: str) -> Figure:
             axes.plot(rows["level"], 100 * rows["constant_nme"], "--", color=_CONSTANT, label=BASELINE)
         axes.axvline(kind.levels[0], color="tab:green", ls=":", lw=1.5, label="unchanged")
         if kind.levels[0] == max(kind.levels):
-            axes.invert_xaxis()  # worse to the right
+            axes.invert_xaxis()  # so that stress increases to the right
         if rows["nme"].between(0, np.inf, inclusive="neither").any():
             axes.set_yscale("log")
         axes.set_title(kind.title)
@@ -186,10 +195,11 @@ def under_stress(table: pd.DataFrame, unit: str, title: str) -> Figure:
 
 
 def stressed_faces(rows: Mapping[str, Sequence[tuple[str, ByteArray]]], title: str) -> Figure:
-    """One face under each level of each stress, its points drawn; a row a stress.
+    """Show one face with its points at each level of each stress, one row per stress.
 
     Args:
-        rows: (H, W, 3) RGB pictures with what stands under them, by the stress's title.
+        rows: captions and (H, W, 3) RGB pictures of each row, by the stress's title.
+        title: title of the figure.
     """
     columns = max(map(len, rows.values()))
     height, width = next(iter(rows.values()))[0][1].shape[:2]

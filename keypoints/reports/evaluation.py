@@ -1,4 +1,4 @@
-"""The figures and the page of an evaluation."""
+"""Figures and page of an evaluation."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,15 +23,15 @@ COLUMNS = {
     "failure_rate": ("fail %", 100.0),
     "variance_ratio": ("var.", 1.0),
 }
-"""What tables call a metric, and by what they multiply it. ``var.`` is the variance ratio."""
+"""Title of each metric in tables, and the factor of its values. ``var.`` is the variance ratio."""
 
 _ACROSS = 3
 _MOST_MISSING = 50
-"""Faces without a prediction that the page lists."""
+"""Largest number of faces without a prediction that the page lists."""
 
 
 def rows_of(result: EvaluationResult) -> list[tuple[str, dict[str, str]]]:
-    """The rows of the table of an evaluation, each with the group that it belongs to."""
+    """Return the rows of an evaluation's table, each with the name of its group."""
     missing = len(result.missing)
     faces = f"{result.faces} of {result.faces + missing}" if missing else f"all {result.faces}"
     rows = [("all", _row(f"{faces} faces", result.metrics))]
@@ -55,13 +55,13 @@ def _row(name: str, scores: Scores) -> dict[str, str]:
 
 
 def draw_measured(folder: Path, case: Case, tables: Tables, result: EvaluationResult) -> list[Picture]:
-    """Draw the best and worst faces of an evaluation, and its errors, into ``folder``.
+    """Plot the best and worst faces of an evaluation, and its errors.
 
     Args:
-        folder: where the figures are written.
-        case: what was measured.
-        tables: what was measured face by face.
-        result: what ``metrics.json`` holds.
+        folder: folder of the figures.
+        case: model and faces that were evaluated.
+        tables: results of the faces.
+        result: contents of ``metrics.json``.
     """
     lines, words = case.scheme.skeleton, case.data.words
     return [
@@ -71,24 +71,24 @@ def draw_measured(folder: Path, case: Case, tables: Tables, result: EvaluationRe
 
 
 def draw_stress(folder: Path, case: Case, stressed: Stressed) -> list[Picture]:
-    """Draw errors under stress, and one face at each level, into ``folder``.
+    """Plot the errors under stress, and one face at each level.
 
     Args:
-        folder: where the figures are written.
-        case: what was measured.
-        stressed: what was predicted under stress.
+        folder: folder of the figures.
+        case: model and faces that were evaluated.
+        stressed: predictions and errors under stress.
     """
     curves = figures.save(
-        error_figures.under_stress(stressed.table, NORMS[case.norm], f"{case.name}: what spoils it"),
+        error_figures.under_stress(stressed.table, NORMS[case.norm], f"{case.name}: errors under stress"),
         folder / "stress.png",
     )
     title = f"{case.name}: one face, green: truth, red: prediction"
     examples = figures.save(
         error_figures.stressed_faces(stressed.examples, title), folder / "stressed_faces.png"
     )
-    caption = f"Errors on {stressed.faces} faces against how much worse they are made."
+    caption = f"Errors on {stressed.faces} faces, by the level of each stress."
     return [
-        Picture(curves, "What spoils it", caption),
+        Picture(curves, "Errors under stress", caption),
         Picture(examples, "One face under stress", "The network's input at each level."),
     ]
 
@@ -101,14 +101,15 @@ def draw(
     lines: figures.Lines,
     constant: FloatArray | None,
 ) -> list[Picture]:
-    """Draw the figures of an evaluation into ``folder``.
+    """Plot the errors of an evaluation.
 
     Args:
-        name: of model and split, for titles.
-        faces: as :func:`keypoints.evaluation.per_face.face_table` gives, with ``nme``.
-        result: what ``metrics.json`` holds.
-        lines: the skeleton.
-        constant: the mean-shape baseline's normalised errors of the faces.
+        folder: folder of the figures.
+        name: name of model and split, for titles.
+        faces: table of :func:`keypoints.evaluation.per_face.face_table`, with the column ``nme``.
+        result: contents of ``metrics.json``.
+        lines: skeleton of the landmarks.
+        constant: (N,) NME of the mean-shape baseline for each face, or ``None``.
     """
     unit = NORMS[result.norm]
     truth, predicted = points_of(faces, "truth"), points_of(faces, "predicted")
@@ -123,20 +124,20 @@ def draw(
                 folder / "cumulative_errors.png",
             ),
             "Cumulative errors",
-            "The share of faces with an error of at most x: the higher and further left, the better.",
+            "Share of faces with an error of at most x: the higher and the further left, the better.",
         )
     ]
     distances = np.linalg.norm(predicted - truth, axis=2).mean(axis=0)
     if len(distances) > 1:
         figure = error_figures.by_landmark(truth.mean(axis=0), distances, lines, f"{name}: error by landmark")
-        caption = "On the mean of the true faces; the five worst are numbered."
+        caption = "Plotted on the mean true face; the five worst landmarks are labelled with index and error."
         pictures.append(Picture(figures.save(figure, folder / "landmarks.png"), "Error by landmark", caption))
     figure = error_figures.spread(truth, predicted, f"{name}: spread, predicted against true")
-    caption = "Left: a mark a landmark and coordinate. Right: a mark a face and coordinate."
+    caption = "Left: one mark per landmark and coordinate. Right: one mark per face and coordinate."
     pictures.append(Picture(figures.save(figure, folder / "spread.png"), "Spread", caption))
     if result.by_confidence:
         figure = error_figures.by_confidence(result.by_confidence, unit, f"{name}: error by confidence")
-        caption = "Each mark is a tenth of all points, by how sure the model says it is of them."
+        caption = "Each mark is a tenth of all points, sorted by the model's confidence."
         path = figures.save(figure, folder / "confidence.png")
         pictures.append(Picture(path, "Error by confidence", caption))
     return pictures
@@ -150,20 +151,20 @@ def draw_faces(
     lines: figures.Lines,
     words: Mapping[str, Mapping[str, str]],
 ) -> Picture:
-    """The ``count`` best and worst faces, with their tags."""
+    """Plot the ``count`` best and the ``count`` worst faces, with their tags."""
     ranked = faces.sort_values("error_px", ignore_index=True)
     count = min(count, len(ranked))
     rows = {}
     for label, part in (("best", ranked.head(count)), ("worst", ranked.tail(count).iloc[::-1])):
         for start in range(0, count, _ACROSS):
-            piece = part.iloc[start : start + _ACROSS]
-            drawn = figures.drawn_faces(piece)
-            for face, (_, row) in zip(drawn, piece.iterrows(), strict=True):
+            in_row = part.iloc[start : start + _ACROSS]
+            drawn = figures.drawn_faces(in_row)
+            for face, (_, row) in zip(drawn, in_row.iterrows(), strict=True):
                 face.caption += "\n" + _tags(row, tags_of(faces), words)
-            rows[f"{label} {start + 1} to {start + len(piece)}"] = drawn
+            rows[f"{label} {start + 1} to {start + len(in_row)}"] = drawn
     path = figures.save(figures.faces(rows, lines, f"{name}: best and worst faces"), folder / "faces.png")
     return Picture(
-        path, "Best and worst faces", "Mean distance of a point under each, and what its tags say."
+        path, "Best and worst faces", "Below each face: mean distance of its points, and its tags."
     )
 
 
@@ -179,7 +180,7 @@ def _file_of(result: EvaluationResult) -> str:
 
 
 def _listed(missing: Sequence[str]) -> list[str]:
-    """The faces that the page lists."""
+    """Return the lines of the page's list of faces without a prediction."""
     more = len(missing) - _MOST_MISSING
     return [*missing[:_MOST_MISSING], *([f"and {more} more, in metrics.json"] if more > 0 else [])]
 
@@ -187,14 +188,14 @@ def _listed(missing: Sequence[str]) -> list[str]:
 def write_report(
     path: Path, title: str, result: EvaluationResult, pictures: Sequence[Picture], command: str
 ) -> Path:
-    """Write the page."""
+    """Write the page of an evaluation."""
     return write_page(
         path,
         "evaluation.html",
         title=title,
         about=f"{_file_of(result)} · {result.scheme}",
         units=f"MSE: ratio² of the photo. NME: % of {NORMS[result.norm]}. AUC and failures: at "
-        f"{100 * result.threshold:g} %. var.: variance from face to face, predictions over truth.",
+        f"{100 * result.threshold:g} %. var.: variance of predictions over faces, divided by the truth's.",
         notes=[("warn", note) for note in result.notes],
         rows=[row for _, row in rows_of(result)],
         common=result.worst_faces,

@@ -1,4 +1,4 @@
-"""Figures, each from plain data; matplotlib without a display."""
+"""Figures made from plain data, by matplotlib without a display."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,11 +28,11 @@ _DASHES = ("-", "--", "-.", ":")
 Lines = Sequence[tuple[int, int]]
 
 BASELINE = "mean-shape baseline"
-"""Name of the constant predictor, which predicts the mean training face, in tables and figures."""
+"""Name of the baseline in tables and figures; it predicts the mean training face for every photo."""
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG, whole or not at all. Its text stands as it is: a name is no formula."""
+    """Write a figure as PNG, atomically. Its texts are literal: a ``$`` in a name starts no formula."""
     _make_literal(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replaced(path) as temporary:
@@ -41,14 +41,14 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches."""
+    """Return an empty figure of the given size in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def _make_literal(figure: Figure) -> None:
-    """Let ``$`` begin no formula, and no font be asked for control characters.
+    """Make all texts literal: without formulas, and with control characters escaped.
 
-    Numbers at axes stay: powers of ten are formulas.
+    Numbers at the axes are not changed, because powers of ten are formulas.
     """
     axes = [axis for each in figure.axes for axis in (each.xaxis, each.yaxis)]
     numbers = {label for axis in axes for label in axis.get_ticklabels(which="both")}
@@ -59,17 +59,20 @@ def _make_literal(figure: Figure) -> None:
 
 
 def _label(name: str) -> str:
-    """A name for a legend, which leaves out those that begin with ``_``."""
+    """Return a name that a legend shows; matplotlib leaves out names that begin with ``_``."""
     return f" {name}" if name.startswith("_") else name
 
 
 def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figure:
-    """Training and validation over epochs, on a log axis, with the mean-shape baseline as a line.
+    """Plot training and validation loss over epochs on a log axis, with the mean-shape baseline as a line.
+
+    If the loss is not the MSE, the validation MSE has axes of its own.
 
     Args:
-        history: a row an epoch, as :meth:`keypoints.runs.run_folder.RunFolder.history` gives.
-        title: says which run it is.
-        loss, unit: its name and unit, for the axis. Where the loss is not the MSE, that has its own axes.
+        history: one row per epoch, as :func:`keypoints.runs.history.by_epoch` returns it.
+        title: title of the figure, with the name of the run.
+        loss: name of the loss, for the axis.
+        unit: unit of the loss, for the axis.
     """
     own_mse = "val/mse" in history and not (
         "loss/val" in history
@@ -97,11 +100,12 @@ def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figu
 
 
 def comparison(histories: Mapping[str, pd.DataFrame], groups: Mapping[str, str], title: str) -> Figure:
-    """The validation curves of several runs on one log axis.
+    """Plot the validation curves of several runs on one log axis.
 
     Args:
-        histories: by the run's name.
-        groups: the setting that a run shares with its other seeds: they share a colour.
+        histories: validated epochs of each run, by the run's name.
+        groups: setting of each run, by the run's name; runs of one setting (seeds) share a colour.
+        title: title of the figure.
     """
     figure = new_figure(10, 5.6)
     axes = figure.subplots()
@@ -109,9 +113,9 @@ def comparison(histories: Mapping[str, pd.DataFrame], groups: Mapping[str, str],
     colours = mpl.colormaps["tab10" if len(settings) <= 10 else "turbo"]
     labelled: set[str] = set()
     for name, history in histories.items():
-        if (found := _best(history)) is None:
+        if (best_point := _best(history)) is None:
             continue
-        best_epoch, best = found
+        best_epoch, best = best_point
         place = settings.index(groups[name])
         colour = colours(place if len(settings) <= 10 else place / (len(settings) - 1))
         many = list(groups.values()).count(groups[name]) > 1
@@ -136,7 +140,7 @@ def comparison(histories: Mapping[str, pd.DataFrame], groups: Mapping[str, str],
 
 
 def _best(history: pd.DataFrame) -> tuple[int, float] | None:
-    """Return the epoch of the smallest validation MSE, and that; nothing where it was never a number."""
+    """Return the epoch of the smallest validation MSE and this MSE; ``None`` if it was never a number."""
     if "val/mse" not in history or history["val/mse"].isna().all():
         return None
     values = history["val/mse"].to_numpy(np.float64)
@@ -153,11 +157,11 @@ def _constant(axes: Axes, history: pd.DataFrame, column: str) -> None:
     if column in history and not (values := history[column].dropna()).empty:
         value = values.iloc[0]
         line = axes.axhline(value, color="0.35", ls="--", lw=1.2, label=f"{BASELINE}: {shown(value)}")
-        line.set_visible(0 < value < np.inf)  # a log axis has no place for others
+        line.set_visible(0 < value < np.inf)  # a log axis cannot show other values
 
 
 def _finish(axes: Axes, unit: str, **legend: Any) -> None:
-    """Give axes of curves a log scale, names and a legend, as far as there is anything to show."""
+    """Set the log scale, labels and legend of axes with curves, as far as there is anything to show."""
     drawn = [np.asarray(line.get_ydata(), np.float64) for line in axes.lines]
     if any(((values > 0) & (values < np.inf)).any() for values in drawn):
         axes.set_yscale("log")
@@ -169,7 +173,7 @@ def _finish(axes: Axes, unit: str, **legend: Any) -> None:
 
 
 def filters(weight: FloatArray, title: str) -> Figure:
-    """The filters of a (filters, channels, height, width) weight: one scale for all, with its legend."""
+    """Show the filters of a weight, (filters, channels, height, width), on one common colour scale."""
     planes = weight.mean(axis=1)
     columns = min(8, len(planes))
     rows = -(-len(planes) // columns)
@@ -188,11 +192,12 @@ def filters(weight: FloatArray, title: str) -> Figure:
 
 
 def feature_maps(image: ByteArray, maps: FloatArray, title: str) -> Figure:
-    """A face, and what each filter of the first layer makes of it, in standard deviations of its map.
+    """Show a face and the response of each filter of the first layer, in standard deviations of its map.
 
     Args:
-        image: (H, W) or (H, W, 3), as the network gets it.
-        maps: (filters, h, w).
+        image: (H, W) or (H, W, 3) input of the network.
+        maps: (filters, h, w) feature maps.
+        title: title of the figure.
     """
     columns = 4
     rows = 1 + -(-len(maps) // columns)
@@ -214,12 +219,13 @@ def feature_maps(image: ByteArray, maps: FloatArray, title: str) -> Figure:
 
 
 def batch(images: Sequence[ByteArray], ratios: FloatArray, lines: Lines, title: str) -> Figure:
-    """A batch as the network gets it, with its points.
+    """Show the inputs of a batch with their points.
 
     Args:
-        images: (H, W) or (H, W, 3) each.
-        ratios: (B, K, 2) of the images.
-        lines: pairs of points to join.
+        images: B inputs of the network, (H, W) or (H, W, 3) each.
+        ratios: (B, K, 2) ratios of the input.
+        lines: skeleton of the landmarks: pairs of points to join.
+        title: title of the figure.
     """
     columns = min(4, len(images))
     rows = -(-len(images) // columns)
@@ -235,11 +241,13 @@ def batch(images: Sequence[ByteArray], ratios: FloatArray, lines: Lines, title: 
 def samples(
     rows: Mapping[str, Sequence[ByteArray]], ratios: Mapping[str, FloatArray], lines: Lines, title: str
 ) -> Figure:
-    """A row a face: as it is, then as it was drawn, with its points.
+    """Show one row per face: without augmentation, then its augmented samples, with their points.
 
     Args:
-        rows: (H, W) or (H, W, 3) each, by the face's name.
-        ratios: (B, K, 2) of the images.
+        rows: inputs of the network, (H, W) or (H, W, 3) each, by the face's name.
+        ratios: (B, K, 2) ratios of the input, by the face's name.
+        lines: skeleton of the landmarks.
+        title: title of the figure.
     """
     columns = max(map(len, rows.values()))
     height, width = next(iter(rows.values()))[0].shape[:2]
@@ -254,14 +262,14 @@ def samples(
             axes.set_xticks([])
             axes.set_yticks([])
             if line is grid[0]:
-                axes.set_title(f"draw {place}" if place else "as it is", fontsize=10)
+                axes.set_title(f"sample {place}" if place else "not augmented", fontsize=10)
         line[0].set_ylabel(name, fontsize=9)
     figure.suptitle(title)
     return figure
 
 
 def histogram(images: FloatArray, title: str) -> Figure:
-    """How often each pixel value occurs in (B, C, H, W) inputs, with range, mean and spread."""
+    """Plot the histogram of the pixels of (B, C, H, W) inputs, with range, mean and standard deviation."""
     figure = new_figure(8, 4)
     axes = figure.subplots()
     values = images.ravel()
@@ -283,9 +291,9 @@ def histogram(images: FloatArray, title: str) -> Figure:
 
 
 def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -> Figure:
-    """Rows of photos with truth (green) and prediction (red), and what each says under it.
+    """Show rows of photos with truth (green), prediction (red) and a caption below each.
 
-    A photo that is no longer there is drawn as an empty frame with its name.
+    A missing photo is shown as an empty frame with its caption.
     """
     columns = max(map(len, rows.values()))
     figure = new_figure(4.0 * columns, 3.45 * len(rows) + 0.4)
@@ -298,12 +306,12 @@ def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -
             axes.set_yticks([])
             axes.set_xlabel(face.caption)
             if face.photo is None:
-                axes.text(0.5, 0.5, "photo not at hand", ha="center", transform=axes.transAxes)
+                axes.text(0.5, 0.5, "photo not found", ha="center", transform=axes.transAxes)
                 continue
             axes.imshow(face.photo, cmap="gray", vmin=0, vmax=255)
             _points(axes, face.truth, lines, _TRUTH, "truth")
             _points(axes, face.predicted, lines, _PREDICTION, "prediction")
-            # Points outside the photo are seen too, but a wild one does not shrink the face.
+            # The view ends at the photo, so that a point far outside does not shrink the face.
             height, width = face.photo.shape[:2]
             axes.set_xlim(-0.5, width - 0.5)
             axes.set_ylim(height - 0.5, -0.5)
@@ -315,12 +323,13 @@ def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -
 
 @dataclass
 class DrawnFace:
-    """One photo of :func:`faces`.
+    """Photo with its points, for :func:`faces`.
 
     Args:
-        photo: (H, W) grey pixels; ``None`` if it is missing.
-        truth, predicted: (K, 2) pixels of it.
-        caption: text under it.
+        photo: (H, W) grey pixels; ``None`` if the file is missing.
+        truth: (K, 2) pixels of the photo.
+        predicted: (K, 2) pixels of the photo.
+        caption: text below the photo.
     """
 
     photo: ByteArray | None
@@ -330,11 +339,13 @@ class DrawnFace:
 
 
 def read_face(path: Path, truth: FloatArray, predicted: FloatArray, caption: str) -> DrawnFace:
-    """Return one photo of :func:`faces`, read from its file.
+    """Read a photo for :func:`faces`.
 
     Args:
-        path: of the photo, which may be missing.
-        truth, predicted, caption: as of :class:`DrawnFace`.
+        path: file of the photo, which may be missing.
+        truth: (K, 2) pixels of the photo.
+        predicted: (K, 2) pixels of the photo.
+        caption: text below the photo.
     """
     photo = Photo(path).decode(1) if path.is_file() else None
     return DrawnFace(photo, truth, predicted, caption)
@@ -364,7 +375,7 @@ def _points(axes: Axes, points: FloatArray, lines: Lines, colour: str, label: st
 
 
 def drawn_faces(table: pd.DataFrame, label: str = "") -> list[DrawnFace]:
-    """The faces of a table of :func:`keypoints.evaluation.per_face.measure_faces`, with their errors."""
+    """Return the faces of a table of :func:`keypoints.evaluation.per_face.measure_faces`, with errors."""
     truth, predicted = points_of(table, "truth"), points_of(table, "predicted")
     return [
         read_face(Path(photo), true, found, f"{label}{Path(photo).stem}: {fixed(error, 1)} px")

@@ -1,4 +1,4 @@
-"""What looking at a data set gave, for the terminal."""
+"""Table of the findings in a data set, for the terminal."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,21 +12,27 @@ from keypoints.errors import one_line
 from keypoints.reports.console import PlainConsole
 
 _MOST = 40
-"""Rows of the table; more would hide what is above it."""
+"""Largest number of rows; more would scroll the table of counts out of view."""
 
 
 def print_findings(root: Path, counts: Sequence[Count], findings: Sequence[Finding]) -> None:
-    """Print what there is against what was published, and what is wrong or worth knowing."""
+    """Print the counts beside the published ones, then the findings.
+
+    Args:
+        root: folder of the data set.
+        counts: numbers that were counted, with the published ones.
+        findings: errors and remarks.
+    """
     console = PlainConsole()
     console.print(str(root), highlight=False, soft_wrap=True)
-    there = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    count_table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in ("", "found", "published"):
-        there.add_column(column, justify="right" if column else "left")
+        count_table.add_column(column, justify="right" if column else "left")
     for count in counts:
         style = None if count.published in (None, count.found) else "yellow"
         published = "" if count.published is None else str(count.published)
-        there.add_row(count.what, str(count.found), published, style=style)
-    console.print(there)
+        count_table.add_row(count.what, str(count.found), published, style=style)
+    console.print(count_table)
     if not findings:
         console.print("nothing is wrong")
         return

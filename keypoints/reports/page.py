@@ -13,7 +13,7 @@ from keypoints.files import write_whole
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG that the page carries within itself."""
+    """PNG file that a page embeds."""
 
     path: Path
     title: str
@@ -21,18 +21,18 @@ class Picture:
 
     @property
     def source(self) -> str:
-        """The picture as a data URL."""
+        """Data URL of the picture."""
         return "data:image/png;base64," + base64.b64encode(self.path.read_bytes()).decode("ascii")
 
 
 def write_page(path: Path, template: str, **values: Any) -> Path:
-    """Write the page, whole or not at all. Values are escaped."""
+    """Fill a template and write the page atomically. Values are escaped."""
     write_whole(path, render(template, **values))
     return path
 
 
 def render(template: str, **values: Any) -> str:
-    """The template of that name, filled in. Values are escaped."""
+    """Return the text of a template with values filled in. Values are escaped."""
     environment = Environment(
         loader=PackageLoader("keypoints.reports"), autoescape=True, finalize=_without_controls
     )
@@ -40,7 +40,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def _without_controls(value: object) -> object:
-    """Return text without control characters and marks of direction; what a template made stays."""
+    """Return text without control characters and direction marks; markup from templates is not changed."""
     if not isinstance(value, str) or hasattr(value, "__html__"):
         return value
     return printable(value, lines=True)

@@ -1,6 +1,6 @@
-"""The page of a prediction: each photo with its points, what was measured of its faces, and remarks.
+"""Page of a prediction: each photo with its points, the measures of its faces and out-of-distribution notes.
 
-Its pictures are files beside it, so it stays small however many photos there are. Imports no torch.
+The pictures are separate files beside the page, so the page stays small. Imports no torch.
 """
 
 import os
@@ -20,57 +20,57 @@ from keypoints.inference.predictor import Predictor
 from keypoints.reports.page import write_page
 
 PICTURES = "report"
-"""The folder of the page's pictures, beside it."""
+"""Name of the folder of the page's pictures, which lies beside the page."""
 
 _SIDE = 320
-"""Pixels of a picture on the page: the longer side of a photo, the width of a face."""
+"""Size of a picture on the page in pixels: longer side of a photo, width of a face."""
 _CONTEXT = 1.5
-"""Of a model of whole photos: the side of a face's picture over that of the box round its points."""
+"""Side of a face's picture divided by that of the box around its points, for a model of full photos."""
 _LEAST = 0.25
-"""Of the photo's shorter side: a smaller picture, as round a single point, would show no face."""
+"""Smallest side of a face's picture over the photo's shorter side, because a single point has no size."""
 
 
 _UNKNOWN = (
-    "This model's file does not say what its training faces were like, so there are no remarks: it was "
-    "trained by an earlier version, or without a datamodule of this package."
+    "This model's file holds no statistics of its training faces, so there are no notes: it was trained by "
+    "an earlier version, or without a datamodule of this package."
 )
 
 
 class ShownFace(NamedTuple):
-    """A face on the page."""
+    """Face on the page."""
 
     picture: str
-    """Its address, as seen from the page."""
+    """Address of the picture, relative to the page."""
     rows: list[dict[str, str]]
     remarks: list[str]
 
 
 class ShownPhoto(NamedTuple):
-    """A photo on the page."""
+    """Photo on the page."""
 
     anchor: str
     name: str
     about: str
     picture: str | None
-    """Its address, as seen from the page; of a photo that cannot be read there is none."""
+    """Address of the small picture, relative to the page; ``None`` for a photo that cannot be read."""
     overlay: str | None
-    """The address of the large picture."""
+    """Address of the large picture, relative to the page; ``None`` if there is none."""
     faces: list[ShownFace]
     problems: list[str]
 
     @property
     def headings(self) -> list[str]:
-        """What stands out, in a few words each."""
-        said = [remark.partition(":")[0] for face in self.faces for remark in face.remarks]
-        return list(dict.fromkeys([*said, *(["No face, or not all"] if self.problems else [])]))
+        """Headings of the notes, and one for problems."""
+        notes = [remark.partition(":")[0] for face in self.faces for remark in face.remarks]
+        return list(dict.fromkeys([*notes, *(["Not all faces have a result"] if self.problems else [])]))
 
 
 class PhotoReport:
-    """The page as it comes to be. Photos may be added from several threads.
+    """Builder of the page. Photos may be added from several threads.
 
     Args:
-        folder: of the prediction; it exists.
-        predictor: what predicted.
+        folder: folder of the prediction, which must exist.
+        predictor: the predictor that made the predictions.
     """
 
     def __init__(self, folder: Path, predictor: Predictor) -> None:
@@ -79,13 +79,13 @@ class PhotoReport:
         self._photos: dict[int, ShownPhoto] = {}
 
     def add(self, number: int, photo: PredictedPhoto, pixels: ByteArray | None, overlay: Path | None) -> None:
-        """Draw a photo's pictures and measure its faces.
+        """Make a photo's pictures and measure its faces.
 
         Args:
-            number: its place on the page.
-            photo: what became of it.
-            pixels: (H, W, 3) RGB, or ``None`` if it could not be read.
-            overlay: the drawn photo in the folder, where there is one.
+            number: place of the photo on the page.
+            photo: predictions and problems of the photo.
+            pixels: (H, W, 3) RGB, or ``None`` if the photo could not be read.
+            overlay: file in the folder that shows the photo with its points, or ``None``.
         """
         picture, faces, about = None, [], ""
         if pixels is not None:
@@ -112,25 +112,30 @@ class PhotoReport:
         image = prepared.crop if prepared.crop.shape[2] == 3 else prepared.crop[..., 0]
         affine = prepared.affine
         measures = measure(image, affine(face.points), affine.inverse(), predictor.scheme, predictor.crop)
-        origin = "the whole photo" if face.origin == "image" else face.origin
-        rows = [_row("box", origin), _row("its pixels", f"{face.box.width:.0f} × {face.box.height:.0f}")]
+        origin = "full photo" if face.origin == "image" else face.origin
+        rows = [
+            _row("box", origin),
+            _row("box size, pixels", f"{face.box.width:.0f} × {face.box.height:.0f}"),
+        ]
         if face.score is not None:
             rows.append(_row("detector's score", shown(face.score)))
         if face.confidence is not None:
             rows.append(_row("mean confidence", shown(float(face.confidence.mean()))))
         support = predictor.support or {}
         for key, value in measures.items():
-            how = MEASURES[key]
-            known = how.between(*support[key]) if key in support else "–"
-            rows.append(_row(how.title, how.shown(value), known))
+            described = MEASURES[key]
+            known = described.between(*support[key]) if key in support else "–"
+            rows.append(_row(described.title, described.shown(value), known))
         picture = self._save(Image.fromarray(self._closeup(face, pixels)), name)
         return ShownFace(picture, rows, remarks(measures, support, predictor.crop))
 
     def _closeup(self, face: PredictedFace, pixels: ByteArray) -> ByteArray:
-        """What the network saw of the face, with its points; of a whole photo, what lies round them."""
+        """Draw the points on the network's view of the face; for a full photo, on a region around them."""
         size = pixels.shape[1], pixels.shape[0]
-        whole = face.origin == "image"
-        region = _round(face, min(size)) if whole else self._predictor.crop.region(size, face.box)
+        full_photo = face.origin == "image"
+        region = (
+            _square_around(face, min(size)) if full_photo else self._predictor.crop.region(size, face.box)
+        )
         try:
             picture = cut(pixels, region, (_SIDE, max(1, round(_SIDE * region.height / region.width))))
         except ValueError:  # all points lie outside the photo
@@ -151,7 +156,7 @@ class PhotoReport:
         return _address(path.relative_to(self._folder))
 
     def write(self) -> Path:
-        """Write the page of the photos so far."""
+        """Write the page of the photos that have been added, and return its path."""
         model, photos = self._predictor, [self._photos[number] for number in sorted(self._photos)]
         faces = sum(len(photo.faces) for photo in photos)
         remarked = sum(bool(face.remarks) for photo in photos for face in photo.faces)
@@ -160,15 +165,15 @@ class PhotoReport:
             "photos.html",
             title="1 photo" if len(photos) == 1 else f"{len(photos)} photos",
             about=f"{_text(str(model.path))} · {model.scheme.name} · input of {model.crop.width} × "
-            f"{model.crop.height} pixels · {faces} faces, {remarked} with remarks",
+            f"{model.crop.height} pixels · {faces} faces, {remarked} with notes",
             notes=[] if model.support is not None else [("warn", _UNKNOWN)],
             photos=photos,
             remarked=[photo for photo in photos if photo.headings],
         )
 
 
-def _round(face: PredictedFace, shorter: int) -> Box:
-    """The square round a face's points in a photo of this ``shorter`` side."""
+def _square_around(face: PredictedFace, shorter: int) -> Box:
+    """Return a square around a face's points; ``shorter`` is the photo's shorter side in pixels."""
     (left, top), (right, bottom) = face.points.min(axis=0), face.points.max(axis=0)
     tight = Box(left, top, right - left + 1, bottom - top + 1)
     side = max(_CONTEXT * tight.width, _CONTEXT * tight.height, _LEAST * shorter)
@@ -184,5 +189,5 @@ def _address(path: Path) -> str:
 
 
 def _text(name: str) -> str:
-    """A name that can be written, also of a file whose name is no Unicode text."""
+    """Return a file name as text that can be written as UTF-8, whatever its bytes are."""
     return os.fsencode(name).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Figure and table of the speed of predictions, see :mod:`keypoints.benchmark.prediction_speed`."""
+"""Figure and table of the speed of a model's predictions, see :mod:`keypoints.benchmark.prediction_speed`."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,10 +12,10 @@ from keypoints.reports.figures import new_figure
 
 
 def draw_prediction_speed(speed: PredictionSpeed) -> Figure:
-    """Plot faces a second, and milliseconds a face, by the size of the batch.
+    """Plot faces per second and milliseconds per face, by the size of the batch.
 
     Args:
-        speed: of a model.
+        speed: measured speed of a model.
     """
     figure = new_figure(11, 3.6)
     left, right = figure.subplots(1, 2)
@@ -30,18 +30,18 @@ def draw_prediction_speed(speed: PredictionSpeed) -> Figure:
     left.bar_label(bars, [shown(median) for median in medians.tolist()], padding=8)
     left.set_xscale("log")
     left.margins(x=0.25)
-    left.set_xlabel("faces a second: median, lowest to highest")
+    left.set_xlabel("faces per second: median, lowest to highest")
     places = np.arange(len(rates))
     for offset, times, words, colour in (
-        (-0.2, speed.wall_ms, "by the clock", "tab:blue"),
-        (0.2, speed.processor_ms, "of all cores together", "tab:orange"),
+        (-0.2, speed.wall_ms, "wall-clock time", "tab:blue"),
+        (0.2, speed.processor_ms, "CPU time of all cores", "tab:orange"),
     ):
-        found = [each.median for each in times.values()]
-        bars = right.barh(places + offset, found, 0.4, label=words, color=colour)
-        right.bar_label(bars, [shown(value) for value in found], padding=3)
+        times_ms = [each.median for each in times.values()]
+        bars = right.barh(places + offset, times_ms, 0.4, label=words, color=colour)
+        right.bar_label(bars, [shown(value) for value in times_ms], padding=3)
     right.set_yticks(places, list(rates))
     right.margins(x=0.2)
-    right.set_xlabel("milliseconds a face, median")
+    right.set_xlabel("milliseconds per face, median")
     figure.legend(*right.get_legend_handles_labels(), loc="outside right upper", fontsize=9)
     for axes in (left, right):
         axes.invert_yaxis()
@@ -50,14 +50,14 @@ def draw_prediction_speed(speed: PredictionSpeed) -> Figure:
 
 
 def print_prediction_speed(speed: PredictionSpeed) -> None:
-    """Print what :func:`draw_prediction_speed` plots.
+    """Print the numbers that :func:`draw_prediction_speed` plots.
 
     Args:
-        speed: of a model.
+        speed: measured speed of a model.
     """
     table = Table(title=_title(speed), box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("faces cut out, predicted", no_wrap=True)
-    for title in ("faces a second", "lowest", "highest", "ms a face", "processor ms"):
+    table.add_column("faces cropped and predicted", no_wrap=True)
+    for title in ("faces per second", "lowest", "highest", "ms per face", "CPU ms"):
         table.add_column(title, justify="right")
     for name, rate in speed.faces_per_second.items():
         times = (speed.wall_ms[name].median, speed.processor_ms[name].median)
@@ -73,4 +73,4 @@ def _title(speed: PredictionSpeed) -> str:
 
 
 def _words(name: str) -> str:
-    return "cut out alone" if name == "cut_out" else f"in batches of {name}"
+    return "cropping alone" if name == "cut_out" else f"in batches of {name}"

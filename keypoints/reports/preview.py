@@ -1,4 +1,4 @@
-"""What the network really gets: training faces as they are and as they are drawn, and their numbers."""
+"""Preview of the network's input: training faces with and without augmentation, and their statistics."""
 
 import json
 import logging
@@ -20,16 +20,22 @@ log = logging.getLogger(__name__)
 
 _SHEET = "samples.png"
 _MEASURED = 512
-"""Of a large data set, that many samples are measured."""
+"""Number of samples that are measured."""
 _FLAT = 0.02
-"""Pixels that spread less than this show hardly anything: a picture divided by 255 twice, say."""
+"""Standard deviation below which pixels are nearly constant, for example after two divisions by 255."""
 
 
 def preview(cfg: DictConfig) -> Path:
-    """Draw and measure the training samples of ``cfg``; gives the picture.
+    """Plot and measure the training samples of a configuration.
 
-    Writes ``samples.png``, the contact sheet, ``input.png``, the histogram of the pixels, and
-    ``input.json``, their range, mean and spread, and where the points lie.
+    Writes ``samples.png``, a contact sheet; ``input.png``, the histogram of the pixels; and ``input.json``,
+    the range, mean and standard deviation of the pixels and the share of points outside the input.
+
+    Args:
+        cfg: configuration of ``keypoints preview``.
+
+    Returns:
+        The path of ``samples.png``.
 
     Raises:
         KeypointsError: if the data or the augmentation cannot be used.
@@ -39,21 +45,21 @@ def preview(cfg: DictConfig) -> Path:
     folder = Path(cfg.output)
     with alone(folder), filled(folder, last="input.json") as part:
         numbers, batch = _draw(cfg, data, part)
-    _tell(numbers, cfg, batch)
+    _log(numbers, cfg, batch)
     return folder / _SHEET
 
 
 def _draw(cfg: DictConfig, data: FaceDataModule, folder: Path) -> tuple[dict[str, float], Batch]:
-    """Write all files; return what was measured, and on which samples."""
+    """Write all files; return the measured numbers, and the samples on which they were measured."""
     dataset = data.dataset("train")
     indices = np.linspace(0, len(dataset) - 1, min(cfg.faces, len(dataset))).round().astype(int).tolist()
-    rows = {dataset.faces[index].name: _draws(dataset, index, cfg.draws) for index in indices}
+    rows = {dataset.faces[index].name: _samples(dataset, index, cfg.draws) for index in indices}
     figures.save(
         figures.samples(
             {name: pixels_of(batch) for name, batch in rows.items()},
             {name: batch.targets.numpy() for name, batch in rows.items()},
             data.scheme.skeleton,
-            f"{cfg.name}: training faces as they are, and {cfg.draws} draws of each",
+            f"{cfg.name}: training faces without augmentation, and {cfg.draws} samples of each",
         ),
         folder / _SHEET,
     )
@@ -62,21 +68,25 @@ def _draw(cfg: DictConfig, data: FaceDataModule, folder: Path) -> tuple[dict[str
     batch: Batch = default_collate([dataset[key] for key in track(keys, "measuring", transient=True)])
     numbers = measure(batch)
     figures.save(
-        figures.histogram(batch.to_images().numpy(), f"{cfg.name}: what {len(keys)} inputs are made of"),
+        figures.histogram(batch.to_images().numpy(), f"{cfg.name}: pixels of {len(keys)} inputs"),
         folder / "input.png",
     )
     write_whole(folder / "input.json", json.dumps(numbers, indent=2) + "\n")
     return numbers, batch
 
 
-def _draws(dataset: FaceDataset, index: int, draws: int) -> Batch:
-    """A face as it is, then as it is drawn in the first epochs."""
+def _samples(dataset: FaceDataset, index: int, draws: int) -> Batch:
+    """Return a face without augmentation, followed by its samples in the first ``draws`` epochs."""
     batch: Batch = default_collate([dataset.plain(index), *(dataset[epoch, index] for epoch in range(draws))])
     return batch
 
 
 def measure(batch: Batch) -> dict[str, float]:
-    """Range, mean and spread of the pixels; how many points lie outside; how many maps are not exact."""
+    """Return the range, mean and standard deviation of the pixels, and two shares, each from 0 to 1.
+
+    ``points_outside`` is the share of points outside the input, ``without_exact_map`` the share of samples
+    without an affine map back to the photo.
+    """
     images, outside = batch.to_images(), ((batch.targets < 0) | (batch.targets > 1)).any(dim=-1)
     return {
         "samples": len(images),
@@ -89,7 +99,7 @@ def measure(batch: Batch) -> dict[str, float]:
     }
 
 
-def _tell(numbers: dict[str, float], cfg: DictConfig, batch: Batch) -> None:
+def _log(numbers: dict[str, float], cfg: DictConfig, batch: Batch) -> None:
     channels, height, width = batch.pixels.shape[1:]
     log.info(
         "input: %d × %d, %s; pixels from %s to %s, mean %s, standard deviation %s",
@@ -101,8 +111,8 @@ def _tell(numbers: dict[str, float], cfg: DictConfig, batch: Batch) -> None:
     log.info("points outside the input: %.2f %%", 100 * numbers["points_outside"])
     if numbers["standard_deviation"] < _FLAT or not -0.5 <= numbers["minimum"] < numbers["maximum"] <= 0.5:
         log.warning(
-            "pixels should fill much of -0.5…0.5; these do not: look at %s", Path(cfg.output) / "input.png"
+            "pixels should fill much of -0.5…0.5, but these do not; see %s", Path(cfg.output) / "input.png"
         )
     if numbers["without_exact_map"]:
         share = 100 * numbers["without_exact_map"]
-        log.info("%.0f %% of the samples were bent: no affine leads back to the photo", share)
+        log.info("%.0f %% of the samples were bent: no affine map leads back to the photo", share)

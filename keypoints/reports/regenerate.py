@@ -1,4 +1,4 @@
-"""The report of a run or a sweep, made again from what lies in its folder."""
+"""New report of an existing run or sweep, made from the files in its folder."""
 
 from pathlib import Path
 
@@ -11,12 +11,18 @@ from keypoints.runs.sweep_folder import SweepFolder
 
 
 def report(cfg: DictConfig) -> Path:
-    """Make the report of ``cfg.folder``; gives the page.
+    """Make the report of the run or sweep in ``cfg.folder`` again.
+
+    Args:
+        cfg: configuration of ``keypoints report``.
+
+    Returns:
+        The path of the page.
 
     Raises:
-        DataError: if there is no such folder, it holds neither a run nor a sweep, or another command writes
+        DataError: if the folder is missing, holds neither a run nor a sweep, or another command is writing
             its report.
-        CheckpointError: if the run's best checkpoint cannot be used; the old page stays.
+        CheckpointError: if the run's best checkpoint cannot be used; the old page is kept in this case.
     """
     folder = Path(cfg.folder)
     if not folder.is_dir():
@@ -28,9 +34,7 @@ def report(cfg: DictConfig) -> Path:
         with alone(run.report, beside=True):
             return report_run(run, trust=cfg.trust)
     if not sweep.manifest.exists() and not list(folder.glob("*/status.json")):
-        raise DataError(
-            f"{folder}: is neither a run nor a sweep; `keypoints train` makes them under outputs/"
-        )
+        raise DataError(f"{folder}: is neither a run nor a sweep; `keypoints train` writes them to outputs/")
     from keypoints.reports.sweep import report_sweep
 
     with alone(sweep.report, beside=True):

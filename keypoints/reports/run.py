@@ -1,4 +1,4 @@
-"""The figures and the page of one run."""
+"""Figures and page of one run."""
 
 import logging
 from collections.abc import Sequence
@@ -28,12 +28,12 @@ log = logging.getLogger(__name__)
 
 _SHOWN = 4
 _ACROSS = 2
-"""Best and worst faces in a row: few, so that points can be seen on a phone too."""
+"""Faces per row of the figure: few, so that points are visible on a phone too."""
 
 
 def draw_batch(run: RunFolder, batch: Batch, scheme: LandmarkScheme) -> None:
-    """Keep the figure of a training batch, as the network gets it; later reports use it again."""
-    title = f"{run.name}: a training batch as the network gets it"
+    """Write the figure of a training batch into the run's folder; later reports reuse it."""
+    title = f"{run.name}: a training batch as the network receives it"
     figures.save(
         figures.batch(pixels_of(batch, 16), batch.targets.numpy()[:16], scheme.skeleton, title),
         run.figure("batch"),
@@ -41,7 +41,7 @@ def draw_batch(run: RunFolder, batch: Batch, scheme: LandmarkScheme) -> None:
 
 
 def draw_feature_maps(run: RunFolder, batch: Batch, task: Task) -> None:
-    """Keep the figure of what the first layer makes of the batch's first face; later reports use it again."""
+    """Write the figure of the first layer's feature maps of a batch's first face; later reports reuse it."""
     maps = feature_maps(task, batch.to_images()[:1])
     if maps is not None:
         title = f"{run.name}: first-layer feature maps, {_epoch(run)}"
@@ -50,23 +50,26 @@ def draw_feature_maps(run: RunFolder, batch: Batch, task: Task) -> None:
 
 
 def _epoch(run: RunFolder) -> str:
-    """Return which epoch's weights a run measures and draws: its best one's, where it keeps that."""
+    """Return which epoch's weights the report shows: the best epoch's, if the run has that checkpoint."""
     return "best epoch" if run.best_checkpoint.is_file() else "last epoch"
 
 
 def report_run(run: RunFolder, best: Task | None = None, trust: str | Sequence[str] | None = None) -> Path:
-    """Make the figures and ``report.html`` of ``run`` from what lies in its folder.
+    """Make the figures and ``report.html`` of a run from the files in its folder.
 
-    A run that failed or still runs gets a page that says so, with what there is.
+    The page of a run that failed or still runs says so and shows the results so far.
 
     Args:
-        run: the folder.
-        best: the task of its best checkpoint, if that is loaded already.
-        trust: packages of the user's own whose code that checkpoint may name.
+        run: folder of the run.
+        best: task of the best checkpoint, if it is loaded already.
+        trust: packages of the user whose classes the checkpoint may name.
+
+    Returns:
+        The path of the page.
 
     Raises:
-        DataError: if the folder holds no run, or a file of it is damaged.
-        CheckpointError: if its best checkpoint cannot be used; then the old report stays as it is.
+        DataError: if the folder holds no run, or a file in it is damaged.
+        CheckpointError: if the best checkpoint cannot be used; the old report is kept in this case.
     """
     with filled(run.path, last=run.report.name) as part:
         _write(run, RunFolder(part), best, trust)
@@ -84,10 +87,14 @@ def _write(run: RunFolder, new: RunFolder, best: Task | None, trust: str | Seque
         *_faces(run, new, task),
         *_filters(run, new, task),
         *_kept(
-            run.figure("feature_maps"), "Feature maps", "What each filter above makes of one validation face."
+            run.figure("feature_maps"),
+            "Feature maps",
+            "Response of each filter above to one validation face.",
         ),
         *_kept(
-            run.figure("batch"), "Sample batch", "Training faces as the network gets them, truth in green."
+            run.figure("batch"),
+            "Sample batch",
+            "Training faces as the network receives them; truth in green.",
         ),
     ]
     write_page(
@@ -119,7 +126,7 @@ def _state(run: RunFolder, status: Status) -> list[tuple[str, str]]:
     if status.state == "running":
         if is_alive(run):
             return [("warn", "This run is still running; the page shows what it has done so far.")]
-        return [("bad", "This run ended without a word: its process is gone.")]
+        return [("bad", "This run stopped without an error message: its process is gone.")]
     how = "failed" if status.state == "failed" else "was interrupted"
     return [("bad", f"This run {how}: {status.error}")]
 
@@ -147,9 +154,9 @@ def _numbers(metrics: dict[str, float]) -> list[dict[str, str]]:
 
 
 def _curves(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
-    if not run.metrics.exists():  # nothing was logged before it ended
+    if not run.metrics.exists():  # the run ended before anything was logged
         return []
-    history = by_epoch(read_logged(run))  # empty if it ended before its first epoch did
+    history = by_epoch(read_logged(run))  # empty if the run ended in its first epoch
     if history.empty or not {"loss/train", "loss/val"} & set(history):
         return []
     words = ("loss", "its own unit") if task is None else task.loss_words
@@ -157,12 +164,14 @@ def _curves(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
         figures.loss_curves(history, f"{run.name}: loss over epochs\n{_settings(run)}", *words),
         new.figure("curves"),
     )
-    caption = "Log axis. The dashed line is the mean-shape baseline: the mean training face, for every photo."
+    caption = (
+        "Log axis. Dashed: the mean-shape baseline, which predicts the mean training face for every photo."
+    )
     return [Picture(path, "Loss curves", caption)]
 
 
 def _settings(run: RunFolder) -> str:
-    """What a reader of the curves wants to know of the run's configuration."""
+    """Return the settings that the title of the curves shows."""
     optimizer = str(run.setting("optimizer._target_")).rpartition(".")[2]
     values = {
         "lr": "optimizer.lr",
@@ -181,29 +190,29 @@ def _faces(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
     count = min(_SHOWN, len(table) // 2 or 1)
     ranked = {"best": table.head(count), "worst": table.tail(count).iloc[::-1]}
     rows = {
-        f"{label} {start + 1} to {start + len(pair)}": pair
+        f"{label} {start + 1} to {start + len(in_row)}": in_row
         for label, part in ranked.items()
         for start in range(0, count, _ACROSS)
-        for pair in [part.iloc[start : start + _ACROSS]]
+        for in_row in [part.iloc[start : start + _ACROSS]]
     }
     lines = () if task is None else task.scheme.skeleton
     path = run.figure("faces")
     photos = [Path(photo) for part in rows.values() for photo in part["photo"]]
     if path.is_file() and not any(map(Path.is_file, photos)):
-        log.warning("%s is kept: its photos are no longer at hand", path)
+        log.warning("%s is kept, because its photos are missing", path)
     else:
         drawn = {label: figures.drawn_faces(part) for label, part in rows.items()}
         path = figures.save(figures.faces(drawn, lines, f"{run.name}: validation faces"), new.figure("faces"))
     caption = (
-        "The validation faces with the smallest and the largest mean error of a point, "
-        f"{_epoch(run)}'s weights."
+        "Validation faces with the smallest and the largest mean distance of a point; weights of the "
+        f"{_epoch(run)}."
     )
     return [Picture(path, "Good and bad faces", caption)]
 
 
 def _filters(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
-    caption = "One scale for all: blue below zero, red above."
-    if task is None:  # a run that keeps no checkpoint
+    caption = "One colour scale for all filters: blue below zero, red above."
+    if task is None:  # the run has no checkpoint
         return _kept(run.figure("filters"), "First-layer filters", caption)
     convolution = first_convolution(task)
     if convolution is None:

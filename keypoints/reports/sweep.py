@@ -1,4 +1,4 @@
-"""The table, the figures and the page of a sweep."""
+"""Table, figures and page of a sweep."""
 
 import logging
 from collections.abc import Mapping
@@ -23,13 +23,13 @@ log = logging.getLogger(__name__)
 _SHEETS = {"Good": "good_faces.png", "Bad": "bad_faces.png"}
 
 _FACES = 3
-"""How many good and how many bad faces are set side by side."""
+"""Number of good and of bad faces that the figures show for each run."""
 _COLUMNS = 6
-"""At most this many runs are set side by side, one a setting."""
+"""Largest number of runs in these figures, one per setting."""
 _SETTLED = 0.9
-"""A run whose best epoch lies in the last tenth may not have ended its way down."""
+"""Fraction of the epochs after which a best epoch means that the loss may still be falling."""
 _NAMED = 6
-"""Runs that a sentence names."""
+"""Largest number of runs that a sentence names."""
 _NUMBERS = (
     "best_mse",
     "best_epoch",
@@ -39,22 +39,22 @@ _NUMBERS = (
     "constant_mse",
     "seconds",
 )
-"""Columns of a sweep's table."""
+"""Numeric columns of a sweep's table."""
 _OVERFIT = 1.3
-"""A last epoch this much worse than the best has gone past it."""
+"""Last MSE divided by best MSE above which a run counts as overfitted."""
 
 
 def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
-    """Write ``summary.csv``, the figures and, at last, ``report.html``; return the summary.
+    """Write ``summary.csv``, the figures and, last, ``report.html``.
 
     Args:
-        sweep: the folder.
+        sweep: folder of the sweep.
 
     Returns:
-        The contents of ``summary.csv``.
+        The contents of ``summary.csv``, one row per run.
 
     Raises:
-        DataError: if the folder holds no run; nothing is written then.
+        DataError: if the folder holds no run; in this case nothing is written.
     """
     with filled(sweep.path, last=sweep.report.name, own=[sweep.comparison.name, *_SHEETS.values()]) as part:
         return _write(sweep, SweepFolder(part))
@@ -72,7 +72,7 @@ def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
     if histories:
         groups = dict(zip(table["run"], table["setting"], strict=True))
         figures.save(figures.comparison(histories, groups, f"{name}: validation over epochs"), new.comparison)
-        caption = "All runs on one log axis; seeds of one setting share a colour; ★ marks each best epoch."
+        caption = "All runs on one log axis; seeds of one setting share a colour; ★ marks the best epochs."
         pictures.append(Picture(new.comparison, "Validation curves", caption))
     pictures += _side_by_side(sweep, new, runs, finished)
     settings = _settings(finished) if finished["setting"].duplicated().any() else []
@@ -120,28 +120,28 @@ def _against_baseline(finished: pd.DataFrame, best: float) -> list[str]:
     if finished["constant_mse"].isna().all():
         return []
     return [
-        "The mean-shape baseline's score differs from run to run, as the faces or their crops do: compare "
-        "each run with its own."
+        "The mean-shape baseline's score differs from run to run, because their faces or crops differ: "
+        "compare each run with its own baseline."
     ]
 
 
 def _in_numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a sweep's table with NaN for what a run lacks or could not compute, so that columns compare."""
+    """Return a sweep's table with NaN instead of missing numbers, so that columns can be compared."""
     missing = {name: float for name in _NUMBERS if name in table and table[name].dtype == object}
     return table.astype(missing)
 
 
 def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Return what the finished runs say, in sentences; of those alone whose validation MSE is a number.
+    """Return sentences that compare the finished runs. Runs without a valid validation MSE are left out.
 
     Args:
         finished: rows of a sweep's table.
-        histories: the validated epochs of its runs, by name.
+        histories: validated epochs of the runs, by the run's name.
     """
     finished = finished[finished["best_mse"].notna()]
     if finished.empty:
         return []
-    said = []
+    sentences = []
     by_setting = finished.groupby("setting", sort=False)["best_mse"]
     order = by_setting.median().sort_values()
     spread = by_setting.agg(lambda values: values.max() - values.min())
@@ -158,23 +158,23 @@ def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> l
             )
         else:
             text += "; with one seed each, a small difference says little"
-        said.append(text + ".")
-        said.append(
+        sentences.append(text + ".")
+        sentences.append(
             f"From best to worst: {', '.join(f'{name} {shown(value)}' for name, value in order.items())}."
         )
     if by_setting.size().max() > 1:
-        said.append(
-            f"Between seeds of one setting the best MSE ranges over {shown(spread.min(), 2)} to "
+        sentences.append(
+            f"Between seeds of one setting the best MSE differs by {shown(spread.min(), 2)} to "
             f"{shown(spread.max(), 2)}."
         )
-    said += _against_baseline(finished, order.iloc[0])
+    sentences += _against_baseline(finished, order.iloc[0])
     rows = _rows(finished)
     for row in rows:
         if warning := predicts_the_mean(row["variance_ratio"]):
-            said.append(f"{row['run']}: {warning}.")
+            sentences.append(f"{row['run']}: {warning}.")
     rising = [row["run"] for row in rows if row["last_mse"] > _OVERFIT * row["best_mse"]]
     if rising:
-        said.append(
+        sentences.append(
             f"The last epoch is over {_OVERFIT - 1:.0%} worse than the best in {some_of(rising, _NAMED)}."
         )
     ends = {name: history.index[-1] for name, history in histories.items()}
@@ -182,8 +182,8 @@ def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> l
         row["run"] for row in rows if row["run"] in ends and row["best_epoch"] >= _SETTLED * ends[row["run"]]
     ]
     if falling:
-        said.append(
-            f"Best in the last tenth of the epochs, so perhaps not at their end: {some_of(falling, _NAMED)}."
+        sentences.append(
+            f"Best epoch in the last tenth, so more epochs may help: {some_of(falling, _NAMED)}."
         )
     own = set(finished["run"])
     rough = {
@@ -191,35 +191,35 @@ def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> l
     }
     if len(rough) > 1:
         smooth = pd.Series(rough).groupby(lambda name: _setting_of(finished, name)).median().dropna()
-        said.append(
+        sentences.append(
             "Smoothness, the median change of validation MSE from epoch to epoch: "
             + ", ".join(f"{name} {fixed(100 * value, 0)}%" for name, value in smooth.sort_values().items())
             + "."
         )
-    return said
+    return sentences
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The table's rows as plain dicts."""
+    """Return the rows of a table as plain dicts."""
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def _roughness(history: pd.DataFrame) -> float:
-    """Return the median factor, less 1, by which the validation MSE changes from epoch to epoch."""
+    """Return the median factor, minus 1, by which the validation MSE changes from epoch to epoch."""
     values = history["val/mse"].to_numpy(np.float64)
     steps = np.abs(np.diff(np.log(values[(values > 0) & (values < np.inf)])))
     return float(np.expm1(np.median(steps))) if steps.size else float("nan")
 
 
 def _setting_of(table: pd.DataFrame, run: str) -> str:
-    found = table.loc[table["run"] == run, "setting"]
-    return str(found.iloc[0]) if len(found) else run
+    setting = table.loc[table["run"] == run, "setting"]
+    return str(setting.iloc[0]) if len(setting) else run
 
 
 def _histories(runs: Mapping[str, RunFolder]) -> dict[str, pd.DataFrame]:
     histories = {}
     for name, run in runs.items():
-        if not run.metrics.exists():  # it ended before its first epoch did
+        if not run.metrics.exists():  # the run ended in its first epoch
             continue
         history = by_epoch(read_logged(run))
         if "val/mse" in history and history["val/mse"].notna().any():
@@ -228,7 +228,7 @@ def _histories(runs: Mapping[str, RunFolder]) -> dict[str, pd.DataFrame]:
 
 
 def _settings(finished: pd.DataFrame) -> list[dict[str, str]]:
-    """Medians and ranges over the seeds of each setting."""
+    """Return the medians and ranges over the seeds of each setting."""
     rows = []
     for setting, group in finished.groupby("setting", sort=False):
         best = group["best_mse"].astype(float)
@@ -266,7 +266,7 @@ def _shown_row(row: Mapping[str, Any]) -> dict[str, str]:
 def _side_by_side(
     sweep: SweepFolder, new: SweepFolder, runs: Mapping[str, RunFolder], finished: pd.DataFrame
 ) -> list[Picture]:
-    """The same good and the same bad faces for the best run of each setting."""
+    """Plot the same good and the same bad faces for the best run of each setting."""
     chosen = finished.sort_values("best_mse").drop_duplicates("setting").head(_COLUMNS)["run"].tolist()
     tables = {name: read_faces(runs[name].faces) for name in chosen if runs[name].faces.exists()}
     if not tables:
@@ -275,7 +275,7 @@ def _side_by_side(
     points = {sum(str(column).startswith("truth_x") for column in table) for table in tables.values()}
     if len(photos) != 1 or len(points) != 1:
         log.warning(
-            "%s: the runs validate on different faces or points; they are not set side by side", sweep.path
+            "%s: the runs validate on different faces or points, so their faces are not compared", sweep.path
         )
         return []
     mean = sum(table["error_px"].to_numpy() for table in tables.values()) / len(tables)
@@ -289,6 +289,6 @@ def _side_by_side(
         path = new.path / _SHEETS[label]
         figures.save(figures.faces(rows, lines, f"{sweep.name}: the same {label.lower()} faces"), path)
         which = "smallest" if label == "Good" else "largest"
-        caption = f"The faces with the {which} error, mean over these runs; best epochs."
-        pictures.append(Picture(path, f"{label} faces, run by run", caption))
+        caption = f"Faces with the {which} mean error over these runs, at the best epoch of each."
+        pictures.append(Picture(path, f"{label} faces by run", caption))
     return pictures

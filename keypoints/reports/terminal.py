@@ -25,17 +25,17 @@ _COLUMNS = {
 
 
 _MOST_VALUES = 6
-"""A tag with more values is left to the page."""
+"""Largest number of values of a tag in the terminal; the page shows tags with more values too."""
 
 
 def print_sweep(summary: pd.DataFrame) -> None:
     """Print the summary of a sweep, the best run marked, with the mean-shape baseline as its last row.
 
-    Where the baseline's MSE is not the same for all runs, each row has its own. ``var.`` is the
-    variance of the predictions over the truth's, from face to face.
+    If the baseline's MSE differs between runs, each row has its own. ``var.`` is the variance of the
+    predictions over faces, divided by that of the truth.
 
     Args:
-        summary: of :func:`keypoints.reports.sweep.report_sweep`.
+        summary: as :func:`keypoints.reports.sweep.report_sweep` returns it.
     """
     constant = shared_baseline(summary)
     differs = constant is None and summary["constant_mse"].notna().any()
@@ -70,7 +70,7 @@ def print_sweep(summary: pd.DataFrame) -> None:
 
 def print_evaluation(result: "EvaluationResult") -> None:
     """Print the metrics of an evaluation: all faces, the mean-shape baseline, parts, tags."""
-    from keypoints.reports.evaluation import rows_of  # late: torch comes with it, and no other table needs it
+    from keypoints.reports.evaluation import rows_of  # imported late, because it loads torch
 
     table = Table(
         title=f"{result.scheme}, {result.split}",
@@ -81,13 +81,13 @@ def print_evaluation(result: "EvaluationResult") -> None:
     rows = rows_of(result)
     for title in rows[0][1]:
         table.add_column(title, justify="right" if title else "left", no_wrap=bool(title))
-    before = rows[0][0]
+    previous = rows[0][0]
     for group, row in rows:
         if len(result.by_tag.get(group, ())) > _MOST_VALUES:
             continue
-        if group != before:
+        if group != previous:
             table.add_section()
-        before = group
+        previous = group
         style = "dim" if row[""] == BASELINE else "bold" if row is rows[0][1] else None
         table.add_row(*row.values(), style=style)
     console = PlainConsole()

@@ -15,20 +15,20 @@ from keypoints.reports.figures import new_figure
 SPEEDS = {
     "loader": "the loader alone",
     "step": "the step alone",
-    "trainer": "the whole Trainer",
+    "trainer": "the full Trainer",
     "course_loader": "the course's loader",
     "course_loop": "the course's loop",
     "trainer_to_slower_part": "the Trainer over its slower part",
     "loader_to_course_loader": "the loader over the course's",
 }
-"""What :func:`keypoints.benchmark.training_speed.bench` measures, in words."""
+"""Descriptions of the speeds and ratios that :func:`keypoints.benchmark.training_speed.bench` measures."""
 
 
 def draw_training_speed(speed: TrainingSpeed) -> Figure:
-    """Plot images a second of each part, and what the time of an epoch goes to.
+    """Plot images per second of each part, and how the time of an epoch is spent.
 
     Args:
-        speed: of a training.
+        speed: measured speed of a training.
     """
     figure = new_figure(12, 4.2)
     left, right = figure.subplots(1, 2)
@@ -44,28 +44,28 @@ def draw_training_speed(speed: TrainingSpeed) -> Figure:
     left.bar_label(bars, [shown(median) for median in medians.tolist()], padding=8)
     left.set_xscale("log")
     left.margins(x=0.25)
-    left.set_xlabel("images a second: median, lowest to highest")
+    left.set_xlabel("images per second: median, lowest to highest")
     shares = Counter({kind: ms * speed.steps_an_epoch for kind, ms in speed.step_ms.items()})
     shares.update(speed.epoch_ms)
     parts = [(kind, 100 * ms / shares.total()) for kind, ms in shares.most_common(10)]
     bars = right.barh([kind for kind, _ in parts], [share for _, share in parts], color="tab:orange")
     right.bar_label(bars, fmt="%.1f %%", padding=3)
     right.margins(x=0.15)
-    right.set_xlabel("share of an epoch's time, %, without the validation's own")
+    right.set_xlabel("share of an epoch's time without validation, %")
     for axes in (left, right):
         axes.invert_yaxis()
     ratio = 100 * speed.ratio["trainer_to_slower_part"].median
-    figure.suptitle(f"{speed.name}: the whole Trainer reaches {ratio:.0f} % of the slower of its parts")
+    figure.suptitle(f"{speed.name}: the full Trainer reaches {ratio:.0f} % of its slower part's speed")
     return figure
 
 
 def print_training_speed(speed: TrainingSpeed) -> None:
-    """Print images a second of each part, the ratios, and what the time goes to.
+    """Print images per second of each part, the ratios, and how the time is spent.
 
     Args:
-        speed: of a training.
+        speed: measured speed of a training.
     """
-    table = Table(title=f"{speed.name}: images a second", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=f"{speed.name}: images per second", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("part")
     for title in ("median", "lowest", "highest"):
         table.add_column(title, justify="right")
@@ -78,12 +78,12 @@ def print_training_speed(speed: TrainingSpeed) -> None:
     console.print(table)
     for kind, rate in speed.one_core.items():
         console.print(
-            f"one core prepares {shown(rate)} faces a second, {kind}", highlight=False, soft_wrap=True
+            f"one core prepares {shown(rate)} faces per second, {kind}", highlight=False, soft_wrap=True
         )
-    for title, found in (("each step", speed.step_ms), ("once an epoch", speed.epoch_ms)):
-        told = ", ".join(
-            f"{kind} {shown(ms, 2)}" for kind, ms in found.items() if ms >= sum(found.values()) / 200
+    for title, times in (("each step", speed.step_ms), ("once per epoch", speed.epoch_ms)):
+        listed = ", ".join(
+            f"{kind} {shown(ms, 2)}" for kind, ms in times.items() if ms >= sum(times.values()) / 200
         )
-        console.print(f"{title}, ms: {told}", highlight=False, soft_wrap=True)
+        console.print(f"{title}, ms: {listed}", highlight=False, soft_wrap=True)
     memory = ", ".join(f"{kind} {shown(megabytes)} MB" for kind, megabytes in speed.memory_mb.items())
-    console.print(f"most memory: {memory}", highlight=False)
+    console.print(f"highest memory use: {memory}", highlight=False)

@@ -34,7 +34,7 @@ def test_the_results_folder_is_named_after_the_model(exported, tmp_path, capsys)
     assert (tmp_path / "bench" / "model" / "bench.json").is_file()
     said = capsys.readouterr().out
     assert "in batches of 16" in said
-    assert "cut out alone" in said
+    assert "cropping alone" in said
 
 
 @pytest.mark.parametrize(

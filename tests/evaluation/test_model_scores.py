@@ -144,7 +144,7 @@ def test_stress_is_measured_and_plotted(full_face, tmp_path, monkeypatch):
     assert (tmp_path / "stress.png").is_file()
     assert (tmp_path / "stressed_faces.png").is_file()
     assert len(done.result["stress"]) == 2
-    assert "What it stands" in (tmp_path / "report.html").read_text()
+    assert "<h2>Robustness</h2>" in (tmp_path / "report.html").read_text()
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with monkeypatch.context() as full_disk:
         full_disk.setattr(

@@ -7,7 +7,7 @@ NAMES = ["[red]a[/red].jpg", "[/]", "[link=http://x]b", ":smile:.jpg", "a$b{.jpg
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_printed_as_they_stand(capsys, name):
+def test_names_are_printed_literally(capsys, name):
     table = Table(title=name)
     table.add_column(name)
     table.add_row(name, style="red")
@@ -19,7 +19,7 @@ def test_names_are_printed_as_they_stand(capsys, name):
     assert said.err == f"{name}\n"
 
 
-def test_nothing_in_a_name_commands_the_terminal(capsys):
+def test_control_characters_of_a_name_are_escaped(capsys):
     table = Table("file")
     table.add_row("a\x1b]0;title\x07\u202egpj.exe")
     PlainConsole().print(table)

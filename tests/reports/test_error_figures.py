@@ -12,7 +12,7 @@ from keypoints.reports.figures import save
 ERRORS = np.array([0.02, 0.03, 0.05, 0.2])
 
 
-def test_cumulative_errors_rise_from_none_to_all_and_say_mean_auc_and_failures():
+def test_cumulative_errors_rise_from_0_and_name_mean_auc_and_failures():
     figure = error_figures.cumulative_errors(
         {"model": ERRORS, "mean-shape baseline": ERRORS + 0.5}, 0.08, "something", "a title"
     )
@@ -21,7 +21,7 @@ def test_cumulative_errors_rise_from_none_to_all_and_say_mean_auc_and_failures()
     assert model.get_ydata()[0] == 0
     assert max(model.get_ydata()) <= 1
     assert list(np.diff(model.get_xdata()) >= 0) == [True] * (len(model.get_xdata()) - 1)
-    assert constant.get_ydata().tolist() == [0, 0]  # all its errors lie outside the figure
+    assert constant.get_ydata().tolist() == [0, 0]  # all its errors are outside the plotted range
     assert "% of something" in axes.get_xlabel()
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels[0] == "model: mean 7.50 %, AUC 0.438, failures 25.0 %"
@@ -35,7 +35,7 @@ def test_the_worst_landmarks_are_numbered_on_the_mean_face():
     assert texts == [f"{index}: {index + 1}.0 px" for index in (7, 6, 5, 4, 3)]
 
 
-def test_a_network_that_predicts_one_face_lies_flat():
+def test_the_spread_of_constant_predictions_is_0():
     truth = np.random.default_rng(0).normal(100, 20, (12, 5, 2))
     same = np.broadcast_to(truth.mean(axis=0), truth.shape)
     left = error_figures.spread(truth, same, "a title").axes[0]
@@ -43,7 +43,7 @@ def test_a_network_that_predicts_one_face_lies_flat():
         np.testing.assert_allclose(np.asarray(marks.get_offsets())[:, 1], 0, atol=1e-9)
 
 
-def test_each_stress_has_its_axes_with_worse_to_the_right():
+def test_each_stress_has_axes_and_increases_to_the_right():
     rows = [
         {"stress": name, "level": level, "nme": 0.05 + place / 50, "constant_nme": 0.3}
         for name, kind in STRESSES.items()
@@ -56,7 +56,7 @@ def test_each_stress_has_its_axes_with_worse_to_the_right():
     assert all(axes.get_yscale() == "log" for axes in figure.axes)
 
 
-def test_stressed_faces_are_a_row_a_stress():
+def test_stressed_faces_have_one_row_per_stress():
     picture = np.zeros((30, 40, 3), np.uint8)
     figure = error_figures.stressed_faces(
         {"blur": [("0", picture), ("2", picture)], "dark": [("1", picture)]}, "t"
@@ -65,7 +65,7 @@ def test_stressed_faces_are_a_row_a_stress():
 
 
 @pytest.mark.parametrize("error", [np.nan, np.inf, 0.0, 4.3e18])
-def test_errors_are_drawn_whatever_they_are(tmp_path, error):
+def test_nan_infinite_zero_and_huge_errors_are_plotted(tmp_path, error):
     same = np.full((2, 3, 2), 20.0)
     table = pd.DataFrame(
         [{"stress": name, "level": level, "nme": error} for name in STRESSES for level in (0, 1)]

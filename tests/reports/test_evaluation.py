@@ -34,7 +34,7 @@ RESULT = EvaluationResult(
 )
 
 
-def test_rows_are_all_faces_the_constant_predictor_parts_and_tags():
+def test_rows_are_all_faces_the_baseline_parts_and_tags():
     rows = rows_of(RESULT)
     assert [row[""] for _, row in rows[:4]] == [
         "all 8 faces",
@@ -48,11 +48,11 @@ def test_rows_are_all_faces_the_constant_predictor_parts_and_tags():
     assert len(rows) == 12
 
 
-def test_without_training_faces_there_is_no_constant_predictor():
+def test_without_training_faces_there_is_no_baseline():
     assert "mean-shape baseline" not in [row[""] for _, row in rows_of(replace(RESULT, constant=None))]
 
 
-def test_the_page_says_units_findings_and_stress_and_escapes_text(tmp_path):
+def test_the_page_shows_units_worst_faces_and_stress_and_escapes_text(tmp_path):
     page = write_report(
         tmp_path / "page.html", "a title", replace(RESULT, stress=["blur: bad"]), [], "keypoints …"
     )
@@ -63,7 +63,7 @@ def test_the_page_says_units_findings_and_stress_and_escapes_text(tmp_path):
     assert "the mean &lt;face&gt;" in text
 
 
-def test_the_terminal_leaves_tags_with_many_values_to_the_page(capsys):
+def test_the_terminal_omits_tags_with_many_values(capsys):
     print_evaluation(RESULT)
     printed = capsys.readouterr().out
     assert "view 1, frontal" in printed

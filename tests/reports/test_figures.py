@@ -25,7 +25,7 @@ def labels(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
-def test_loss_curves_have_a_log_axis_units_final_values_and_the_constant_predictor():
+def test_loss_curves_have_log_axis_unit_last_values_and_baseline():
     (axes,) = figures.loss_curves(HISTORY, "a title", "MSE", "ratio² of the input").axes
     assert axes.get_yscale() == "log"
     assert axes.get_ylabel() == "MSE (ratio² of the input)"
@@ -37,7 +37,7 @@ def test_loss_curves_have_a_log_axis_units_final_values_and_the_constant_predict
     ]
 
 
-def test_a_loss_that_is_not_the_mse_has_axes_of_its_own():
+def test_a_loss_other_than_mse_has_axes_of_its_own():
     other = HISTORY.assign(**{"loss/val": [0.9, 0.8, 0.7]}).drop(columns="loss/constant")
     loss, mse = figures.loss_curves(other, "a title", "L1", "ratios of the input").axes
     assert loss.get_ylabel() == "L1 (ratios of the input)"
@@ -45,7 +45,7 @@ def test_a_loss_that_is_not_the_mse_has_axes_of_its_own():
     assert "best epoch: 1" in labels(mse)
 
 
-def test_a_comparison_gives_seeds_of_a_setting_one_colour_and_one_label():
+def test_seeds_of_one_setting_share_colour_and_label():
     histories = {"a--seed-0": HISTORY, "a--seed-1": HISTORY, "b--seed-0": HISTORY}
     groups = {"a--seed-0": "a", "a--seed-1": "a", "b--seed-0": "b"}
     (axes,) = figures.comparison(histories, groups, "a title").axes
@@ -54,7 +54,7 @@ def test_a_comparison_gives_seeds_of_a_setting_one_colour_and_one_label():
     assert curves[0].get_color() == curves[1].get_color() != curves[2].get_color()
 
 
-def test_a_single_epoch_is_no_fraction_and_a_single_photos_title_is_whole(tmp_path):
+def test_ticks_are_whole_epochs_and_narrow_titles_have_two_lines(tmp_path):
     figure = figures.comparison({"a": HISTORY.iloc[:1]}, {"a": "a"}, "a title")
     figures.save(figure, tmp_path / "comparison.png")
     (axes,) = figure.axes
@@ -65,14 +65,14 @@ def test_a_single_epoch_is_no_fraction_and_a_single_photos_title_is_whole(tmp_pa
         assert title.count("\n") == line_ends
 
 
-def test_a_comparison_of_many_settings_tells_them_apart():
+def test_curves_of_many_settings_are_distinguishable():
     names = [str(number) for number in range(24)]
     (axes,) = figures.comparison(dict.fromkeys(names, HISTORY), dict(zip(names, names, strict=True)), "").axes
     curves = [line for line in axes.lines if len(line.get_xdata()) == 3]
     assert len({(str(line.get_color()), line.get_linestyle()) for line in curves}) == 24
 
 
-def test_filters_share_one_scale_with_a_legend():
+def test_filters_share_one_labelled_colour_scale():
     figure = figures.filters(np.random.default_rng(0).normal(size=(10, 1, 5, 5)), "filters")
     shown = [axes.images[0] for axes in figure.axes if axes.images and len(axes.images[0].get_array()) == 5]
     assert len(shown) == 10
@@ -87,7 +87,7 @@ def photo(tmp_path):
     return path
 
 
-def test_faces_have_truth_and_prediction_where_they_are_and_their_error_under_them(photo, tmp_path):
+def test_faces_show_truth_and_prediction_with_the_error_below(photo, tmp_path):
     truth, predicted = np.array([[10.0, 20.0]]), np.array([[30.0, 40.0]])
     face = figures.read_face(photo, truth, predicted, "face: 28.3 px")
     lost = figures.read_face(tmp_path / "gone.png", truth, predicted, "gone: 28.3 px")
@@ -96,10 +96,10 @@ def test_faces_have_truth_and_prediction_where_they_are_and_their_error_under_th
     drawn = [tuple(points.get_offsets()[0]) for points in first.collections]
     assert drawn == [(10, 20), (30, 40)]
     assert (first.get_xlabel(), first.get_ylabel()) == ("face: 28.3 px", "best")
-    assert [text.get_text() for text in second.texts] == ["photo not at hand"]
+    assert [text.get_text() for text in second.texts] == ["photo not found"]
 
 
-def test_a_batch_is_drawn_with_its_points():
+def test_a_batch_is_plotted_with_its_points():
     images = [np.zeros((60, 80), np.uint8)] * 3
     figure = figures.batch(images, np.full((3, 2, 2), 0.5), [(0, 1)], "a title")
     assert [tuple(axes.collections[0].get_offsets()[0]) for axes in figure.axes if axes.images] == [
@@ -107,7 +107,7 @@ def test_a_batch_is_drawn_with_its_points():
     ] * 3
 
 
-def test_a_figure_is_written_whole_or_not_at_all(tmp_path):
+def test_a_figure_is_written_atomically(tmp_path):
     path = figures.save(figures.filters(np.ones((1, 1, 2, 2)), "x"), tmp_path / "figures" / "filters.png")
     before = path.read_bytes()
 
@@ -126,7 +126,7 @@ ODD = ["a$b{.jpg", "$\\frac{", "_hidden", "\x1b[31mred", "half \udc80", "[/] \u2
 
 
 @pytest.mark.parametrize("name", ODD, ids=ascii)
-def test_names_are_no_formulas_in_any_figure(tmp_path, recwarn, name):
+def test_names_are_never_read_as_formulas(tmp_path, recwarn, name):
     histories = {name: HISTORY, "other": HISTORY}
     face = figures.read_face(tmp_path / "gone.png", np.ones((1, 2)), np.ones((1, 2)), name)
     cumulative = error_figures.cumulative_errors({name: np.array([0.1, 0.2])}, 0.1, name, name)
@@ -150,7 +150,7 @@ def test_names_are_no_formulas_in_any_figure(tmp_path, recwarn, name):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, 4.3e18])
 @pytest.mark.parametrize("columns", [["val/mse"], ["loss/val", "val/mse"], list(HISTORY)], ids=len)
-def test_curves_are_drawn_whatever_the_metrics_are(tmp_path, value, columns):
+def test_curves_of_nan_infinite_zero_or_huge_metrics_are_plotted(tmp_path, value, columns):
     history = HISTORY.copy()
     history[columns] = value
     with warnings.catch_warnings():

@@ -4,7 +4,7 @@ from keypoints.data.checks import Count, Finding
 from keypoints.reports.findings import print_findings
 
 
-def test_counts_and_findings_are_printed_as_they_are(capsys):
+def test_counts_and_findings_are_printed_literally(capsys):
     findings = [Finding("a [b].jpg", "is [damaged]"), Finding("c.jpg", "stands twice", wrong=False)]
     print_findings(Path("some[where]"), [Count("faces", 3, 4)], findings)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
@@ -14,12 +14,12 @@ def test_counts_and_findings_are_printed_as_they_are(capsys):
     assert "c.jpg remark stands twice" in lines
 
 
-def test_a_clean_data_set_is_told_so(capsys):
+def test_a_data_set_without_findings_is_reported_as_such(capsys):
     print_findings(Path("data"), [Count("faces", 4, 4)], [])
     assert "nothing is wrong" in capsys.readouterr().out
 
 
-def test_of_very_many_findings_the_first_are_shown_and_the_others_counted(capsys):
+def test_only_the_first_of_very_many_findings_are_shown(capsys):
     print_findings(Path("data"), [], [Finding(f"{number}.jpg", "bad") for number in range(100)])
     out = capsys.readouterr().out
     assert "39.jpg" in out

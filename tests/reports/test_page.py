@@ -1,7 +1,7 @@
 from keypoints.reports.page import write_page
 
 
-def test_names_neither_turn_the_page_round_nor_spoil_it(tmp_path):
+def test_control_characters_and_direction_marks_are_escaped(tmp_path):
     odd = "a\x1b \u202egpj.exe half \udc80"
     html = write_page(
         tmp_path / "page.html", "page.html", title=odd, about=odd, notes=[("bad", odd)]
@@ -9,7 +9,7 @@ def test_names_neither_turn_the_page_round_nor_spoil_it(tmp_path):
     assert html.count(r"a\x1b \u202egpj.exe half \x80") >= 3
 
 
-def test_what_is_shown_is_escaped(tmp_path):
+def test_html_in_values_is_escaped(tmp_path):
     path = write_page(
         tmp_path / "page.html", "page.html", title="<script>", about="a & b", notes=[("bad", "<i>")]
     )

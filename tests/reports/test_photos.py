@@ -28,7 +28,7 @@ def true_face(box=BOX, **more):
 
 
 def report(folder, predictor, faces, pixels=None):
-    """The page of two photos, of which the second cannot be read, added in the other order."""
+    """Return the page of two photos, added in reverse order; the second cannot be read."""
     pixels = draw_portrait()[0] if pixels is None else pixels
     overlay = folder / "overlays" / f"{NAMES[0]}.png"
     overlay.parent.mkdir()
@@ -39,7 +39,7 @@ def report(folder, predictor, faces, pixels=None):
     return page.write().read_text(encoding="utf-8")
 
 
-def test_the_page_shows_photo_and_face_and_where_the_box_came_from(predictor, tmp_path):
+def test_the_page_shows_photo_face_and_origin_of_the_box(predictor, tmp_path):
     text = report(tmp_path, predictor, [true_face(score=1.25, confidence=np.full(68, 0.5))])
     addresses = [unquote(found) for found in re.findall(r'(?:src|href)="([^#"]+)"', text)]
     assert addresses == [f"overlays/{NAMES[0]}.png", "report/00000.jpg", "report/00000-0.jpg"]
@@ -48,42 +48,42 @@ def test_the_page_shows_photo_and_face_and_where_the_box_came_from(predictor, tm
     cells = re.findall("<td>(.*?)</td>", text)
     for row in (["box", "given"], ["detector&#39;s score", "1.25"], ["mean confidence", "0.5"]):
         assert cells[cells.index(row[0]) + 1] == row[1]
-    assert cells[cells.index("its pixels") + 1] == "200 × 200"
+    assert cells[cells.index("box size, pixels") + 1] == "200 × 200"
     assert cells[cells.index("pixels across") + 1] == "260"
     first, second = re.findall(r"<h2 id=[^>]*>(.*?)</h2>", text)
     assert first.startswith("odd &#34;name&#34;")
     assert second == "no unicode \ufffd.jpg"
     assert "no unicode \ufffd.jpg: cannot be read" in text
-    assert "does not say what its training faces were like" in text
+    assert "holds no statistics of its training faces" in text
 
 
-def test_a_face_is_drawn_as_the_network_sees_it(predictor, tmp_path):
+def test_a_face_is_shown_as_the_network_sees_it(predictor, tmp_path):
     points = np.full((68, 2), (BOX.left + BOX.width / 4 - 0.5, BOX.top + BOX.height / 2 - 0.5))
     report(tmp_path, predictor, [PredictedFace(BOX, points, "given")], np.full((480, 640, 3), 90, np.uint8))
     drawn = np.asarray(Image.open(tmp_path / "report/00000-0.jpg")).astype(int)
     assert drawn.shape == (320, 320, 3)
     red = np.argwhere(np.abs(drawn - PREDICTION).max(axis=2) < 60)
-    # A quarter of the box, which the margin of 1.3 puts into the middle.
+    # The points are at a quarter of the box's width; the margin of 1.3 moves them towards the middle.
     np.testing.assert_allclose(red.mean(axis=0), [160, 320 * (0.5 - 0.25 / 1.3)], atol=3)
 
 
-def test_remarks_stand_beside_the_face_and_above_all(predictor, tmp_path):
+def test_notes_are_shown_beside_the_face_and_at_the_top(predictor, tmp_path):
     predictor.support = {"width": (280, 300), "tilt": (0, 30), "size": (0.9, 0.95)}
     text = report(tmp_path, predictor, [true_face(), true_face(Box(230, 185, 170, 170))])
     assert text.count("The box is unlike those of the training: the points span ") == 2
     assert ": The box is unlike those of the training.</li>" in text
-    assert "No face, or not all.</li>" in text
-    assert "2 faces, 2 with remarks" in text
+    assert "Not all faces have a result.</li>" in text
+    assert "2 faces, 2 with notes" in text
     assert "280 and more" in text
-    assert "does not say what its training faces" not in text
+    assert "holds no statistics of its training faces" not in text
 
 
 @pytest.mark.parametrize("place", [(100, 80), (5000, 5000)], ids=["inside", "outside"])
-def test_of_a_whole_photo_the_face_is_what_lies_round_its_points(tmp_path, place):
+def test_a_face_of_a_full_photo_is_cropped_around_its_points(tmp_path, place):
     predictor = Predictor(save_untrained(tmp_path / "a.ckpt", IMM58.select("nose_tip"), Crop(40, 30)))
     face = PredictedFace(Box.whole((640, 480)), np.array([place], np.float64), "image")
     text = report(tmp_path, predictor, [face])
-    assert "the whole photo" in text
+    assert "full photo" in text
     drawn = np.asarray(Image.open(tmp_path / "report/00000-0.jpg")).astype(int)
     red = np.argwhere(np.abs(drawn - PREDICTION).max(axis=2) < 60)
     if place == (100, 80):

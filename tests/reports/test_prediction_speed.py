@@ -17,19 +17,19 @@ SPEED = PredictionSpeed(
 )
 
 
-def test_the_figure_names_the_model_the_batches_and_both_clocks():
+def test_the_figure_names_model_batch_sizes_and_both_times():
     figure = draw_prediction_speed(SPEED)
     assert figure.get_suptitle() == "a model: 64 × 48, RGB, onnxruntime on cpu, int8"
     left, right = figure.axes
-    assert [label.get_text() for label in left.get_yticklabels()] == ["cut out alone", "in batches of 1"]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["cropping alone", "in batches of 1"]
     assert [each.get_width() for each in right.patches] == [20.0] * 4
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
-        "by the clock",
-        "of all cores together",
+        "wall-clock time",
+        "CPU time of all cores",
     ]
 
 
-def test_the_table_has_a_row_a_batch(capsys):
+def test_the_table_has_one_row_per_batch_size(capsys):
     print_prediction_speed(SPEED)
     row = next(line for line in capsys.readouterr().out.splitlines() if "in batches of 1" in line)
     assert row.split()[-5:] == ["20", "10", "40", "20", "20"]

@@ -15,7 +15,7 @@ from keypoints.runs.status import read_status, record
 
 @pytest.fixture
 def run(finished_run, tmp_path):
-    """A copy of a finished run, to change."""
+    """Return a copy of a finished run that tests may change."""
     return RunFolder(shutil.copytree(finished_run, tmp_path / "run"))
 
 
@@ -27,7 +27,7 @@ def change(run, **status):
     run.status_file.write_text(json.dumps({**json.loads(run.status_file.read_text()), **status}))
 
 
-def test_the_page_has_everything_and_needs_nothing_else(run):
+def test_the_page_is_complete_and_self_contained(run):
     html = page(run)
     for title in (
         "Validation",
@@ -46,7 +46,7 @@ def test_the_page_has_everything_and_needs_nothing_else(run):
     assert "@media print" in html
 
 
-def test_it_can_be_made_again_from_the_folder_alone(run, made_up_imm):
+def test_the_report_can_be_made_again_from_the_folder(run, made_up_imm):
     before = {path.name for path in (run.path / "figures").iterdir()}
     shutil.copy(run.figure("batch"), run.path / "kept.png")
     for name in ("curves", "faces", "filters"):
@@ -64,14 +64,14 @@ def test_without_the_photos_the_figure_of_faces_is_kept(run, caplog):
     assert "is kept" in caplog.text
 
 
-def test_a_run_that_only_predicts_the_mean_says_so(run):
+def test_the_page_warns_of_collapse_to_the_mean_face(run):
     assert "same face for everyone" not in page(run) or read_status(run).metrics["best/variance_ratio"] < 0.1
     change(run, metrics={**read_status(run).metrics, "best/variance_ratio": 0.02})
     assert "same face for everyone: its predictions vary 2.0 %" in page(run)
     assert predicts_the_mean(0.5) is None
 
 
-def test_a_failed_run_says_why_even_with_nothing_else_in_its_folder(tmp_path):
+def test_the_page_of_a_failed_run_shows_the_error(tmp_path):
     run = RunFolder(tmp_path / "run")
     with pytest.raises(ValueError, match="<b>"), record(run):
         raise ValueError("kernel <b>too large</b>")
@@ -80,19 +80,19 @@ def test_a_failed_run_says_why_even_with_nothing_else_in_its_folder(tmp_path):
     assert "data:image" not in html
 
 
-def test_a_run_that_still_runs_and_one_that_died_say_so(run):
+def test_the_page_says_that_a_run_is_running_or_was_killed(run):
     change(run, status="running", host=socket.gethostname(), process=os.getpid())
     assert "still running" in page(run)
     change(run, process=0x3FFFFFF0)
     assert "its process is gone" in page(run)
 
 
-def test_a_folder_that_is_no_run_is_named(tmp_path):
+def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(DataError, match="holds no run"):
         report_run(RunFolder(tmp_path))
 
 
-def test_a_damaged_checkpoint_leaves_the_old_page(run):
+def test_a_damaged_checkpoint_does_not_change_the_old_page(run):
     page(run)
     before = run.report.read_bytes()
     (run.checkpoints / "best.ckpt").write_bytes(b"damaged")

@@ -26,18 +26,18 @@ def history(values):
     return pd.DataFrame({"val/mse": values})
 
 
-def test_the_page_sets_the_runs_side_by_side(finished_sweep):
+def test_the_page_compares_the_runs(finished_sweep):
     html = (finished_sweep / "report.html").read_text()
     assert html.count("data:image/png;base64,") == 3
-    assert "Good faces, run by run" in html
-    assert "Bad faces, run by run" in html
+    assert "Good faces by run" in html
+    assert "Bad faces by run" in html
     assert "2 of 6 runs did not finish" in html
     assert "larger than the 80 × 60" in html
-    assert "Settings, over their seeds" in html
+    assert "Settings: medians and ranges over seeds" in html
     assert "keypoints train -m experiment=nose_tip" in html
 
 
-def test_it_can_be_made_again(finished_sweep, tmp_path):
+def test_the_report_can_be_made_again(finished_sweep, tmp_path):
     copy = SweepFolder(shutil.copytree(finished_sweep, tmp_path / "sweep"))
     for made in (copy.summary, copy.comparison, copy.report):
         made.unlink()
@@ -46,7 +46,7 @@ def test_it_can_be_made_again(finished_sweep, tmp_path):
     assert all(made.is_file() for made in (copy.summary, copy.comparison, copy.report))
 
 
-def test_a_report_that_fails_leaves_the_old_one_as_it_was(finished_sweep, tmp_path, monkeypatch):
+def test_a_report_that_fails_does_not_change_the_old_one(finished_sweep, tmp_path, monkeypatch):
     copy = SweepFolder(shutil.copytree(finished_sweep, tmp_path / "sweep"))
     files = {path: path.read_bytes() for path in copy.path.iterdir() if path.is_file()}
     monkeypatch.setattr("keypoints.reports.sweep.write_page", lambda *_, **__: 1 / 0)
@@ -55,9 +55,7 @@ def test_a_report_that_fails_leaves_the_old_one_as_it_was(finished_sweep, tmp_pa
     assert {path: path.read_bytes() for path in copy.path.iterdir() if path.is_file()} == files
 
 
-def test_runs_of_before_do_not_say_their_landmarks_and_damage_is_told_also_at_a_sweeps_end(
-    finished_sweep, tmp_path
-):
+def test_missing_landmark_files_are_allowed_and_damaged_ones_are_refused(finished_sweep, tmp_path):
     copy = SweepFolder(shutil.copytree(finished_sweep, tmp_path / "sweep"))
     files = list(copy.path.glob("*/landmarks.json"))
     for file in files:
@@ -76,7 +74,7 @@ def test_a_folder_without_runs_has_no_report(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_findings_rank_the_settings_and_weigh_the_seeds():
+def test_findings_rank_the_settings_and_compare_their_seeds():
     rows = [
         {"run": f"{name}--seed-{seed}", "setting": name, "best_mse": mse}
         for name, values in {"a": (0.002, 0.003), "b": (0.001, 0.0025), "c": (0.004, 0.0041)}.items()
@@ -90,7 +88,7 @@ def test_findings_rank_the_settings_and_weigh_the_seeds():
     assert "all its seeds beat all of the other's" in apart
 
 
-def test_findings_name_collapse_overshoot_and_training_that_was_cut_short():
+def test_findings_name_collapse_overfitting_and_too_short_training():
     rows = [
         {"run": "flat", "setting": "flat", "best_mse": 0.005, "variance_ratio": 0.01},
         {"run": "over", "setting": "over", "best_mse": 0.001, "last_mse": 0.002, "best_epoch": 1},
@@ -99,7 +97,7 @@ def test_findings_name_collapse_overshoot_and_training_that_was_cut_short():
     said = findings(finished(rows), {"short": history([0.01 * 0.8**epoch for epoch in range(10)])})
     assert any(sentence.startswith("flat: this network predicts nearly the same face") for sentence in said)
     assert "The last epoch is over 30% worse than the best in over." in said
-    assert any("perhaps not at their end: short" in sentence for sentence in said)
+    assert any("more epochs may help: short" in sentence for sentence in said)
 
 
 def test_findings_measure_how_smooth_the_curves_are():
@@ -108,11 +106,11 @@ def test_findings_measure_how_smooth_the_curves_are():
     assert any("calm 11%, wild 100%" in sentence for sentence in findings(finished(rows), curves))
 
 
-def test_nothing_finished_says_nothing():
+def test_without_finished_runs_there_are_no_findings():
     assert findings(finished([{"run": "a", "setting": "a", "best_mse": 1.0}]).head(0), {}) == []
 
 
-def test_it_is_made_without_what_takes_seconds_to_import(finished_sweep):
+def test_the_report_imports_no_slow_packages(finished_sweep):
     code = (
         "import sys; from pathlib import Path\n"
         "from keypoints.reports.sweep import report_sweep\n"
@@ -125,7 +123,7 @@ def test_it_is_made_without_what_takes_seconds_to_import(finished_sweep):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_runs_whose_scores_are_no_numbers_are_passed_over():
+def test_runs_with_nan_scores_are_left_out_of_findings():
     rows = [
         {"run": "a", "setting": "a", "best_mse": 0.002, "variance_ratio": math.nan},
         {"run": "b", "setting": "b", "best_mse": math.nan},
@@ -140,14 +138,14 @@ def test_runs_whose_scores_are_no_numbers_are_passed_over():
     assert exact == "The mean-shape baseline scores 0.005."
 
 
-def test_baselines_of_other_faces_are_not_mixed_up():
+def test_baselines_of_different_faces_are_not_compared():
     rows = [{"run": name, "setting": name, "best_mse": 0.001} for name in ("a", "b")]
     said = " ".join(findings(finished([{**rows[0], "constant_mse": 0.004}, rows[1]]), {}))
     assert "score differs from run to run" in said
     assert "times better" not in said
 
 
-def test_a_sweep_of_which_nothing_could_be_computed_has_its_report(finished_sweep, tmp_path, capsys):
+def test_a_sweep_without_any_metric_has_a_report(finished_sweep, tmp_path, capsys):
     copy = SweepFolder(shutil.copytree(finished_sweep, tmp_path / "sweep"))
     for run in copy.runs():
         status = json.loads(run.status_file.read_text())

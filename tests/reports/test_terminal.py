@@ -6,7 +6,7 @@ import pytest
 from keypoints.reports.terminal import print_sweep
 
 
-def test_the_table_has_a_row_a_run_and_the_constant_predictor(capsys):
+def test_the_table_has_one_row_per_run_and_the_baseline(capsys):
     row = {
         "best_epoch": 3,
         "last_mse": 0.002,
@@ -54,7 +54,7 @@ def test_the_table_has_a_row_a_run_and_the_constant_predictor(capsys):
         (None, "baseline"),
     ],
 )
-def test_the_constant_predictor_is_one_row_only_if_it_is_the_same_for_all(capsys, second, says):
+def test_the_baseline_is_one_row_only_if_all_runs_share_it(capsys, second, says):
     row = {"best_epoch": 1, "last_mse": 0.0077, "mae_px": 1.0, "variance_ratio": 0.8}
     both = {**row, "best_mse": 0.001, "status": "finished", "note": "", "error": ""}
     print_sweep(

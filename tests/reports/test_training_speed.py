@@ -23,20 +23,20 @@ SPEED = TrainingSpeed(
 )
 
 
-def test_the_figure_has_speeds_and_the_shares_of_an_epoch():
+def test_the_figure_has_speeds_and_shares_of_an_epochs_time():
     figure = draw_training_speed(SPEED)
     rates, shares = figure.axes
-    assert [text.get_text() for text in rates.get_yticklabels()] == ["the loader alone", "the whole Trainer"]
+    assert [text.get_text() for text in rates.get_yticklabels()] == ["the loader alone", "the full Trainer"]
     assert [round(bar.get_width(), 1) for bar in shares.patches] == [50.0, 50.0, 0.0]
-    assert "91 % of the slower of its parts" in figure.get_suptitle()
+    assert "91 % of its slower part's speed" in figure.get_suptitle()
 
 
-def test_the_terminal_shows_speeds_and_where_the_time_goes(capsys):
+def test_the_terminal_shows_speeds_and_how_the_time_is_spent(capsys):
     print_training_speed(SPEED)
     out = capsys.readouterr().out
     assert "the Trainer over its slower part" in out
     assert "0.913" in out
-    assert "one core prepares 900 faces a second, augmented" in out
+    assert "one core prepares 900 faces per second, augmented" in out
     assert "each step, ms: the step 2\n" in out  # shares below half a percent are left out
-    assert "once an epoch, ms: callback ModelCheckpoint 20" in out
+    assert "once per epoch, ms: callback ModelCheckpoint 20" in out
     assert "resident 900 MB" in out
