@@ -368,13 +368,13 @@ def _alone_in_sweep(arguments: Sequence[str]) -> Iterator[None]:
     if not folder or "${" in folder or run_to_join() is not None or _shows(arguments):
         yield
         return
-    from keypoints.files import alone
+    from keypoints.files import locked
     from keypoints.runs.run_folder import is_sweep
 
     with ExitStack() as stack:
         if is_sweep(Path(folder)) if resumed else sweeps:
             with _one_line_of(Path(folder)):
-                stack.enter_context(alone(Path(folder)))
+                stack.enter_context(locked(Path(folder)))
         yield
 
 

@@ -78,7 +78,7 @@ def draw_predictions(
         canvas = canvas.resize(size, Image.Resampling.BICUBIC)
     canvas = canvas.convert("RGB")
     pen = ImageDraw.Draw(canvas)
-    to_canvas = Affine.between(Box.whole(before), Box.whole(size))
+    to_canvas = Affine.between(Box.of_image(before), Box.of_image(size))
     for box, points in faces:
         corners = to_canvas([(box.left, box.top), (box.left + box.width - 1, box.top + box.height - 1)])
         places = to_canvas(points)

@@ -76,7 +76,7 @@ def replaced(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write a text file atomically.
 
     Args:
@@ -109,7 +109,7 @@ def part_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def filled(folder: Path, last: str, own: Collection[str] = ()) -> Iterator[Path]:
+def atomic_folder(folder: Path, last: str, own: Collection[str] = ()) -> Iterator[Path]:
     """Yield a temporary folder, whose files are moved to ``folder`` if the block succeeds.
 
     The file ``last`` marks a complete folder: the old one is removed before the first file is moved, and the
@@ -155,7 +155,7 @@ def flush_below(folder: Path) -> None:
 
 
 @contextmanager
-def alone(target: Path, *, beside: bool = False) -> Iterator[None]:
+def locked(target: Path, *, beside: bool = False) -> Iterator[None]:
     """Lock ``target`` against other commands during the block, and remove the parts of killed commands.
 
     The lock ends with the process. Platforms and file systems without locks are not protected.
@@ -180,14 +180,14 @@ def alone(target: Path, *, beside: bool = False) -> Iterator[None]:
         yield
 
 
-def tidy(target: Path, *, beside: bool = False) -> None:
+def remove_leftovers(target: Path, *, beside: bool = False) -> None:
     """Remove the parts that killed commands left of ``target``, unless another command is writing it.
 
     Args:
         target: a folder, or with ``beside`` a file or folder.
-        beside: the lock is next to ``target``, as in :func:`alone`.
+        beside: the lock is next to ``target``, as in :func:`locked`.
     """
-    with suppress(DataError, OSError), alone(target, beside=beside):
+    with suppress(DataError, OSError), locked(target, beside=beside):
         pass
 
 

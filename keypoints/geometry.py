@@ -53,7 +53,7 @@ class Box:
         return f"the box of {self.width:g} × {self.height:g} at ({self.left:g}, {self.top:g})"
 
     @classmethod
-    def whole(cls, size: tuple[int, int]) -> Self:
+    def of_image(cls, size: tuple[int, int]) -> Self:
         """Return the box that covers a full picture.
 
         Args:
@@ -191,7 +191,7 @@ def ratio_to_pixels(points: npt.ArrayLike, size: tuple[int, int]) -> FloatArray:
 def cut(image: ByteArray, box: Box, size: tuple[int, int]) -> ByteArray:
     """Crop an image to a box and resample it to a given size.
 
-    The result is exactly the image under ``Affine.between(box, Box.whole(size))``. Pixels outside the
+    The result is exactly the image under ``Affine.between(box, Box.of_image(size))``. Pixels outside the
     image repeat its border. Downscaling averages over the area that a new pixel covers.
 
     Args:
@@ -288,7 +288,7 @@ class Crop:
             ValueError: if ``source`` is ``box``, and there is no box or it does not overlap the image.
         """
         if self.source == "image":
-            box = Box.whole(image_size)
+            box = Box.of_image(image_size)
         elif box is None:
             raise ValueError("this crop needs the face's box, and there is none")
         elif box.misses(image_size):
@@ -342,7 +342,7 @@ class Crop:
         region = self.region((image.shape[1], image.shape[0]), box)
         region = region.resized(region.width * size[0] / self.width, region.height * size[1] / self.height)
         pixels = cut(image, region, size)
-        return pixels.reshape(size[1], size[0], self.channels), Affine.between(region, Box.whole(size))
+        return pixels.reshape(size[1], size[0], self.channels), Affine.between(region, Box.of_image(size))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the crop as plain values for a checkpoint; :meth:`from_dict` reads them."""

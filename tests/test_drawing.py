@@ -51,6 +51,6 @@ def test_predictions_are_plotted_in_proportion_to_the_face():
 def test_very_large_and_very_small_photos_are_rescaled(size, drawn):
     photo = np.full((size[1], size[0]), 128, np.uint8)
     point = np.array([(size[0] / 2 - 0.5, size[1] / 2 - 0.5)])
-    picture = draw_predictions(photo, [(Box.whole(size), point)])
+    picture = draw_predictions(photo, [(Box.of_image(size), point)])
     assert picture.shape == (drawn[1], drawn[0], 3)
     assert tuple(picture[drawn[1] // 2, drawn[0] // 2]) == PREDICTION

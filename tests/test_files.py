@@ -7,7 +7,15 @@ import pytest
 
 from keypoints import files
 from keypoints.errors import DataError
-from keypoints.files import alone, filled, holds_others, part_folder, replaced, tidy, write_whole
+from keypoints.files import (
+    atomic_folder,
+    holds_others,
+    locked,
+    part_folder,
+    remove_leftovers,
+    replaced,
+    write_atomically,
+)
 
 GONE = 0x3FFFFFF0
 """Process number that is not in use."""
@@ -36,18 +44,18 @@ def in_fork(action):
 
 def test_a_file_is_written_atomically(tmp_path):
     path = tmp_path / "status.json"
-    write_whole(path, "old")
+    write_atomically(path, "old")
     with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "\udc80")
+        write_atomically(path, "\udc80")
     assert path.read_text() == "old"
     assert names(tmp_path) == ["status.json"]
 
 
 def test_a_file_is_flushed_before_it_is_renamed(tmp_path, monkeypatch):
     path, seen = tmp_path / "a.txt", []
-    write_whole(path, "old")
+    write_atomically(path, "old")
     monkeypatch.setattr(files.os, "fsync", lambda _: seen.append(path.read_text()))
-    write_whole(path, "new")
+    write_atomically(path, "new")
     assert seen == ["old"]
     assert path.read_text() == "new"
 
@@ -67,7 +75,7 @@ def test_parts_of_ended_processes_are_removed(tmp_path):
     left = part(tmp_path, GONE, name="c")
     left.unlink()
     (left / "inner").mkdir(parents=True)
-    write_whole(tmp_path / "other.txt", "")
+    write_atomically(tmp_path / "other.txt", "")
     assert names(tmp_path) == ["other.txt"]
     assert not gone.exists()
 
@@ -83,10 +91,10 @@ def test_parts_of_running_processes_and_files_of_users_stay(tmp_path):
     for path in kept:
         path.touch()
     other = part(tmp_path, GONE, host="0000" if files._host() != "0000" else "1111")
-    write_whole(tmp_path / "a.txt", "")
+    write_atomically(tmp_path / "a.txt", "")
     assert all(path.exists() for path in [*kept, other])
     os.utime(other, (1, 1))
-    tidy(tmp_path)
+    remove_leftovers(tmp_path)
     assert all(path.exists() for path in kept)
     assert not other.exists()
 
@@ -97,7 +105,7 @@ def test_files_with_any_valid_name_are_written(tmp_path, name):
         (tmp_path / name).touch()
     except OSError:
         pytest.skip("this file system does not allow such a name")
-    write_whole(tmp_path / name, "whole")
+    write_atomically(tmp_path / name, "whole")
     assert names(tmp_path) == [name]
 
 
@@ -108,17 +116,20 @@ def test_the_error_of_a_full_disk_names_the_file(tmp_path, monkeypatch, number):
 
     monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match=r"a\.txt") as caught:
-        write_whole(tmp_path / "a.txt", "")
+        write_atomically(tmp_path / "a.txt", "")
     assert caught.value.filename == str(tmp_path / "a.txt")
-    with pytest.raises(OSError, match=r"b\.txt") as caught, filled(tmp_path / "new", "b.txt") as folder:
-        write_whole(folder / "b.txt", "")
+    with (
+        pytest.raises(OSError, match=r"b\.txt") as caught,
+        atomic_folder(tmp_path / "new", "b.txt") as folder,
+    ):
+        write_atomically(folder / "b.txt", "")
     assert caught.value.filename == str(tmp_path / "new" / "b.txt")
 
 
 def test_a_folder_with_the_files_name_is_reported(tmp_path):
     (tmp_path / "a.txt").mkdir()
     with pytest.raises(IsADirectoryError) as caught:
-        write_whole(tmp_path / "a.txt", "")
+        write_atomically(tmp_path / "a.txt", "")
     assert caught.value.filename == str(tmp_path / "a.txt")
     assert names(tmp_path) == ["a.txt"]
 
@@ -128,7 +139,7 @@ def test_a_file_is_written_on_a_file_system_without_fsync(tmp_path, monkeypatch)
         raise OSError(errno.EINVAL, "Invalid argument")
 
     monkeypatch.setattr(files.os, "fsync", unknown)
-    write_whole(tmp_path / "a.txt", "whole")
+    write_atomically(tmp_path / "a.txt", "whole")
     assert names(tmp_path) == ["a.txt"]
 
 
@@ -137,7 +148,7 @@ def test_a_folder_is_filled_at_the_end_or_stays_unchanged(tmp_path):
         (tmp_path / name).write_text("old")
 
     def fill():
-        with filled(tmp_path, "page", own=["stress"]) as folder:
+        with atomic_folder(tmp_path, "page", own=["stress"]) as folder:
             for name in ("page", "picture", "sub/more"):
                 (folder / name).parent.mkdir(exist_ok=True)
                 (folder / name).write_text("new")
@@ -170,26 +181,26 @@ def test_a_part_folder_is_removed_unless_it_was_renamed(tmp_path):
 def test_the_second_command_names_the_process_that_writes(tmp_path, beside):
     target = tmp_path / "out"
     says = rf"out: process {os.getpid()} on \S+ is writing it since \d{{4}}-.*; wait until it has ended"
-    with alone(target, beside=beside):
+    with locked(target, beside=beside):
         (target if not beside else tmp_path / "x").mkdir(exist_ok=True)
-        with pytest.raises(DataError, match=says), alone(target, beside=beside):
+        with pytest.raises(DataError, match=says), locked(target, beside=beside):
             pytest.fail("the block ran")
-        with alone(tmp_path / "other", beside=beside):
+        with locked(tmp_path / "other", beside=beside):
             pass
-    with alone(target, beside=beside):
+    with locked(target, beside=beside):
         pass
     assert names(tmp_path) == (["x"] if beside else [])
 
 
 def test_a_lock_ends_with_its_killed_process(tmp_path):
     def killed():
-        with alone(tmp_path), part_folder(tmp_path / "a"):
+        with locked(tmp_path), part_folder(tmp_path / "a"):
             os._exit(9)
 
     assert in_fork(killed) == 9
     assert len(names(tmp_path)) == 2
     assert not holds_others(tmp_path)
-    with alone(tmp_path):
+    with locked(tmp_path):
         assert json.loads((tmp_path / ".keypoints.lock").read_text())["process"] == os.getpid()
     assert names(tmp_path) == []
 
@@ -198,14 +209,14 @@ def test_a_fork_does_not_keep_the_lock_of_its_parent(tmp_path):
     reading, writing = os.pipe()
 
     def parent():
-        with alone(tmp_path):
+        with locked(tmp_path):
             if os.fork() == 0:
                 os.close(writing)
                 os.read(reading, 1)  # lives until the test closes the pipe
             os._exit(9)
 
     assert in_fork(parent) == 9
-    with alone(tmp_path):
+    with locked(tmp_path):
         pass
     os.close(writing)
     os.close(reading)
@@ -213,10 +224,10 @@ def test_a_fork_does_not_keep_the_lock_of_its_parent(tmp_path):
 
 def test_only_empty_folders_that_a_command_created_are_removed(tmp_path):
     (tmp_path / "mine").mkdir()
-    with alone(tmp_path / "mine"), alone(tmp_path / "new" / "deep"):
+    with locked(tmp_path / "mine"), locked(tmp_path / "new" / "deep"):
         pass
     assert names(tmp_path) == ["mine"]
-    with alone(tmp_path / "new" / "deep"):
+    with locked(tmp_path / "new" / "deep"):
         (tmp_path / "new" / "x").touch()
     assert names(tmp_path / "new") == ["x"]
 
@@ -228,7 +239,7 @@ def test_only_one_process_holds_a_lock_at_a_time(tmp_path):
         done, until = 0, time.monotonic() + 30
         while done < 20 and time.monotonic() < until:
             try:
-                with alone(tmp_path / "out"):
+                with locked(tmp_path / "out"):
                     inside.mkdir()  # fails if another process is inside
                     inside.rmdir()
                     done += 1
@@ -252,8 +263,8 @@ def test_only_one_process_holds_a_lock_at_a_time(tmp_path):
 
 def test_a_text_that_cannot_be_encoded_keeps_the_old_file(tmp_path):
     path = tmp_path / "status.json"
-    write_whole(path, json.dumps({"a": 1}))
+    write_atomically(path, json.dumps({"a": 1}))
     with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "\udc80")
+        write_atomically(path, "\udc80")
     assert path.read_text() == '{"a": 1}'
     assert list(tmp_path.iterdir()) == [path]

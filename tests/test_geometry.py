@@ -51,7 +51,7 @@ def test_ratios_are_0_and_1_at_the_edges_of_the_picture():
 
 
 def test_an_affine_maps_edges_to_edges():
-    halved = Affine.between(Box.whole((640, 480)), Box.whole((320, 240)))
+    halved = Affine.between(Box.of_image((640, 480)), Box.of_image((320, 240)))
     np.testing.assert_allclose(halved([[-0.5, -0.5], [639.5, 479.5]]), [[-0.5, -0.5], [319.5, 239.5]])
     np.testing.assert_allclose(halved([0.5, 0.5]), [0, 0])  # the centre of the first four pixels
 
@@ -88,7 +88,7 @@ def test_inverting_a_singular_affine_is_an_error():
 )
 def test_a_crop_agrees_with_its_affine_map(box):
     size = (64, 48)
-    affine = Affine.between(box, Box.whole(size))
+    affine = Affine.between(box, Box.of_image(size))
     left, right = max(box.left, 0), min(box.left + box.width, 160)
     top, bottom = max(box.top, 0), min(box.top + box.height, 120)
     spot = ((left + right) / 2 + 0.25, (top + bottom) / 2)  # in the middle of the overlap of box and picture
@@ -99,14 +99,14 @@ def test_a_crop_agrees_with_its_affine_map(box):
 
 def test_scaling_down_averages_and_does_not_alias():
     stripes = np.tile(np.array([0, 255], np.uint8), (480, 320))  # alternating black and white columns
-    small = cut(stripes, Box.whole((640, 480)), (80, 60))
+    small = cut(stripes, Box.of_image((640, 480)), (80, 60))
     assert small[:, 1:-1].min() >= 125
     assert small[:, 1:-1].max() <= 130
 
 
 def test_cropping_the_full_picture_at_its_size_changes_nothing():
     image = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
-    np.testing.assert_array_equal(cut(image, Box.whole((64, 48)), (64, 48)), image)
+    np.testing.assert_array_equal(cut(image, Box.of_image((64, 48)), (64, 48)), image)
 
 
 def test_pixels_outside_the_picture_repeat_its_border():

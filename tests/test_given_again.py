@@ -17,7 +17,7 @@ from keypoints.datatools.convert import convert
 from keypoints.datatools.download import download
 from keypoints.datatools.shrink import shrink
 from keypoints.errors import DataError
-from keypoints.files import alone
+from keypoints.files import locked
 from keypoints.synthetic import synthesize as synthesizing
 from keypoints.synthetic.synthesize import synthesize
 from tests.conftest import SMALL
@@ -209,7 +209,7 @@ def test_the_second_of_two_commands_names_the_first_ones_process(
     (place / "old" / "multirun.yaml").write_text("hydra: {overrides: {task: [], hydra: []}}")
     (place / "old" / "lr-0.1" / "status.json").write_text('{"status": "finished"}')
     known = {"checkpoint": untrained, "photos": photos, "place": place, "imm": made_up_imm}
-    with alone(place / target, beside=beside):
+    with locked(place / target, beside=beside):
         before = contents(place)
         with pytest.raises(SystemExit, match="1"):
             main([argument.format(**known) if "{" in argument else argument for argument in arguments])

@@ -43,7 +43,7 @@ class CourseDataset(Dataset[tuple[Tensor, Tensor]]):
         region = self._crop.region(pixels.size, face.box)
         edges = region.left, region.top, region.left + region.width, region.top + region.height
         image = pixels.crop(tuple(map(round, edges))).resize(size, Image.Resampling.BILINEAR)  # type: ignore[arg-type]
-        points = Affine.between(region, Box.whole(size))(face.landmarks()[self._landmarks])
+        points = Affine.between(region, Box.of_image(size))(face.landmarks()[self._landmarks])
         if self._augmented:
             degrees = np.random.uniform(-15, 15)
             shift = np.random.uniform(-1 / 16, 1 / 16, 2) * size

@@ -31,7 +31,7 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError
 from keypoints.instantiate import make_task, make_trainer
 from keypoints.tasks.base import Task
-from keypoints.training.fit import garbage_set_aside, without_idle_warnings
+from keypoints.training.fit import garbage_frozen, without_expected_warnings
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def measure_training(cfg: DictConfig, data: FaceDataModule, scratch: Path) -> Tr
     Raises:
         KeypointsError: see :func:`keypoints.training.prepare.prepare`.
     """
-    with without_idle_warnings(), garbage_set_aside():
+    with without_expected_warnings(), garbage_frozen():
         measured = _Measurement(cfg, data, scratch)
         rounds = [measured.round() for _ in measured.numbered(int(cfg.rounds))]
         step_ms, epoch_ms = measured.shares()

@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 from torch import Tensor
 
 from keypoints.callbacks.tensorboard import add_picture, is_due
-from keypoints.data.dataset import whole
+from keypoints.data.dataset import full_batch
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.drawing import contact_sheet
 from keypoints.errors import ConfigError
@@ -41,7 +41,7 @@ class FirstLayerFilters(pl.Callback):
         """Log the untrained filters."""
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, FaceDataModule):
-            self._face = whole(data.dataset("val"), [0]).to_images()
+            self._face = full_batch(data.dataset("val"), [0]).to_images()
         if trainer.global_step == 0:
             self._log(trainer, pl_module)
 

@@ -5,7 +5,7 @@ import pytorch_lightning as pl
 import torch
 
 from keypoints.callbacks.tensorboard import add_picture, is_due, picture_of
-from keypoints.data.dataset import Batch, whole
+from keypoints.data.dataset import Batch, full_batch
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError
 from keypoints.tasks.base import Task
@@ -35,7 +35,7 @@ class ValidationPanel(pl.Callback):
         if isinstance(data, FaceDataModule):
             faces = data.dataset("val")
             places = np.linspace(0, len(faces) - 1, min(self._faces, len(faces)))
-            self._batch = whole(faces, [round(place) for place in places])
+            self._batch = full_batch(faces, [round(place) for place in places])
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Predict and plot the panel's faces."""

@@ -12,7 +12,7 @@ from keypoints.commands.train import Train
 from keypoints.commands.verb import Choosing, Flipping, Verb
 from keypoints.config.missing import check_complete
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
-from keypoints.files import alone, filled, part_folder, write_whole
+from keypoints.files import atomic_folder, locked, part_folder, write_atomically
 
 if TYPE_CHECKING:
     from keypoints.benchmark.prediction_speed import PredictionSpeed
@@ -78,12 +78,12 @@ def bench_training(cfg: DictConfig) -> "TrainingSpeed":
     data = make_data(cfg)
     data.setup("fit")
     with (
-        alone(folder),
-        filled(folder, last=RESULT) as part,
+        locked(folder),
+        atomic_folder(folder, last=RESULT) as part,
         part_folder(folder / "scratch") as scratch,
     ):
         speed = measure_training(cfg, data, scratch)
-        write_whole(part / RESULT, json.dumps(asdict(speed), indent=2) + "\n")
+        write_atomically(part / RESULT, json.dumps(asdict(speed), indent=2) + "\n")
         save(draw_training_speed(speed), part / PICTURE)
     return speed
 
@@ -109,9 +109,9 @@ def bench_prediction(cfg: DictConfig) -> "PredictionSpeed":
     predictor = Predictor(path, flip_test=cfg.flip_test, trust=cfg.trust)
     cfg.name = run.name if run else path.stem  # output= names a folder by it, unless it is given
     folder = Path(cfg.output)
-    with alone(folder), filled(folder, last=RESULT) as part:
+    with locked(folder), atomic_folder(folder, last=RESULT) as part:
         speed = measure_prediction(predictor, cfg.name, int(cfg.rounds), float(cfg.seconds))
-        write_whole(part / RESULT, json.dumps(asdict(speed), indent=2) + "\n")
+        write_atomically(part / RESULT, json.dumps(asdict(speed), indent=2) + "\n")
         save(draw_prediction_speed(speed), part / PICTURE)
     return speed
 

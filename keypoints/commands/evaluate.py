@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from keypoints.commands.verb import CHECKPOINT, Choosing, Flipping, Paths, Verb
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting, within
 from keypoints.errors import ConfigError
-from keypoints.files import alone, filled
+from keypoints.files import atomic_folder, locked
 
 if TYPE_CHECKING:
     from keypoints.evaluation.result import Evaluation
@@ -102,9 +102,9 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
     from keypoints.reports.evaluation import draw_measured, draw_stress, write_report
 
     asked = model_scores(cfg) if cfg.predictions is None else prediction_scores(cfg)
-    with alone(asked.folder), filled(asked.folder, last=PAGE, own=_STRESS_FILES) as part:
+    with locked(asked.folder), atomic_folder(asked.folder, last=PAGE, own=_STRESS_FILES) as part:
         result, tables = measure(asked.case, asked.predict())
-        result = result.with_notes(asked.remarks(result))
+        result = result.with_notes(asked.further_notes(result))
         stressed = None
         if cfg.stress and isinstance(asked, ModelScores):
             stressed = asked.under_stress(cfg.stress_faces)

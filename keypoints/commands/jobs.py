@@ -74,12 +74,12 @@ def job(cfg: DictConfig, *, resumed: bool) -> float | None:
 @contextmanager
 def _alone_in_run(folder: Path) -> Iterator[None]:
     """Wait until no other job of a sweep trains the run in ``folder``: two jobs may have equal settings."""
-    from keypoints.files import alone
+    from keypoints.files import locked
 
     with ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(alone(folder, beside=True))
+                stack.enter_context(locked(folder, beside=True))
             except DataError:
                 sleep(_POLL_SECONDS)
             else:

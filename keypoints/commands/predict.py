@@ -13,7 +13,7 @@ from omegaconf import MISSING, DictConfig
 from keypoints.commands.verb import PLAIN, Flipping, OfModel, Verb
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
 from keypoints.errors import DataError
-from keypoints.files import alone, filled, tidy
+from keypoints.files import atomic_folder, locked, remove_leftovers
 
 if TYPE_CHECKING:
     from keypoints.inference.photo_inputs import PhotoInputs
@@ -97,9 +97,9 @@ def predict(cfg: DictConfig) -> Predicted:
     inputs = find_photos(str(cfg.input), root, without=folder)
     predictor = Predictor(str(cfg.checkpoint), cfg.which, flip_test=cfg.flip_test, trust=cfg.trust)
     check_boxes(predictor, inputs)
-    with alone(folder):
+    with locked(folder):
         _check_free(folder)  # another command may have ended meanwhile
-        with filled(folder, last=TABLE) as part:
+        with atomic_folder(folder, last=TABLE) as part:
             photos = _write(predictor, inputs, part, with_report=cfg.report)
     for problem in (problem for photo in photos for problem in photo.problems):
         log.warning("%s", os.fsencode(problem).decode("utf-8", "replace"))  # a name may be no Unicode text
@@ -128,7 +128,7 @@ def _check_free(folder: Path) -> None:
     from keypoints.inference.prediction_files import TABLE
 
     if (folder / TABLE).exists():
-        tidy(folder)
+        remove_leftovers(folder)
         raise DataError(f"{folder}: holds predictions already; name another folder: output=<folder>")
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder}: is a file; name a folder: output=<folder>")

@@ -16,7 +16,7 @@ from keypoints.config.checks import check_values
 from keypoints.config.missing import check_complete
 from keypoints.config.settings import FilePath, OutputFolder, Text, setting, within
 from keypoints.errors import ConfigError, KeypointsError, some_of
-from keypoints.files import write_whole
+from keypoints.files import write_atomically
 from keypoints.runs.checkpoint_files import other_checkpoints
 from keypoints.runs.run_folder import DEV_RUN, RunFolder
 from keypoints.runs.status import clear, is_finished, read_status, record
@@ -119,15 +119,15 @@ def train(
 def _train(
     run: RunFolder, cfg: DictConfig, overrides: Sequence[str], job: int, *, resumed: bool, recorded: bool
 ) -> dict[str, float]:
-    from keypoints.data.dataset import whole
+    from keypoints.data.dataset import full_batch
     from keypoints.evaluation.per_face import measure_faces
     from keypoints.reports.run import draw_batch, draw_feature_maps, report_run
-    from keypoints.training.fit import fit_in_all_processes, without_idle_warnings
+    from keypoints.training.fit import fit_in_all_processes, without_expected_warnings
     from keypoints.training.prepare import best_task, prepare, seed
     from keypoints.training.summary import summarise, tell
 
     config = None if resumed else OmegaConf.to_yaml(cfg, resolve=True)
-    with record(run, overrides, job, config, resumed=resumed) as metrics, without_idle_warnings():
+    with record(run, overrides, job, config, resumed=resumed) as metrics, without_expected_warnings():
         if resumed and not run.last_checkpoint.is_file():
             clear(run)
         seed(cfg)
@@ -142,8 +142,8 @@ def _train(
         metrics.update(summarise(run, parts.trainer))
         best = best_task(run, parts, cfg, recorded=recorded)
         faces = parts.data.dataset("val")
-        write_whole(run.faces, measure_faces(best, faces).to_csv(index=False))
-        draw_feature_maps(run, whole(faces, [0]), best)
+        write_atomically(run.faces, measure_faces(best, faces).to_csv(index=False))
+        draw_feature_maps(run, full_batch(faces, [0]), best)
         if cfg.trainer.get("fast_dev_run"):
             log.info("trainer.fast_dev_run: %s", DEV_RUN)
         tell(run, metrics)
@@ -208,10 +208,10 @@ def take_part(folder: Path, *, recorded: bool) -> None:
 
 
 def _join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> None:
-    from keypoints.training.fit import fit_in_all_processes, without_idle_warnings
+    from keypoints.training.fit import fit_in_all_processes, without_expected_warnings
     from keypoints.training.prepare import prepare_to_join, seed
 
-    with without_idle_warnings():
+    with without_expected_warnings():
         seed(cfg)
         fit_in_all_processes(
             prepare_to_join(run, cfg, resumed=resumed, recorded=recorded), run, recorded=recorded

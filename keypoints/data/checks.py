@@ -179,7 +179,9 @@ def _overlap(box: Box, points: FloatArray) -> float:
     return float(common / (sides.prod() + (high - low).prod() - common))
 
 
-def check_twin(face: Face, copy: Face, size: tuple[int, int], copy_size: tuple[int, int]) -> Iterator[str]:
+def check_mirrored_copy(
+    face: Face, copy: Face, size: tuple[int, int], copy_size: tuple[int, int]
+) -> Iterator[str]:
     """Yield the errors of a 300-W face's mirrored copy, given both pictures' sizes."""
     width = size[0]
     if np.abs(np.subtract(size, copy_size)).max() > _ROUNDING:

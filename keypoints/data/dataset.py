@@ -337,7 +337,7 @@ def _only(batch: Batch) -> Batch:
     return Batch(*(field[0] for field in batch))
 
 
-def as_it_is(batch: Any) -> Any:
+def identity(batch: Any) -> Any:
     """Return the batch unchanged: the collate function for :class:`FaceDataset`, which returns batches."""
     return batch
 
@@ -356,11 +356,11 @@ def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) ->
             region = crop.region(Photo(face.photo.path).size, face.box)  # face.photo would keep its bytes
         except ValueError as error:
             raise DataError(f"{face.photo.path}: {error}") from error
-        points = Affine.between(region, Box.whole(crop.size))(face.landmarks()[list(landmarks)])
+        points = Affine.between(region, Box.of_image(crop.size))(face.landmarks()[list(landmarks)])
         ratios.append(pixels_to_ratio(points, crop.size))
     return torch.from_numpy(np.mean(ratios, axis=0)).float()
 
 
-def whole(dataset: FaceDataset, indices: Iterable[int] | None = None) -> Batch:
+def full_batch(dataset: FaceDataset, indices: Iterable[int] | None = None) -> Batch:
     """Return the faces with the given indices as one batch, not augmented; all faces by default."""
     return dataset.batch(range(len(dataset)) if indices is None else list(indices))

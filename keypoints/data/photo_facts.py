@@ -39,7 +39,7 @@ PLAIN = Naming(original=lambda path: path, group=lambda _: None)
 """No convention: file names carry no information."""
 
 
-def look_at_photos(paths: Iterable[Path], naming: Naming = PLAIN) -> dict[Path, Facts | DataError]:
+def read_photo_facts(paths: Iterable[Path], naming: Naming = PLAIN) -> dict[Path, Facts | DataError]:
     """Return the sizes and identities of photos; no photo is decoded.
 
     A photo that the naming convention recognises has the same group as in its data set's own lists. Any
@@ -99,7 +99,7 @@ def named_group(group: str) -> str:
 
 
 def is_of_photo(group: str) -> bool:
-    """Return whether a group is a photo's name and digest, as :func:`look_at_photos` makes it.
+    """Return whether a group is a photo's name and digest, as :func:`read_photo_facts` makes it.
 
     >>> is_of_photo("a.jpg 0cc175b9c0f1b6a831c399e269772661"), is_of_photo("person 7")
     (True, False)

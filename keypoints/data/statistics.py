@@ -143,7 +143,7 @@ def sharpness(image: ByteArray) -> float:
     return float((around - 4 * levels[1:-1, 1:-1]).var())
 
 
-def support_of(faces: Iterable[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
+def training_statistics(faces: Iterable[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
     """Return the range of each measure over the training faces, as :func:`measure` returns them.
 
     Values that are not finite are ignored.
@@ -157,7 +157,7 @@ def support_of(faces: Iterable[Mapping[str, float]]) -> dict[str, tuple[float, f
     return {name: (float(low), float(high)) for name, (low, high) in ranges.items()}
 
 
-def remarks(measures: Mapping[str, float], support: Support, crop: Crop) -> list[str]:
+def out_of_distribution_notes(measures: Mapping[str, float], support: Support, crop: Crop) -> list[str]:
     """Return the out-of-distribution notes of a face, as plain sentences.
 
     A photo with at least the input's resolution is never too small, whatever the range in training.

@@ -50,8 +50,8 @@ class LowResolution(albumentations.ImageOnlyTransform):  # type: ignore[misc]
         height, width = img.shape[:2]
         size = max(1, round(width * scale)), max(1, round(height * scale))
         planes = img[:, :, 0] if img.ndim == 3 and img.shape[2] == 1 else img
-        small = cut(np.ascontiguousarray(planes), Box.whole((width, height)), size)
-        return cut(small, Box.whole(size), (width, height)).reshape(img.shape)
+        small = cut(np.ascontiguousarray(planes), Box.of_image((width, height)), size)
+        return cut(small, Box.of_image(size), (width, height)).reshape(img.shape)
 
 
 class AffineOntoInput(albumentations.Affine):  # type: ignore[misc]

@@ -10,14 +10,14 @@ import pytorch_lightning as pl
 import torch
 
 from keypoints.data.compact_copy import Original
-from keypoints.data.dataset import Batch, FaceDataset, as_it_is, pixels_of
+from keypoints.data.dataset import Batch, FaceDataset, identity, pixels_of
 from keypoints.data.face import Face
 from keypoints.data.loader import BatchLoader
-from keypoints.data.photo_facts import is_of_photo, look_at_photos
+from keypoints.data.photo_facts import is_of_photo, read_photo_facts
 from keypoints.data.provenance import TrainedOn, TrainingFaces
 from keypoints.data.readers.ibug300w import NAMING
 from keypoints.data.sampler import EpochSampler, even_batch_size
-from keypoints.data.statistics import measure, support_of
+from keypoints.data.statistics import measure, training_statistics
 from keypoints.datamodules.settings import FaceSettings
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Affine, Crop, ratio_to_pixels
@@ -212,7 +212,7 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
     def _ties(self, split: str) -> list[str]:
         """Return the groups of a split's faces, and the ids of their photos (by name and contents)."""
         faces = self.splits[split]
-        unknown = look_at_photos((face.photo.path for face in faces if not face.photo_id), NAMING)
+        unknown = read_photo_facts((face.photo.path for face in faces if not face.photo_id), NAMING)
         photos = {found.photo_id for found in unknown.values() if not isinstance(found, DataError)}
         return sorted(photos.union(*(face.ties for face in faces)))
 
@@ -221,7 +221,7 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         """Training-data statistics of the faces as augmented in the first epoch, or of an even selection."""
         dataset = self.dataset("train")
         chosen = range(0, len(dataset), -(-len(dataset) // _MEASURED))
-        return support_of(self._measure(dataset[0, index]) for index in chosen)
+        return training_statistics(self._measure(dataset[0, index]) for index in chosen)
 
     def _measure(self, sample: Batch) -> dict[str, float]:
         (image,) = pixels_of(Batch(*(field[None] for field in sample)))
@@ -277,7 +277,7 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
             sampler=sampler,
             # Batch normalisation fails on a last batch of one face. Each epoch leaves out another face.
             drop_last=shuffle and len(sampler) > batch_size and len(sampler) % batch_size == 1,
-            collate_fn=as_it_is,
+            collate_fn=identity,
             generator=torch.Generator(),  # else each iterator advances the generator of dropout
             num_workers=self.num_workers,
             worker_init_fn=configure_worker,

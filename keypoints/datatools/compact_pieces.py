@@ -50,12 +50,12 @@ class Cut(NamedTuple):
     @property
     def affine(self) -> Affine:
         """Affine map from pixels of the original picture to pixels of the piece."""
-        return Affine.between(self.region, Box.whole(self.size))
+        return Affine.between(self.region, Box.of_image(self.size))
 
     @property
     def back(self) -> Affine:
         """Affine map from pixels of the piece to pixels of the original picture."""
-        return Affine.between(Box.whole(self.size), self.region)
+        return Affine.between(Box.of_image(self.size), self.region)
 
 
 class Plan(NamedTuple):
@@ -83,7 +83,7 @@ def kept_part(piece: Piece, whole: tuple[int, int], context: float, root: Path) 
         DataError: if the face lies outside the picture.
     """
     if piece.box is None:
-        return Box.whole(whole), max(whole)
+        return Box.of_image(whole), max(whole)
     try:
         part = surroundings(whole, piece.box, piece.points, context)
     except ValueError as error:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 from keypoints.data.readers.ibug300w import NAMING
 from keypoints.data.readers.labelled import FORMATS, format_labelled, read_labelled, write_list
 from keypoints.errors import DataError
-from keypoints.files import alone
+from keypoints.files import locked
 from keypoints.landmarks import scheme_named
 from keypoints.logs import log_some
 
@@ -31,7 +31,7 @@ def convert(cfg: DictConfig) -> Path:
         raise DataError(f"{output}: its folder is missing; make it first")
     root = None if cfg.root is None else Path(str(cfg.root))
     scheme = None if cfg.scheme is None else scheme_named(str(cfg.scheme))
-    with alone(output, beside=True):
+    with locked(output, beside=True):
         if output.exists() and output.resolve() == source.resolve():
             raise DataError(_THERE.format(output))
         faces, skipped = read_labelled(source, root=root, scheme=scheme, strict=cfg.strict, naming=NAMING)

@@ -16,7 +16,7 @@ from keypoints.data.dataset_folders import HOMES
 from keypoints.datatools.archives import Limits, check_kind, unpack
 from keypoints.datatools.fetch import check_sum, fetch, forget_note
 from keypoints.errors import DataError
-from keypoints.files import alone, flush_below, part_folder, tidy, write_whole
+from keypoints.files import flush_below, locked, part_folder, remove_leftovers, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -86,9 +86,9 @@ def download(cfg: DictConfig) -> Path:
     folder, archive = root / chosen.folder, root / chosen.archive
     note = root / f".{chosen.folder}.in-place"
     if not os.path.lexists(folder) or note.exists():
-        with alone(folder, beside=True):
+        with locked(folder, beside=True):
             return _downloaded(cfg, chosen, folder, archive, note)
-    tidy(folder, beside=True)
+    remove_leftovers(folder, beside=True)
     raise DataError(
         f"{folder}: is there already, and is not overwritten; move it away first, or name another folder: "
         "output=<folder>"
@@ -118,7 +118,7 @@ def _downloaded(cfg: DictConfig, chosen: DataSet, folder: Path, archive: Path, n
     with part_folder(folder) as part:
         found = _unpack(archive, chosen, part / chosen.folder)
         flush_below(found)
-        write_whole(note, f"{folder.name} is complete; what is left is to remove the archive\n")
+        write_atomically(note, f"{folder.name} is complete; what is left is to remove the archive\n")
         found.rename(folder)
     _clear(cfg, archive, note)
     return folder

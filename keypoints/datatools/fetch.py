@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 
 from keypoints import __version__
 from keypoints.errors import ConfigError, DataError, one_line
-from keypoints.files import write_whole
+from keypoints.files import write_atomically
 from keypoints.input_files import check_regular
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class _Part:
     def begin(self, note: _Note) -> None:
         """Start an empty partial file with a new origin."""
         self.discard()
-        write_whole(self._note, json.dumps(asdict(note)) + "\n")
+        write_atomically(self._note, json.dumps(asdict(note)) + "\n")
 
     def discard(self) -> None:
         self.path.unlink(missing_ok=True)

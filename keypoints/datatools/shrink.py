@@ -20,7 +20,7 @@ from keypoints.data.formats.dlib_xml import Entry, format_dlib_xml
 from keypoints.data.photos import Photo
 from keypoints.datatools.compact_pieces import Cut, Piece, Plan, kept_part, plan_ibug, plan_imm
 from keypoints.errors import ConfigError, DataError, one_line
-from keypoints.files import alone, holds_others, replaced, write_whole
+from keypoints.files import holds_others, locked, replaced, write_atomically
 from keypoints.geometry import Box, ByteArray, cut
 
 _SETTINGS = "shrink.json"
@@ -58,7 +58,7 @@ def shrink(cfg: DictConfig) -> Copy:
     plan = plan_imm(root) if cfg.dataset == "imm" else plan_ibug(root)
     with ExitStack() as stack:
         with _written(output):
-            stack.enter_context(alone(output))
+            stack.enter_context(locked(output))
         return _shrunken(cfg, root, output, plan, settings)
 
 
@@ -66,7 +66,7 @@ def _shrunken(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings: M
     made = _made_before(output, settings)
     side = made if made is not None else cfg.side or _fitting_side(root, plan, cfg)
     with _written(output / _SETTINGS):  # first: it marks the folder as a copy that a later call may complete
-        write_whole(output / _SETTINGS, json.dumps({**settings, "chosen_side": side}, indent=2) + "\n")
+        write_atomically(output / _SETTINGS, json.dumps({**settings, "chosen_side": side}, indent=2) + "\n")
         for folder in {(output / piece.name).parent for piece in plan.pieces}:
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -83,7 +83,7 @@ def _shrunken(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings: M
     texts[MAP_FILE] = format_map(_originals(root, plan.pieces, cuts))
     for name, text in texts.items():
         with _written(output / name):
-            write_whole(output / name, text)
+            write_atomically(output / name, text)
     total = sum(path.stat().st_size for path in output.rglob("[!.]*") if path.is_file())
     return Copy(output, len(plan.pieces), side, total / 1e6)
 
@@ -150,7 +150,7 @@ def _make(
         name, text = plan.annotate(piece, found)
         if not (output / name).is_file():
             with _written(output / name):
-                write_whole(output / name, text)
+                write_atomically(output / name, text)
     if not target.is_file():
         data = _jpeg(cut(photo.decode(3), found.region, found.size), quality)
         with _written(target), replaced(target) as temporary:
@@ -212,7 +212,7 @@ def _fitting_side(root: Path, plan: Plan, cfg: DictConfig) -> int:
         def megabytes(side: int) -> float:
             def size(item: tuple[ByteArray, float]) -> int:
                 pixels, longer = item
-                part = Box.whole((pixels.shape[1], pixels.shape[0]))
+                part = Box.of_image((pixels.shape[1], pixels.shape[0]))
                 return len(_jpeg(cut(pixels, *scaled_down(part, longer, side)), cfg.quality))
 
             pictures = sum(threads.map(size, parts)) / len(parts) * len(plan.pieces)

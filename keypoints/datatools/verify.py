@@ -17,8 +17,8 @@ from keypoints.data.checks import (
     Finding,
     Seen,
     check_face,
+    check_mirrored_copy,
     check_rounded,
-    check_twin,
     far_points,
     finding,
     look,
@@ -32,7 +32,7 @@ from keypoints.data.readers import ibug300w
 from keypoints.data.readers.imm import VIEWS, read_imm_face
 from keypoints.data.readers.labelled import read_labelled
 from keypoints.errors import ConfigError, DataError
-from keypoints.files import write_whole
+from keypoints.files import write_atomically
 from keypoints.landmarks import IBUG68, scheme_named
 
 IMM_PERSONS = 40
@@ -137,7 +137,7 @@ def _write(path: Path, findings: Iterable[Finding]) -> None:
     rows.writerow(["file", "kind", "what"])
     rows.writerows((file, "wrong" if wrong else "remark", what) for file, what, wrong in findings)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, text.getvalue())
+    write_atomically(path, text.getvalue())
 
 
 def _look(paths: Iterable[Path]) -> dict[Path, Seen | DataError]:
@@ -269,7 +269,7 @@ def _check_lists(
                 continue
             own, other = seen[path], seen[original.photo.path]
             if isinstance(own, Seen) and isinstance(other, Seen):
-                texts += check_twin(original, face, other.size, own.size)
+                texts += check_mirrored_copy(original, face, other.size, own.size)
         yield from (Finding(str(path), text) for text in texts)
 
 

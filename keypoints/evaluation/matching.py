@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from keypoints.data.face import Face
-from keypoints.data.photo_facts import look_at_photos
+from keypoints.data.photo_facts import read_photo_facts
 from keypoints.data.photo_names import PhotoNames, composed
 from keypoints.data.readers.ibug300w import NAMING
 from keypoints.errors import DataError, shortened
@@ -177,7 +177,7 @@ def _same_photos(photos: Sequence[Path], files: Sequence[Path]) -> dict[Path, li
     called = {composed(photo.name) for photo in photos}
     others = [file for file in files if not same[file] and composed(file.name) in called]
     asked = {composed(file.name) for file in others}
-    facts = look_at_photos([*others, *(photo for photo in photos if composed(photo.name) in asked)], NAMING)
+    facts = read_photo_facts([*others, *(photo for photo in photos if composed(photo.name) in asked)], NAMING)
     # A photo and its mirrored copy have the same id, but different names. The group cannot replace the id:
     # 300-W's groups depend on folder and name only, not on the contents.
     keys = {

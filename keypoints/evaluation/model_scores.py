@@ -65,7 +65,7 @@ class ModelScores:
         data = self.case.data
         return FaceDataset(self.faces, data.indices, self.model.crop, memory=data.memory)
 
-    def remarks(self, result: EvaluationResult) -> list[str]:  # noqa: ARG002
+    def further_notes(self, result: EvaluationResult) -> list[str]:  # noqa: ARG002
         """Return further notes about the result: none for a model.
 
         Args:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from keypoints.data.compact_copy import Original
-from keypoints.data.dataset import Batch, FaceDataset, whole
+from keypoints.data.dataset import Batch, FaceDataset, full_batch
 from keypoints.data.face import Face
 from keypoints.inference.predictor import Model, TaskModel
 from keypoints.tasks.base import Task
@@ -55,7 +55,7 @@ def in_originals(predictions: Predictions, originals: Sequence[Original | None])
 def plain_batches(dataset: FaceDataset) -> Iterator[Batch]:
     """Yield all faces in batches, in the dataset's order and without augmentation."""
     for start in range(0, len(dataset), BATCH):
-        yield whole(dataset, range(start, min(start + BATCH, len(dataset))))
+        yield full_batch(dataset, range(start, min(start + BATCH, len(dataset))))
 
 
 def predict(

@@ -64,7 +64,7 @@ class PredictionScores:
         )
         return PredictedFaces(faces, _predictions(faces, self.case.data.indices, predicted), None, source)
 
-    def remarks(self, result: EvaluationResult) -> list[str]:
+    def further_notes(self, result: EvaluationResult) -> list[str]:
         """Return notes about faces and rows that are left out.
 
         Args:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from keypoints.evaluation.result import EvaluationResult, Stressed, Tables
-from keypoints.files import write_whole
+from keypoints.files import write_atomically
 
 PAGE = "report.html"
 STRESS_TABLE = "stress.csv"
@@ -19,7 +19,7 @@ def write_files(folder: Path, result: EvaluationResult, tables: Tables, stressed
         tables: errors of each face.
         stressed: errors under stress; ``None`` if not measured.
     """
-    write_whole(folder / "faces.csv", tables.in_originals.to_csv(index=False))
+    write_atomically(folder / "faces.csv", tables.in_originals.to_csv(index=False))
     if stressed is not None:
-        write_whole(folder / STRESS_TABLE, stressed.table.to_csv(index=False))
-    write_whole(folder / "metrics.json", json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")
+        write_atomically(folder / STRESS_TABLE, stressed.table.to_csv(index=False))
+    write_atomically(folder / "metrics.json", json.dumps(result.to_dict(), indent=2, allow_nan=False) + "\n")

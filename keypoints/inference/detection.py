@@ -56,7 +56,7 @@ class FaceDetector:
         height, width = pixels.shape[:2]
         scale = min(1.0, _MOST / max(width, height))
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        searched = pixels if scale == 1 else cut(pixels, Box.whole((width, height)), size)
+        searched = pixels if scale == 1 else cut(pixels, Box.of_image((width, height)), size)
         doubled = int(max(size) <= _SMALL)
         for times in (doubled, doubled + 1):
             detections, scores, _ = self._find.run(searched, times, 0.0)
@@ -86,7 +86,7 @@ def with_found_boxes(faces: Iterable[Face]) -> tuple[list[Face], int]:
     detector = FaceDetector()
     detected, missed = [], 0
     for face in faces:
-        known = face.box or Box.whole(face.photo.size)
+        known = face.box or Box.of_image(face.photo.size)
         boxes = (own.box for own in detector(face.photo.decode(3)))
         box = max(boxes, key=known.overlap, default=None)
         if box is not None and box.overlap(known) >= _SAME:

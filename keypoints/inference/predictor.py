@@ -90,8 +90,8 @@ class Predictor:
         crop: crop convention, from photo to network input.
         mean_shape: mean of the training faces, (K, 2) ratios of the crop; ``None`` if the file does not
             store it.
-        support: training-data statistics, for :func:`keypoints.data.statistics.remarks`; ``None`` if the
-            file does not store them.
+        support: training-data statistics, for
+            :func:`keypoints.data.statistics.out_of_distribution_notes`; ``None`` if the file lacks them.
         trained_on: provenance of the training faces; ``None`` if the file does not store it.
         at_once: largest number of faces in one batch.
         runtime: name of the runtime and device, for reports.
@@ -179,7 +179,7 @@ class Predictor:
             raise ValueError(f"a picture of {width} × {height} pixels is too small to show a face")
         located: list[tuple[Box, Origin, float | None]]
         if self.crop.source == "image":
-            located = [(Box.whole((width, height)), "image", None)]
+            located = [(Box.of_image((width, height)), "image", None)]
         elif boxes is not None:
             located = [(box, "given", None) for box in boxes]
         else:

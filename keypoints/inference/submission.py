@@ -165,7 +165,7 @@ def _place_mean(crop: Crop, face: Face, mean: FloatArray | DataError) -> FloatAr
     if crop.source == "image":  # the box is the full image, whose size is unknown
         raise DataError(f"{face.photo.path}: cannot be read, so the place of its face is unknown")
     region = crop.around(_box(face))
-    return Affine.between(Box.whole(crop.size), region)(ratio_to_pixels(mean, crop.size))
+    return Affine.between(Box.of_image(crop.size), region)(ratio_to_pixels(mean, crop.size))
 
 
 def _mean_shape(predictor: Predictor, root: Path) -> FloatArray | DataError:
@@ -183,7 +183,7 @@ def _mean_shape(predictor: Predictor, root: Path) -> FloatArray | DataError:
     if not faces:
         return DataError(f"{without}, and no face of {path} has points to compute one from")
     log.warning("%s has no mean shape: using that of the %d faces of %s", predictor.path, len(faces), path)
-    target = Box.whole(crop.size)
+    target = Box.of_image(crop.size)
     shapes = [Affine.between(crop.around(_box(face)), target)(face.landmarks()) for face in faces]
     return pixels_to_ratio(np.mean(shapes, axis=0), crop.size)
 

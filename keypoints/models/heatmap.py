@@ -80,52 +80,52 @@ class HeatmapNet(nn.Module):
         return maps
 
 
-def soft_argmax(maps: Tensor, beyond: int = 0) -> Tensor:
+def soft_argmax(maps: Tensor, padding: int = 0) -> Tensor:
     """Return the mean position of each heatmap's softmax: with subpixel precision, and differentiable.
 
     X. Sun et al., Integral human pose regression, ECCV 2018.
 
     Args:
         maps: (B, K, h, w) logits; computed in full precision, since 16 bits would be off by pixels.
-        beyond: heatmap padding, in cells: the maps extend beyond each edge of the image by as many.
+        padding: heatmap padding, in cells: the maps extend beyond each edge of the image by as many.
 
     Returns:
         (B, K, 2) ratios of the image's width and height, x and y; 0 and 1 are its edges.
     """
     shares = _shares(maps)
-    x, y = _centres(maps, beyond)
+    x, y = _centres(maps, padding)
     return torch.stack([(shares.sum(-2) * x).sum(-1), (shares.sum(-1) * y).sum(-1)], dim=-1)
 
 
-def gaussian_maps(points: Tensor, maps: Tensor, sigma: float, beyond: int = 0) -> tuple[Tensor, Tensor]:
+def gaussian_maps(points: Tensor, maps: Tensor, sigma: float, padding: int = 0) -> tuple[Tensor, Tensor]:
     """Return target heatmaps, Gaussians with a peak of 1, as the logarithms of their two factors.
 
     Args:
         points: (B, K, 2) ratios of the image, inside or outside the heatmaps.
         maps: (B, K, h, w); only its size and device are used.
         sigma: standard deviation of the Gaussians, in cells.
-        beyond: heatmap padding, in cells.
+        padding: heatmap padding, in cells.
 
     Returns:
         (B, K, w) across and (B, K, h) down; their sum is the logarithm of the (B, K, h, w) heatmaps.
     """
-    across, down = _offsets(points.float(), maps, beyond)
+    across, down = _offsets(points.float(), maps, padding)
     return -across.square() / (2 * sigma**2), -down.square() / (2 * sigma**2)
 
 
-def share_near(maps: Tensor, points: Tensor, radius: float, beyond: int = 0) -> Tensor:
+def share_near(maps: Tensor, points: Tensor, radius: float, padding: int = 0) -> Tensor:
     """Return the share of each heatmap's softmax that lies near a point.
 
     Args:
         maps: (B, K, h, w) logits.
         points: (B, K, 2) ratios of the image.
         radius: largest distance from the point, in cells.
-        beyond: heatmap padding, in cells.
+        padding: heatmap padding, in cells.
 
     Returns:
         (B, K) shares from 0 to 1.
     """
-    across, down = _offsets(points, maps, beyond)
+    across, down = _offsets(points, maps, padding)
     near = across.square()[..., None, :] + down.square()[..., None] <= radius**2
     return (_shares(maps) * near).sum((-2, -1))
 
@@ -134,18 +134,18 @@ def _shares(maps: Tensor) -> Tensor:
     return maps.flatten(2).float().softmax(-1).view(maps.shape)
 
 
-def _centres(maps: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
+def _centres(maps: Tensor, padding: int) -> tuple[Tensor, Tensor]:
     """Return the cells' centres, x (w,) and y (h,), in ratios of the image."""
     height, width = maps.shape[-2:]
-    x = (torch.arange(width, device=maps.device) + 0.5 - beyond) / (width - 2 * beyond)
-    y = (torch.arange(height, device=maps.device) + 0.5 - beyond) / (height - 2 * beyond)
+    x = (torch.arange(width, device=maps.device) + 0.5 - padding) / (width - 2 * padding)
+    y = (torch.arange(height, device=maps.device) + 0.5 - padding) / (height - 2 * padding)
     return x, y
 
 
-def _offsets(points: Tensor, maps: Tensor, beyond: int) -> tuple[Tensor, Tensor]:
+def _offsets(points: Tensor, maps: Tensor, padding: int) -> tuple[Tensor, Tensor]:
     """Return the columns' and rows' offsets from each point, (B, K, w) and (B, K, h), in cells."""
     height, width = maps.shape[-2:]
-    x, y = _centres(maps, beyond)
-    across = (x - points[..., 0, None]) * (width - 2 * beyond)
-    down = (y - points[..., 1, None]) * (height - 2 * beyond)
+    x, y = _centres(maps, padding)
+    across = (x - points[..., 0, None]) * (width - 2 * padding)
+    down = (y - points[..., 1, None]) * (height - 2 * padding)
     return across, down

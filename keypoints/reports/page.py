@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from keypoints.errors import printable
-from keypoints.files import write_whole
+from keypoints.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Picture:
 
 def write_page(path: Path, template: str, **values: Any) -> Path:
     """Fill a template and write the page atomically. Values are escaped."""
-    write_whole(path, render(template, **values))
+    write_atomically(path, render(template, **values))
     return path
 
 

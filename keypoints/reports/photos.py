@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from keypoints.data.statistics import MEASURES, measure, remarks
+from keypoints.data.statistics import MEASURES, measure, out_of_distribution_notes
 from keypoints.drawing import draw_face
 from keypoints.files import replaced
 from keypoints.formatting import shown
@@ -42,7 +42,7 @@ class ShownFace(NamedTuple):
     picture: str
     """Address of the picture, relative to the page."""
     rows: list[dict[str, str]]
-    remarks: list[str]
+    notes: list[str]
 
 
 class ShownPhoto(NamedTuple):
@@ -61,7 +61,7 @@ class ShownPhoto(NamedTuple):
     @property
     def headings(self) -> list[str]:
         """Headings of the notes, and one for problems."""
-        notes = [remark.partition(":")[0] for face in self.faces for remark in face.remarks]
+        notes = [remark.partition(":")[0] for face in self.faces for remark in face.notes]
         return list(dict.fromkeys([*notes, *(["Not all faces have a result"] if self.problems else [])]))
 
 
@@ -127,7 +127,7 @@ class PhotoReport:
             known = described.between(*support[key]) if key in support else "–"
             rows.append(_row(described.title, described.shown(value), known))
         picture = self._save(Image.fromarray(self._closeup(face, pixels)), name)
-        return ShownFace(picture, rows, remarks(measures, support, predictor.crop))
+        return ShownFace(picture, rows, out_of_distribution_notes(measures, support, predictor.crop))
 
     def _closeup(self, face: PredictedFace, pixels: ByteArray) -> ByteArray:
         """Draw the points on the network's view of the face; for a full photo, on a region around them."""
@@ -139,10 +139,10 @@ class PhotoReport:
         try:
             picture = cut(pixels, region, (_SIDE, max(1, round(_SIDE * region.height / region.width))))
         except ValueError:  # all points lie outside the photo
-            region = Box.whole(size).resized(min(size), min(size))
+            region = Box.of_image(size).resized(min(size), min(size))
             picture = cut(pixels, region, (_SIDE, _SIDE))
         drawn_size = picture.shape[1], picture.shape[0]
-        points = Affine.between(region, Box.whole(drawn_size))(face.points)
+        points = Affine.between(region, Box.of_image(drawn_size))(face.points)
         ratios = pixels_to_ratio(points, drawn_size)
         return draw_face(
             picture, prediction=ratios, skeleton=self._predictor.scheme.skeleton, width=drawn_size[0]
@@ -159,7 +159,7 @@ class PhotoReport:
         """Write the page of the photos that have been added, and return its path."""
         model, photos = self._predictor, [self._photos[number] for number in sorted(self._photos)]
         faces = sum(len(photo.faces) for photo in photos)
-        remarked = sum(bool(face.remarks) for photo in photos for face in photo.faces)
+        remarked = sum(bool(face.notes) for photo in photos for face in photo.faces)
         return write_page(
             self._folder / PAGE,
             "photos.html",

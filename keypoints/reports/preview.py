@@ -11,7 +11,7 @@ from torch.utils.data import default_collate
 
 from keypoints.data.dataset import Batch, FaceDataset, pixels_of
 from keypoints.datamodules.base import FaceDataModule
-from keypoints.files import alone, filled, write_whole
+from keypoints.files import atomic_folder, locked, write_atomically
 from keypoints.formatting import shown
 from keypoints.instantiate import make_data
 from keypoints.reports import figures
@@ -43,7 +43,7 @@ def preview(cfg: DictConfig) -> Path:
     data = make_data(cfg)
     data.setup("fit")
     folder = Path(cfg.output)
-    with alone(folder), filled(folder, last="input.json") as part:
+    with locked(folder), atomic_folder(folder, last="input.json") as part:
         numbers, batch = _draw(cfg, data, part)
     _log(numbers, cfg, batch)
     return folder / _SHEET
@@ -71,7 +71,7 @@ def _draw(cfg: DictConfig, data: FaceDataModule, folder: Path) -> tuple[dict[str
         figures.histogram(batch.to_images().numpy(), f"{cfg.name}: pixels of {len(keys)} inputs"),
         folder / "input.png",
     )
-    write_whole(folder / "input.json", json.dumps(numbers, indent=2) + "\n")
+    write_atomically(folder / "input.json", json.dumps(numbers, indent=2) + "\n")
     return numbers, batch
 
 

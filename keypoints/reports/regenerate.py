@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from keypoints.errors import DataError
-from keypoints.files import alone
+from keypoints.files import locked
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.sweep_folder import SweepFolder
 
@@ -31,12 +31,12 @@ def report(cfg: DictConfig) -> Path:
     if run.status_file.exists():
         from keypoints.reports.run import report_run
 
-        with alone(run.report, beside=True):
+        with locked(run.report, beside=True):
             return report_run(run, trust=cfg.trust)
     if not sweep.manifest.exists() and not list(folder.glob("*/status.json")):
         raise DataError(f"{folder}: is neither a run nor a sweep; `keypoints train` writes them to outputs/")
     from keypoints.reports.sweep import report_sweep
 
-    with alone(sweep.report, beside=True):
+    with locked(sweep.report, beside=True):
         report_sweep(sweep)
     return sweep.report

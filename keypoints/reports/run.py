@@ -11,7 +11,7 @@ from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
 from keypoints.data.dataset import Batch, pixels_of
 from keypoints.evaluation.face_tables import read_faces
-from keypoints.files import filled
+from keypoints.files import atomic_folder
 from keypoints.formatting import shown
 from keypoints.landmarks import LandmarkScheme
 from keypoints.mean_face import predicts_the_mean
@@ -71,7 +71,7 @@ def report_run(run: RunFolder, best: Task | None = None, trust: str | Sequence[s
         DataError: if the folder holds no run, or a file in it is damaged.
         CheckpointError: if the best checkpoint cannot be used; the old report is kept in this case.
     """
-    with filled(run.path, last=run.report.name) as part:
+    with atomic_folder(run.path, last=run.report.name) as part:
         _write(run, RunFolder(part), best, trust)
     return run.report
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from keypoints.errors import some_of
 from keypoints.evaluation.face_tables import read_faces
-from keypoints.files import filled, write_whole
+from keypoints.files import atomic_folder, write_atomically
 from keypoints.formatting import fixed, shown
 from keypoints.mean_face import predicts_the_mean
 from keypoints.reports import figures
@@ -56,14 +56,16 @@ def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
     Raises:
         DataError: if the folder holds no run; in this case nothing is written.
     """
-    with filled(sweep.path, last=sweep.report.name, own=[sweep.comparison.name, *_SHEETS.values()]) as part:
+    with atomic_folder(
+        sweep.path, last=sweep.report.name, own=[sweep.comparison.name, *_SHEETS.values()]
+    ) as part:
         return _write(sweep, SweepFolder(part))
 
 
 def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
     """Write the files of a report into the folder ``new``."""
     table = _in_numbers(sweep.table())
-    write_whole(new.summary, table.to_csv(index=False))
+    write_atomically(new.summary, table.to_csv(index=False))
     runs = {run.path.name: run for run in sweep.runs()}
     histories = _histories(runs)
     finished = table[table["status"] == "finished"]

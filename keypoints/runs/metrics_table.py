@@ -9,7 +9,7 @@ from typing import Any
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from keypoints.files import write_whole
+from keypoints.files import write_atomically
 
 Row = dict[str, float]
 
@@ -82,7 +82,7 @@ class MetricsTable(Logger):
         columns = sorted(set(self._columns).union(*self.rows[self._written if self._columns else 0 :]))
         if columns != self._columns or not self._file.is_file():
             self._columns = columns
-            write_whole(self._file, self._lines(self.rows, header=True))
+            write_atomically(self._file, self._lines(self.rows, header=True))
         elif self._written < len(self.rows):
             with self._file.open("a", encoding="utf-8", newline="") as file:
                 file.write(self._lines(self.rows[self._written :], header=False))

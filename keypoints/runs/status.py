@@ -16,7 +16,7 @@ import psutil
 
 from keypoints import __version__
 from keypoints.errors import ConfigError, DataError, KeypointsError, one_line, printable
-from keypoints.files import write_whole
+from keypoints.files import write_atomically
 from keypoints.runs.checkpoint_files import other_checkpoints
 from keypoints.runs.run_folder import RunFolder, is_sweep
 from keypoints.stopping import stop_of
@@ -251,7 +251,7 @@ def record(
         forget(run)
     run.path.mkdir(parents=True, exist_ok=True)
     if config is not None:
-        write_whole(run.config, config)
+        write_atomically(run.config, config)
     metrics: dict[str, float] = {}
     began = datetime.now(UTC)
     now = began.isoformat(timespec="seconds")
@@ -292,7 +292,7 @@ def _write(run: RunFolder, status: Mapping[str, Any]) -> None:
     text = json.dumps(status, indent=2)
     text += " " * (-(len(text) + 1) % _STATUS_BYTES) + "\n"
     try:
-        write_whole(run.status_file, text)
+        write_atomically(run.status_file, text)
     except OSError:
         if not run.status_file.is_file() or run.status_file.stat().st_size < len(text):
             raise

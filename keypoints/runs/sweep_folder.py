@@ -17,7 +17,7 @@ from keypoints.config.registry import is_group
 from keypoints.config.run_names import SEPARATOR, normal_override, run_name
 from keypoints.config.values import chosen_groups, flat
 from keypoints.errors import DataError, one_line
-from keypoints.files import write_whole
+from keypoints.files import write_atomically
 from keypoints.mean_face import predicts_the_mean
 from keypoints.older_names import current, current_key
 from keypoints.runs.history import read_logged, summary
@@ -83,7 +83,7 @@ class RememberSweep(Callback):
         """
         folder = Path(config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(folder / OWN_SWEEP_FILE, OmegaConf.to_yaml(_asked_for(config)))
+        write_atomically(folder / OWN_SWEEP_FILE, OmegaConf.to_yaml(_asked_for(config)))
         RememberSweep.started = folder
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002

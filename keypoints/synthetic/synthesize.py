@@ -9,7 +9,7 @@ from rich.progress import track
 
 from keypoints._version import __version__
 from keypoints.errors import DataError
-from keypoints.files import alone, flush_below, part_folder, write_whole
+from keypoints.files import flush_below, locked, part_folder, write_atomically
 from keypoints.synthetic.layouts import write_ibug, write_imm
 
 FOLDER = Path("data/synthetic")
@@ -30,7 +30,7 @@ def synthesize(cfg: DictConfig) -> Path:
         DataError: if the folder holds files that were not generated, or another command is writing it.
         ConfigError: if a number is invalid.
     """
-    with alone(FOLDER, beside=True):
+    with locked(FOLDER, beside=True):
         return _synthesized(cfg)
 
 
@@ -47,7 +47,7 @@ def _synthesized(cfg: DictConfig) -> Path:
             pass
         for _ in track(write_ibug(part, cfg.faces, cfg.seed), "drawing faces in the wild", total=cfg.faces):
             pass
-        write_whole(part / _MARK, json.dumps(made) + "\n")
+        write_atomically(part / _MARK, json.dumps(made) + "\n")
         flush_below(part)
         if FOLDER.exists():
             FOLDER.rename(aside / "old")  # so that a killed removal leaves no partial folder here

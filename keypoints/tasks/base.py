@@ -43,7 +43,7 @@ from keypoints.models.pretrained import blank
 from keypoints.tasks.checkpoint import CHECKPOINT_FORMAT, OURS, read_checkpoint
 from keypoints.tasks.epoch_mean import EpochMean
 from keypoints.tasks.metrics import validation_metrics
-from keypoints.tasks.trusted_loss import RefusedLoss, build_loss, loss_name, losses_spared
+from keypoints.tasks.trusted_loss import RefusedLoss, build_loss, loss_name, untrusted_losses_left_out
 
 
 class Located(NamedTuple):
@@ -425,7 +425,7 @@ def _build_task(path: Path, checkpoint: Mapping[str, Any], **changed: Any) -> Ta
     try:
         component = {**checkpoint["hyper_parameters"], **changed, "_target_": checkpoint[OURS]["task"]}
         weights = checkpoint["state_dict"]
-        with blank(), losses_spared(), bounded(_count_numbers(weights), len(weights)):
+        with blank(), untrusted_losses_left_out(), bounded(_count_numbers(weights), len(weights)):
             task = build(component, Task)
         refused = tuple(f"{name}." for name, part in task.named_modules() if isinstance(part, RefusedLoss))
         for name in [name for name in weights if name.startswith(refused)]:

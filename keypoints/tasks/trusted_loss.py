@@ -17,7 +17,7 @@ _spared = ContextVar("spared", default=False)
 
 
 @contextmanager
-def losses_spared() -> Iterator[None]:
+def untrusted_losses_left_out() -> Iterator[None]:
     """Build tasks in the block even if their losses are not trusted; such a loss raises when it is called."""
     token = _spared.set(True)
     try:
@@ -27,7 +27,7 @@ def losses_spared() -> Iterator[None]:
 
 
 def build_loss(component: Component) -> nn.Module:
-    """Build a loss; inside :func:`losses_spared`, build a :class:`RefusedLoss` for an untrusted one.
+    """Build a loss; inside :func:`untrusted_losses_left_out`, a :class:`RefusedLoss` for an untrusted one.
 
     Args:
         component: the loss's class and settings.

@@ -49,7 +49,7 @@ def fit(parts: Prepared) -> None:
     """
     trainer, data = parts.trainer, parts.data
     try:
-        with garbage_set_aside(), _own_handler_of_ctrl_c():
+        with garbage_frozen(), _own_handler_of_ctrl_c():
             trainer.fit(parts.task, datamodule=data, ckpt_path=parts.checkpoint, weights_only=True)
     except SystemExit as ended:  # Lightning's answer to a KeyboardInterrupt
         if isinstance(ended.__context__, KeyboardInterrupt):
@@ -124,7 +124,7 @@ def _smaller(batch_size: int) -> str:
 
 
 @contextmanager
-def garbage_set_aside() -> Iterator[None]:
+def garbage_frozen() -> Iterator[None]:
     """Exclude existing objects from garbage collection, which would take a quarter of a second."""
     gc.freeze()
     try:
@@ -134,7 +134,7 @@ def garbage_set_aside() -> Iterator[None]:
 
 
 @contextmanager
-def without_idle_warnings() -> Iterator[None]:
+def without_expected_warnings() -> Iterator[None]:
     """Suppress warnings of libraries about intended behaviour."""
     with warnings.catch_warnings():
         # The crops are in memory: more workers would only copy them between processes.

@@ -15,7 +15,7 @@ from pytorch_lightning.loggers import CSVLogger
 from keypoints.callbacks.metrics_history import LOGGED
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import CheckpointError, ConfigError, some_of
-from keypoints.files import write_whole
+from keypoints.files import write_atomically
 from keypoints.instantiate import make_data, make_task, make_trainer, trust_of
 from keypoints.models import pretrained
 from keypoints.runs.checkpoint_files import find_checkpoint
@@ -66,7 +66,7 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
     # Before the faces, which may take minutes to decode, so that an error in a setting is reported at once.
     trainer = make_trainer(cfg, purge_step=step, recorded=recorded)
     data, task = data_and_task(cfg, blank=checkpoint is not None, recorded=recorded)
-    write_whole(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
+    write_atomically(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
     if before is not None:
         _log_again(trainer, _logged_before(run, before))
     return Prepared(trainer, data, task, checkpoint)

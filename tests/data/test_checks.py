@@ -7,10 +7,10 @@ from PIL import Image
 from keypoints.data.checks import (
     Finding,
     check_face,
+    check_mirrored_copy,
     check_pixels,
     check_rounded,
     check_size,
-    check_twin,
     far_points,
     finding,
     look,
@@ -66,16 +66,20 @@ def test_a_mirrored_copy_has_mirrored_box_and_points():
     points = wild_points(0)
     mirrored = points[list(IBUG68.flip_indices)] * (-1, 1) + (199, 0)
     twin = face_of(Box(60, 40, 80, 70), mirrored)
-    assert not list(check_twin(face_of(points=points), twin, SIZE, SIZE))
+    assert not list(check_mirrored_copy(face_of(points=points), twin, SIZE, SIZE))
     forgotten = face_of(Box(60, 40, 80, 70), points * (-1, 1) + (199, 0))  # not permuted
-    assert "px off the mirrored points" in next(check_twin(face_of(points=points), forgotten, SIZE, SIZE))
+    assert "px off the mirrored points" in next(
+        check_mirrored_copy(face_of(points=points), forgotten, SIZE, SIZE)
+    )
     moved = face_of(Box(57, 40, 80, 70))
-    assert "does not mirror that of face.jpg" in next(check_twin(face_of(), moved, SIZE, SIZE))
+    assert "does not mirror that of face.jpg" in next(check_mirrored_copy(face_of(), moved, SIZE, SIZE))
 
 
 def test_a_mirrored_copy_has_the_size_of_its_original():
-    assert not list(check_twin(face_of(), face_of(), SIZE, (201, 160)))  # boxes of a copy are rounded
-    assert list(check_twin(face_of(), face_of(), SIZE, (160, 200))) == [
+    assert not list(
+        check_mirrored_copy(face_of(), face_of(), SIZE, (201, 160))
+    )  # boxes of a copy are rounded
+    assert list(check_mirrored_copy(face_of(), face_of(), SIZE, (160, 200))) == [
         "differs in size from face.jpg, of which it is the mirrored copy"
     ]
 

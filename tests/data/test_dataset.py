@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from keypoints.commands import compose
 from keypoints.data.augmentation import Augmentation
-from keypoints.data.dataset import Batch, FaceDataset, as_it_is, pixels_of, whole
+from keypoints.data.dataset import Batch, FaceDataset, full_batch, identity, pixels_of
 from keypoints.data.photos import Photo
 from keypoints.data.readers.imm import read_imm
 from keypoints.data.sampler import EpochSampler
@@ -31,7 +31,7 @@ def augmented(made_up_imm):
 def drawn(faces, epochs, *, rank=0, ranks=1, batch_size=4, **how):
     """Return all training batches of the given epochs."""
     sampler = EpochSampler(len(faces), seed=0, shuffle=True, rank=rank, ranks=ranks)
-    loader = DataLoader(faces, batch_size=batch_size, sampler=sampler, collate_fn=as_it_is, **how)
+    loader = DataLoader(faces, batch_size=batch_size, sampler=sampler, collate_fn=identity, **how)
     batches = []
     for epoch in epochs:
         sampler.set_epoch(epoch)
@@ -78,7 +78,7 @@ def test_augmented_points_map_back_to_the_photo(augmented):
 
 def test_an_augmented_dataset_also_returns_plain_samples(augmented, made_up_imm):
     bare = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60))
-    for one, other in zip(whole(augmented), whole(bare), strict=True):
+    for one, other in zip(full_batch(augmented), full_batch(bare), strict=True):
         assert torch.allclose(one, other, atol=1.01 / 255)  # rounding of the resampling
     assert torch.allclose(augmented.targets, bare.targets)
 
@@ -117,7 +117,7 @@ def test_uncached_faces_give_the_same_samples(made_up_imm, augmentation, faces_h
     read = FaceDataset(read_imm(made_up_imm)[:8], range(58), Crop(80, 60), memory=memory, **how)
     assert (held.read_again, read.read_again, read.nbytes) == (0, 8 - faces_held, memory)
     assert_same(drawn(read, range(2)), drawn(held, range(2)))
-    assert_same([whole(read)], [whole(held)])
+    assert_same([full_batch(read)], [full_batch(held)])
     assert torch.equal(read.targets, held.targets)
 
 

@@ -3,7 +3,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from keypoints.data.photo_facts import count_groups, is_of_photo, look_at_photos
+from keypoints.data.photo_facts import count_groups, is_of_photo, read_photo_facts
 from keypoints.data.readers.ibug300w import NAMING
 from keypoints.errors import DataError
 
@@ -20,7 +20,7 @@ def photo(tmp_path):
 
 
 def groups(*paths):
-    return [look_at_photos(paths, NAMING)[path].group for path in paths]
+    return [read_photo_facts(paths, NAMING)[path].group for path in paths]
 
 
 def test_photos_with_one_name_in_two_folders_are_different(photo):
@@ -61,7 +61,7 @@ def test_sizes_are_those_of_the_upright_photo(photo, tmp_path):
     exif[0x0112] = 6
     turned = photo("turned.jpg", exif=exif)
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    found = look_at_photos([turned, tmp_path / "broken.png", tmp_path / "none.png"])
+    found = read_photo_facts([turned, tmp_path / "broken.png", tmp_path / "none.png"])
     assert found[turned].size == (30, 40)
     assert found[tmp_path / "broken.png"].size is None
     assert isinstance(found[tmp_path / "none.png"], DataError)
@@ -88,5 +88,5 @@ def test_a_copied_300w_photo_is_identified_by_its_contents(photo, tmp_path):
     path = photo("helen/trainset/100032540_1.png")
     copy = tmp_path / path.name
     shutil.copy(path, copy)
-    found = look_at_photos([path, copy], NAMING)
+    found = read_photo_facts([path, copy], NAMING)
     assert found[path].photo_id == found[copy].photo_id == found[copy].group

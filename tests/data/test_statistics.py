@@ -2,13 +2,19 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from keypoints.data.statistics import MEASURES, measure, remarks, sharpness, support_of
+from keypoints.data.statistics import (
+    MEASURES,
+    measure,
+    out_of_distribution_notes,
+    sharpness,
+    training_statistics,
+)
 from keypoints.geometry import Affine, Box, Crop
 from keypoints.landmarks import IBUG68, IMM58
 from tests.conftest import draw_portrait
 
 CROP = Crop(100, 100, source="box", margin=1.3)
-DOUBLED = Affine.between(Box.whole((100, 100)), Box(30, 40, 200, 200))
+DOUBLED = Affine.between(Box.of_image((100, 100)), Box(30, 40, 200, 200))
 
 
 def face(angle=0.0, off=0.0):
@@ -80,7 +86,7 @@ def test_a_blurred_picture_is_less_sharp_in_colour_and_grey():
 
 def test_ranges_exclude_the_outer_percentiles_and_infinite_values():
     faces = [{"tilt": float(value)} for value in range(101)] + [{"tilt": float("nan"), "size": float("inf")}]
-    assert support_of(faces) == {"tilt": (1, 99)}
+    assert training_statistics(faces) == {"tilt": (1, 99)}
 
 
 def test_notes_state_the_value_and_the_range_in_training():
@@ -101,7 +107,7 @@ def test_notes_state_the_value_and_the_range_in_training():
         "across": 0.75,
         "down": 9,
     }
-    assert remarks(strange, support, CROP) == [
+    assert out_of_distribution_notes(strange, support, CROP) == [
         "Very low resolution: the 100 pixels across the input are made of 37, in training 120 and more.",
         "Blurred: its sharpness is 3, in training 33 and more.",
         "Strongly tilted: the eyes are tilted by 38°, in training up to 28°.",
@@ -112,7 +118,7 @@ def test_notes_state_the_value_and_the_range_in_training():
         "The box is unlike those of the training: the points' middle is at 75 % of the input's width, in "
         "training 36 % to 69 %.",
     ]
-    framed = remarks({"size": 0.9}, support, Crop(100, 100))
+    framed = out_of_distribution_notes({"size": 0.9}, support, Crop(100, 100))
     assert framed == [
         "The photo is framed unlike those of the training: the points span 90 % of the input, in training "
         "60 % to 85 %."
@@ -121,8 +127,8 @@ def test_notes_state_the_value_and_the_range_in_training():
 
 def test_values_within_the_range_or_better_give_no_note():
     support = {"width": (120, 300), "sharpness": (33, 900), "tilt": (1, 28)}
-    assert not remarks({"width": 1000, "sharpness": 2000, "tilt": 0}, support, CROP)
-    assert not remarks(
+    assert not out_of_distribution_notes({"width": 1000, "sharpness": 2000, "tilt": 0}, support, CROP)
+    assert not out_of_distribution_notes(
         {"width": 101, "sharpness": 50, "tilt": 20}, support, CROP
     )  # at least the input's resolution
-    assert not remarks({"width": 1, "tilt": 90}, {}, CROP)
+    assert not out_of_distribution_notes({"width": 1, "tilt": 90}, {}, CROP)

@@ -209,8 +209,8 @@ def test_points_without_names_become_the_checkpoints_landmarks(photos):
 def test_photos_are_read_once_for_all_checkpoints_of_a_training(wild, monkeypatch):
     from keypoints.datamodules import base
 
-    looked, look = [], base.look_at_photos
-    monkeypatch.setattr(base, "look_at_photos", lambda *given: looked.append(1) or look(*given))
+    looked, look = [], base.read_photo_facts
+    monkeypatch.setattr(base, "read_photo_facts", lambda *given: looked.append(1) or look(*given))
     data = IBUG300WDataModule(wild)
     assert data.trained_on() == data.trained_on()
     assert len(looked) == 2  # once for the training and once for the validation faces

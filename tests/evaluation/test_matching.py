@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keypoints.data.face import Face
-from keypoints.data.photo_facts import look_at_photos
+from keypoints.data.photo_facts import read_photo_facts
 from keypoints.data.photos import Photo
 from keypoints.evaluation.matching import match
 from keypoints.evaluation.prediction_lists import Prediction
@@ -101,8 +101,8 @@ def test_a_mirrored_copy_is_not_matched_with_its_original(tmp_path):
 def test_only_files_named_like_a_true_photo_are_read(tmp_path, monkeypatch):
     read = []
     monkeypatch.setattr(
-        "keypoints.evaluation.matching.look_at_photos",
-        lambda paths, _: read.extend(paths) or look_at_photos(read),
+        "keypoints.evaluation.matching.read_photo_facts",
+        lambda paths, _: read.extend(paths) or read_photo_facts(read),
     )
     truth = [written(tmp_path / "truth" / name, name.encode()) for name in ("1.jpg", "2.jpg", "3.jpg")]
     for name in ("2.jpg", "9.jpg"):

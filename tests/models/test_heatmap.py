@@ -9,23 +9,23 @@ from keypoints.models.heatmap import HeatmapNet, gaussian_maps, share_near, soft
 from keypoints.tasks.losses import HeatmapKLLoss
 
 
-def gaussian(points, maps, sigma, beyond=0):
+def gaussian(points, maps, sigma, padding=0):
     """Return the logarithms of the target heatmaps, (B, K, h, w)."""
-    across, down = gaussian_maps(points, maps, sigma, beyond)
+    across, down = gaussian_maps(points, maps, sigma, padding)
     return across[..., None, :] + down[..., None]
 
 
 SMALL = configure(ConvEncoder, channels=[4, 4])
 
 
-@pytest.mark.parametrize("beyond", [0, 2])
-def test_a_peak_is_located_at_the_centre_of_its_cell(beyond):
-    maps = torch.full((1, 2, 30 + 2 * beyond, 40 + 2 * beyond), -100.0)
-    maps[0, 0, 12 + beyond, 7 + beyond] = 100
-    maps[0, 1, 0, 39 + 2 * beyond] = 100
-    points = soft_argmax(maps, beyond)[0]
+@pytest.mark.parametrize("padding", [0, 2])
+def test_a_peak_is_located_at_the_centre_of_its_cell(padding):
+    maps = torch.full((1, 2, 30 + 2 * padding, 40 + 2 * padding), -100.0)
+    maps[0, 0, 12 + padding, 7 + padding] = 100
+    maps[0, 1, 0, 39 + 2 * padding] = 100
+    points = soft_argmax(maps, padding)[0]
     assert torch.allclose(points[0], torch.tensor([7.5 / 40, 12.5 / 30]))
-    assert torch.allclose(points[1], torch.tensor([(39.5 + beyond) / 40, (0.5 - beyond) / 30]))
+    assert torch.allclose(points[1], torch.tensor([(39.5 + padding) / 40, (0.5 - padding) / 30]))
 
 
 def test_two_equal_peaks_give_the_point_between_them():
@@ -37,7 +37,7 @@ def test_two_equal_peaks_give_the_point_between_them():
 @pytest.mark.parametrize("point", [(0.31, 0.62), (0.0, 1.0), (-0.04, 1.03)])
 def test_target_heatmaps_decode_to_their_points_even_outside_the_image(point):
     points = torch.tensor([[point]])
-    maps = gaussian(points, torch.zeros(1, 1, 32 + 12, 48 + 12), sigma=1.2, beyond=6)
+    maps = gaussian(points, torch.zeros(1, 1, 32 + 12, 48 + 12), sigma=1.2, padding=6)
     assert maps.max() > -0.4  # the nearest cell centre is close to the point
     assert torch.allclose(soft_argmax(maps, 6), points, atol=1e-4)
 

@@ -81,7 +81,7 @@ def test_notes_are_shown_beside_the_face_and_at_the_top(predictor, tmp_path):
 @pytest.mark.parametrize("place", [(100, 80), (5000, 5000)], ids=["inside", "outside"])
 def test_a_face_of_a_full_photo_is_cropped_around_its_points(tmp_path, place):
     predictor = Predictor(save_untrained(tmp_path / "a.ckpt", IMM58.select("nose_tip"), Crop(40, 30)))
-    face = PredictedFace(Box.whole((640, 480)), np.array([place], np.float64), "image")
+    face = PredictedFace(Box.of_image((640, 480)), np.array([place], np.float64), "image")
     text = report(tmp_path, predictor, [face])
     assert "full photo" in text
     drawn = np.asarray(Image.open(tmp_path / "report/00000-0.jpg")).astype(int)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from keypoints.errors import DataError
-from keypoints.files import write_whole
+from keypoints.files import write_atomically
 from keypoints.landmarks import IMM58
 from keypoints.runs.run_folder import RunFolder
 
@@ -16,10 +16,10 @@ def run(tmp_path):
 def test_landmarks_are_read_and_a_damaged_file_is_refused(run):
     run.path.mkdir()
     assert run.scheme() is None
-    write_whole(run.landmarks, json.dumps(IMM58.to_dict()))
+    write_atomically(run.landmarks, json.dumps(IMM58.to_dict()))
     assert run.scheme() == IMM58
     for damage in ("{", "[1]", '{"name": "x"}'):
-        write_whole(run.landmarks, damage)
+        write_atomically(run.landmarks, damage)
         with pytest.raises(DataError, match=r"landmarks\.json: cannot be read"):
             run.scheme()
 

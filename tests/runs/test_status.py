@@ -154,7 +154,7 @@ def test_a_zombie_process_is_not_alive(run):
 
 def test_the_status_is_correct_on_a_full_disk(run, monkeypatch):
     def full(*_):
-        monkeypatch.setattr("keypoints.runs.status.write_whole", full)
+        monkeypatch.setattr("keypoints.runs.status.write_atomically", full)
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(OSError, match="No space left"), record(run):

@@ -37,7 +37,7 @@ def test_each_landmark_has_a_point_and_a_confidence(scheme):
 def test_a_sharp_heatmap_has_more_confidence_than_a_flat_one():
     task = HeatmapTask(IMM58.select("nose_tip"), Crop(80, 60), net=NET, sigma=1.5)
     flat = torch.zeros(1, 1, 17, 22)
-    across, down = gaussian_maps(torch.tensor([[[0.4, 0.3]]]), flat, 1.5, beyond=1)
+    across, down = gaussian_maps(torch.tensor([[[0.4, 0.3]]]), flat, 1.5, padding=1)
     sharp = across[..., None, :] + down[..., None]
     for maps, low, high in ((flat, 0.0, 0.2), (sharp, 0.8, 1.0)):
         task.net.forward = lambda images, maps=maps: maps

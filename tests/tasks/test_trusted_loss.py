@@ -9,7 +9,7 @@ from keypoints.landmarks import IBUG68
 from keypoints.tasks.base import load_task
 from keypoints.tasks.heatmap import HeatmapTask
 from keypoints.tasks.regression import RegressionTask
-from keypoints.tasks.trusted_loss import build_loss, loss_name, losses_spared
+from keypoints.tasks.trusted_loss import build_loss, loss_name, untrusted_losses_left_out
 from tests.conftest import BOX_CROP, save_task
 
 
@@ -53,7 +53,7 @@ def test_an_untrusted_heatmap_loss_does_not_prevent_loading(tmp_path):
 def test_only_losses_of_checkpoints_may_be_untrusted(tmp_path):
     with pytest.raises(ConfigError, match="outside the trusted packages"):
         build_loss(configure(Far))
-    with losses_spared():
+    with untrusted_losses_left_out():
         assert loss_name(build_loss(configure(Far))) == "Far"
         with pytest.raises(ConfigError, match="there is no torch"):
             build_loss({"_target_": "torch.nn.NoLoss"})

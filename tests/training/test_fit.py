@@ -7,7 +7,7 @@ from keypoints.errors import TrainingError
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
 from keypoints.tasks.base import Task
-from keypoints.training.fit import garbage_set_aside
+from keypoints.training.fit import garbage_frozen
 from tests.working import train
 
 
@@ -49,7 +49,7 @@ def test_other_errors_of_a_step_keep_their_type(configured, monkeypatch):
 
 def test_existing_objects_are_excluded_from_garbage_collection():
     before = gc.get_freeze_count()
-    with garbage_set_aside():
+    with garbage_frozen():
         assert gc.get_freeze_count() > before + 10_000
     assert gc.get_freeze_count() == 0
 

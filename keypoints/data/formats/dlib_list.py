@@ -73,7 +73,7 @@ def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | 
     entries = [
         Entry(
             name,
-            Box.whole(size) if face.box is None else face.box,
+            Box.of_image(size) if face.box is None else face.box,
             face.landmarks(),
             size,
         )

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from keypoints.data.checks import check_pixels, check_size, far_points
 from keypoints.data.face import Face, Reading
 from keypoints.data.formats.values import box, coordinate
-from keypoints.data.photo_facts import PLAIN, Naming, look_at_photos
+from keypoints.data.photo_facts import PLAIN, Naming, read_photo_facts
 from keypoints.data.photo_names import PhotoNames
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError, one_line
@@ -180,7 +180,7 @@ class OpenList:
         """
         rows = len(self._faces) + len(self.skipped)
         counts = Counter(len(face.landmarks()) for face, _ in self._faces)
-        facts = look_at_photos((face.photo.path for face, _ in self._faces), self._naming)
+        facts = read_photo_facts((face.photo.path for face, _ in self._faces), self._naming)
         faces, remarks = [], []
         for face, told in self._faces:
             with self._checking(face.source):

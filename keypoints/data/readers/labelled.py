@@ -14,7 +14,7 @@ from keypoints.data.formats import coco, dlib_list, hrnet, own_csv
 from keypoints.data.formats.lists import ListedBox, OpenList, beginning
 from keypoints.data.photo_facts import PLAIN, Naming
 from keypoints.errors import ConfigError, DataError
-from keypoints.files import write_whole
+from keypoints.files import write_atomically
 from keypoints.input_files import MOST_LIST, read_unpacked_text
 from keypoints.landmarks import LandmarkScheme
 
@@ -80,7 +80,7 @@ def read_labelled(
     """Return the faces of a list, in its order; the format is detected from its content.
 
     Faces are grouped by photo unless the list states a group. A photo's group does not depend on the list or
-    the folder, see :func:`look_at_photos`. Sizes, boxes and points are compared with the photos.
+    the folder, see :func:`read_photo_facts`. Sizes, boxes and points are compared with the photos.
 
     Args:
         path: the list.
@@ -192,7 +192,7 @@ def write_list(path: Path, text: str) -> None:
         DataError: if the file cannot be written.
     """
     try:
-        write_whole(path, text)
+        write_atomically(path, text)
     except UnicodeEncodeError as error:
         raise DataError(f"{path}: a photo's name is no Unicode text: {error.object!r:.80}") from error
     except OSError as error:

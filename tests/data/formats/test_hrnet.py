@@ -27,7 +27,7 @@ def test_points_and_centre_are_0_based_pixels(root):
     np.testing.assert_array_equal(face.landmarks(), [[200, 150], [10.5, 20]])
     assert (face.box.width, face.box.height) == (300, 300)
     # A point at the centre lies in the middle of any crop of the box: at (99.5, 99.5) of 200 pixels.
-    np.testing.assert_allclose(Affine.between(face.box, Box.whole((200, 200)))([200, 150]), [99.5, 99.5])
+    np.testing.assert_allclose(Affine.between(face.box, Box.of_image((200, 200)))([200, 150]), [99.5, 99.5])
 
 
 def test_a_box_is_written_as_longer_side_and_centre(root):
