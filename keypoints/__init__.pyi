@@ -17,10 +17,11 @@ from .callbacks.validation_panel import ValidationPanel as ValidationPanel
 from .components import configure as configure
 from .components import trust as trust
 from .components import trusting as trusting
+from .crop import Crop as Crop
 from .data.augmentation import Augmentation as Augmentation
+from .data.augmentation_transforms import LowResolution as LowResolution
 from .data.dataset import Batch as Batch
 from .data.face import Face as Face
-from .data.transforms import LowResolution as LowResolution
 from .datamodules.base import FaceDataModule as FaceDataModule
 from .datamodules.ibug300w import IBUG300WDataModule as IBUG300WDataModule
 from .datamodules.imm import IMMDataModule as IMMDataModule
@@ -28,7 +29,6 @@ from .datamodules.labelled import LabelledDataModule as LabelledDataModule
 from .errors import KeypointsError as KeypointsError
 from .geometry import Affine as Affine
 from .geometry import Box as Box
-from .geometry import Crop as Crop
 from .inference.prediction_files import PredictedFace as PredictedFace
 from .inference.predictor import Predictor as Predictor
 from .landmarks import IBUG68 as IBUG68

@@ -1,4 +1,4 @@
-"""Affine map between photo and network input, and the cropping that training, prediction and export share.
+"""Boxes and affine maps, in pixels and in ratios of a network's input.
 
 Coordinates are pixels, and pixel (0, 0) has its **centre** at (0, 0): a picture of width W extends
 from -0.5 to W - 0.5. *Ratio* coordinates of a network's input are (u + 0.5) / size, so that 0 and 1
@@ -6,25 +6,14 @@ are its edges. This module imports neither torch nor albumentations.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
-
-from keypoints.errors import ConfigError
 
 FloatArray = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
-
-_MOST_PADDING = 64
-"""Largest area of a crop, as a multiple of the picture's area; a larger box is a mistake, not a face."""
-
-
-_MOST_INPUT = 2**24
-"""Largest number of pixels of a network's input; a larger one is a mistake, or would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -186,182 +175,3 @@ def pixels_to_ratio(points: npt.ArrayLike, size: tuple[int, int]) -> FloatArray:
 def ratio_to_pixels(points: npt.ArrayLike, size: tuple[int, int]) -> FloatArray:
     """Convert (…, 2) ratios of a picture of ``size`` (width, height) to its pixels."""
     return np.asarray(points, np.float64) * size - 0.5
-
-
-def cut(image: ByteArray, box: Box, size: tuple[int, int]) -> ByteArray:
-    """Crop an image to a box and resample it to a given size.
-
-    The result is exactly the image under ``Affine.between(box, Box.of_image(size))``. Pixels outside the
-    image repeat its border. Downscaling averages over the area that a new pixel covers.
-
-    Args:
-        image: (H, W) or (H, W, C) bytes.
-        box: the region to crop, in pixels of the image; it may extend beyond the image.
-        size: width and height of the result, in pixels.
-
-    Raises:
-        ValueError: if the box does not overlap the image, or is far larger than the image.
-    """
-    height, width = image.shape[:2]
-    right, bottom = box.left + box.width, box.top + box.height
-    if box.misses((width, height)):
-        raise ValueError(f"{box} lies outside the picture of {width} × {height}")
-    if box.width * box.height > _MOST_PADDING * width * height:
-        raise ValueError(f"{box} is more than {_MOST_PADDING} times the picture of {width} × {height}")
-    # The resampling filter reads one new pixel beyond the box, so keep that much context.
-    reach_x = math.ceil(max(1.0, box.width / size[0])) + 1
-    reach_y = math.ceil(max(1.0, box.height / size[1])) + 1
-    x0, x1 = math.floor(box.left) - reach_x, math.ceil(right) + reach_x
-    y0, y1 = math.floor(box.top) - reach_y, math.ceil(bottom) + reach_y
-    inside = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
-    margins = [(max(-y0, 0), max(y1 - height, 0)), (max(-x0, 0), max(x1 - width, 0))]
-    padded = np.pad(inside, margins + [(0, 0)] * (image.ndim - 2), mode="edge")
-    resampled = Image.fromarray(padded).resize(
-        size, Image.Resampling.BILINEAR, box=(box.left - x0, box.top - y0, right - x0, bottom - y0)
-    )
-    return np.asarray(resampled)
-
-
-def as_input(crops: Sequence[ByteArray]) -> npt.NDArray[np.float32]:
-    """Convert crops, (H, W, C) bytes each, to a network's input: (B, C, H, W) in [-0.5, 0.5]."""
-    images = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32)
-    images /= 255
-    images -= 0.5
-    return images
-
-
-@dataclass(frozen=True)
-class Crop:
-    """Crop convention: how a face becomes a network's input. Checkpoints store it; no option overrides it.
-
-    Args:
-        width, height: of the network's input, in pixels.
-        channels: 1 for grey, 3 for RGB.
-        source: the region to crop: the full ``image``, or the face's ``box``.
-        margin: the factor by which the region is enlarged around its centre.
-
-    The shorter side of the region is then extended to the input's aspect ratio, so that faces are
-    never stretched.
-
-    Raises:
-        ConfigError: if a value is out of range.
-    """
-
-    width: int
-    height: int
-    channels: int = 1
-    source: Literal["image", "box"] = "image"
-    margin: float = 1.0
-
-    def __post_init__(self) -> None:
-        for name in ("width", "height"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"the input's {name} is a positive whole number of pixels, not {value!r}")
-        if self.width * self.height > _MOST_INPUT:
-            raise ConfigError(
-                f"the input has at most {_MOST_INPUT:,} pixels, and not {self.width} × {self.height}"
-            )
-        if self.channels not in (1, 3):
-            raise ConfigError(f"the input has 1 channel (grey) or 3 (RGB), not {self.channels!r}")
-        if self.source not in ("image", "box"):
-            raise ConfigError(f"the crop's source is 'image' or 'box', not {self.source!r}")
-        if not (isinstance(self.margin, int | float) and math.isfinite(self.margin) and self.margin > 0):
-            raise ConfigError(f"the box margin is a positive factor, not {self.margin!r}")
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of the network's input, in pixels."""
-        return self.width, self.height
-
-    def region(self, image_size: tuple[int, int], box: Box | None) -> Box:
-        """Return the region of an image to crop.
-
-        Args:
-            image_size: width and height of the image, in pixels.
-            box: the face's box, in pixels of the image; ignored if ``source`` is ``image``.
-
-        Returns:
-            The region, in pixels of the image; it may extend beyond the image.
-
-        Raises:
-            ValueError: if ``source`` is ``box``, and there is no box or it does not overlap the image.
-        """
-        if self.source == "image":
-            box = Box.of_image(image_size)
-        elif box is None:
-            raise ValueError("this crop needs the face's box, and there is none")
-        elif box.misses(image_size):
-            raise ValueError(f"{box} lies outside the picture of {image_size[0]} × {image_size[1]}")
-        return self.around(box)
-
-    def around(self, box: Box) -> Box:
-        """Return the region to crop around a box: enlarged by the margin, with the input's aspect ratio.
-
-        Args:
-            box: in pixels of the image.
-
-        Returns:
-            The region, in pixels of the image, with the same centre as ``box``.
-        """
-        width, height = box.width * self.margin, box.height * self.margin
-        proportion = self.width / self.height
-        return box.resized(max(width, height * proportion), max(height, width / proportion))
-
-    def __call__(self, image: ByteArray, box: Box | None) -> tuple[ByteArray, Affine]:
-        """Return the network's input, not yet normalised, and the map to it from the image's pixels.
-
-        Args:
-            image: (H, W) grey or (H, W, 3) RGB, according to ``channels``.
-            box: the face's box, in pixels of the image; ignored if ``source`` is ``image``.
-
-        Returns:
-            (height, width, channels) bytes, and the map from pixels of ``image`` to theirs.
-
-        Raises:
-            ValueError: see :func:`cut` and :meth:`region`.
-        """
-        return self.canvas(image, box, (0, 0))
-
-    def canvas(self, image: ByteArray, box: Box | None, border: tuple[int, int]) -> tuple[ByteArray, Affine]:
-        """Return the network's input with a border of its surroundings, and the map to it.
-
-        Args:
-            image: see :meth:`__call__`.
-            box: see :meth:`__call__`.
-            border: pixels of the input to add on each side: left and right, above and below.
-
-        Returns:
-            (height + 2 · border[1], width + 2 · border[0], channels) bytes, whose middle is the network's
-            input, and the map from pixels of ``image`` to theirs.
-
-        Raises:
-            ValueError: see :func:`cut` and :meth:`region`.
-        """
-        size = self.width + 2 * border[0], self.height + 2 * border[1]
-        region = self.region((image.shape[1], image.shape[0]), box)
-        region = region.resized(region.width * size[0] / self.width, region.height * size[1] / self.height)
-        pixels = cut(image, region, size)
-        return pixels.reshape(size[1], size[0], self.channels), Affine.between(region, Box.of_image(size))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the crop as plain values for a checkpoint; :meth:`from_dict` reads them."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the crop that :meth:`to_dict` wrote.
-
-        Args:
-            values: the fields of the crop, by name.
-
-        Returns:
-            The crop.
-
-        Raises:
-            ConfigError: if values are missing, unknown, or out of range.
-        """
-        try:
-            return cls(**values)
-        except TypeError as error:
-            raise ConfigError(f"not a crop convention: {error}") from error

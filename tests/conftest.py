@@ -13,11 +13,12 @@ from PIL import Image, ImageDraw
 
 from keypoints.commands import compose
 from keypoints.config.registry import conf_dir
+from keypoints.crop import Crop
 from keypoints.data.formats.dlib_xml import Entry, format_dlib_xml
 from keypoints.data.formats.pts import format_pts
 from keypoints.data.readers.ibug300w import PARSED_LIST, TEST_LIST, TRAIN_LIST
 from keypoints.data.readers.imm import format_asf
-from keypoints.geometry import Box, Crop
+from keypoints.geometry import Box
 from keypoints.landmarks import IBUG68, IMM58, LandmarkScheme
 from keypoints.synthetic.portrait import Head, Person, Pose, portrait
 

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import functional
 
+from keypoints.crop import Crop
 from keypoints.data.face import Face
-from keypoints.geometry import Affine, Box, Crop, pixels_to_ratio
+from keypoints.geometry import Affine, Box, pixels_to_ratio
 
 
 class CourseDataset(Dataset[tuple[Tensor, Tensor]]):

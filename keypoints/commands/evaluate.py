@@ -94,19 +94,19 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
             trained on the faces and ``cfg.force`` is not set.
         DataError: if the faces or the table cannot be read, or another command writes to the folder.
     """
+    from keypoints.evaluation.evaluated_model import EvaluatedModel, evaluated_model
+    from keypoints.evaluation.evaluated_table import evaluated_table
     from keypoints.evaluation.measure import measure
-    from keypoints.evaluation.model_scores import ModelScores, model_scores
-    from keypoints.evaluation.prediction_scores import prediction_scores
     from keypoints.evaluation.result import Evaluation
     from keypoints.evaluation.result_files import PAGE, write_files
     from keypoints.reports.evaluation import draw_measured, draw_stress, write_report
 
-    asked = model_scores(cfg) if cfg.predictions is None else prediction_scores(cfg)
+    asked = evaluated_model(cfg) if cfg.predictions is None else evaluated_table(cfg)
     with locked(asked.folder), atomic_folder(asked.folder, last=PAGE, own=_STRESS_FILES) as part:
         result, tables = measure(asked.case, asked.predict())
         result = result.with_notes(asked.further_notes(result))
         stressed = None
-        if cfg.stress and isinstance(asked, ModelScores):
+        if cfg.stress and isinstance(asked, EvaluatedModel):
             stressed = asked.under_stress(cfg.stress_faces)
             result = replace(result, stress=stressed.tolerances)
         pictures = draw_measured(part, asked.case, tables, result)

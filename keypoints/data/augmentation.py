@@ -273,7 +273,7 @@ def _onto_input(transforms: "Iterable[Transform]", border: tuple[int, int]) -> _
     """Return a pipeline of the transforms; its last affine one removes the border if it can."""
     import albumentations
 
-    from keypoints.data.transforms import AffineOntoInput
+    from keypoints.data.augmentation_transforms import AffineOntoInput
 
     chain = list(transforms)
     where = "augmentation"
@@ -298,7 +298,7 @@ def _compose(where: str, transforms: "list[Transform]") -> "albumentations.Compo
     """Compose the transforms so that points outside the image are kept; refuse unknown settings."""
     import albumentations
 
-    from keypoints.data.transforms import without_reflected_points
+    from keypoints.data.augmentation_transforms import without_reflected_points
 
     try:
         with warnings.catch_warnings():

@@ -16,13 +16,14 @@ from rich.progress import track
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from keypoints.crop import Crop
 from keypoints.data.augmentation import Augmentation
 from keypoints.data.face import Face
 from keypoints.data.photos import Photo
 from keypoints.data.sampler import Key
 from keypoints.distributed import is_first
 from keypoints.errors import DataError
-from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, pixels_to_ratio
+from keypoints.geometry import Affine, Box, ByteArray, FloatArray, pixels_to_ratio
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keypoints.crop import Crop
 from keypoints.data.photos import grey
-from keypoints.geometry import Affine, ByteArray, Crop, FloatArray
+from keypoints.geometry import Affine, ByteArray, FloatArray
 from keypoints.landmarks import LandmarkScheme
 
 Support = Mapping[str, tuple[float, float]]

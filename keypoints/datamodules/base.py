@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from keypoints.crop import Crop
 from keypoints.data.compact_copy import Original
 from keypoints.data.dataset import Batch, FaceDataset, identity, pixels_of
 from keypoints.data.face import Face
@@ -20,7 +21,7 @@ from keypoints.data.sampler import EpochSampler, even_batch_size
 from keypoints.data.statistics import measure, training_statistics
 from keypoints.datamodules.settings import FaceSettings
 from keypoints.errors import ConfigError, DataError
-from keypoints.geometry import Affine, Crop, ratio_to_pixels
+from keypoints.geometry import Affine, ratio_to_pixels
 from keypoints.landmarks import LandmarkScheme
 from keypoints.process import configure_worker
 

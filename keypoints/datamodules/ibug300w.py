@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
+from keypoints.crop import Crop
 from keypoints.data.checks import shared_groups
 from keypoints.data.compact_copy import Original, original_of, read_map
 from keypoints.data.dataset_folders import find_root
@@ -25,7 +26,6 @@ from keypoints.data.splits import split_by_group
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.settings import BoxSettings
 from keypoints.errors import ConfigError, DataError
-from keypoints.geometry import Crop
 from keypoints.landmarks import IBUG68
 
 log = logging.getLogger(__name__)

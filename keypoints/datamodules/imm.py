@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keypoints.crop import Crop
 from keypoints.data.face import Face
 from keypoints.data.readers.imm import VIEWS, read_imm
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, DataError
-from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
 
 FOLDS = 4

@@ -6,6 +6,7 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from keypoints.crop import Crop
 from keypoints.data.face import Face
 from keypoints.data.readers.ibug300w import NAMING, original_name
 from keypoints.data.readers.labelled import read_labelled
@@ -13,7 +14,6 @@ from keypoints.data.splits import split_by_group, united_groups
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.settings import BoxSettings
 from keypoints.errors import ConfigError, DataError, some_of
-from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme, scheme_named
 from keypoints.logs import log_some
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from PIL import Image
 from rich.progress import track
 
+from keypoints.crop import cut
 from keypoints.data.compact_copy import MAP_FILE, Original, format_map, read_map, scaled_down
 from keypoints.data.dataset_folders import find_root
 from keypoints.data.formats.dlib_xml import Entry, format_dlib_xml
@@ -21,7 +22,7 @@ from keypoints.data.photos import Photo
 from keypoints.datatools.compact_pieces import Cut, Piece, Plan, kept_part, plan_ibug, plan_imm
 from keypoints.errors import ConfigError, DataError, one_line
 from keypoints.files import holds_others, locked, replaced, write_atomically
-from keypoints.geometry import Box, ByteArray, cut
+from keypoints.geometry import Box, ByteArray
 
 _SETTINGS = "shrink.json"
 """File that marks a folder as a compact copy, and records its settings."""

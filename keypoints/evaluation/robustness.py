@@ -14,13 +14,14 @@ import pandas as pd
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from keypoints.crop import Crop
 from keypoints.data.augmentation import Augmentation
+from keypoints.data.augmentation_transforms import LowResolution
 from keypoints.data.dataset import Batch, FaceDataset
 from keypoints.data.face import Face
-from keypoints.data.transforms import LowResolution
 from keypoints.errors import ConfigError
 from keypoints.evaluation.per_face import BATCH, predict, score
-from keypoints.geometry import Box, Crop
+from keypoints.geometry import Box
 from keypoints.inference.predictor import Model
 from keypoints.tasks.metrics import evaluation_metrics
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+from keypoints.crop import cut
 from keypoints.data.face import Face
 from keypoints.errors import ConfigError
-from keypoints.geometry import Box, ByteArray, cut
+from keypoints.geometry import Box, ByteArray
 
 _MOST = 1600
 """Longer side, in pixels, to which larger photos are scaled down before detection."""

@@ -13,13 +13,14 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor, nn
 
+from keypoints.crop import Crop, as_input
 from keypoints.data.face import Face
 from keypoints.data.photos import Photo, grey
 from keypoints.data.readers.ibug300w import detector_box
 from keypoints.data.readers.labelled import read_labelled
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.files import replaced
-from keypoints.geometry import ByteArray, Crop, FloatArray, as_input, pixels_to_ratio
+from keypoints.geometry import ByteArray, FloatArray, pixels_to_ratio
 from keypoints.inference.box_list import ListedPhoto
 from keypoints.inference.onnx_model import CONFIDENCE, INPUT, OUTPUT, ExportedModel, metadata
 from keypoints.inference.photo_inputs import find_photos

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from keypoints._version import __version__
+from keypoints.crop import Crop
 from keypoints.data.provenance import TrainingFaces
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.file_kinds import ONNX, TORCH, describe_file, mistaken
-from keypoints.geometry import Crop, FloatArray
+from keypoints.geometry import FloatArray
 from keypoints.inference.onnx_graph import check_network
 from keypoints.landmarks import LandmarkScheme
 from keypoints.structured_files import COUNT, TEXT, TEXTS, VALUES, check_kinds, is_pair, or_none

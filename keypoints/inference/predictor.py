@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from keypoints.crop import Crop, as_input
 from keypoints.data.photos import Photo, grey
 from keypoints.data.provenance import TrainingFaces
 from keypoints.data.statistics import Support
 from keypoints.errors import CheckpointError, ConfigError, DataError
-from keypoints.geometry import Affine, Box, ByteArray, Crop, FloatArray, as_input, ratio_to_pixels
+from keypoints.geometry import Affine, Box, ByteArray, FloatArray, ratio_to_pixels
 from keypoints.inference.detection import FaceDetector
 from keypoints.inference.onnx_model import ExportedModel, Located
 from keypoints.inference.prediction_files import Origin, PredictedFace

@@ -12,12 +12,13 @@ import numpy as np
 from omegaconf import DictConfig
 from rich.progress import track
 
+from keypoints.crop import Crop
 from keypoints.data.compact_copy import original_of, read_map
 from keypoints.data.dataset_folders import find_root
 from keypoints.data.face import Face
 from keypoints.data.readers.ibug300w import PARSED_LIST, TEST_LIST, TRAIN_LIST, read_dlib_xml, read_test_list
 from keypoints.errors import ConfigError, DataError, some_of
-from keypoints.geometry import Affine, Box, Crop, FloatArray, pixels_to_ratio, ratio_to_pixels
+from keypoints.geometry import Affine, Box, FloatArray, pixels_to_ratio, ratio_to_pixels
 from keypoints.inference.predictor import Predictor, PreparedFace
 from keypoints.inference.submission_file import read_submission, write_submission
 from keypoints.landmarks import IBUG68

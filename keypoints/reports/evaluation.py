@@ -11,7 +11,7 @@ from keypoints.evaluation.face_tables import points_of, tags_of
 from keypoints.evaluation.result import Case, EvaluationResult, Scores, Stressed, Tables, TableSource
 from keypoints.formatting import shown
 from keypoints.geometry import FloatArray
-from keypoints.reports import error_figures, figures
+from keypoints.reports import error_figures, face_figures, figures
 from keypoints.reports.page import Picture, write_page
 from keypoints.tasks.metrics import NORMS
 
@@ -158,11 +158,13 @@ def draw_faces(
     for label, part in (("best", ranked.head(count)), ("worst", ranked.tail(count).iloc[::-1])):
         for start in range(0, count, _ACROSS):
             in_row = part.iloc[start : start + _ACROSS]
-            drawn = figures.drawn_faces(in_row)
+            drawn = face_figures.drawn_faces(in_row)
             for face, (_, row) in zip(drawn, in_row.iterrows(), strict=True):
                 face.caption += "\n" + _tags(row, tags_of(faces), words)
             rows[f"{label} {start + 1} to {start + len(in_row)}"] = drawn
-    path = figures.save(figures.faces(rows, lines, f"{name}: best and worst faces"), folder / "faces.png")
+    path = figures.save(
+        face_figures.faces(rows, lines, f"{name}: best and worst faces"), folder / "faces.png"
+    )
     return Picture(
         path, "Best and worst faces", "Below each face: mean distance of its points, and its tags."
     )

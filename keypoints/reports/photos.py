@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from keypoints.crop import cut
 from keypoints.data.statistics import MEASURES, measure, out_of_distribution_notes
 from keypoints.drawing import draw_face
 from keypoints.files import replaced
 from keypoints.formatting import shown
-from keypoints.geometry import Affine, Box, ByteArray, cut, pixels_to_ratio
+from keypoints.geometry import Affine, Box, ByteArray, pixels_to_ratio
 from keypoints.inference.prediction_files import PAGE, PredictedFace, PredictedPhoto
 from keypoints.inference.predictor import Predictor
 from keypoints.reports.page import write_page

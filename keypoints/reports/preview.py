@@ -14,7 +14,7 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.files import atomic_folder, locked, write_atomically
 from keypoints.formatting import shown
 from keypoints.instantiate import make_data
-from keypoints.reports import figures
+from keypoints.reports import face_figures, figures
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def _draw(cfg: DictConfig, data: FaceDataModule, folder: Path) -> tuple[dict[str
     indices = np.linspace(0, len(dataset) - 1, min(cfg.faces, len(dataset))).round().astype(int).tolist()
     rows = {dataset.faces[index].name: _samples(dataset, index, cfg.draws) for index in indices}
     figures.save(
-        figures.samples(
+        face_figures.samples(
             {name: pixels_of(batch) for name, batch in rows.items()},
             {name: batch.targets.numpy() for name, batch in rows.items()},
             data.scheme.skeleton,
@@ -68,7 +68,7 @@ def _draw(cfg: DictConfig, data: FaceDataModule, folder: Path) -> tuple[dict[str
     batch: Batch = default_collate([dataset[key] for key in track(keys, "measuring", transient=True)])
     numbers = measure(batch)
     figures.save(
-        figures.histogram(batch.to_images().numpy(), f"{cfg.name}: pixels of {len(keys)} inputs"),
+        face_figures.histogram(batch.to_images().numpy(), f"{cfg.name}: pixels of {len(keys)} inputs"),
         folder / "input.png",
     )
     write_atomically(folder / "input.json", json.dumps(numbers, indent=2) + "\n")

@@ -16,7 +16,7 @@ from keypoints.formatting import shown
 from keypoints.landmarks import LandmarkScheme
 from keypoints.mean_face import predicts_the_mean
 from keypoints.models.inspection import feature_maps, first_convolution
-from keypoints.reports import figures
+from keypoints.reports import face_figures, figures, filter_figures, training_figures
 from keypoints.reports.page import Picture, write_page
 from keypoints.runs.history import by_epoch, read_logged
 from keypoints.runs.run_folder import DEV_RUN, RunFolder
@@ -35,7 +35,7 @@ def draw_batch(run: RunFolder, batch: Batch, scheme: LandmarkScheme) -> None:
     """Write the figure of a training batch into the run's folder; later reports reuse it."""
     title = f"{run.name}: a training batch as the network receives it"
     figures.save(
-        figures.batch(pixels_of(batch, 16), batch.targets.numpy()[:16], scheme.skeleton, title),
+        face_figures.batch(pixels_of(batch, 16), batch.targets.numpy()[:16], scheme.skeleton, title),
         run.figure("batch"),
     )
 
@@ -45,7 +45,7 @@ def draw_feature_maps(run: RunFolder, batch: Batch, task: Task) -> None:
     maps = feature_maps(task, batch.to_images()[:1])
     if maps is not None:
         title = f"{run.name}: first-layer feature maps, {_epoch(run)}"
-        figure = figures.feature_maps(pixels_of(batch, 1)[0], maps[0].double().numpy(), title)
+        figure = filter_figures.feature_maps(pixels_of(batch, 1)[0], maps[0].double().numpy(), title)
         figures.save(figure, run.figure("feature_maps"))
 
 
@@ -161,7 +161,7 @@ def _curves(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
         return []
     words = ("loss", "its own unit") if task is None else task.loss_words
     path = figures.save(
-        figures.loss_curves(history, f"{run.name}: loss over epochs\n{_settings(run)}", *words),
+        training_figures.loss_curves(history, f"{run.name}: loss over epochs\n{_settings(run)}", *words),
         new.figure("curves"),
     )
     caption = (
@@ -201,8 +201,10 @@ def _faces(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
     if path.is_file() and not any(map(Path.is_file, photos)):
         log.warning("%s is kept, because its photos are missing", path)
     else:
-        drawn = {label: figures.drawn_faces(part) for label, part in rows.items()}
-        path = figures.save(figures.faces(drawn, lines, f"{run.name}: validation faces"), new.figure("faces"))
+        drawn = {label: face_figures.drawn_faces(part) for label, part in rows.items()}
+        path = figures.save(
+            face_figures.faces(drawn, lines, f"{run.name}: validation faces"), new.figure("faces")
+        )
     caption = (
         "Validation faces with the smallest and the largest mean distance of a point; weights of the "
         f"{_epoch(run)}."
@@ -219,7 +221,7 @@ def _filters(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]
         return []
     weight = convolution.weight.detach().float().numpy().astype(np.float64)
     title = f"{run.name}: first-layer filters, {_epoch(run)}"
-    path = figures.save(figures.filters(weight, title), new.figure("filters"))
+    path = figures.save(filter_figures.filters(weight, title), new.figure("filters"))
     return [Picture(path, "First-layer filters", caption)]
 
 

@@ -12,7 +12,7 @@ from keypoints.evaluation.face_tables import read_faces
 from keypoints.files import atomic_folder, write_atomically
 from keypoints.formatting import fixed, shown
 from keypoints.mean_face import predicts_the_mean
-from keypoints.reports import figures
+from keypoints.reports import face_figures, figures, training_figures
 from keypoints.reports.page import Picture, write_page
 from keypoints.runs.history import by_epoch, read_logged
 from keypoints.runs.run_folder import RunFolder
@@ -73,7 +73,9 @@ def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
     pictures = []
     if histories:
         groups = dict(zip(table["run"], table["setting"], strict=True))
-        figures.save(figures.comparison(histories, groups, f"{name}: validation over epochs"), new.comparison)
+        figures.save(
+            training_figures.comparison(histories, groups, f"{name}: validation over epochs"), new.comparison
+        )
         caption = "All runs on one log axis; seeds of one setting share a colour; ★ marks the best epochs."
         pictures.append(Picture(new.comparison, "Validation curves", caption))
     pictures += _side_by_side(sweep, new, runs, finished)
@@ -287,9 +289,9 @@ def _side_by_side(
     lines = () if scheme is None else scheme.skeleton
     pictures = []
     for label, places in (("Good", ranked[:count]), ("Bad", ranked[::-1][:count])):
-        rows = {name: figures.drawn_faces(table.iloc[places]) for name, table in tables.items()}
+        rows = {name: face_figures.drawn_faces(table.iloc[places]) for name, table in tables.items()}
         path = new.path / _SHEETS[label]
-        figures.save(figures.faces(rows, lines, f"{sweep.name}: the same {label.lower()} faces"), path)
+        figures.save(face_figures.faces(rows, lines, f"{sweep.name}: the same {label.lower()} faces"), path)
         which = "smallest" if label == "Good" else "largest"
         caption = f"Faces with the {which} mean error over these runs, at the best epoch of each."
         pictures.append(Picture(path, f"{label} faces by run", caption))

@@ -33,10 +33,10 @@ from keypoints.components import (
     trusted_by_user,
     trusting,
 )
+from keypoints.crop import Crop
 from keypoints.data.dataset import Batch
 from keypoints.data.provenance import HasProvenance, TrainedOn
 from keypoints.errors import CheckpointError, ConfigError, one_line
-from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
 from keypoints.models.budget import TooLargeError, bounded
 from keypoints.models.pretrained import blank

@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from keypoints.components import Component, build, configure
+from keypoints.crop import Crop
 from keypoints.data.dataset import Batch
-from keypoints.geometry import Crop
 from keypoints.landmarks import LandmarkScheme
 from keypoints.models.heatmap import HeatmapNet, gaussian_maps, share_near, soft_argmax
 from keypoints.tasks.base import Located, Task

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from keypoints.components import Component, build, configure
-from keypoints.geometry import Crop
+from keypoints.crop import Crop
 from keypoints.landmarks import LandmarkScheme
 from keypoints.models.convnet import ConvNet
 from keypoints.tasks.base import Task

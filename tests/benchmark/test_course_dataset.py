@@ -1,8 +1,8 @@
 import torch
 
 from keypoints.benchmark.course_dataset import CourseDataset
+from keypoints.crop import Crop
 from keypoints.data.readers.imm import read_imm
-from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
 
 

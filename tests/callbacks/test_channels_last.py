@@ -2,7 +2,7 @@ import torch
 from pytorch_lightning import Trainer
 
 from keypoints.callbacks.channels_last import ChannelsLast
-from keypoints.geometry import Crop
+from keypoints.crop import Crop
 from keypoints.landmarks import IMM58
 from keypoints.models.inspection import first_convolution
 from keypoints.tasks.regression import RegressionTask

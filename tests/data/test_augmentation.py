@@ -13,11 +13,12 @@ from omegaconf import OmegaConf
 from keypoints.cli import main
 from keypoints.commands import compose
 from keypoints.config.registry import conf_dir
+from keypoints.crop import Crop
 from keypoints.data.augmentation import Augmentation, Drawn
 from keypoints.data.dataset import FaceDataset
 from keypoints.data.readers.imm import read_imm
 from keypoints.errors import ConfigError
-from keypoints.geometry import Affine, Crop
+from keypoints.geometry import Affine
 from keypoints.instantiate import make_data
 from tests.conftest import ROOT
 from tests.test_geometry import blob, centroid

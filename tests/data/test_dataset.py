@@ -6,6 +6,7 @@ from hydra.utils import instantiate
 from torch.utils.data import DataLoader
 
 from keypoints.commands import compose
+from keypoints.crop import Crop, as_input
 from keypoints.data.augmentation import Augmentation
 from keypoints.data.dataset import Batch, FaceDataset, full_batch, identity, pixels_of
 from keypoints.data.photos import Photo
@@ -13,7 +14,7 @@ from keypoints.data.readers.imm import read_imm
 from keypoints.data.sampler import EpochSampler
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import DataError
-from keypoints.geometry import Box, Crop, as_input
+from keypoints.geometry import Box
 from keypoints.landmarks import IMM58
 
 

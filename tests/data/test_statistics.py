@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from keypoints.crop import Crop
 from keypoints.data.statistics import (
     MEASURES,
     measure,
@@ -9,7 +10,7 @@ from keypoints.data.statistics import (
     sharpness,
     training_statistics,
 )
-from keypoints.geometry import Affine, Box, Crop
+from keypoints.geometry import Affine, Box
 from keypoints.landmarks import IBUG68, IMM58
 from tests.conftest import draw_portrait
 

@@ -5,13 +5,13 @@ import pytest
 from PIL import Image
 
 from keypoints.commands import compose
+from keypoints.crop import Crop
 from keypoints.data.photos import Photo
 from keypoints.data.provenance import TrainedOn
 from keypoints.data.readers.labelled import FORMATS, read_labelled, write_labelled
 from keypoints.datamodules.ibug300w import IBUG300WDataModule
 from keypoints.datamodules.labelled import LabelledDataModule
 from keypoints.errors import ConfigError, DataError
-from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
 
 SMALL = {"width": 16, "height": 16, "batch_size": 2}

@@ -4,9 +4,9 @@ import pytest
 
 from keypoints import FaceDataModule, IBUG300WDataModule, IMMDataModule, LabelledDataModule
 from keypoints.commands import compose
+from keypoints.crop import Crop
 from keypoints.datamodules.settings import BoxSettings, FaceSettings
 from keypoints.errors import ConfigError
-from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
 
 

@@ -2,11 +2,11 @@ import pytest
 from omegaconf import OmegaConf
 
 from keypoints.commands import compose
+from keypoints.crop import Crop
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.datamodules.labelled import LabelledDataModule
 from keypoints.errors import ConfigError, DataError
 from keypoints.evaluation.chosen_data import chosen_data, chosen_split, faces_to_measure
-from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
 from keypoints.runs.run_folder import RunFolder
 

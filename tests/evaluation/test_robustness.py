@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 import torch
 
+from keypoints.crop import Crop, cut
 from keypoints.data.augmentation import Augmentation
 from keypoints.data.dataset import FaceDataset, mean_targets
 from keypoints.data.readers.imm import read_imm
 from keypoints.errors import ConfigError
 from keypoints.evaluation.robustness import STRESSES, OtherBox, StressedFaces, changes, stress, tolerances
-from keypoints.geometry import Box, Crop, cut
+from keypoints.geometry import Box
 from keypoints.inference.predictor import TaskModel
 from keypoints.landmarks import IMM58
 from keypoints.tasks.regression import RegressionTask

@@ -10,11 +10,12 @@ from PIL import Image
 from keypoints.cli import main
 from keypoints.commands import compose
 from keypoints.components import configure
+from keypoints.crop import Crop, as_input
 from keypoints.data.face import Face
 from keypoints.data.photos import Photo
 from keypoints.data.readers.labelled import write_labelled
 from keypoints.errors import CheckpointError, ConfigError, DataError
-from keypoints.geometry import Box, Crop, as_input
+from keypoints.geometry import Box
 from keypoints.inference.onnx_export import TOLERANCE, _labelled, export, made_up_crops
 from keypoints.inference.onnx_model import ExportedModel, Located
 from keypoints.inference.predictor import Predictor

@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from keypoints.crop import Crop
 from keypoints.errors import CheckpointError, ConfigError
-from keypoints.geometry import Crop
 from keypoints.inference.onnx_model import ExportedModel, metadata
 from keypoints.landmarks import IBUG68
 from tests.conftest import BOX_CROP, ROOT, seconds_of_processes

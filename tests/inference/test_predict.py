@@ -13,8 +13,8 @@ from PIL import Image
 
 from keypoints.cli import main
 from keypoints.commands import compose
+from keypoints.crop import Crop
 from keypoints.errors import CheckpointError, ConfigError, DataError
-from keypoints.geometry import Crop
 from keypoints.inference import predict as module
 from keypoints.inference.predictor import Predictor
 from keypoints.landmarks import IMM58

@@ -6,10 +6,11 @@ from PIL import ExifTags, Image
 
 from keypoints.commands import compose
 from keypoints.components import configure
+from keypoints.crop import Crop
 from keypoints.data.photos import Photo
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.evaluation.face_tables import points_of, read_faces
-from keypoints.geometry import Box, Crop
+from keypoints.geometry import Box
 from keypoints.inference.onnx_export import export
 from keypoints.inference.onnx_model import Located
 from keypoints.inference.predictor import Predictor, load_model

@@ -6,13 +6,13 @@ from pytorch_lightning import Trainer
 from keypoints.cli import main
 from keypoints.commands import compose
 from keypoints.components import configure
+from keypoints.crop import Crop
 from keypoints.data.compact_copy import read_map
 from keypoints.data.formats.dlib_xml import read_entries
 from keypoints.data.readers.ibug300w import PARSED_LIST, TEST_LIST, TRAIN_LIST
 from keypoints.datamodules.ibug300w import IBUG300WDataModule
 from keypoints.datatools.shrink import shrink
 from keypoints.errors import ConfigError, DataError
-from keypoints.geometry import Crop
 from keypoints.inference.submission import submit
 from keypoints.inference.submission_file import read_submission, write_submission
 from keypoints.landmarks import IBUG68, IMM58

@@ -6,8 +6,8 @@ import torchvision
 from torchvision.transforms.functional import normalize
 
 from keypoints.components import configure
+from keypoints.crop import Crop
 from keypoints.errors import ConfigError
-from keypoints.geometry import Crop
 from keypoints.landmarks import IBUG68
 from keypoints.models.torchvision import TorchvisionNet
 from keypoints.tasks.base import load_task

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keypoints.crop import Crop
 from keypoints.drawing import BOX as BLUE
 from keypoints.drawing import PREDICTION
-from keypoints.geometry import Box, Crop
+from keypoints.geometry import Box
 from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto
 from keypoints.inference.predictor import Predictor
 from keypoints.landmarks import IMM58

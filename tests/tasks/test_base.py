@@ -4,9 +4,9 @@ import torch
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 
 from keypoints.components import configure
+from keypoints.crop import Crop
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import CheckpointError, ConfigError
-from keypoints.geometry import Crop
 from keypoints.landmarks import IMM58
 from keypoints.models.convnet import ConvNet
 from keypoints.tasks.base import load_task, usable_device

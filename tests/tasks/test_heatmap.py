@@ -4,9 +4,9 @@ import pytorch_lightning as pl
 import torch
 
 from keypoints.components import configure
+from keypoints.crop import Crop
 from keypoints.data.dataset import Batch
 from keypoints.errors import ConfigError
-from keypoints.geometry import Crop
 from keypoints.landmarks import IBUG68, IMM58
 from keypoints.models.encoders import ConvEncoder
 from keypoints.models.heatmap import HeatmapNet, gaussian_maps

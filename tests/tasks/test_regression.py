@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from keypoints.components import configure
+from keypoints.crop import Crop
 from keypoints.errors import ConfigError
-from keypoints.geometry import Crop
 from keypoints.landmarks import IBUG68, IMM58
 from keypoints.models.convnet import ConvNet
 from keypoints.tasks.regression import RegressionTask

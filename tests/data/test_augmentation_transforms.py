@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keypoints.data.augmentation import Augmentation
-from keypoints.data.transforms import LowResolution
+from keypoints.data.augmentation_transforms import LowResolution
 from tests.test_geometry import blob, centroid
 
 

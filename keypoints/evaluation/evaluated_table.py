@@ -32,7 +32,7 @@ _OF_MODELS = {"checkpoint": None, "flip_test": False, "boxes": "given", "stress"
 
 
 @dataclass(frozen=True)
-class PredictionScores:
+class EvaluatedTable:
     """Table of predictions and the faces that it is evaluated on.
 
     Args:
@@ -73,7 +73,7 @@ class PredictionScores:
         return _notes(self.table, self.matches, self.truth, result.metrics["failure_rate"])
 
 
-def prediction_scores(cfg: DictConfig) -> PredictionScores:
+def evaluated_table(cfg: DictConfig) -> EvaluatedTable:
     """Return the table ``cfg.predictions`` with the faces of ``cfg.split``.
 
     Means are over the faces that have a prediction; the other faces are counted and named in the notes.
@@ -115,7 +115,7 @@ def prediction_scores(cfg: DictConfig) -> PredictionScores:
         )
     folder = _folder(cfg, path, split)
     case = Case(f"{_name(path)}, {split}", data, split, data.scheme, norm, cfg.threshold, cfg.faces)
-    return PredictionScores(case, folder, path, table, truth, matches)
+    return EvaluatedTable(case, folder, path, table, truth, matches)
 
 
 def _list_of(cfg: DictConfig, split: str) -> Path | None:

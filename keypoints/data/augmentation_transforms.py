@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from keypoints.geometry import Box, ByteArray, FloatArray, cut
+from keypoints.crop import cut
+from keypoints.geometry import Box, ByteArray, FloatArray
 
 
 class LowResolution(albumentations.ImageOnlyTransform):  # type: ignore[misc]

@@ -11,6 +11,7 @@ from tests.conftest import ROOT
 LAYERS = (
     {
         "_version",
+        "crop",
         "distributed",
         "errors",
         "file_kinds",
@@ -39,6 +40,7 @@ LAYERS = (
 
 WITHIN = {
     # 0
+    "crop": {"errors", "geometry"},
     "file_kinds": {"input_files"},
     "files": {"errors"},
     "geometry": {"errors"},

@@ -134,7 +134,7 @@ def test_moved_data_are_read_from_the_given_root(full_face, made_up_imm, tmp_pat
 
 
 def test_stress_is_measured_and_plotted(full_face, tmp_path, monkeypatch):
-    monkeypatch.setattr("keypoints.evaluation.model_scores.STRESSES", few := few_stresses())
+    monkeypatch.setattr("keypoints.evaluation.evaluated_model.STRESSES", few := few_stresses())
     monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few)
     monkeypatch.setattr("keypoints.reports.error_figures.STRESSES", few)
     done = of(f"checkpoint={full_face}", "stress=true", f"output={tmp_path}", "faces=1")
@@ -402,7 +402,7 @@ def exported_run(full_face, tmp_path_factory):
 def test_an_onnx_file_has_the_metrics_of_its_checkpoint(
     full_face, exported_run, made_up_imm, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("keypoints.evaluation.model_scores.STRESSES", few := few_stresses())
+    monkeypatch.setattr("keypoints.evaluation.evaluated_model.STRESSES", few := few_stresses())
     monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few)
     monkeypatch.setattr("keypoints.reports.error_figures.STRESSES", few)
     data = ["data=imm", f"data.root={made_up_imm}", "faces=1", "stress=true"]

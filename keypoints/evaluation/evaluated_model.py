@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ModelScores:
+class EvaluatedModel:
     """Model and the faces that it is evaluated on.
 
     Args:
@@ -88,7 +88,7 @@ class ModelScores:
         return Stressed(table, len(faces), examples, tolerances(table))
 
 
-def model_scores(cfg: DictConfig) -> ModelScores:
+def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
     """Return the model ``cfg.checkpoint`` with the faces of ``cfg.split``.
 
     Args:
@@ -122,7 +122,7 @@ def model_scores(cfg: DictConfig) -> ModelScores:
     name = f"{run.name}, {path.stem} epoch" if run else path.stem
     case = Case(f"{name}, {split}", data, split, model.scheme, norm, cfg.threshold, cfg.faces)
     folder = Path(cfg.output) if cfg.output else _folder(run, path, cfg, split)
-    return ModelScores(case, folder, model, faces, _mean(model, data), source, notes)
+    return EvaluatedModel(case, folder, model, faces, _mean(model, data), source, notes)
 
 
 def _in_boxes(cfg: DictConfig, model: Model, faces: Sequence[Face], split: str) -> tuple[Sequence[Face], int]:

@@ -124,7 +124,7 @@ def test_a_table_of_predict_has_the_metrics_of_its_model(full_face_model, truth,
 
 @pytest.fixture
 def full_face_model(tmp_path):
-    from keypoints.geometry import Crop
+    from keypoints.crop import Crop
     from tests.conftest import save_untrained
 
     return save_untrained(tmp_path / "whole.ckpt", IMM58, Crop(40, 30))

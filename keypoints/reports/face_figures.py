@@ -1,0 +1,183 @@
+"""Figures of faces: a batch, augmented samples, best and worst faces, and their values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from keypoints.data.photos import Photo
+from keypoints.evaluation.face_tables import points_of
+from keypoints.formatting import fixed
+from keypoints.geometry import ByteArray, FloatArray
+from keypoints.reports.figures import Lines, new_figure
+
+_TRUTH, _PREDICTION = "#2bdc46", "#f52d2d"
+
+
+def batch(images: Sequence[ByteArray], ratios: FloatArray, lines: Lines, title: str) -> Figure:
+    """Show the inputs of a batch with their points.
+
+    Args:
+        images: B inputs of the network, (H, W) or (H, W, 3) each.
+        ratios: (B, K, 2) ratios of the input.
+        lines: skeleton of the landmarks: pairs of points to join.
+        title: title of the figure.
+    """
+    columns = min(4, len(images))
+    rows = -(-len(images) // columns)
+    height, width = images[0].shape[:2]
+    figure = new_figure(3.2 * columns, 3.2 * height / width * rows + 0.5)
+    for axes, image, points in zip(_grid(figure, rows, columns), images, ratios, strict=False):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+        _points(axes, points * (width, height) - 0.5, lines, _TRUTH, "truth")
+    figure.suptitle(title)
+    return figure
+
+
+def samples(
+    rows: Mapping[str, Sequence[ByteArray]], ratios: Mapping[str, FloatArray], lines: Lines, title: str
+) -> Figure:
+    """Show one row per face: without augmentation, then its augmented samples, with their points.
+
+    Args:
+        rows: inputs of the network, (H, W) or (H, W, 3) each, by the face's name.
+        ratios: (B, K, 2) ratios of the input, by the face's name.
+        lines: skeleton of the landmarks.
+        title: title of the figure.
+    """
+    columns = max(map(len, rows.values()))
+    height, width = next(iter(rows.values()))[0].shape[:2]
+    figure = new_figure(2.9 * columns, 2.9 * height / width * len(rows) + 0.9)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, images) in zip(grid, rows.items(), strict=True):
+        for place, (axes, image, points) in enumerate(zip(line, images, ratios[name], strict=True)):
+            axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+            _points(axes, points * (width, height) - 0.5, lines, _TRUTH, "truth")
+            axes.set_xlim(-0.5, width - 0.5)
+            axes.set_ylim(height - 0.5, -0.5)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            if line is grid[0]:
+                axes.set_title(f"sample {place}" if place else "not augmented", fontsize=10)
+        line[0].set_ylabel(name, fontsize=9)
+    figure.suptitle(title)
+    return figure
+
+
+def histogram(images: FloatArray, title: str) -> Figure:
+    """Plot the histogram of the pixels of (B, C, H, W) inputs, with range, mean and standard deviation."""
+    figure = new_figure(8, 4)
+    axes = figure.subplots()
+    values = images.ravel()
+    axes.hist(values, bins=np.linspace(-0.5, 0.5, 65).tolist(), color="tab:blue", density=True)
+    mean, deviation = float(values.mean()), float(values.std())
+    axes.axvline(mean, color="tab:red", label=f"mean {mean:.3f}")
+    axes.axvspan(
+        mean - deviation,
+        mean + deviation,
+        color="tab:red",
+        alpha=0.12,
+        label=f"± standard deviation {deviation:.3f}",
+    )
+    axes.set_xlabel(f"pixel value of the input, {values.min():.2f} to {values.max():.2f}")
+    axes.set_ylabel("density")
+    axes.legend()
+    axes.set_title(title)
+    return figure
+
+
+def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -> Figure:
+    """Show rows of photos with truth (green), prediction (red) and a caption below each.
+
+    A missing photo is shown as an empty frame with its caption.
+    """
+    columns = max(map(len, rows.values()))
+    figure = new_figure(4.0 * columns, 3.45 * len(rows) + 0.4)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (label, drawn) in zip(grid, rows.items(), strict=True):
+        for axes in line[len(drawn) :]:
+            axes.axis("off")
+        for axes, face in zip(line, drawn, strict=False):
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_xlabel(face.caption)
+            if face.photo is None:
+                axes.text(0.5, 0.5, "photo not found", ha="center", transform=axes.transAxes)
+                continue
+            axes.imshow(face.photo, cmap="gray", vmin=0, vmax=255)
+            _points(axes, face.truth, lines, _TRUTH, "truth")
+            _points(axes, face.predicted, lines, _PREDICTION, "prediction")
+            # The view ends at the photo, so that a point far outside does not shrink the face.
+            height, width = face.photo.shape[:2]
+            axes.set_xlim(-0.5, width - 0.5)
+            axes.set_ylim(height - 0.5, -0.5)
+        line[0].set_ylabel(label)
+    between = "\n" if columns == 1 else " · "  # one photo is narrower than the title
+    figure.suptitle(f"{title}{between}green: truth, red: prediction")
+    return figure
+
+
+@dataclass
+class DrawnFace:
+    """Photo with its points, for :func:`faces`.
+
+    Args:
+        photo: (H, W) grey pixels; ``None`` if the file is missing.
+        truth: (K, 2) pixels of the photo.
+        predicted: (K, 2) pixels of the photo.
+        caption: text below the photo.
+    """
+
+    photo: ByteArray | None
+    truth: FloatArray
+    predicted: FloatArray
+    caption: str
+
+
+def read_face(path: Path, truth: FloatArray, predicted: FloatArray, caption: str) -> DrawnFace:
+    """Read a photo for :func:`faces`.
+
+    Args:
+        path: file of the photo, which may be missing.
+        truth: (K, 2) pixels of the photo.
+        predicted: (K, 2) pixels of the photo.
+        caption: text below the photo.
+    """
+    photo = Photo(path).decode(1) if path.is_file() else None
+    return DrawnFace(photo, truth, predicted, caption)
+
+
+def _grid(figure: Figure, rows: int, columns: int) -> list[Axes]:
+    grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in grid:
+        axes.axis("off")
+    return grid
+
+
+def _points(axes: Axes, points: FloatArray, lines: Lines, colour: str, label: str) -> None:
+    for start, end in lines:
+        axes.plot(*points[[start, end]].T, color=colour, lw=0.9, alpha=0.8)
+    size = 70 if len(points) == 1 else 14
+    axes.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=size,
+        c=colour,
+        edgecolors="black",
+        linewidths=0.7,
+        label=label,
+        zorder=3,
+    )
+
+
+def drawn_faces(table: pd.DataFrame, label: str = "") -> list[DrawnFace]:
+    """Return the faces of a table of :func:`keypoints.evaluation.per_face.measure_faces`, with errors."""
+    truth, predicted = points_of(table, "truth"), points_of(table, "predicted")
+    return [
+        read_face(Path(photo), true, found, f"{label}{Path(photo).stem}: {fixed(error, 1)} px")
+        for photo, true, found, error in zip(table["photo"], truth, predicted, table["error_px"], strict=True)
+    ]

@@ -1,0 +1,126 @@
+"""Figures of trainings: loss curves of a run, and the comparison of a sweep's runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from keypoints.formatting import shown
+from keypoints.reports.figures import BASELINE, legend_label, new_figure
+
+MSE_UNIT = "MSE (ratio² of the photo)"
+_DASHES = ("-", "--", "-.", ":")
+
+
+def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figure:
+    """Plot training and validation loss over epochs on a log axis, with the mean-shape baseline as a line.
+
+    If the loss is not the MSE, the validation MSE has axes of its own.
+
+    Args:
+        history: one row per epoch, as :func:`keypoints.runs.history.by_epoch` returns it.
+        title: title of the figure, with the name of the run.
+        loss: name of the loss, for the axis.
+        unit: unit of the loss, for the axis.
+    """
+    own_mse = "val/mse" in history and not (
+        "loss/val" in history
+        and np.allclose(history["val/mse"], history["loss/val"], rtol=1e-3, equal_nan=True)
+    )
+    figure = new_figure(8, 8 if own_mse else 4.8)
+    axes = figure.subplots(1 + own_mse, 1, squeeze=False, sharex=True)[:, 0]
+    figure.suptitle(title)
+    _curve(axes[0], history, "loss/train", f"training {loss}", color="tab:blue")
+    _curve(axes[0], history, "loss/val", f"validation {loss}", color="tab:orange")
+    _constant(axes[0], history, "loss/constant")
+    _finish(axes[0], f"{loss} ({unit})")
+    if own_mse:
+        _curve(axes[1], history, "val/mse", "validation MSE", color="tab:orange")
+        _constant(axes[1], history, "val/mse_constant")
+        _finish(axes[1], MSE_UNIT)
+    if (best := _best(history)) is not None:
+        epoch, column = best[0], "val/mse" if own_mse else "loss/val"
+        axes[-1].plot(
+            epoch, history[column][epoch], "*", ms=15, color="tab:red", label=f"best epoch: {epoch}"
+        )
+        axes[-1].legend(fontsize=9)
+    axes[-1].set_xlabel("epoch")
+    return figure
+
+
+def comparison(histories: Mapping[str, pd.DataFrame], groups: Mapping[str, str], title: str) -> Figure:
+    """Plot the validation curves of several runs on one log axis.
+
+    Args:
+        histories: validated epochs of each run, by the run's name.
+        groups: setting of each run, by the run's name; runs of one setting (seeds) share a colour.
+        title: title of the figure.
+    """
+    figure = new_figure(10, 5.6)
+    axes = figure.subplots()
+    settings = list(dict.fromkeys(groups[name] for name in histories))
+    colours = mpl.colormaps["tab10" if len(settings) <= 10 else "turbo"]
+    labelled: set[str] = set()
+    for name, history in histories.items():
+        if (best_point := _best(history)) is None:
+            continue
+        best_epoch, best = best_point
+        place = settings.index(groups[name])
+        colour = colours(place if len(settings) <= 10 else place / (len(settings) - 1))
+        many = list(groups.values()).count(groups[name]) > 1
+        label = groups[name] if many else f"{name}: best {shown(best, 2)}"
+        axes.plot(
+            history.index,
+            history["val/mse"],
+            _DASHES[place // 10 % len(_DASHES)],
+            color=colour,
+            alpha=0.75 if many else 1,
+            label=None if label in labelled else legend_label(label),
+        )
+        labelled.add(label)
+        axes.plot(best_epoch, best, "*", ms=9, color=colour)
+    for history in histories.values():
+        _constant(axes, history, "val/mse_constant")
+        break
+    axes.set_title(title)
+    axes.set_xlabel("epoch (★ best)")
+    _finish(axes, f"validation {MSE_UNIT}", loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def _best(history: pd.DataFrame) -> tuple[int, float] | None:
+    """Return the epoch of the smallest validation MSE and this MSE; ``None`` if it was never a number."""
+    if "val/mse" not in history or history["val/mse"].isna().all():
+        return None
+    values = history["val/mse"].to_numpy(np.float64)
+    place = int(np.nanargmin(values))
+    return int(history.index.to_numpy()[place]), float(values[place])
+
+
+def _curve(axes: Axes, history: pd.DataFrame, column: str, label: str, color: str) -> None:
+    if column in history and not (values := history[column].dropna()).empty:
+        axes.plot(values.index, values, label=f"{label}: last {shown(values.iloc[-1])}", color=color)
+
+
+def _constant(axes: Axes, history: pd.DataFrame, column: str) -> None:
+    if column in history and not (values := history[column].dropna()).empty:
+        value = values.iloc[0]
+        line = axes.axhline(value, color="0.35", ls="--", lw=1.2, label=f"{BASELINE}: {shown(value)}")
+        line.set_visible(0 < value < np.inf)  # a log axis cannot show other values
+
+
+def _finish(axes: Axes, unit: str, **legend: Any) -> None:
+    """Set the log scale, labels and legend of axes with curves, as far as there is anything to show."""
+    drawn = [np.asarray(line.get_ydata(), np.float64) for line in axes.lines]
+    if any(((values > 0) & (values < np.inf)).any() for values in drawn):
+        axes.set_yscale("log")
+    axes.set_ylabel(unit)
+    axes.grid(visible=True, which="both", alpha=0.25)
+    if drawn:
+        axes.legend(fontsize=9, **legend)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

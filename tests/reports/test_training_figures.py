@@ -1,0 +1,81 @@
+import math
+import warnings
+
+import pandas as pd
+import pytest
+
+from keypoints.reports import figures, training_figures
+
+HISTORY = pd.DataFrame(
+    {
+        "loss/train": [1.0, 0.1, 0.01],
+        "loss/val": [0.5, 0.05, 0.06],
+        "val/mse": [0.5, 0.05, 0.06],
+        "loss/constant": [0.2] * 3,
+        "val/mse_constant": [0.2] * 3,
+    }
+)
+
+
+def labels(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_loss_curves_have_log_axis_unit_last_values_and_baseline():
+    (axes,) = training_figures.loss_curves(HISTORY, "a title", "MSE", "ratio² of the input").axes
+    assert axes.get_yscale() == "log"
+    assert axes.get_ylabel() == "MSE (ratio² of the input)"
+    assert labels(axes) == [
+        "training MSE: last 0.01",
+        "validation MSE: last 0.06",
+        "mean-shape baseline: 0.2",
+        "best epoch: 1",
+    ]
+
+
+def test_a_loss_other_than_mse_has_axes_of_its_own():
+    other = HISTORY.assign(**{"loss/val": [0.9, 0.8, 0.7]}).drop(columns="loss/constant")
+    loss, mse = training_figures.loss_curves(other, "a title", "L1", "ratios of the input").axes
+    assert loss.get_ylabel() == "L1 (ratios of the input)"
+    assert mse.get_ylabel() == training_figures.MSE_UNIT
+    assert "best epoch: 1" in labels(mse)
+
+
+def test_seeds_of_one_setting_share_colour_and_label():
+    histories = {"a--seed-0": HISTORY, "a--seed-1": HISTORY, "b--seed-0": HISTORY}
+    groups = {"a--seed-0": "a", "a--seed-1": "a", "b--seed-0": "b"}
+    (axes,) = training_figures.comparison(histories, groups, "a title").axes
+    assert labels(axes) == ["a", "b--seed-0: best 0.05", "mean-shape baseline: 0.2"]
+    curves = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    assert curves[0].get_color() == curves[1].get_color() != curves[2].get_color()
+
+
+def test_curves_of_many_settings_are_distinguishable():
+    names = [str(number) for number in range(24)]
+    (axes,) = training_figures.comparison(
+        dict.fromkeys(names, HISTORY), dict(zip(names, names, strict=True)), ""
+    ).axes
+    curves = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    assert len({(str(line.get_color()), line.get_linestyle()) for line in curves}) == 24
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, 4.3e18])
+@pytest.mark.parametrize("columns", [["val/mse"], ["loss/val", "val/mse"], list(HISTORY)], ids=len)
+def test_curves_of_nan_infinite_zero_or_huge_metrics_are_plotted(tmp_path, value, columns):
+    history = HISTORY.copy()
+    history[columns] = value
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        curves = training_figures.loss_curves(history, "a title", "loss", "its unit")
+        figures.save(curves, tmp_path / "curves.png")
+        compared = training_figures.comparison({"run": history}, {"run": "setting"}, "a title")
+        figures.save(compared, tmp_path / "comparison.png")
+    said = [
+        label
+        for figure in (curves, compared)
+        for each in figure.axes
+        if each.get_legend()
+        for label in labels(each)
+    ]
+    assert not any("nan" in label for label in said)
+    assert value != 4.3e18 or "run: best 4.3e+18" in said
