@@ -306,10 +306,10 @@ def _train(arguments: list[str]) -> None:
         KeypointsError: the error of a single run.
     """
     if (folder := run_to_join()) is not None:
-        from keypoints.commands.train import take_part
+        from keypoints.commands.train import join_run
 
         configure_libraries()
-        take_part(folder, recorded=is_recorded())
+        join_run(folder, recorded=is_recorded())
         return
     from keypoints.runs.sweep_folder import RememberSweep
 

@@ -1,4 +1,10 @@
-"""Stopping by a signal: Ctrl-C, SIGTERM from a cluster or a container, or a closed terminal."""
+"""Stopping by a signal: Ctrl-C, SIGTERM from a cluster or a container, or a closed terminal.
+
+Here a signal becomes an exception. A stopped training is summarised by
+:func:`keypoints.training.summary.summarised`, gets the status ``interrupted`` by
+:func:`keypoints.runs.status.record` and its report by :mod:`keypoints.commands.train`; the command line
+prints what was kept.
+"""
 
 import signal
 import threading

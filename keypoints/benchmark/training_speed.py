@@ -2,8 +2,8 @@
 
 After a warm-up, each round measures all parts; results are medians over the rounds, with the lowest and the
 highest value. The Trainer is the real one, with its callbacks and loggers. In a long epoch only some steps
-are timed, and the epoch's time is extrapolated from them and the work once per epoch. The forward passes of
-the validation are left out.
+are timed: the epoch's time is then its number of steps times that of a step, plus the work done once per
+epoch. The forward passes of the validation are left out.
 """
 
 import logging

@@ -1,4 +1,7 @@
-"""Checkpoint of the best epoch, which is used for prediction."""
+"""Checkpoint of the best epoch, which is used for prediction.
+
+Lightning's ModelCheckpoint chooses the epoch, by ``monitor`` in ``conf/callbacks/default.yaml``.
+"""
 
 from typing import Any
 

@@ -11,9 +11,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 class LastCheckpoint(ModelCheckpoint):
     """Checkpoint of the last epoch, written at most once every few seconds.
 
-    An epoch that ends soon after the last checkpoint is not written: with epochs of 0.1 s, writing each would
-    take 1/25 of the time. A run that is stopped loses at most ``seconds`` of finished epochs, and the
-    unfinished epoch. The final epoch of a training is always written.
+    With epochs of 0.1 s, a checkpoint for each would take 4 % of the time. A run that is stopped loses at
+    most ``seconds`` of finished epochs, and the unfinished epoch. The final epoch of a training is always
+    written.
 
     Args:
         seconds: minimum time between two checkpoints; 0 writes every epoch.

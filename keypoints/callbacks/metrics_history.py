@@ -21,7 +21,7 @@ class History(pl.Callback):
         self._ends = False
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Record that no row of an ended epoch is still to be logged."""
+        """Record that all rows of the epochs before are logged."""
         self._ends = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002

@@ -3,7 +3,7 @@
 import logging
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
@@ -99,22 +99,21 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
     from keypoints.evaluation.measure import measure
     from keypoints.evaluation.result import Evaluation
     from keypoints.evaluation.result_files import PAGE, write_files
-    from keypoints.reports.evaluation import draw_measured, draw_stress, write_report
+    from keypoints.reports.evaluation import draw_evaluation, write_report
 
-    asked = evaluated_model(cfg) if cfg.predictions is None else evaluated_table(cfg)
-    with locked(asked.folder), atomic_folder(asked.folder, last=PAGE, own=_STRESS_FILES) as part:
-        result, tables = measure(asked.case, asked.predict())
-        result = result.with_notes(asked.further_notes(result))
+    subject = evaluated_model(cfg) if cfg.predictions is None else evaluated_table(cfg)  # and its faces
+    case, folder = subject.case, subject.folder
+    with locked(folder), atomic_folder(folder, last=PAGE, own=_STRESS_FILES) as part:
+        predicted = subject.predict()
+        result, tables = measure(case, predicted)
         stressed = None
-        if cfg.stress and isinstance(asked, EvaluatedModel):
-            stressed = asked.under_stress(cfg.stress_faces)
-            result = replace(result, stress=stressed.tolerances)
-        pictures = draw_measured(part, asked.case, tables, result)
-        if stressed is not None:
-            pictures += draw_stress(part, asked.case, stressed)
+        if cfg.stress and isinstance(subject, EvaluatedModel):
+            stressed = subject.under_stress(cfg.stress_faces)
+        result = result.completed(subject.further_notes(result), stressed)
+        pictures = draw_evaluation(part, case, result, tables, stressed)
         write_files(part, result, tables, stressed)
-        write_report(part / PAGE, f"Evaluation of {asked.case.name}", result, pictures, command)
-    return Evaluation(asked.folder, result)
+        write_report(part / PAGE, f"Evaluation of {case.name}", result, pictures, command)
+    return Evaluation(folder, result)
 
 
 VERB = Verb(

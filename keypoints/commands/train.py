@@ -3,7 +3,6 @@
 import logging
 import shlex
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from keypoints.config.settings import FilePath, OutputFolder, Text, setting, wit
 from keypoints.errors import ConfigError, KeypointsError, some_of
 from keypoints.files import write_atomically
 from keypoints.runs.checkpoint_files import other_checkpoints
-from keypoints.runs.run_folder import DEV_RUN, RunFolder
-from keypoints.runs.status import clear, is_finished, read_status, record
+from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import is_finished, read_status, record
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +81,7 @@ def train(
     resumed: bool = False,
     recorded: bool = False,
 ) -> dict[str, float]:
-    """Train one run, in the folder ``cfg.output``: prepare, fit, measure, report.
+    """Train one run, in the folder ``cfg.output``: prepare data, task and trainer; fit, measure, report.
 
     Args:
         cfg: the configuration of ``keypoints train``.
@@ -119,34 +118,23 @@ def train(
 def _train(
     run: RunFolder, cfg: DictConfig, overrides: Sequence[str], job: int, *, resumed: bool, recorded: bool
 ) -> dict[str, float]:
-    from keypoints.data.dataset import full_batch
     from keypoints.evaluation.per_face import measure_faces
     from keypoints.reports.run import draw_batch, draw_feature_maps, report_run
     from keypoints.training.fit import fit_in_all_processes, without_expected_warnings
-    from keypoints.training.prepare import best_task, prepare, seed
-    from keypoints.training.summary import summarise, tell
+    from keypoints.training.prepare import best_task, prepare
+    from keypoints.training.summary import summarised, tell
 
     config = None if resumed else OmegaConf.to_yaml(cfg, resolve=True)
     with record(run, overrides, job, config, resumed=resumed) as metrics, without_expected_warnings():
-        if resumed and not run.last_checkpoint.is_file():
-            clear(run)
-        seed(cfg)
-        parts = prepare(run, cfg, resumed=resumed, recorded=recorded)
-        draw_batch(run, next(iter(parts.data.train_dataloader())), parts.data.scheme)
-        try:
+        parts = prepare(run, cfg, resumed=resumed, recorded=recorded)  # data, task, trainer
+        draw_batch(run, parts.data)
+        with summarised(run, parts.trainer, metrics):
             fit_in_all_processes(parts, run, recorded=recorded)
-        except KeyboardInterrupt:
-            with suppress(KeypointsError):  # no epoch may have ended yet
-                metrics.update(summarise(run, parts.trainer))
-            raise
-        metrics.update(summarise(run, parts.trainer))
         best = best_task(run, parts, cfg, recorded=recorded)
-        faces = parts.data.dataset("val")
-        write_atomically(run.faces, measure_faces(best, faces).to_csv(index=False))
-        draw_feature_maps(run, full_batch(faces, [0]), best)
-        if cfg.trainer.get("fast_dev_run"):
-            log.info("trainer.fast_dev_run: %s", DEV_RUN)
-        tell(run, metrics)
+        faces = measure_faces(best, parts.data.dataset("val"))
+        write_atomically(run.faces, faces.to_csv(index=False))
+        draw_feature_maps(run, parts.data, best)
+        tell(run, metrics, is_trial=bool(cfg.trainer.get("fast_dev_run")))
     report_run(run, best)
     return metrics
 
@@ -192,7 +180,7 @@ def resume(folder: Path) -> dict[str, float]:
         raise ConfigError(f"{error} (as {run.config} says)") from error
 
 
-def take_part(folder: Path, *, recorded: bool) -> None:
+def join_run(folder: Path, *, recorded: bool) -> None:
     """Train as a further process of the run in ``folder``, whose files the first process writes.
 
     Args:
@@ -209,10 +197,9 @@ def take_part(folder: Path, *, recorded: bool) -> None:
 
 def _join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> None:
     from keypoints.training.fit import fit_in_all_processes, without_expected_warnings
-    from keypoints.training.prepare import prepare_to_join, seed
+    from keypoints.training.prepare import prepare_to_join
 
     with without_expected_warnings():
-        seed(cfg)
         fit_in_all_processes(
             prepare_to_join(run, cfg, resumed=resumed, recorded=recorded), run, recorded=recorded
         )

@@ -29,8 +29,8 @@ class Schema:
     Args:
         node: dataclass of the configuration.
         typed: dataclass of settings that can be typed but are not part of the configuration.
-        optional_group: group that is not chosen by default; its values then change the recorded
-            configuration of a training.
+        optional_group: group without a default option. If the user chooses none, the values typed for it
+            change the recorded configuration of the run.
         base: dataclass of the configuration that this one builds on through its defaults list.
     """
 
@@ -68,7 +68,8 @@ def register_schemas(verbs: Mapping[str, Schema], groups: Mapping[tuple[str, str
         _schemas[name] = schema
         # Not strict while files are merged, since they may add keys; strict for typed overrides.
         node = OmegaConf.structured(schema.node, flags={"struct": False})
-        if schema.base is not None:  # files may have changed the base's values before this is merged
+        if schema.base is not None:
+            # Only keys whose default differs from the base's: others would undo values of files.
             before = {each.name: each.default for each in fields(schema.base)}
             keys = [each.name for each in fields(schema.node) if before.get(each.name, each) != each.default]
             node = OmegaConf.masked_copy(node, keys)
@@ -123,7 +124,9 @@ def setting_named(key: str) -> Setting | None:
 
 
 def types_of_key(key: str, own: Path | None = None) -> frozenset[str]:
-    """Return the types that a dotted key has in any verb; for a value in a group only ``PATH``, if it is one.
+    """Return the types of a setting, over all verbs.
+
+    Of a key in a group's file only paths are known: ``{PATH}`` if its value is a path, else nothing.
 
     Args:
         key: dotted key, as on the command line.
@@ -154,7 +157,7 @@ def is_quoted(key: str, own: Path | None = None) -> bool:
 
 
 def is_swept(key: str, own: Path | None = None) -> bool:
-    """Return whether commas separate a key's quoted values in a multirun.
+    """Return whether with ``-m`` a comma in a key's value begins the next value of a sweep.
 
     They do not in settings that hold for the full command, such as ``output``, ``resume`` and ``trust``.
 

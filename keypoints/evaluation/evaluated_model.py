@@ -21,6 +21,7 @@ from keypoints.evaluation.chosen_data import chosen_data, chosen_split, faces_to
 from keypoints.evaluation.per_face import BATCH, plain_batches, predict
 from keypoints.evaluation.result import Case, EvaluationResult, ModelSource, PredictedFaces, Stressed
 from keypoints.evaluation.robustness import STRESSES, StressedFaces, changes, stress, tolerances
+from keypoints.evaluation.seen_in_training import training_notes
 from keypoints.geometry import ByteArray
 from keypoints.inference.detection import with_found_boxes
 from keypoints.inference.predictor import Model, load_model
@@ -108,13 +109,10 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
     data.adopt(model.scheme, model.crop)
     split = chosen_split(cfg, data)
     faces = faces_to_measure(data, split)
-    seen = _seen_in_training(cfg, model, data, split)
-    if seen and not cfg.force:
-        raise ConfigError(
-            f"{cfg.checkpoint}: was trained on {seen} of the {len(faces)} faces of {split}, or on others of "
-            "their groups, so the result would say nothing about new faces; force=true evaluates it anyway"
-        )
-    notes = _notes(model, data, split, seen)
+    own_data = cfg.get("data") is None
+    notes = training_notes(
+        str(cfg.checkpoint), model.trained_on, data, split, own_data=own_data, force=cfg.force
+    )
     faces, missed = _in_boxes(cfg, model, faces, split)
     if missed:
         notes.append(f"the detector did not find {missed} of {missed + len(faces)} faces: left out")
@@ -135,28 +133,6 @@ def _in_boxes(cfg: DictConfig, model: Model, faces: Sequence[Face], split: str) 
     if not found:
         raise DataError(f"the detector finds none of the {len(faces)} faces of {split}")
     return found, missed
-
-
-def _seen_in_training(cfg: DictConfig, model: Model, data: FaceDataModule, split: str) -> int:
-    """Return the number of faces of the split that were seen in training; 0 for the run's own ``train``."""
-    own = cfg.get("data") is None
-    kept = model.trained_on
-    if kept is None or (own and split == "train"):
-        return 0
-    return len(data.leaks(kept, split))
-
-
-def _notes(model: Model, data: FaceDataModule, split: str, seen: int) -> list[str]:
-    """Return warnings about the model's training data."""
-    if model.trained_on is None:
-        return ["the model's file does not say which faces it was trained on; these faces may be among them"]
-    notes = []
-    if seen:
-        notes.append(f"forced: the model was trained on {seen} of these faces, or on others of their groups")
-    chosen = len(data.of_groups(model.trained_on.validated, split))
-    if chosen and split != "val":
-        notes.append(f"the best epoch was selected on {chosen} of these faces, or on others of their groups")
-    return notes
 
 
 def _mean(model: Model, data: FaceDataModule) -> Tensor | None:

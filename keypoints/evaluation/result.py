@@ -152,13 +152,15 @@ class EvaluationResult:
         """Faces without a prediction in the table; none for a model."""
         return self.source.missing if isinstance(self.source, TableSource) else ()
 
-    def with_notes(self, notes: Sequence[str]) -> Self:
-        """Return the result with further warnings after its own.
+    def completed(self, notes: Sequence[str], stressed: "Stressed | None") -> Self:
+        """Return the result with further warnings and the findings under stress.
 
         Args:
-            notes: the further warnings.
+            notes: the warnings.
+            stressed: errors on worse inputs, if there are any.
         """
-        return replace(self, notes=[*self.notes, *notes])
+        stress = None if stressed is None else stressed.tolerances
+        return replace(self, notes=[*self.notes, *notes], stress=stress)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the result as plain values, for ``metrics.json``."""

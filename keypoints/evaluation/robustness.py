@@ -37,7 +37,7 @@ class OtherBox(NamedTuple):
     factor: float = 1.0
 
     def of(self, face: Face, crop: Crop) -> Face:
-        """Return the face with the changed box, for a crop without margin."""
+        """Return the face with the changed region as its box, to be cropped with margin 1."""
         region = crop.region(face.photo.size, face.box)
         moved = Box(
             region.left + self.across * region.width,
@@ -212,7 +212,7 @@ def stress(
 
 
 def tolerances(table: pd.DataFrame, factor: float = 1.5) -> list[str]:
-    """Return, for each stress, the level from which errors are ``factor`` times those without it: sentences.
+    """Return a sentence for each stress: the level at which the NME is ``factor`` times that without stress.
 
     Levels are interpolated between those that were measured.
 

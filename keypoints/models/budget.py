@@ -14,8 +14,7 @@ _SPARE = 150_000_000
 """Weights allowed on top of those in the file: enough for the classifier of a VGG, which is removed later."""
 
 _MODULES = 20_000
-"""Limit on the number of modules, far above that of any network; modules without weights are not limited
-otherwise."""
+"""Largest number of modules, and of tensors beyond twice the file's: far above that of any network."""
 
 
 class TooLargeError(ValueError):
@@ -26,7 +25,7 @@ class TooLargeError(ValueError):
 def bounded(weights: int, tensors: int) -> Iterator[None]:
     """Refuse a network that is built in the block and registers far more weights than its file holds.
 
-    Twice as many are allowed, because a network may replace its last layers after it has built them.
+    The limit is twice the file's weights plus ``_SPARE``: some networks build layers and then replace them.
     Weights are registered before they are initialised, so the memory of refused weights is never used.
 
     Args:

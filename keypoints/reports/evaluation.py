@@ -54,6 +54,22 @@ def _row(name: str, scores: Scores) -> dict[str, str]:
     return row
 
 
+def draw_evaluation(
+    folder: Path, case: Case, result: EvaluationResult, tables: Tables, stressed: Stressed | None
+) -> list[Picture]:
+    """Draw all figures of an evaluation into ``folder``.
+
+    Args:
+        folder: an existing folder.
+        case: data, landmarks and norm of the evaluation.
+        result: metrics over all faces.
+        tables: errors face by face.
+        stressed: errors on worse inputs, if there are any.
+    """
+    pictures = draw_measured(folder, case, tables, result)
+    return pictures if stressed is None else [*pictures, *draw_stress(folder, case, stressed)]
+
+
 def draw_measured(folder: Path, case: Case, tables: Tables, result: EvaluationResult) -> list[Picture]:
     """Plot the best and worst faces of an evaluation, and its errors.
 

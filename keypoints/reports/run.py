@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
-from keypoints.data.dataset import Batch, pixels_of
+from keypoints.data.dataset import Batch, full_batch, pixels_of
+from keypoints.datamodules.base import FaceDataModule
 from keypoints.evaluation.face_tables import read_faces
 from keypoints.files import atomic_folder
 from keypoints.formatting import shown
-from keypoints.landmarks import LandmarkScheme
 from keypoints.mean_face import predicts_the_mean
 from keypoints.models.inspection import feature_maps, first_convolution
 from keypoints.reports import face_figures, figures, filter_figures, training_figures
@@ -31,17 +31,30 @@ _ACROSS = 2
 """Faces per row of the figure: few, so that points are visible on a phone too."""
 
 
-def draw_batch(run: RunFolder, batch: Batch, scheme: LandmarkScheme) -> None:
-    """Write the figure of a training batch into the run's folder; later reports reuse it."""
+def draw_batch(run: RunFolder, data: FaceDataModule) -> None:
+    """Write the figure of a training batch into the run's folder; later reports reuse it.
+
+    Args:
+        run: folder of the run.
+        data: datamodule of the training.
+    """
+    batch: Batch = next(iter(data.train_dataloader()))
     title = f"{run.name}: a training batch as the network receives it"
     figures.save(
-        face_figures.batch(pixels_of(batch, 16), batch.targets.numpy()[:16], scheme.skeleton, title),
+        face_figures.batch(pixels_of(batch, 16), batch.targets.numpy()[:16], data.scheme.skeleton, title),
         run.figure("batch"),
     )
 
 
-def draw_feature_maps(run: RunFolder, batch: Batch, task: Task) -> None:
-    """Write the figure of the first layer's feature maps of a batch's first face; later reports reuse it."""
+def draw_feature_maps(run: RunFolder, data: FaceDataModule, task: Task) -> None:
+    """Write the figure of the first layer's feature maps of a validation face; later reports reuse it.
+
+    Args:
+        run: folder of the run.
+        data: datamodule of the training.
+        task: the trained network.
+    """
+    batch = full_batch(data.dataset("val"), [0])
     maps = feature_maps(task, batch.to_images()[:1])
     if maps is not None:
         title = f"{run.name}: first-layer feature maps, {_epoch(run)}"

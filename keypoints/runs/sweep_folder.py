@@ -124,7 +124,7 @@ class SweepFolder:
 
     @property
     def name(self) -> str:
-        """Name of the sweep in titles: its runs' configured name, and the sweep option or the folder."""
+        """Name in titles: that of the parent folder, or the runs' name and the folder if they differ."""
         kind = self.path.parent.name
         runs = self.runs()
         given = runs[0].setting("name")

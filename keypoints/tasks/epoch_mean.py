@@ -1,8 +1,8 @@
-"""The training loss of an epoch, without a call of Lightning's ``log`` at each step.
+"""Training loss of an epoch, without a call of Lightning's ``log`` at each step.
 
 ``log`` at each step costs about 6 % of the processor time of ``nose_tip``, the smallest training, and nothing
-measurable on 300-W (results/bench). Nothing else here does what Lightning would do. Set
-:attr:`keypoints.Task.logs_each_step` to true to let Lightning take the mean.
+measurable on 300-W (results/bench). Set :attr:`keypoints.Task.logs_each_step` to true to let Lightning take
+the mean.
 """
 
 import torch

@@ -22,6 +22,7 @@ from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.history import read_logged
 from keypoints.runs.metrics_table import MetricsTable, Row
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import clear
 from keypoints.tasks.base import Task, load_task
 from keypoints.tasks.checkpoint import read_checkpoint
 
@@ -49,7 +50,9 @@ class Prepared:
 
 
 def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> Prepared:
-    """Make the parts of a run, and write ``landmarks.json``.
+    """Seed the random numbers, make the parts of a run, and write ``landmarks.json``.
+
+    A resumed run without a checkpoint starts again: what it left is removed.
 
     Args:
         run: folder of the run.
@@ -60,6 +63,9 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
     Raises:
         KeypointsError: if the user can correct the cause.
     """
+    if resumed and not run.last_checkpoint.is_file():
+        clear(run)
+    seed(cfg)
     checkpoint = run.last_checkpoint if resumed and run.last_checkpoint.is_file() else None
     before = None if checkpoint is None else _read_to_resume(checkpoint)
     step = None if before is None else int(before["global_step"])
@@ -84,6 +90,7 @@ def prepare_to_join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded:
     Raises:
         KeypointsError: as :func:`prepare`.
     """
+    seed(cfg)
     checkpoint = run.last_checkpoint if resumed and run.last_checkpoint.is_file() else None
     trainer = make_trainer(cfg, recorded=recorded)
     return Prepared(trainer, *data_and_task(cfg, blank=True, recorded=recorded), checkpoint)
@@ -141,7 +148,9 @@ def _start_from(task: Task, data: FaceDataModule, other: Task, path: Path) -> No
             "weights without a counterpart there, initialised from scratch: %s", some_of(without, _NAMED)
         )
     if task.trained_on is None:
-        log.warning("that model does not record its training data: keep them out of this model's evaluation")
+        log.warning(
+            "start_from: the model's file does not say which faces it was trained on; do not evaluate on them"
+        )
     elif leaked := data.leaks(task.trained_on, "val"):
         log.warning(
             "that model was trained on %d of the %d validation faces or on their groups: they do not measure "
@@ -180,7 +189,7 @@ def _logged_before(run: RunFolder, checkpoint: Mapping[str, Any]) -> list[Row]:
 
 
 def _log_again(trainer: pl.Trainer, rows: Sequence[Row]) -> None:
-    """Restore these rows in the loggers of tables, which start empty."""
+    """Give the rows of a resumed run back to the loggers of tables, which start empty."""
     for logger in trainer.loggers:
         if isinstance(logger, MetricsTable):
             logger.restore(rows)

@@ -1,17 +1,18 @@
 """Final metrics of a training."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
 
 import pandas as pd
 import pytorch_lightning as pl
 
-from keypoints.errors import ConfigError, TrainingError
+from keypoints.errors import ConfigError, KeypointsError, TrainingError
 from keypoints.formatting import fixed
 from keypoints.mean_face import predicts_the_mean
 from keypoints.runs.history import summary
 from keypoints.runs.metrics_table import MetricsTable
-from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.run_folder import DEV_RUN, RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -45,13 +46,38 @@ def summarise(run: RunFolder, trainer: pl.Trainer) -> dict[str, float]:
     )
 
 
-def tell(run: RunFolder, metrics: Mapping[str, float]) -> None:
+@contextmanager
+def summarised(run: RunFolder, trainer: pl.Trainer, metrics: MutableMapping[str, float]) -> Iterator[None]:
+    """Add the metrics of a run to those of its status after the fit in the block, also after Ctrl-C.
+
+    Args:
+        run: folder of the run.
+        trainer: Trainer of the fit.
+        metrics: metrics of ``status.json``, see :func:`keypoints.runs.status.record`.
+
+    Raises:
+        ConfigError: see :func:`summarise`.
+        TrainingError: see :func:`summarise`.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        with suppress(KeypointsError):  # no epoch may have ended yet
+            metrics.update(summarise(run, trainer))
+        raise
+    metrics.update(summarise(run, trainer))
+
+
+def tell(run: RunFolder, metrics: Mapping[str, float], *, is_trial: bool = False) -> None:
     """Log the results of a run.
 
     Args:
         run: folder of the run.
         metrics: those of :func:`summarise`.
+        is_trial: whether only some batches were trained on, with ``trainer.fast_dev_run``.
     """
+    if is_trial:
+        log.info("trainer.fast_dev_run: %s", DEV_RUN)
     constant = metrics.get("constant/mse")
     for when in ("best", "last"):
         log.info(

@@ -55,6 +55,6 @@ def test_only_tables_have_missing_faces():
 
 
 def test_notes_are_added_at_the_end():
-    more = result(MODEL).with_notes(["another"])
+    more = result(MODEL).completed(["another"], None)
     assert more.notes == ["a warning", "another"]
     assert result(MODEL).notes == ["a warning"]
