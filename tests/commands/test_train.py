@@ -117,7 +117,7 @@ def test_loss_optimizer_and_scheduler_need_one_override_each(configured):
             "max_epochs=2 ends before the first validation, which comes after batch 99",
         ),
         (["+trainer.val_check_interval=100"], ConfigError, r"trainer: .val_check_interval. \(100\)"),
-        (["+trainer.overfit_batches=0.1"], ConfigError, "give a number of batches: trainer.overfit_batches=1"),
+        (["+trainer.overfit_batches=0.1"], ConfigError, "give a number of batches: trainer.overfit"),
         (["+trainer.max_time=00:00:00:00"], ConfigError, "ended before an epoch was validated"),
         (["scheduler=one_cycle", "trainer.max_epochs=-1"], ConfigError, "has no end here"),
         (
