@@ -111,14 +111,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             if any(argument in _HELP for argument in rest):
                 _help(verb, rest)
             elif verb.run is None:
-                with _alone_in_sweep(rest):
+                with _sweep_locked(rest):
                     _train(rest)
             else:
-                _work(verb, verb.run, rest)
+                _run_verb(verb, verb.run, rest)
 
 
 def _with_key(verb: Verb, arguments: list[str]) -> list[str]:
-    """Return the arguments with the key of the first one, if it is a word without one.
+    """Return the arguments; a first word without a key gets the verb's key.
 
     Raises:
         ConfigError: if another argument is neither a flag nor key=value.
@@ -228,7 +228,7 @@ def _check_flags(arguments: Iterable[str]) -> None:
         )
 
 
-def _work(verb: Verb, work: Callable[[DictConfig], None], arguments: list[str]) -> None:
+def _run_verb(verb: Verb, handler: Callable[[DictConfig], None], arguments: list[str]) -> None:
     """Run a verb other than ``train``."""
     flags, overrides = split_flags(arguments)
     if _shows(flags):
@@ -239,7 +239,7 @@ def _work(verb: Verb, work: Callable[[DictConfig], None], arguments: list[str]) 
         try:
             check_values(verb.config, cfg)
             _check_given(verb, cfg, own_folder(flags))
-            work(cfg)
+            handler(cfg)
         except Exception as error:  # raised again below: Hydra would print its own report
             place = schema_of(verb.config).settings.get("output")
             if place is not None and place.place and _is_of_output(error, cfg.get("output")):
@@ -334,7 +334,10 @@ def _train(arguments: list[str]) -> None:
         extra = [f"hydra.job.config.override_dirname.exclude_keys={_constant_keys(arguments)}"]
         output = is_given(arguments, "output")
         place = None if output is None else f"hydra.sweep.dir={output}"
-        arguments = [*arguments, *filter(None, [*extra, place if resumed else _prepared(flags, overrides)])]
+        arguments = [
+            *arguments,
+            *filter(None, [*extra, place if resumed else _check_start(flags, overrides)]),
+        ]
     try:
         _hydra("keypoints train", "train", job, arguments)
     except KeyboardInterrupt as error:
@@ -360,7 +363,7 @@ def _train(arguments: list[str]) -> None:
 
 
 @contextmanager
-def _alone_in_sweep(arguments: Sequence[str]) -> Iterator[None]:
+def _sweep_locked(arguments: Sequence[str]) -> Iterator[None]:
     """Keep other commands from training the same sweep; for a single run, its status does so."""
     resumed, output = is_given(arguments, "resume"), is_given(arguments, "output")
     folder = (resumed or output or "").strip("'\"")
@@ -373,7 +376,7 @@ def _alone_in_sweep(arguments: Sequence[str]) -> Iterator[None]:
 
     with ExitStack() as stack:
         if is_sweep(Path(folder)) if resumed else sweeps:
-            with _one_line_of(Path(folder)):
+            with _folder_errors_reported(Path(folder)):
                 stack.enter_context(locked(Path(folder)))
         yield
 
@@ -408,7 +411,7 @@ def _to_show(config: str, flags: Sequence[str], overrides: Sequence[str]) -> tup
     return kept, shown
 
 
-def _prepared(flags: Sequence[str], overrides: Sequence[str]) -> str | None:
+def _check_start(flags: Sequence[str], overrides: Sequence[str]) -> str | None:
     """Check that a training can start: all values are given, and its folder can be written to.
 
     Args:
@@ -455,7 +458,7 @@ def _check_folder(folder: Path, *, sweep: bool) -> None:
     from keypoints.runs.sweep_folder import SweepFolder
 
     absent = [each for each in (folder, *folder.parents) if not os.path.lexists(each)]
-    with _one_line_of(folder):
+    with _folder_errors_reported(folder):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with TemporaryFile(dir=folder):
@@ -473,7 +476,7 @@ def _check_folder(folder: Path, *, sweep: bool) -> None:
 
 
 @contextmanager
-def _one_line_of(folder: Path) -> Iterator[None]:
+def _folder_errors_reported(folder: Path) -> Iterator[None]:
     """Turn an error in creating or writing ``folder`` into a ConfigError."""
     try:
         yield

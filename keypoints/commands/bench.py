@@ -89,7 +89,7 @@ def bench_training(cfg: DictConfig) -> "TrainingSpeed":
 
 
 def bench_prediction(cfg: DictConfig) -> "PredictionSpeed":
-    """Measure how fast ``cfg.checkpoint`` predicts; write the same files.
+    """Measure how fast ``cfg.checkpoint`` predicts; write ``bench.json`` and ``bench.png``.
 
     Args:
         cfg: the configuration of ``keypoints bench``.
@@ -107,7 +107,7 @@ def bench_prediction(cfg: DictConfig) -> "PredictionSpeed":
 
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
     predictor = Predictor(path, flip_test=cfg.flip_test, trust=cfg.trust)
-    cfg.name = run.name if run else path.stem  # output= names a folder by it, unless it is given
+    cfg.name = run.name if run else path.stem  # the default of output contains the name
     folder = Path(cfg.output)
     with locked(folder), atomic_folder(folder, last=RESULT) as part:
         speed = measure_prediction(predictor, cfg.name, int(cfg.rounds), float(cfg.seconds))

@@ -15,7 +15,8 @@ class Demo(OfModel):
 
     defaults: list[Any] = defaults_list(*PLAIN)
     host: str = setting(
-        "127.0.0.1", "Address to listen on; 127.0.0.1: only this machine; 0.0.0.0: all that can reach it."
+        "127.0.0.1",
+        "Address to listen on; 127.0.0.1: only this machine; 0.0.0.0: all machines of the network.",
     )
     port: int = setting(7860, "Port; 0: any free port.", at_least=0, at_most=65535)
     allowed_hosts: Hosts = setting(

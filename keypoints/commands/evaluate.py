@@ -101,7 +101,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
     from keypoints.evaluation.result_files import PAGE, write_files
     from keypoints.reports.evaluation import draw_evaluation, write_report
 
-    subject = evaluated_model(cfg) if cfg.predictions is None else evaluated_table(cfg)  # and its faces
+    subject = evaluated_model(cfg) if cfg.predictions is None else evaluated_table(cfg)
     case, folder = subject.case, subject.folder
     with locked(folder), atomic_folder(folder, last=PAGE, own=_STRESS_FILES) as part:
         predicted = subject.predict()

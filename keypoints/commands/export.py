@@ -45,7 +45,7 @@ def run(cfg: DictConfig) -> None:
     )
     if done.nme is not None:
         log.info(
-            "measured on their landmarks, NME is %.3g %% by the checkpoint and %.3g %% by this file",
+            "against these crops' labels, NME is %.3g %% with the checkpoint and %.3g %% with this file",
             *(100 * nme for nme in done.nme),
         )
 

@@ -60,8 +60,8 @@ def job(cfg: DictConfig, *, resumed: bool) -> float | None:
         with trusting(*package_names(cfg.trust)):
             if not in_sweep:
                 return _train(cfg, overrides, 0, resumed)
-            with _alone_in_run(Path(cfg.output)):
-                if not resumed and (before := _same_before(Path(cfg.output), overrides)) is not None:
+            with _run_locked(Path(cfg.output)):
+                if not resumed and (before := _earlier_objective(Path(cfg.output), overrides)) is not None:
                     return before
                 return _train(cfg, overrides, hydra.job.num, resumed)
     except Exception as error:
@@ -72,7 +72,7 @@ def job(cfg: DictConfig, *, resumed: bool) -> float | None:
 
 
 @contextmanager
-def _alone_in_run(folder: Path) -> Iterator[None]:
+def _run_locked(folder: Path) -> Iterator[None]:
     """Wait until no other job of a sweep trains the run in ``folder``: two jobs may have equal settings."""
     from keypoints.files import locked
 
@@ -87,7 +87,7 @@ def _alone_in_run(folder: Path) -> Iterator[None]:
         yield
 
 
-def _same_before(folder: Path, overrides: list[str]) -> float | None:
+def _earlier_objective(folder: Path, overrides: list[str]) -> float | None:
     """Return the objective of the run, if an earlier job of the same sweep trained it with these settings.
 
     Raises:
@@ -111,7 +111,7 @@ def _same_before(folder: Path, overrides: list[str]) -> float | None:
 def _train(cfg: DictConfig, overrides: list[str], number: int, resumed: bool) -> float | None:
     from keypoints.runs.run_folder import RunFolder
 
-    left = _left(Path(cfg.output)) if resumed else "all"
+    left = _remaining_work(Path(cfg.output)) if resumed else "all"
     if left == "nothing":
         return _objective(RunFolder(Path(cfg.output)))
     if left == "some":
@@ -134,7 +134,7 @@ def _objective(run: "RunFolder") -> float:
     return math.nan if objective is None else float(objective)
 
 
-def _left(folder: Path) -> Literal["all", "some", "nothing"]:
+def _remaining_work(folder: Path) -> Literal["all", "some", "nothing"]:
     """Return which part of a resumed run is left to do; clear a run of a sweep that cannot be resumed.
 
     Raises:

@@ -51,7 +51,7 @@ class Predicted(NamedTuple):
 
 
 def run(cfg: DictConfig) -> None:
-    """Predict the landmarks of photos, and print how many.
+    """Predict the landmarks of photos, and print the numbers of faces and photos.
 
     Args:
         cfg: the configuration of ``keypoints predict``.
@@ -74,9 +74,9 @@ def run(cfg: DictConfig) -> None:
 def predict(cfg: DictConfig) -> Predicted:
     """Predict the faces of the photos ``cfg.input`` with ``cfg.checkpoint`` and write them to ``cfg.output``.
 
-    A photo that cannot be used is named and recorded as such, and the others are predicted. The files are
-    there only once all photos are done, and the table comes last: where it is missing, the command was
-    stopped, and can be given again.
+    A photo that cannot be used is reported and recorded, and the others are predicted. The files appear only
+    when all photos are done, the table last: if it is missing, the command was stopped, and can be given
+    again.
 
     Args:
         cfg: the configuration of ``keypoints predict``.
@@ -120,7 +120,7 @@ class _Counted(NamedTuple):
 
 
 def _check_free(folder: Path) -> None:
-    """See that a folder holds no predictions.
+    """Check that a folder holds no predictions.
 
     Raises:
         DataError: if it does, or is a file.

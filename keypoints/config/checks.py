@@ -148,7 +148,7 @@ def _replace_null(config: str, text: str, override: Any) -> str:
 
 
 def _default_choice(config: str, group: str) -> Any:
-    """Return the option of ``group`` that a primary file chooses, itself or through the file it builds on."""
+    """Return the option of ``group`` that a primary file, or the file that it builds on, chooses."""
     path = conf_dir() / f"{config}.yaml"
     node: Any = OmegaConf.load(path) if path.is_file() else OmegaConf.structured(schema_of(config).node)
     for default in node.defaults:
@@ -234,8 +234,8 @@ def setting_of(config: str, key: str, cfg: DictConfig | None) -> Setting | None:
 def check_values(config: str, cfg: DictConfig) -> None:
     """Check the values of a configuration, whether they were typed or come from files.
 
-    Checked are the verb's own settings and the arguments of this package's classes. Words such as ``yes`` are
-    replaced by booleans, in place.
+    This checks the verb's own settings and the arguments of this package's classes. Words such as ``yes``
+    are replaced by booleans, in place.
 
     Args:
         config: name of the verb's primary configuration.

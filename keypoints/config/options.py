@@ -110,7 +110,7 @@ def leaves(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
 
 @lru_cache(maxsize=64)
 def _comments(path: Path) -> Mapping[str, str]:
-    """Return the comments that follow the keys of a file on their lines, by dotted key."""
+    """Return the end-of-line comments of a file's keys, by dotted key."""
     text = _text(path)
     lines = text.splitlines()
     try:

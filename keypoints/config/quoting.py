@@ -80,7 +80,7 @@ def _globbed(key: str, value: str, inside: str) -> str:
 
 def _matches(patterns: Iterable[str]) -> set[str]:
     """Return the existing paths that match the patterns, which may be absolute."""
-    return {path for each in patterns for path in glob(each, recursive=True)}  # noqa: PTH207 - absolute ones
+    return {path for each in patterns for path in glob(each, recursive=True)}  # noqa: PTH207 - may be absolute
 
 
 def split_values(text: str) -> list[str]:

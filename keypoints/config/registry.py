@@ -126,7 +126,7 @@ def setting_named(key: str) -> Setting | None:
 def types_of_key(key: str, own: Path | None = None) -> frozenset[str]:
     """Return the types of a setting, over all verbs.
 
-    Of a key in a group's file only paths are known: ``{PATH}`` if its value is a path, else nothing.
+    For a key in a group's file, only paths are known: ``{PATH}`` if its value is a path, else nothing.
 
     Args:
         key: dotted key, as on the command line.
@@ -159,11 +159,11 @@ def is_quoted(key: str, own: Path | None = None) -> bool:
 def is_swept(key: str, own: Path | None = None) -> bool:
     """Return whether with ``-m`` a comma in a key's value begins the next value of a sweep.
 
-    They do not in settings that hold for the full command, such as ``output``, ``resume`` and ``trust``.
+    A comma does not do so in settings of the full command, such as ``output``, ``resume`` and ``trust``.
 
     Args:
         key: dotted key, as on the command line.
         own: folder of the user's own configuration.
     """
-    whole = any(key in schema.all and key not in schema.settings for schema in _schemas.values())
-    return not whole and bool(types_of_key(key, own) & {PATH, TEXT})
+    of_command = any(key in schema.all and key not in schema.settings for schema in _schemas.values())
+    return not of_command and bool(types_of_key(key, own) & {PATH, TEXT})

@@ -90,7 +90,7 @@ def _is_dataclass(node: ast.ClassDef) -> bool:
 
 
 def _fields(module: str, node: ast.ClassDef) -> Mapping[str, Parameter]:
-    """Return the arguments of a dataclass: fields of its bases, then its own; positional ones first."""
+    """Return the arguments of a dataclass: fields of its bases, then its own; positional arguments first."""
     found: dict[str, tuple[Parameter, bool]] = {}
     _add_fields(module, node, found)
     by_place = sorted(found, key=lambda name: found[name][1])
@@ -105,7 +105,7 @@ def _add_fields(module: str, node: ast.ClassDef, found: dict[str, tuple[Paramete
             _add_fields(place[0], place[1], found)
     if not _is_dataclass(node):
         return
-    told = _sentences(module, node)
+    descriptions_here = _sentences(module, node)
     by_keyword = any(_argument(each, "kw_only") is True for each in node.decorator_list)
     for each in node.body:
         if not isinstance(each, ast.AnnAssign) or not isinstance(each.target, ast.Name):
@@ -119,14 +119,14 @@ def _add_fields(module: str, node: ast.ClassDef, found: dict[str, tuple[Paramete
         if isinstance(default, ast.Call):
             default = next((given.value for given in default.keywords if given.arg == "default"), None)
         before = found.get(name)
-        sentence = told.get(name) or (before[0].sentence if before else "")
+        sentence = descriptions_here.get(name) or (before[0].sentence if before else "")
         its = replace(_parameter(annotation, default), sentence=sentence, module=module)
         keyword = _argument(each.value, "kw_only")
         found[name] = (its, by_keyword if keyword is None else bool(keyword))
 
 
 def _argument(call: ast.expr | None, name: str) -> object:
-    """Return the constant that a call is given for an argument; ``None`` where there is none."""
+    """Return the constant value of a call's keyword argument; ``None`` if there is none."""
     given = call.keywords if isinstance(call, ast.Call) else []
     return next(
         (each.value.value for each in given if each.arg == name and isinstance(each.value, ast.Constant)),

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from keypoints.cli import main
-from keypoints.commands.jobs import _alone_in_run, _left
+from keypoints.commands.jobs import _remaining_work, _run_locked
 from keypoints.runs.run_folder import OWN_SWEEP_FILE, RunFolder
 from tests.conftest import SMALL
 
@@ -116,10 +116,10 @@ def test_a_job_waits_for_another_with_the_same_setting(tmp_path):
     order = []
 
     def second():
-        with _alone_in_run(tmp_path / "run"):
+        with _run_locked(tmp_path / "run"):
             order.append("second")
 
-    with _alone_in_run(tmp_path / "run"):
+    with _run_locked(tmp_path / "run"):
         other = threading.Thread(target=second)
         other.start()
         looked.wait(0.3)
@@ -170,5 +170,5 @@ def test_a_run_with_checkpoints_of_other_names_is_not_cleared(tmp_path):
         own.unlink(missing_ok=True)
         for path in checkpoints:
             path.touch()
-        assert _left(run.path) == left
+        assert _remaining_work(run.path) == left
         assert own.exists() == (own in checkpoints)
