@@ -70,7 +70,7 @@ def describe_file(path: Path) -> str | None:
             begins = file.read(_BEGINNING)
     except OSError:
         return None
-    return _described(path, begins)
+    return _describe_contents(path, begins)
 
 
 def mistaken(path: Path, wanted: str, own: str) -> str:
@@ -89,14 +89,14 @@ def mistaken(path: Path, wanted: str, own: str) -> str:
     return f"is {kind}"
 
 
-def _described(path: Path, begins: bytes) -> str | None:
+def _describe_contents(path: Path, begins: bytes) -> str | None:
     known = next((words for magic, words in _MAGIC.items() if begins.startswith(magic)), None)
     if known is not None:
         return known
     for is_one, words in _TESTS:
         if is_one(begins):
             return words
-    return _zip(path) if begins.startswith(_ZIP) else _text(begins)
+    return _describe_zip(path) if begins.startswith(_ZIP) else _describe_text(begins)
 
 
 def _begins_tar(begins: bytes) -> bool:
@@ -126,7 +126,7 @@ _TESTS: Sequence[tuple[Callable[[bytes], object], str]] = (
 """Tests of a file's first bytes, with the description of files that pass."""
 
 
-def _text(begins: bytes) -> str | None:
+def _describe_text(begins: bytes) -> str | None:
     """Return the kind of a text file; ``None`` if the bytes are not text."""
     text = codecs.getincrementaldecoder("utf-8-sig")("replace").decode(begins)  # may end in mid-character
     if any(not (mark.isprintable() or mark in "\t\r\n\f") or mark == "\ufffd" for mark in text):
@@ -146,7 +146,7 @@ def _text(begins: bytes) -> str | None:
     return TEXT + kind
 
 
-def _zip(path: Path) -> str | None:
+def _describe_zip(path: Path) -> str | None:
     """Return the description of a zip archive; ``None`` if it is damaged."""
     try:
         with ZipFile(path) as archive:
@@ -160,12 +160,12 @@ def _zip(path: Path) -> str | None:
             if pickled is None:
                 return "a zip archive; unpack it first"
             with archive.open(pickled) as file:
-                return _torch(file.read(_MOST_PICKLE))
+                return _describe_torch(file.read(_MOST_PICKLE))
     except (BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError):
         return None
 
 
-def _torch(pickled: bytes) -> str:
+def _describe_torch(pickled: bytes) -> str:
     """Return the description of a torch file, from the names that its pickle refers to."""
     others = [name for name in _references(pickled) if not _WEIGHTS.fullmatch(name)]
     networks = [name for name in others if ".nn." in name or name.endswith(("Net", "Model", "Module"))]

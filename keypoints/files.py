@@ -181,7 +181,7 @@ def locked(target: Path, *, beside: bool = False) -> Iterator[None]:
 
 
 def remove_leftovers(target: Path, *, beside: bool = False) -> None:
-    """Remove the parts that killed commands left of ``target``, unless another command is writing it.
+    """Remove the parts of ``target`` that killed commands left, unless another command is writing it.
 
     Args:
         target: a folder, or with ``beside`` a file or folder.
@@ -252,7 +252,7 @@ def _remove_parts(folder: Path) -> None:
     for path, found in parts:
         try:
             changed = path.lstat().st_mtime
-            if not _is_left(int(found["process"]), found["host"], changed):
+            if not _has_writer_ended(int(found["process"]), found["host"], changed):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -262,7 +262,7 @@ def _remove_parts(folder: Path) -> None:
             continue  # another command removes it at the same moment, or another user owns it
 
 
-def _is_left(process: int, host: str, changed: float) -> bool:
+def _has_writer_ended(process: int, host: str, changed: float) -> bool:
     """Return whether the process that wrote a part at the time ``changed`` has ended."""
     if host != _host():
         return changed < time() - _DAY
@@ -302,9 +302,11 @@ def _locked(lock: Path, target: Path) -> FileIO:
         except (FileNotFoundError, FileExistsError) as error:
             problem = error
             continue  # another command has ended and removed the folder meanwhile
-        if not _take(file):
+        if not _try_lock(file):
             with file:
-                raise DataError(f"{target}: {_writer(file)}; wait until it has ended, or name another output")
+                raise DataError(
+                    f"{target}: {_describe_writer(file)}; wait until it has ended, or name another output"
+                )
         with suppress(FileNotFoundError):
             if os.path.samestat(lock.stat(), os.fstat(file.fileno())):
                 break
@@ -320,7 +322,7 @@ def _locked(lock: Path, target: Path) -> FileIO:
     return file
 
 
-def _take(file: FileIO) -> bool:
+def _try_lock(file: FileIO) -> bool:
     """Lock a file; return ``False`` if another process holds the lock."""
     if sys.platform == "win32":
         return True
@@ -333,7 +335,7 @@ def _take(file: FileIO) -> bool:
     return True
 
 
-def _writer(file: FileIO) -> str:
+def _describe_writer(file: FileIO) -> str:
     file.seek(0)
     try:
         about = json.loads(file.read())

@@ -42,7 +42,7 @@ from keypoints.tasks.base import Task
 
 T = TypeVar("T")
 
-_OF_TASK = ("model", "loss", "optimizer", "scheduler")
+_TASK_GROUPS = ("model", "loss", "optimizer", "scheduler")
 """Configuration groups of the parts of a task."""
 
 _PRECISIONS = frozenset({"32-true", "16-mixed", "bf16-mixed", "32", "16", "bf16"})
@@ -88,7 +88,7 @@ def make_task(cfg: DictConfig, data: FaceDataModule, *, recorded: bool = False) 
     Raises:
         ConfigError: if a part of it cannot be built, or is not trusted.
     """
-    parts: dict[str, Any] = {name: _plain(cfg, name) for name in _OF_TASK}
+    parts: dict[str, Any] = {name: _plain(cfg, name) for name in _TASK_GROUPS}
     model = parts.pop("model")
     if model is None:
         raise ConfigError("there is no model; choose one: model=convnet")
@@ -97,7 +97,7 @@ def make_task(cfg: DictConfig, data: FaceDataModule, *, recorded: bool = False) 
 
 
 def trust_of(cfg: DictConfig, *, recorded: bool = False) -> tuple[str, ...]:
-    """Return the packages that the user trusts through ``cfg``: those of ``trust=``, and those it names.
+    """Return the packages that the user trusts through ``cfg``: in ``trust=``, and by naming their classes.
 
     Args:
         cfg: the configuration of ``keypoints train``.
@@ -109,7 +109,7 @@ def trust_of(cfg: DictConfig, *, recorded: bool = False) -> tuple[str, ...]:
     """
     if recorded:
         return ()
-    return (*package_names(cfg.get("trust")), *_packages({name: _plain(cfg, name) for name in _OF_TASK}))
+    return (*package_names(cfg.get("trust")), *_packages({name: _plain(cfg, name) for name in _TASK_GROUPS}))
 
 
 def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bool = False) -> pl.Trainer:
@@ -174,9 +174,9 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
 
 
 def _with_needed(callbacks: Sequence[pl.Callback], cfg: DictConfig) -> list[pl.Callback]:
-    """Return the callbacks, followed by those of ``conf/callbacks/shared/needed.yaml``.
+    """Return the callbacks, ending with the callbacks of ``conf/callbacks/shared/needed.yaml``.
 
-    Older configurations and the user's own files may lack the latter.
+    Older configurations and the user's own files may lack these.
     """
     needed: dict[type[pl.Callback], Callable[[], pl.Callback]] = {
         SeedEachEpoch: lambda: SeedEachEpoch(cfg.seed),

@@ -75,7 +75,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     text = read_text(path)
     try:
-        values = json.loads(text, object_pairs_hook=_once)
+        values = json.loads(text, object_pairs_hook=_unique_names)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read ({one_line(error)[:200]})") from error
     if not isinstance(values, dict):
@@ -83,7 +83,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return the pairs of a JSON object as a dictionary.
 
     Raises:

@@ -92,7 +92,7 @@ def by_landmark(shape: FloatArray, errors: FloatArray, lines: Lines, title: str)
 
 
 def spread(truth: FloatArray, predicted: FloatArray, title: str) -> Figure:
-    """Plot the spread of predictions against that of the truth; equal spreads lie on the diagonal.
+    """Plot the spread of predictions against the spread of the truth; equal spreads lie on the diagonal.
 
     Args:
         truth: (N, K, 2) pixels of the photos.

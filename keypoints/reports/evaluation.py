@@ -57,14 +57,14 @@ def _row(name: str, scores: Scores) -> dict[str, str]:
 def draw_evaluation(
     folder: Path, case: Case, result: EvaluationResult, tables: Tables, stressed: Stressed | None
 ) -> list[Picture]:
-    """Draw all figures of an evaluation into ``folder``.
+    """Plot all figures of an evaluation, and write them into ``folder``.
 
     Args:
         folder: an existing folder.
         case: data, landmarks and norm of the evaluation.
         result: metrics over all faces.
         tables: errors face by face.
-        stressed: errors on worse inputs, if there are any.
+        stressed: predictions and errors under stress, or ``None``.
     """
     pictures = draw_measured(folder, case, tables, result)
     return pictures if stressed is None else [*pictures, *draw_stress(folder, case, stressed)]

@@ -41,7 +41,7 @@ def batch(images: Sequence[ByteArray], ratios: FloatArray, lines: Lines, title: 
 def samples(
     rows: Mapping[str, Sequence[ByteArray]], ratios: Mapping[str, FloatArray], lines: Lines, title: str
 ) -> Figure:
-    """Show one row per face: without augmentation, then its augmented samples, with their points.
+    """Show one row per face: the face without augmentation, then augmented samples, with their points.
 
     Args:
         rows: inputs of the network, (H, W) or (H, W, 3) each, by the face's name.

@@ -16,11 +16,11 @@ _MOST = 40
 
 
 def print_findings(root: Path, counts: Sequence[Count], findings: Sequence[Finding]) -> None:
-    """Print the counts beside the published ones, then the findings.
+    """Print the counts beside the published counts, then the findings.
 
     Args:
         root: folder of the data set.
-        counts: numbers that were counted, with the published ones.
+        counts: counted numbers, with the published numbers.
         findings: errors and remarks.
     """
     console = PlainConsole()

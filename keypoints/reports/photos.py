@@ -26,9 +26,9 @@ PICTURES = "report"
 _SIDE = 320
 """Size of a picture on the page in pixels: longer side of a photo, width of a face."""
 _CONTEXT = 1.5
-"""Side of a face's picture divided by that of the box around its points, for a model of full photos."""
+"""Side of a face's picture divided by the side of the box around its points, for a model of full photos."""
 _LEAST = 0.25
-"""Smallest side of a face's picture over the photo's shorter side, because a single point has no size."""
+"""Smallest side of a face's picture divided by the photo's shorter side; a single point has no size."""
 
 
 _UNKNOWN = (
@@ -61,7 +61,7 @@ class ShownPhoto(NamedTuple):
 
     @property
     def headings(self) -> list[str]:
-        """Headings of the notes, and one for problems."""
+        """Headings of the notes, and a heading for problems."""
         notes = [remark.partition(":")[0] for face in self.faces for remark in face.notes]
         return list(dict.fromkeys([*notes, *(["Not all faces have a result"] if self.problems else [])]))
 

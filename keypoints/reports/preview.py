@@ -32,7 +32,7 @@ def preview(cfg: DictConfig) -> Path:
     the range, mean and standard deviation of the pixels and the share of points outside the input.
 
     Args:
-        cfg: configuration of ``keypoints preview``.
+        cfg: configuration of ``keypoints data preview``.
 
     Returns:
         The path of ``samples.png``.

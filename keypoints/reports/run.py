@@ -63,7 +63,7 @@ def draw_feature_maps(run: RunFolder, data: FaceDataModule, task: Task) -> None:
 
 
 def _epoch(run: RunFolder) -> str:
-    """Return which epoch's weights the report shows: the best epoch's, if the run has that checkpoint."""
+    """Return the epoch whose weights the report shows: the best if it has a checkpoint, else the last."""
     return "best epoch" if run.best_checkpoint.is_file() else "last epoch"
 
 

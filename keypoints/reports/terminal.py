@@ -31,8 +31,8 @@ _MOST_VALUES = 6
 def print_sweep(summary: pd.DataFrame) -> None:
     """Print the summary of a sweep, the best run marked, with the mean-shape baseline as its last row.
 
-    If the baseline's MSE differs between runs, each row has its own. ``var.`` is the variance of the
-    predictions over faces, divided by that of the truth.
+    If the baseline's MSE differs between runs, each row shows its own baseline. ``var.`` is the variance of
+    the predictions over faces, divided by the truth's variance.
 
     Args:
         summary: as :func:`keypoints.reports.sweep.report_sweep` returns it.

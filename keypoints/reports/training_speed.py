@@ -21,7 +21,7 @@ SPEEDS = {
     "trainer_to_slower_part": "the Trainer over its slower part",
     "loader_to_course_loader": "the loader over the course's",
 }
-"""Descriptions of the speeds and ratios that :func:`keypoints.benchmark.training_speed.bench` measures."""
+"""Descriptions of the results of :func:`keypoints.benchmark.training_speed.measure_training`."""
 
 
 def draw_training_speed(speed: TrainingSpeed) -> Figure:

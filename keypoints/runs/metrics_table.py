@@ -25,7 +25,7 @@ class MetricsTable(Logger):
         save_dir: folder of ``metrics.csv``; ``None`` keeps the rows in memory only.
 
     Attributes:
-        rows: one for each call of :meth:`log_metrics`: its metrics and their ``step``.
+        rows: logged rows, one for each call of :meth:`log_metrics`: its metrics and their ``step``.
     """
 
     def __init__(self, save_dir: str | Path | None = None) -> None:
@@ -47,11 +47,11 @@ class MetricsTable(Logger):
 
     @property
     def save_dir(self) -> str | None:
-        """Folder of the file; ``None`` without one."""
+        """Folder of the file; ``None`` if there is no file."""
         return None if self._file is None else str(self._file.parent)
 
     def restore(self, rows: Iterable[Mapping[str, float]]) -> None:
-        """Replace the rows, also those of the file, when a run is resumed.
+        """Replace the rows, in memory and in the file, when a run is resumed.
 
         Args:
             rows: metrics and ``step`` of each call before the checkpoint.

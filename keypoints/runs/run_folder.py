@@ -78,7 +78,7 @@ class RunFolder:
 
     @property
     def best_checkpoint(self) -> Path:
-        """Checkpoint of the best epoch, by default the one with the smallest validation MSE."""
+        """Checkpoint of the best epoch, by default the epoch with the smallest validation MSE."""
         return self.checkpoints / "best.ckpt"
 
     @property
@@ -149,7 +149,7 @@ class RunFolder:
         except OSError:
             return None
         try:
-            return OmegaConf.select(_unchanged(self.config, changed), key)
+            return OmegaConf.select(_cached_configuration(self.config, changed), key)
         except OmegaConfBaseException as error:
             raise DataError(f"{self.config}: {key}: {one_line(error).partition(' full_key:')[0]}") from error
 
@@ -160,7 +160,7 @@ class RunFolder:
         return None if place is None else Path(str(place)).name
 
     def figure(self, name: str) -> Path:
-        """Return the path of the figure of that name."""
+        """Return the path of the figure ``name``."""
         return self.path / "figures" / f"{name}.png"
 
     @property
@@ -172,7 +172,7 @@ class RunFolder:
 def _configuration(path: Path, needed: Sequence[str] = ()) -> DictConfig:
     try:
         loaded = read_yaml(path, resolved=True)
-        check_kinds(OmegaConf.to_container(loaded), _CONFIG, needed)  # type: ignore[arg-type]  # of a mapping it is one
+        check_kinds(OmegaConf.to_container(loaded), _CONFIG, needed)  # type: ignore[arg-type]  # a mapping gives a dict
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error
     except ValueError as error:
@@ -184,6 +184,6 @@ def _configuration(path: Path, needed: Sequence[str] = ()) -> DictConfig:
 
 
 @lru_cache(maxsize=32)
-def _unchanged(path: Path, changed: int) -> DictConfig:  # noqa: ARG001
+def _cached_configuration(path: Path, changed: int) -> DictConfig:  # noqa: ARG001
     """Return the configuration, cached until the file changes: a report reads ten of its values."""
     return _configuration(path)

@@ -130,7 +130,7 @@ def _read(run: RunFolder) -> dict[str, Any]:
 
 
 def is_alive(run: RunFolder) -> bool:
-    """Return whether the run's process still runs; assumed if it runs on another machine."""
+    """Return whether the run's process still runs; true for another machine, which cannot be checked."""
     status = read_status(run)
     if status.state != "running":
         return False
@@ -229,7 +229,7 @@ def record(
     """Keep ``status.json`` up to date while the block runs: running, then finished, failed or interrupted.
 
     The block fills the dict that it receives; it is written under ``metrics``. A single run that failed
-    before its training is replaced by the new run; a run of a sweep is resumed.
+    before its training is replaced by the new run; a run of a sweep has to be resumed.
 
     Args:
         run: its folder.

@@ -42,7 +42,7 @@ _SAME_BASELINE = 1e-4
 """Relative difference of two mean-shape baselines that comes from rounding alone."""
 
 _RESOLVER = re.compile(r"\$\{[^}]*:")
-"""Interpolation that calls a resolver, such as that of environment variables."""
+"""Interpolation that calls a resolver, such as ``oc.env`` for environment variables."""
 
 _OURS = ("hydra.mode", "hydra.sweep.dir", "hydra.job.config.override_dirname.exclude_keys")
 """Settings of Hydra that the command line adds by itself."""
@@ -83,7 +83,7 @@ class RememberSweep(Callback):
         """
         folder = Path(config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / OWN_SWEEP_FILE, OmegaConf.to_yaml(_asked_for(config)))
+        write_atomically(folder / OWN_SWEEP_FILE, OmegaConf.to_yaml(_recorded_part(config)))
         RememberSweep.started = folder
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:  # noqa: ARG002
@@ -99,7 +99,7 @@ class RememberSweep(Callback):
             get_reusable_executor(reuse=True).shutdown(kill_workers=True)
 
 
-def _asked_for(config: DictConfig) -> DictConfig:
+def _recorded_part(config: DictConfig) -> DictConfig:
     """Return the part of a multirun's configuration that resuming needs."""
     kept = OmegaConf.create()
     for key in (
@@ -124,7 +124,7 @@ class SweepFolder:
 
     @property
     def name(self) -> str:
-        """Name in titles: that of the parent folder, or the runs' name and the folder if they differ."""
+        """Name in titles: the parent folder's name, or the runs' name and the folder's if they differ."""
         kind = self.path.parent.name
         runs = self.runs()
         given = runs[0].setting("name")
@@ -253,7 +253,7 @@ def shared_baseline(table: "pd.DataFrame") -> float | None:
     """Return the mean-shape baseline's validation MSE; ``None`` if it is missing or differs between runs.
 
     Args:
-        table: rows of :meth:`SweepFolder.table`. Other validation faces have another baseline.
+        table: rows of :meth:`SweepFolder.table`. The baseline depends on the validation faces.
     """
     known = table["constant_mse"].dropna().astype(float)
     if known.empty or not math.isclose(known.min(), known.max(), rel_tol=_SAME_BASELINE):
@@ -280,12 +280,12 @@ def recorded_overrides(overrides: Iterable[str]) -> Iterator[str]:
             raise ValueError(f"{text!r} takes a value from outside the configuration")
         key, values = override.key_or_group, override_values(override)
         if override.package is not None:
-            raise ValueError(f"{text!r} puts a group elsewhere")
+            raise ValueError(f"{text!r} puts a group at another place of the configuration")
         if key == "hydra" or key.startswith(("hydra.", "hydra/")):
             if not _is_plain_setting(key, values):
                 raise ValueError(f"{text!r} changes what Hydra itself runs; if it is yours, give it again")
         elif ("/" in key or is_group(key)) and not all(map(_is_choice, values)):
-            raise ValueError(f"{text!r} is no choice of a group")
+            raise ValueError(f"{text!r} does not name options of a group")
         if key not in ("output", "trust"):
             yield text.replace(key, current_key(key), 1)
 

@@ -22,7 +22,7 @@ from keypoints.training.prepare import Prepared
 
 
 def fit_in_all_processes(parts: Prepared, run: RunFolder, *, recorded: bool) -> None:
-    """Train in this process and in those that Lightning starts.
+    """Train in this process and in the processes that Lightning starts.
 
     Args:
         parts: parts of the training.
@@ -44,12 +44,12 @@ def fit(parts: Prepared) -> None:
         parts: parts of the training.
 
     Raises:
-        ConfigError: if Lightning cannot use a setting; names its key.
+        ConfigError: if Lightning cannot use a setting; the message names its key.
         TrainingError: if memory ran out, or ``detect_anomaly`` found NaN.
     """
     trainer, data = parts.trainer, parts.data
     try:
-        with garbage_frozen(), _own_handler_of_ctrl_c():
+        with garbage_frozen(), _ctrl_c_handler_restored():
             trainer.fit(parts.task, datamodule=data, ckpt_path=parts.checkpoint, weights_only=True)
     except SystemExit as ended:  # Lightning's answer to a KeyboardInterrupt
         if isinstance(ended.__context__, KeyboardInterrupt):
@@ -60,21 +60,21 @@ def fit(parts: Prepared) -> None:
     except Exception as error:
         if _is_lack_of_memory(error):
             raise TrainingError(
-                f"out of memory ({one_line(error)[:200]}); {_smaller(data.batch_size)}"
+                f"out of memory ({one_line(error)[:200]}); {_memory_advice(data.batch_size)}"
             ) from error
         if isinstance(error, RuntimeError) and " returned nan values in its " in str(error):
             raise TrainingError(
                 f"trainer.detect_anomaly: {one_line(error)} Train again with a smaller optimizer.lr or "
                 "+trainer.gradient_clip_val=1"
             ) from error
-        if (key := _complains(error, trainer)) is None:
+        if (key := _rejected_key(error, trainer)) is None:
             raise
         too_few = bool(getattr(trainer, "overfit_batches", 0)) and "_dataloader" in str(error)
         instead = "; give a number of batches: trainer.overfit_batches=1" if too_few else ""
         raise ConfigError(f"{key}: {one_line(error)}{instead}") from error
 
 
-def _complains(error: Exception, trainer: pl.Trainer) -> str | None:
+def _rejected_key(error: Exception, trainer: pl.Trainer) -> str | None:
     """Return the key of the settings that Lightning rejects; ``None`` for an error of other code.
 
     Lightning raises errors of many types. An error counts as Lightning's if its code raised it, or if torch
@@ -88,11 +88,11 @@ def _complains(error: Exception, trainer: pl.Trainer) -> str | None:
     (check,) = (each for each in trainer.callbacks if isinstance(each, SettingsCheck))  # type: ignore[attr-defined]
     keys = [check.key_of(frame.f_locals.get("self")) for frame in names]
     key = next((key for key in reversed(keys) if key is not None), None)
-    own = isinstance(error, MisconfigurationException) or names[-1] is _last(error)
+    own = isinstance(error, MisconfigurationException) or names[-1] is _last_frame(error)
     return key or ("trainer" if own else None)
 
 
-def _last(error: Exception) -> FrameType:
+def _last_frame(error: Exception) -> FrameType:
     return list(traceback.walk_tb(error.__traceback__))[-1][0]
 
 
@@ -101,7 +101,7 @@ def _module_of(frame: FrameType) -> str:
 
 
 @contextmanager
-def _own_handler_of_ctrl_c() -> Iterator[None]:
+def _ctrl_c_handler_restored() -> Iterator[None]:
     """Restore the handler of Ctrl-C after the block: Lightning ignores all but the first Ctrl-C."""
     before = signal.getsignal(signal.SIGINT)
     try:
@@ -117,7 +117,7 @@ def _is_lack_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(text in str(error) for text in says)
 
 
-def _smaller(batch_size: int) -> str:
+def _memory_advice(batch_size: int) -> str:
     if batch_size == 1:
         return "data.batch_size is 1 already: try a smaller data.width and data.height, or a smaller network"
     return f"try data.batch_size={batch_size // 2} instead of {batch_size}"
@@ -145,7 +145,7 @@ def without_expected_warnings() -> Iterator[None]:
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         # Lightning itself calls this deprecated function of torch.
         warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
-        # With check_val_every_n_epoch a scheduler that monitors the validation waits for the next one.
+        # With check_val_every_n_epoch, a scheduler with a validation metric waits for the next validation.
         warnings.filterwarnings(
             "ignore", message="ReduceLROnPlateau conditioned on metric .* is set to `False`.*"
         )

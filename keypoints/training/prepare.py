@@ -52,7 +52,7 @@ class Prepared:
 def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> Prepared:
     """Seed the random numbers, make the parts of a run, and write ``landmarks.json``.
 
-    A resumed run without a checkpoint starts again: what it left is removed.
+    A resumed run without a checkpoint starts again: its remaining files are removed.
 
     Args:
         run: folder of the run.
@@ -69,7 +69,7 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
     checkpoint = run.last_checkpoint if resumed and run.last_checkpoint.is_file() else None
     before = None if checkpoint is None else _read_to_resume(checkpoint)
     step = None if before is None else int(before["global_step"])
-    # Before the faces, which may take minutes to decode, so that an error in a setting is reported at once.
+    # Made before the faces, which may take minutes to decode, so that a wrong setting is reported at once.
     trainer = make_trainer(cfg, purge_step=step, recorded=recorded)
     data, task = data_and_task(cfg, blank=checkpoint is not None, recorded=recorded)
     write_atomically(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
@@ -118,12 +118,12 @@ def data_and_task(cfg: DictConfig, *, blank: bool, recorded: bool) -> tuple[Face
 
     Args:
         cfg: configuration of ``keypoints train``.
-        blank: load no initial weights, because those of a checkpoint or of another process follow.
+        blank: load no initial weights, because the weights of a checkpoint or of another process follow.
         recorded: see :func:`prepare`.
     """
     start = find_checkpoint(str(cfg.start_from), "best")[0] if cfg.get("start_from") and not blank else None
     trust = trust_of(cfg, recorded=recorded)
-    # Before the faces are decoded, so that an error in it is reported at once.
+    # Loaded before the faces are decoded, so that an error in its file is reported at once.
     other = None if start is None else load_task(start, trust=trust)
     data = make_data(cfg, recorded=recorded)
     data.setup("fit")
@@ -142,7 +142,7 @@ def _start_from(task: Task, data: FaceDataModule, other: Task, path: Path) -> No
     log.info("initialised from the weights of %s", path)
     if other.scheme != task.scheme:
         names = other.scheme.name, task.scheme.name
-        log.warning("that model predicts the landmarks of %s, and this one those of %s", *names)
+        log.warning("that model predicts the landmarks of %s, this model the landmarks of %s", *names)
     if without:
         log.warning(
             "weights without a counterpart there, initialised from scratch: %s", some_of(without, _NAMED)
@@ -183,7 +183,7 @@ def _logged_before(run: RunFolder, checkpoint: Mapping[str, Any]) -> list[Row]:
         log.warning("%s is missing: curves begin with the next epoch", run.metrics)
         return []
     logged = read_logged(run)
-    # Checkpoints of older versions have no logged rows, so take those of the file.
+    # Checkpoints of older versions have no logged rows, so take the rows of the file.
     rows = logged[logged["step"] < int(checkpoint["global_step"])].to_dict("records")
     return [{str(name): value for name, value in row.items() if value == value} for row in rows]  # noqa: PLR0124
 

@@ -48,7 +48,7 @@ def summarise(run: RunFolder, trainer: pl.Trainer) -> dict[str, float]:
 
 @contextmanager
 def summarised(run: RunFolder, trainer: pl.Trainer, metrics: MutableMapping[str, float]) -> Iterator[None]:
-    """Add the metrics of a run to those of its status after the fit in the block, also after Ctrl-C.
+    """Add the metrics of a run to ``metrics`` after the fit in the block, also after Ctrl-C.
 
     Args:
         run: folder of the run.
@@ -73,7 +73,7 @@ def tell(run: RunFolder, metrics: Mapping[str, float], *, is_trial: bool = False
 
     Args:
         run: folder of the run.
-        metrics: those of :func:`summarise`.
+        metrics: result of :func:`summarise`.
         is_trial: whether only some batches were trained on, with ``trainer.fast_dev_run``.
     """
     if is_trial:
