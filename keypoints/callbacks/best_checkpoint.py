@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from keypoints.callbacks.metrics_history import LOGGED
 
 _ONLY_TO_RESUME = ("optimizer_states", "current_model_state", LOGGED)
-"""Entries that only a resumed run needs: optimizer states, the current weights if averaged ones are saved,
+"""Entries that only a resumed run needs: optimizer states, the current weights if averaged weights are saved,
 and the logged rows."""
 
 
@@ -42,7 +42,7 @@ class BestCheckpoint(ModelCheckpoint):
         pl_module: pl.LightningModule,
         checkpoint: dict[str, Any],
     ) -> None:
-        """Remove these entries from the best epoch's file only, after all other callbacks."""
+        """Remove the entries for resuming from the best epoch's file only, after all other callbacks."""
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
         if self._saving:
             for name in _ONLY_TO_RESUME:

@@ -24,8 +24,8 @@ class FirstLayerFilters(pl.Callback):
     face are logged as well, on a grey scale of their own.
 
     Args:
-        every_n_epochs: epochs between two pictures; the untrained filters (step 0) and those of the last
-            epoch are always logged.
+        every_n_epochs: epochs between two pictures; the untrained filters (step 0) and the filters of
+            the last epoch are always logged.
 
     Raises:
         ConfigError: if ``every_n_epochs`` is below 1.
@@ -46,7 +46,7 @@ class FirstLayerFilters(pl.Callback):
             self._log(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the current filters if they are due."""
+        """Log the current filters if a picture is due."""
         if is_due(trainer, self._every):
             self._log(trainer, pl_module)
 

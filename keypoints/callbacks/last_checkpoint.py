@@ -12,8 +12,7 @@ class LastCheckpoint(ModelCheckpoint):
     """Checkpoint of the last epoch, written at most once every few seconds.
 
     With epochs of 0.1 s, a checkpoint for each would take 4 % of the time. A run that is stopped loses at
-    most ``seconds`` of finished epochs, and the unfinished epoch. The final epoch of a training is always
-    written.
+    most ``seconds`` of finished epochs, and the unfinished epoch. A training's final epoch is always written.
 
     Args:
         seconds: minimum time between two checkpoints; 0 writes every epoch.
@@ -31,15 +30,15 @@ class LastCheckpoint(ModelCheckpoint):
         self._written = -inf
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write the epoch if it is due."""
-        due = self._ends(trainer) or monotonic() - self._written >= self._seconds
+        """Write the checkpoint if it is due."""
+        due = self._is_final_epoch(trainer) or monotonic() - self._written >= self._seconds
         if trainer.strategy.broadcast(due):  # all processes must decide alike, and their clocks may differ
             super().on_train_epoch_end(trainer, pl_module)
             if self._last_global_step_saved == trainer.global_step:
                 self._written = monotonic()
 
     @staticmethod
-    def _ends(trainer: pl.Trainer) -> bool:
+    def _is_final_epoch(trainer: pl.Trainer) -> bool:
         epochs, steps = trainer.max_epochs, trainer.max_steps
         return bool(
             trainer.should_stop or trainer.current_epoch + 1 == epochs or 0 < steps <= trainer.global_step

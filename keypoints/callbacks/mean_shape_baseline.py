@@ -31,7 +31,7 @@ class ConstantPredictor(pl.Callback):
             self._scores = constant_scores(pl_module, data)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Log the baseline's scores with those of the epoch."""
+        """Log the baseline's scores with the epoch's metrics."""
         pl_module.log_dict(self._scores, sync_dist=True)  # the same in all processes
 
 

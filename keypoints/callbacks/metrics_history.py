@@ -21,7 +21,7 @@ class History(pl.Callback):
         self._ends = False
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Record that all rows of the epochs before are logged."""
+        """Record that all rows of earlier epochs are logged."""
         self._ends = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
@@ -37,9 +37,9 @@ class History(pl.Callback):
         """Add the rows to the checkpoint."""
         table = next((logger for logger in trainer.loggers if isinstance(logger, MetricsTable)), None)
         if table is not None:
-            checkpoint[LOGGED] = [*map(dict, table.rows), *self._left(trainer, table)]
+            checkpoint[LOGGED] = [*map(dict, table.rows), *self._unlogged_rows(trainer, table)]
 
-    def _left(self, trainer: pl.Trainer, table: MetricsTable) -> list[Row]:
+    def _unlogged_rows(self, trainer: pl.Trainer, table: MetricsTable) -> list[Row]:
         """Return the row that Lightning logs after it has written the epoch's checkpoint."""
         if not self._ends:
             return []

@@ -22,7 +22,7 @@ class ProgressBar(RichProgressBar):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Update the bar with this step, if that is due."""
+        """Update the bar with this step, if an update is due."""
         if not self.is_enabled:
             return
         moment = monotonic()

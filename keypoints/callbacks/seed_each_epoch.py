@@ -1,4 +1,4 @@
-"""Seeding at each epoch, so that a resumed run equals one that was never stopped."""
+"""Seeding at each epoch, so that a resumed run equals a run that was never stopped."""
 
 import numpy as np
 import pytorch_lightning as pl

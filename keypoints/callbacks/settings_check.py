@@ -20,7 +20,7 @@ _KNOWN = ("keypoints.", "pytorch_lightning.")
 
 
 class SettingsCheck(pl.Callback):
-    """Check that, before the first epoch, refuses a training without validation or with an unknown metric.
+    """Check before the first epoch that refuses a training without validation or with an unknown metric.
 
     Lightning reports an unknown metric only at the end of the epoch. This callback must come after the
     others, since some of them determine their metrics when the training starts.
@@ -60,7 +60,9 @@ class SettingsCheck(pl.Callback):
         for key, monitor, strict in self._monitored(trainer):
             if monitor in names:
                 continue
-            text = f"{key}.monitor={monitor} is not logged; these are: {', '.join(sorted(names))}"
+            text = (
+                f"{key}.monitor={monitor} is not logged; the logged metrics are: {', '.join(sorted(names))}"
+            )
             if strict:
                 raise ConfigError(text)
             log.warning("%s", text)
@@ -112,7 +114,7 @@ def _check_steps(trainer: pl.Trainer) -> None:
         ConfigError: if the training ends before its first validation.
     """
     between, batches = trainer.val_check_batch, trainer.num_training_batches
-    if between is None or inf in (between, batches):  # validated at times, or data of unknown length
+    if between is None or inf in (between, batches):  # validation by time, or data of unknown length
         return
     every = trainer.check_val_every_n_epoch
     first = between if every is None else (every - 1) * batches + between

@@ -47,7 +47,7 @@ class Epoch(NamedTuple):
     steps: float
     """Seconds from the start of the epoch to the end of its last step."""
     rest: float
-    """Seconds from there to the next epoch: callbacks, checkpoints, logging."""
+    """Seconds from the end of the last step to the next epoch: callbacks, checkpoints, logging."""
 
     def seconds(self, steps: int) -> float:
         """Return the seconds that an epoch of ``steps`` steps takes."""
@@ -154,7 +154,7 @@ class Shares(Profiler):
         self._paused = True
 
     def start(self, action_name: str) -> None:
-        """Start an action inside the open ones."""
+        """Start an action inside the open actions."""
         self._charge()
         self._open.append(action_name)
 

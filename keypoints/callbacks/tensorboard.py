@@ -20,7 +20,7 @@ def writers(trainer: pl.Trainer) -> list[SummaryWriter]:
 
 
 def is_due(trainer: pl.Trainer, every: int) -> bool:
-    """Return whether the current epoch is a multiple of ``every``, counted from 1, or the last one."""
+    """Return whether the current epoch is a multiple of ``every``, counted from 1, or the last epoch."""
     epoch = trainer.current_epoch + 1
     return epoch % every == 0 or epoch == trainer.max_epochs
 
@@ -46,7 +46,7 @@ def picture_of(
     Args:
         batch: the faces, B; its targets are drawn in green.
         scheme: landmarks of the targets, whose skeleton is drawn.
-        predictions: (B, K, 2) ratios of the input, drawn in red; ``None`` for none.
+        predictions: (B, K, 2) ratios of the input, drawn in red; ``None`` draws none.
         faces: largest number of inputs to draw.
 
     Returns:

@@ -147,8 +147,8 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
             if split != "train" and shared:
                 tie, face = min(shared.items(), key=lambda found: is_of_photo(found[0]))
                 raise DataError(
-                    f"{face.photo.path if is_of_photo(tie) else tie}: has faces in train and in {split}, "
-                    f"as have {len(shared) - 1} more groups; results would be too good: leave one side out"
+                    f"{face.photo.path if is_of_photo(tie) else tie}: has faces in train and in {split}, and "
+                    f"so have {len(shared) - 1} more groups; results would be too good: leave one side out"
                 )
         return splits
 
@@ -178,7 +178,7 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
             split: name of the split.
 
         Returns:
-            The dataset; the same one at each call.
+            The dataset; the same object at each call.
 
         Raises:
             DataError: if there is no such split, or its faces cannot be read.

@@ -85,7 +85,7 @@ class IBUG300WDataModule(BoxSettings, FaceDataModule):
         return read_map(self._root)
 
     def original(self, face: Face) -> Original | None:
-        """Return the original of the face's picture, if the lists are those of a compact copy.
+        """Return the original of the face's picture, if the lists belong to a compact copy.
 
         Args:
             face: one of the faces of :attr:`splits`.

@@ -30,7 +30,7 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
             if the list has no groups.
         test: list of the test faces; all of them are in the split ``test``.
         root: folder that photo names in the lists are relative to; ``None``: each list's own folder.
-        scheme: ``"imm58"`` or ``"ibug68"``, if the points are those; ``None`` for points without names,
+        scheme: ``"imm58"`` or ``"ibug68"``, if the points follow it; ``None`` for points without names,
             without mirrored copies, and without normalising points.
         source: ``"box"`` crops each face's box; ``"image"`` takes the full image.
 
@@ -86,7 +86,7 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         """Return the splits that have a list, and ``val``, split off ``train`` if it has none.
 
         Raises:
-            DataError: if a list cannot be read, has other numbers of points than the first, lacks boxes, or
+            DataError: if a list cannot be read, has another number of points than the first, lacks boxes, or
                 cannot be split.
         """
         first, *others = self._lists
@@ -155,7 +155,7 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         if self.crop.source == "box" and boxless:
             raise DataError(
                 f"{self._lists[split]}: {boxless} of {len(faces)} faces have no box; give them one, or take "
-                "whole photos: data.source=image"
+                "full photos: data.source=image"
             )
         return faces
 

@@ -169,7 +169,7 @@ class Task(pl.LightningModule, ABC):
         self._flip_test = True
 
     def start_from(self, other: "Task") -> list[str]:
-        """Initialise this task from a trained one, for fine-tuning.
+        """Initialise this task from a trained task, for fine-tuning.
 
         Copies the weights that have the same name and shape in both tasks. The training data of the other
         task count as training data of this one too, and its checkpoints record them.
@@ -260,7 +260,7 @@ class Task(pl.LightningModule, ABC):
         )
 
     def on_train_epoch_start(self) -> None:
-        """Discard losses of steps outside an epoch, such as those of Lightning's batch size finder."""
+        """Discard losses of steps outside an epoch, such as steps of Lightning's batch size finder."""
         self._epoch_mean.reset()
 
     def on_validation_epoch_end(self) -> None:
@@ -318,7 +318,9 @@ class Task(pl.LightningModule, ABC):
                 known = self.trainer.callback_metrics
                 if config.monitor not in known:
                     names = ", ".join(sorted(known))
-                    raise ConfigError(f"scheduler.monitor={config.monitor} is not logged; these are: {names}")
+                    raise ConfigError(
+                        f"scheduler.monitor={config.monitor} is not logged; the logged metrics are: {names}"
+                    )
                 config.scheduler.step(float(known[config.monitor]))
 
     @classmethod
@@ -455,7 +457,7 @@ def _count_numbers(weights: Mapping[str, Tensor]) -> int:
 
 
 def usable_device(name: str = "auto") -> str:
-    """Return the name by which torch knows a device; for ``auto`` a GPU if there is one, else the CPU.
+    """Return torch's name of a device; for ``auto`` a GPU if there is one, else the CPU.
 
     Raises:
         ConfigError: if the device cannot be used here.

@@ -79,7 +79,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     about = checkpoint.get(OURS) if isinstance(checkpoint, dict) else None
     if about is None:
         raise CheckpointError(
-            f"{path}: is no checkpoint of keypoints but {_other(checkpoint)}; `keypoints train` writes them"
+            f"{path}: is no checkpoint of keypoints but {_describe_contents(checkpoint)}; "
+            "`keypoints train` writes them"
         )
     own = about_ours(path, about, "checkpoint", "train", CHECKPOINT_FORMAT, "use the version that wrote it")
     try:
@@ -95,7 +96,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     return dict(checkpoint)
 
 
-def _other(contents: Any) -> str:
+def _describe_contents(contents: Any) -> str:
     """Describe in a few words the contents of a torch file that is no checkpoint of this package."""
     if not isinstance(contents, Mapping):
         return "a tensor" if hasattr(contents, "untyped_storage") else f"a {type(contents).__name__}"

@@ -12,7 +12,7 @@ from torch import Tensor
 class EpochMean:
     """Mean of a loss over the faces of an epoch, as Lightning's ``log(..., on_epoch=True)`` takes it.
 
-    The losses stay on their device, so that a GPU is not waited for.
+    The losses stay on their device, so that the CPU does not wait for a GPU.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class EpochMean:
 
         Args:
             loss: a scalar, the mean over the step's faces.
-            faces: how many there are.
+            faces: number of faces in the step.
         """
         self._losses.append((loss.detach(), faces))
 
@@ -43,5 +43,5 @@ class EpochMean:
         return (losses * weights).sum()
 
     def reset(self) -> None:
-        """Forget all steps."""
+        """Discard all steps."""
         self._losses.clear()

@@ -29,8 +29,8 @@ class HeatmapTask(Task):
     Args:
         scheme: landmarks to predict, see :class:`~keypoints.tasks.base.Task`.
         crop: crop that makes the input from a photo, see :class:`~keypoints.tasks.base.Task`.
-        net: component that builds a :class:`~keypoints.models.heatmap.HeatmapNet`; one with a small encoder
-            if ``None``.
+        net: component that builds a :class:`~keypoints.models.heatmap.HeatmapNet`; if ``None``, a
+            HeatmapNet with a small encoder.
         loss: component that builds the loss of coordinates, see :class:`~keypoints.tasks.base.Task`.
         optimizer: component, see :class:`~keypoints.tasks.base.Task`.
         scheduler: component or ``None``, see :class:`~keypoints.tasks.base.Task`.
@@ -124,7 +124,7 @@ class HeatmapTask(Task):
         """
         maps = self.net(batch.to_images())
         points = soft_argmax(maps, self.net.heatmap_padding)
-        return self._weighted(maps, points, batch.targets), points
+        return self._weighted_loss(maps, points, batch.targets), points
 
     def training_loss(self, batch: Batch) -> Tensor:
         """Compute the loss alone; the points are skipped if the loss does not use them.
@@ -137,9 +137,9 @@ class HeatmapTask(Task):
         """
         maps = self.net(batch.to_images())
         points = soft_argmax(maps, self.net.heatmap_padding) if self._weights[0] else None
-        return self._weighted(maps, points, batch.targets)
+        return self._weighted_loss(maps, points, batch.targets)
 
-    def _weighted(self, maps: Tensor, points: Tensor | None, targets: Tensor) -> Tensor:
+    def _weighted_loss(self, maps: Tensor, points: Tensor | None, targets: Tensor) -> Tensor:
         coordinates, heatmaps = self._weights
         loss = maps.new_zeros(())
         if coordinates and points is not None:

@@ -99,7 +99,8 @@ class AdaptiveWingLoss(nn.Module):
         emphasis: additional weight of the cells near the point.
 
     Raises:
-        ValueError: if a number is not positive, or ``alpha`` not above 1.
+        ValueError: if ``omega``, ``theta`` or ``epsilon`` is not positive, ``alpha`` is not above 1, or
+            ``emphasis`` is negative.
     """
 
     def __init__(

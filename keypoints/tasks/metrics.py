@@ -194,11 +194,11 @@ class AUC(_Threshold):
 
 
 class VarianceRatio(Metric):
-    """Variance of the predictions over faces, divided by that of the truth.
+    """Variance of the predictions over faces, divided by the truth's variance.
 
     Both are variances of coordinates as ratios of the photo, summed over coordinates. A network that predicts
-    the same face every time has 0; one that follows the faces is near 1. The ratio is NaN if the true faces
-    do not vary, such as for a single face.
+    the same face every time has a ratio of 0; a network that follows the faces, about 1. The ratio is
+    NaN if the true faces do not vary, such as for a single face.
 
     Args:
         points: indices of the landmarks to include; all if ``None``.

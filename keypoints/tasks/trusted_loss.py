@@ -10,24 +10,24 @@ from torch import nn
 from keypoints.components import Component, UntrustedError, build, find_class, is_trusted, target_of
 from keypoints.errors import ConfigError
 
-_OF_TORCH = ("torch.nn.modules.loss", "torch.nn.modules.distance")
+_TORCH_LOSS_MODULES = ("torch.nn.modules.loss", "torch.nn.modules.distance")
 """Modules of torch that contain losses."""
 
-_spared = ContextVar("spared", default=False)
+_untrusted_allowed = ContextVar("untrusted_allowed", default=False)
 
 
 @contextmanager
 def untrusted_losses_left_out() -> Iterator[None]:
     """Build tasks in the block even if their losses are not trusted; such a loss raises when it is called."""
-    token = _spared.set(True)
+    token = _untrusted_allowed.set(True)
     try:
         yield
     finally:
-        _spared.reset(token)
+        _untrusted_allowed.reset(token)
 
 
 def build_loss(component: Component) -> nn.Module:
-    """Build a loss; inside :func:`untrusted_losses_left_out`, a :class:`RefusedLoss` for an untrusted one.
+    """Build a loss; inside :func:`untrusted_losses_left_out`, a :class:`RefusedLoss` if it is not trusted.
 
     Args:
         component: the loss's class and settings.
@@ -39,7 +39,7 @@ def build_loss(component: Component) -> nn.Module:
         loss = _class_of_loss(component)
         return build(component, loss)
     except UntrustedError as error:
-        if not _spared.get():
+        if not _untrusted_allowed.get():
             raise
         return RefusedLoss(target_of(component), str(error))
 
@@ -53,7 +53,11 @@ def _class_of_loss(component: Component) -> type[nn.Module]:
     target = target_of(component)
     loss: type[nn.Module] = find_class(target, (nn.Module,))
     package = loss.__module__.partition(".")[0]
-    if package in ("torch", "torchvision") and loss.__module__ not in _OF_TORCH and not is_trusted(package):
+    if (
+        package in ("torch", "torchvision")
+        and loss.__module__ not in _TORCH_LOSS_MODULES
+        and not is_trusted(package)
+    ):
         raise ConfigError(f"{target} is no loss")
     return loss
 

@@ -96,7 +96,7 @@ def test_splits_that_share_a_group_are_refused(made_up_imm):
             splits = super().read()
             return {"train": splits["train"], "val": [*splits["val"], splits["train"][0]]}
 
-    with pytest.raises(DataError, match="01: has faces in train and in val, as have 0 more groups"):
+    with pytest.raises(DataError, match="01: has faces in train and in val, and so have 0 more groups"):
         Leaking(made_up_imm).setup()
 
 
