@@ -118,9 +118,10 @@ def _check_steps(trainer: pl.Trainer) -> None:
         return
     every = trainer.check_val_every_n_epoch
     first = between if every is None else (every - 1) * batches + between
-    whole, rest = divmod(first, batches)
+    full_epochs, rest = divmod(first, batches)
     steps = int(
-        whole * ceil(batches / trainer.accumulate_grad_batches) + rest // trainer.accumulate_grad_batches
+        full_epochs * ceil(batches / trainer.accumulate_grad_batches)
+        + rest // trainer.accumulate_grad_batches
     )
     if 0 < trainer.max_steps < steps:
         raise ConfigError(

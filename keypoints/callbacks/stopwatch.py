@@ -150,20 +150,20 @@ class Shares(Profiler):
 
     def pause(self) -> None:
         """Stop counting."""
-        self._charge()
+        self._add_time()
         self._paused = True
 
     def start(self, action_name: str) -> None:
         """Start an action inside the open actions."""
-        self._charge()
+        self._add_time()
         self._open.append(action_name)
 
     def stop(self, action_name: str) -> None:  # noqa: ARG002
         """End the innermost open action."""
-        self._charge()
+        self._add_time()
         self._open.pop()
 
-    def _charge(self) -> None:
+    def _add_time(self) -> None:
         """Add the time since the last change to the innermost open action."""
         moment = now()
         passed, self._since = moment - self._since, moment

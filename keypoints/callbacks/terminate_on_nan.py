@@ -50,11 +50,11 @@ class FiniteLoss(pl.Callback):
         """Collect the step's loss, and check the losses if that is cheap or due."""
         self._unread.append((trainer.global_step - 1, outputs["loss"], batch.indices))
         if _checks_each_step(trainer, pl_module) or len(self._unread) >= _EVERY:
-            self._read(trainer)
+            self._check_losses(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Check the losses not checked yet."""
-        self._read(trainer)
+        self._check_losses(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Check the validation loss: the epoch's last step may have made the weights NaN."""
@@ -65,9 +65,9 @@ class FiniteLoss(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Check the losses not checked yet, if the epoch was not validated."""
-        self._read(trainer)
+        self._check_losses(trainer)
 
-    def _read(self, trainer: pl.Trainer) -> None:
+    def _check_losses(self, trainer: pl.Trainer) -> None:
         unread, self._unread = self._unread, []
         losses = ((step, loss.item(), indices) for step, loss, indices in unread)
         bad = next(

@@ -51,7 +51,7 @@ def as_typed(config: str, arguments: Sequence[str]) -> list[str]:
     defaults = _defaults(config, arguments, found)
     for _, override in found:
         _check_place(config, override)
-    return [_checked(config, text, override, defaults) for text, override in found if text]
+    return [_normalised(config, text, override, defaults) for text, override in found if text]
 
 
 def _check_name(override: Any) -> None:
@@ -196,7 +196,7 @@ def _composed(config: str, overrides: tuple[str, ...]) -> DictConfig:
     return composed(config, overrides)
 
 
-def _checked(config: str, text: str, override: Any, defaults: DictConfig | None) -> str:
+def _normalised(config: str, text: str, override: Any, defaults: DictConfig | None) -> str:
     """Return an override with its values checked and normalised.
 
     Raises:

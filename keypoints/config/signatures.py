@@ -268,11 +268,13 @@ def _sentences(module: str, node: ast.ClassDef | ast.FunctionDef) -> dict[str, s
     for each in documented:
         said = (each.description or "").partition("\n\n")[0]
         for name in (name.strip() for name in each.arg_name.split(",")):
-            descriptions[name] = _referred(module, node, name, said) if said.startswith("as ") else said
+            descriptions[name] = (
+                _description_elsewhere(module, node, name, said) if said.startswith("as ") else said
+            )
     return {name: " ".join(said.replace("``", "").split()) for name, said in descriptions.items()}
 
 
-def _referred(module: str, node: ast.ClassDef | ast.FunctionDef, name: str, said: str) -> str:
+def _description_elsewhere(module: str, node: ast.ClassDef | ast.FunctionDef, name: str, said: str) -> str:
     """Return the description of an argument in the class that the docstring refers to."""
     other = said.partition(_SEE)[2].partition("`")[0].removeprefix("~")
     if not other or other == node.name:

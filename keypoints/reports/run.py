@@ -57,12 +57,12 @@ def draw_feature_maps(run: RunFolder, data: FaceDataModule, task: Task) -> None:
     batch = full_batch(data.dataset("val"), [0])
     maps = feature_maps(task, batch.to_images()[:1])
     if maps is not None:
-        title = f"{run.name}: first-layer feature maps, {_epoch(run)}"
+        title = f"{run.name}: first-layer feature maps, {_epoch_shown(run)}"
         figure = filter_figures.feature_maps(pixels_of(batch, 1)[0], maps[0].double().numpy(), title)
         figures.save(figure, run.figure("feature_maps"))
 
 
-def _epoch(run: RunFolder) -> str:
+def _epoch_shown(run: RunFolder) -> str:
     """Return the epoch whose weights the report shows: the best if it has a checkpoint, else the last."""
     return "best epoch" if run.best_checkpoint.is_file() else "last epoch"
 
@@ -99,12 +99,12 @@ def _write(run: RunFolder, new: RunFolder, best: Task | None, trust: str | Seque
         *_curves(run, new, task),
         *_faces(run, new, task),
         *_filters(run, new, task),
-        *_kept(
+        *_existing_figure(
             run.figure("feature_maps"),
             "Feature maps",
             "Response of each filter above to one validation face.",
         ),
-        *_kept(
+        *_existing_figure(
             run.figure("batch"),
             "Sample batch",
             "Training faces as the network receives them; truth in green.",
@@ -115,7 +115,7 @@ def _write(run: RunFolder, new: RunFolder, best: Task | None, trust: str | Seque
         "run.html",
         title=run.name,
         about=_about(status),
-        notes=[*_state(run, status), *_collapse(metrics)],
+        notes=[*_state_notes(run, status), *_mean_face_warning(metrics)],
         numbers=_numbers(metrics),
         pictures=pictures,
         layers=[] if task is None else _layers(task),
@@ -132,7 +132,7 @@ def _about(status: Status) -> str:
     return " · ".join([*parts, f"keypoints {status.version}", *status.overrides])
 
 
-def _state(run: RunFolder, status: Status) -> list[tuple[str, str]]:
+def _state_notes(run: RunFolder, status: Status) -> list[tuple[str, str]]:
     if status.state == "finished":
         batches = run.setting("trainer.fast_dev_run")
         return [("warn", f"trainer.fast_dev_run={batches}: {DEV_RUN}.")] if batches else []
@@ -144,7 +144,7 @@ def _state(run: RunFolder, status: Status) -> list[tuple[str, str]]:
     return [("bad", f"This run {how}: {status.error}")]
 
 
-def _collapse(metrics: dict[str, float]) -> list[tuple[str, str]]:
+def _mean_face_warning(metrics: dict[str, float]) -> list[tuple[str, str]]:
     warning = predicts_the_mean(metrics.get("best/variance_ratio"))
     return [("warn", warning)] if warning else []
 
@@ -220,7 +220,7 @@ def _faces(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
         )
     caption = (
         "Validation faces with the smallest and the largest mean distance of a point; weights of the "
-        f"{_epoch(run)}."
+        f"{_epoch_shown(run)}."
     )
     return [Picture(path, "Good and bad faces", caption)]
 
@@ -228,17 +228,17 @@ def _faces(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
 def _filters(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
     caption = "One colour scale for all filters: blue below zero, red above."
     if task is None:  # the run has no checkpoint
-        return _kept(run.figure("filters"), "First-layer filters", caption)
+        return _existing_figure(run.figure("filters"), "First-layer filters", caption)
     convolution = first_convolution(task)
     if convolution is None:
         return []
     weight = convolution.weight.detach().float().numpy().astype(np.float64)
-    title = f"{run.name}: first-layer filters, {_epoch(run)}"
+    title = f"{run.name}: first-layer filters, {_epoch_shown(run)}"
     path = figures.save(filter_figures.filters(weight, title), new.figure("filters"))
     return [Picture(path, "First-layer filters", caption)]
 
 
-def _kept(path: Path, title: str, caption: str) -> list[Picture]:
+def _existing_figure(path: Path, title: str, caption: str) -> list[Picture]:
     return [Picture(path, title, caption)] if path.is_file() else []
 
 

@@ -64,7 +64,7 @@ def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
 
 def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
     """Write the files of a report into the folder ``new``."""
-    table = _in_numbers(sweep.table())
+    table = _with_numeric_columns(sweep.table())
     write_atomically(new.summary, table.to_csv(index=False))
     runs = {run.path.name: run for run in sweep.runs()}
     histories = _histories(runs)
@@ -129,7 +129,7 @@ def _against_baseline(finished: pd.DataFrame, best: float) -> list[str]:
     ]
 
 
-def _in_numbers(table: pd.DataFrame) -> pd.DataFrame:
+def _with_numeric_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Return a sweep's table with NaN instead of missing numbers, so that columns can be compared."""
     missing = {name: float for name in _NUMBERS if name in table and table[name].dtype == object}
     return table.astype(missing)

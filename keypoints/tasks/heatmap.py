@@ -29,8 +29,8 @@ class HeatmapTask(Task):
     Args:
         scheme: landmarks to predict, see :class:`~keypoints.tasks.base.Task`.
         crop: crop that makes the input from a photo, see :class:`~keypoints.tasks.base.Task`.
-        net: component that builds a :class:`~keypoints.models.heatmap.HeatmapNet`; if ``None``, a
-            HeatmapNet with a small encoder.
+        net: component that builds a :class:`~keypoints.models.heatmap.HeatmapNet`; a HeatmapNet
+            with a small encoder if ``None``.
         loss: component that builds the loss of coordinates, see :class:`~keypoints.tasks.base.Task`.
         optimizer: component, see :class:`~keypoints.tasks.base.Task`.
         scheduler: component or ``None``, see :class:`~keypoints.tasks.base.Task`.
