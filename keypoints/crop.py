@@ -70,7 +70,7 @@ class Crop:
     """Crop convention: how a face becomes a network's input. Checkpoints store it; no option overrides it.
 
     Args:
-        width, height: of the network's input, in pixels.
+        width, height: width and height of the network's input, in pixels.
         channels: 1 for grey, 3 for RGB.
         source: the region to crop: the full ``image``, or the face's ``box``.
         margin: the factor by which the region is enlarged around its centre.
@@ -134,7 +134,7 @@ class Crop:
         """Return the region to crop around a box: enlarged by the margin, with the input's aspect ratio.
 
         Args:
-            box: in pixels of the image.
+            box: box in pixels of the image.
 
         Returns:
             The region, in pixels of the image, with the same centre as ``box``.
@@ -151,7 +151,7 @@ class Crop:
             box: the face's box, in pixels of the image; ignored if ``source`` is ``image``.
 
         Returns:
-            (height, width, channels) bytes, and the map from pixels of ``image`` to theirs.
+            (height, width, channels) bytes, and the map from pixels of ``image`` to pixels of this input.
 
         Raises:
             ValueError: see :func:`cut` and :meth:`region`.
@@ -168,7 +168,7 @@ class Crop:
 
         Returns:
             (height + 2 · border[1], width + 2 · border[0], channels) bytes, whose middle is the network's
-            input, and the map from pixels of ``image`` to theirs.
+            input, and the map from pixels of ``image`` to pixels of this canvas.
 
         Raises:
             ValueError: see :func:`cut` and :meth:`region`.

@@ -14,7 +14,7 @@ _RUN = "KEYPOINTS_RUN"
 _RANK = "LOCAL_RANK"
 _RECORDED = "KEYPOINTS_RUN_RECORDED"
 _LEFT = (_RUN, _RECORDED, _RANK, "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""Variables to restore after a run; the next run of a sweep would take Lightning's for a launcher's."""
+"""Variables to restore after a run, so that the next run does not take Lightning's for a launcher's."""
 
 
 def is_first() -> bool:
@@ -25,7 +25,7 @@ def is_first() -> bool:
 
 
 def run_to_join() -> Path | None:
-    """Return the folder of the run that this process was started to join; ``None`` if it was not."""
+    """Return the folder of the run that this process was started to join; ``None`` for other processes."""
     folder = os.environ.get(_RUN)
     return Path(folder) if folder is not None and os.environ.get(_RANK, "0") != "0" else None
 

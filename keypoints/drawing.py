@@ -32,7 +32,7 @@ def draw_face(
         truth: (K, 2) ratios of the image, or ``None``.
         prediction: (K, 2) ratios of the image, or ``None``.
         skeleton: pairs of points to join by a line.
-        width: of the result, in pixels.
+        width: width of the result, in pixels.
 
     Returns:
         (height, width, 3) RGB.
@@ -64,7 +64,7 @@ def draw_predictions(
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB.
-        faces: the box and the (K, 2) points of each, in pixels of ``image``.
+        faces: box and (K, 2) points of each face, in pixels of ``image``.
         skeleton: pairs of points to join by a line.
 
     Returns:

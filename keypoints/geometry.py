@@ -88,8 +88,8 @@ class Box:
         """Return the box with the same centre and another size.
 
         Args:
-            width: of the new box, in pixels.
-            height: of the new box, in pixels.
+            width: width of the new box, in pixels.
+            height: height of the new box, in pixels.
 
         Returns:
             The new box.

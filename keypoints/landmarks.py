@@ -1,7 +1,7 @@
 """Landmark schemes: the points of a face, their parts, skeleton and mirror permutation.
 
-Models, augmentation, plots, metrics and reports all use the scheme. Left and right are those of
-the picture, not of the person: ``left_eye`` is the eye nearer to x = 0.
+Models, augmentation, plots, metrics and reports all use the scheme. Left and right refer to
+the picture, not to the person: ``left_eye`` is the eye nearer to x = 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ class LandmarkScheme:
         """Return the point indices of a part or selection.
 
         Args:
-            name: of the part or selection.
+            name: name of the part or selection.
 
         Returns:
             Indices into the scheme's points, in order.
@@ -95,10 +95,10 @@ class LandmarkScheme:
         """Return the scheme of one part or selection, its points renumbered from 0 in their order.
 
         A line of the skeleton stays if both ends are selected, the normalising points if both are, and the
-        mirror permutation if each point's mirrored point is.
+        mirror permutation if each point's mirrored point is selected.
 
         Args:
-            name: of the part or selection.
+            name: name of the part or selection.
 
         Returns:
             A scheme called ``<scheme>-<name>``, with ``name`` as its only part.

@@ -1,6 +1,6 @@
 """Settings that libraries keep for a whole process. The command line and worker processes make them.
 
-Imports and constructors of this package leave them alone: in a program of the user's they are the user's.
+Imports and constructors of this package do not make them: in the user's own program, the user decides.
 """
 
 import os
@@ -8,7 +8,7 @@ import sys
 import warnings
 
 MOST_MEGAPIXELS = 300
-"""Phones take photos of 200 million pixels. Pillow's own limit is 179 million."""
+"""Largest photo that Pillow opens. Phones take photos of 200 million pixels; Pillow's own limit is 179."""
 
 
 def configure_libraries() -> None:

@@ -1,4 +1,4 @@
-"""Worker processes that end when the process that started them has ended, and are killed when it is done."""
+"""Worker processes: they end when their parent process ends, and are killed when its work is done."""
 
 import multiprocessing
 import os
@@ -23,7 +23,7 @@ def end_with(parent: int) -> None:
     Nothing happens in the parent itself, or in a process that was started otherwise, such as by a cluster.
 
     Args:
-        parent: number of the process that started this one.
+        parent: id of the process that started this one.
     """
     if os.getpid() != parent and multiprocessing.current_process().name != "MainProcess":
         _watch(parent, os.getpid())
@@ -33,7 +33,7 @@ def serve(parent: int) -> None:
     """Initialise a worker: end with the parent, ignore Ctrl-C, and configure the libraries.
 
     Args:
-        parent: number of the process that started this one.
+        parent: id of the process that started this one.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with(parent)

@@ -18,7 +18,7 @@ class CourseDataset(Dataset[tuple[Tensor, Tensor]]):
     """Images (C, H, W) in [-0.5, 0.5] and targets (K, 2) in ratios, made by Pillow and torchvision.
 
     Args:
-        faces: all with points.
+        faces: faces, all with points.
         landmarks: indices of the face's points that are the targets.
         crop: conversion from photo to network input.
         augmented: whether to rotate by up to 15°, shift by up to 1/16 of each side, and change brightness and

@@ -29,7 +29,7 @@ _PHOTOS = 4
 class PredictionSpeed:
     """Prediction speed of a model: contents of ``bench.json``.
 
-    The keys of the last three are batch sizes, and ``cut_out`` for the cropping alone.
+    The last three fields have a key for each batch size, and ``cut_out`` for the cropping alone.
 
     Args:
         name: name of the model.
@@ -56,7 +56,7 @@ class PredictionSpeed:
     processor_ms: Mapping[str, Spread]
 
 
-class _Took(NamedTuple):
+class _TimePerFace(NamedTuple):
     """Mean time per face, in seconds."""
 
     wall: float
@@ -77,7 +77,7 @@ def measure_prediction(predictor: Predictor, name: str, rounds: int, seconds: fl
     parts = _parts(predictor)
     for work in parts.values():
         work()
-    times = [{part: _timed(work, seconds) for part, work in parts.items()} for _ in range(rounds)]
+    times = [{part: _time_per_face(work, seconds) for part, work in parts.items()} for _ in range(rounds)]
     crop = predictor.crop
     return PredictionSpeed(
         name=name,
@@ -107,11 +107,11 @@ def _parts(predictor: Predictor) -> dict[str, Callable[[], int]]:
         faces = [face for pixels, box in chosen for face in predictor.prepare(pixels, [box])]
         return len(predictor.finish(faces))
 
-    def of(count: int) -> Callable[[], int]:
+    def predicting(count: int) -> Callable[[], int]:
         return lambda: predict(count)
 
     sizes = [size for size in _BATCHES if size <= predictor.at_once]
-    return {"cut_out": cut_out, **{str(size): of(size) for size in sizes}}
+    return {"cut_out": cut_out, **{str(size): predicting(size) for size in sizes}}
 
 
 def _photos() -> list[tuple[ByteArray, Box]]:
@@ -124,12 +124,14 @@ def _photos() -> list[tuple[ByteArray, Box]]:
     return photos
 
 
-def _timed(work: Callable[[], int], seconds: float) -> _Took:
+def _time_per_face(work: Callable[[], int], seconds: float) -> _TimePerFace:
     faces, began, used = 0, perf_counter(), process_time()
     while not faces or perf_counter() - began < seconds:
         faces += work()
-    return _Took((perf_counter() - began) / faces, (process_time() - used) / faces)
+    return _TimePerFace((perf_counter() - began) / faces, (process_time() - used) / faces)
 
 
-def _spreads(rounds: Sequence[Mapping[str, _Took]], value: Callable[[_Took], float]) -> dict[str, Spread]:
+def _spreads(
+    rounds: Sequence[Mapping[str, _TimePerFace]], value: Callable[[_TimePerFace], float]
+) -> dict[str, Spread]:
     return {name: Spread.of([value(each[name]) for each in rounds]) for name in rounds[0]}

@@ -2,7 +2,7 @@
 
 After a warm-up, each round measures all parts; results are medians over the rounds, with the lowest and the
 highest value. The Trainer is the real one, with its callbacks and loggers. In a long epoch only some steps
-are timed: the epoch's time is then its number of steps times that of a step, plus the work done once per
+are timed: the epoch's time is then its number of steps times the time of a step, plus the work done once per
 epoch. The forward passes of the validation are left out.
 """
 
@@ -40,7 +40,7 @@ T = TypeVar("T")
 _EPOCHS = 5
 """Epochs to time in each round, between the first and the last: some callbacks run every fifth epoch."""
 _FEWEST = 4
-"""Smallest number of steps to time in an epoch, if it has as many."""
+"""Smallest number of steps to time in an epoch, unless the epoch is shorter."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class TrainingSpeed:
         threads: number of threads of torch.
         torch: version of torch.
         images_per_second: images per second of each part: loader, step, Trainer, course's loader and loop.
-        ratio: speed of the Trainer divided by that of the slower of loader and step, and speed of the loader
-            divided by that of the course's loader.
+        ratio: speed of the Trainer divided by the speed of the slower of loader and step; speed of the loader
+            divided by the speed of the course's loader.
         one_core: faces that are prepared per second of processor time, with and without augmentation.
         step_ms: milliseconds per step, by activity.
         epoch_ms: milliseconds per epoch outside the steps, by activity.
@@ -191,7 +191,7 @@ class _Measurement:
         return _in_ms(shares.of_steps, _EPOCHS * self._steps), _in_ms(shares.of_epochs, _EPOCHS)
 
     def memory(self) -> dict[str, float]:
-        """Return the peak memory of the Trainer in megabytes, and with a GPU also that of its memory."""
+        """Return the peak memory of the Trainer, and of the GPU if there is one, in megabytes."""
         memory = {"resident": self._resident / 1e6}
         if torch.cuda.is_available():
             memory["gpu"] = torch.cuda.max_memory_allocated() / 1e6

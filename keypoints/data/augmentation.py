@@ -152,7 +152,7 @@ class Augmentation:
         """
         if border not in self._pipelines:
             self._pipelines[border] = _onto_input(self._transforms.values(), border)
-        return _draw(self._pipelines[border], canvases, points, seeds)
+        return _augment(self._pipelines[border], canvases, points, seeds)
 
     def check(self, shape: tuple[int, int, int], *, may_mirror: bool) -> Checked:
         """Try each transform by itself, with its own settings, on a synthetic canvas.
@@ -187,7 +187,7 @@ class Augmentation:
                 alone = deepcopy(leaf)
                 alone.p = 1.0
                 pipeline = _Pipeline(_compose(where, [alone]), f"{where}: {type(leaf).__name__}")
-                drawn = _draw(pipeline, [pixels] * _PROBES, points, seeds)
+                drawn = _augment(pipeline, [pixels] * _PROBES, points, seeds)
                 if any(_merged(moved) for moved in drawn.points):
                     raise ConfigError(
                         f"{where}: {type(leaf).__name__} loses points that lie outside the picture: it puts "
@@ -200,7 +200,7 @@ class Augmentation:
                     )
                 if np.isnan(drawn.affine.matrix).any():
                     bending.append(name)
-                if shift := _shift(pipeline, spots):
+                if shift := _largest_offset(pipeline, spots):
                     both = f"{name}: {type(leaf).__name__}"
                     moving[both] = max(shift, moving.get(both, 0))
         return Checked(tuple(dict.fromkeys(bending)), moving)
@@ -308,14 +308,14 @@ def _compose(where: str, transforms: "list[Transform]") -> "albumentations.Compo
             compose = albumentations.Compose(once, keypoint_params=points, strict=True, seed=0)
     except ValueError as error:
         raise ConfigError(f"{where}: {one_line(error)}") from error
-    # The settings are checked, and _draw passes points in albumentations' own layout: without its checks and
-    # conversions a call takes two thirds of the time.
+    # The settings are checked, and _augment passes points in albumentations' own layout: without its checks
+    # and conversions a call takes two thirds of the time.
     compose.disable_check_args_private()
     compose.is_check_shapes = False
     return compose
 
 
-def _draw(
+def _augment(
     pipeline: _Pipeline,
     canvases: Sequence[ByteArray],
     points: FloatArray,
@@ -330,7 +330,7 @@ def _draw(
     known[:, len(anchors) :, :2] = points
     images, found = [], []
     for canvas, keypoints, seed in zip(canvases, known, seeds, strict=True):
-        image, moved = _once(pipeline, canvas, keypoints, seed)
+        image, moved = _augment_one(pipeline, canvas, keypoints, seed)
         if len(moved) > len(keypoints):
             raise ConfigError(
                 f"{pipeline.called} made {len(moved)} points of {len(keypoints)}, as reflections do; a "
@@ -359,7 +359,7 @@ def _draw(
     return Drawn(pixels=inputs, points=placed[:, len(anchors) :], affine=Affine(matrices), mirrored=mirrored)
 
 
-def _once(
+def _augment_one(
     pipeline: _Pipeline,
     canvas: ByteArray,
     keypoints: npt.NDArray[np.float32],
@@ -422,12 +422,12 @@ class _Spots(NamedTuple):
         return cls(points, spread, min(14, int(apart / 2)), *pictures)
 
 
-def _shift(pipeline: _Pipeline, spots: _Spots) -> float:
+def _largest_offset(pipeline: _Pipeline, spots: _Spots) -> float:
     """Return the largest offset between image and points over several samples, in pixels.
 
     Each sample is taken twice, with and without spots: the difference shows the spots alone.
     """
-    drawn = _draw(
+    drawn = _augment(
         pipeline,
         [spots.bare, spots.spotted] * _PROBES,
         np.stack([spots.points] * 2 * _PROBES),
@@ -446,12 +446,12 @@ def _shift(pipeline: _Pipeline, spots: _Spots) -> float:
     x, y = np.moveaxis(nearest[draws, numbers], -1, 0)[..., None, None]
     where = draws[:, None, None], y + near[:, None], x + near
     windows = np.abs(pixels[1::2][where] - pixels[::2][where]).mean(-1)
-    off, seen = _found(windows, (points - nearest)[draws, numbers], spots)
+    off, seen = _spot_offsets(windows, (points - nearest)[draws, numbers], spots)
     its = [seen & (draws == draw) for draw in range(_PROBES)]
-    return max(_common(spots.points[numbers[each]], off[each]) for each in its)
+    return max(_common_offset(spots.points[numbers[each]], off[each]) for each in its)
 
 
-def _common(points: FloatArray, off: FloatArray) -> float:
+def _common_offset(points: FloatArray, off: FloatArray) -> float:
     """Return the common offset (shift, scale, rotation) of an image from its points, in pixels.
 
     It is the root mean square of an affine fit to the offsets. Noise and covered spots give random offsets,
@@ -470,7 +470,7 @@ def _common(points: FloatArray, off: FloatArray) -> float:
     return float(size) if size - 2 * error > _OFF else 0.0
 
 
-def _found(
+def _spot_offsets(
     windows: FloatArray, centres: FloatArray, spots: _Spots
 ) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """Return the offsets of spots from their points, (N, 2), in pixels, and which are visible, (N,).

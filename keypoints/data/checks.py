@@ -21,7 +21,7 @@ _LEAST = 0.1
 """Smallest assumed side of a face, as a fraction of the picture's longer side."""
 
 _RATIO = 1.5
-"""Coordinates are taken for fractions of the photo's sides if all of a face's are at most this large."""
+"""If no coordinate of a face is larger than this, they are taken for fractions of the photo's sides."""
 
 _OVERLAP = 0.2
 """Smallest overlap (IoU) of a face's box and the tight box of its points; in 300-W the smallest is 0.44."""
@@ -36,7 +36,7 @@ class Finding(NamedTuple):
     file: str
     what: str
     wrong: bool = True
-    """``False`` for a remark that is not an error."""
+    """``True`` for an error, ``False`` for a remark."""
 
 
 class Count(NamedTuple):
@@ -84,21 +84,23 @@ def check_face(face: Face, size: tuple[int, int]) -> Iterator[str]:
         yield f"{_shown(face.box)} does not surround the points, which reach {_reach(face.points)}"
 
 
-def check_size(told: tuple[int, int] | None, size: tuple[int, int]) -> None:
+def check_size(stated: tuple[int, int] | None, size: tuple[int, int]) -> None:
     """Check that a list states the size of a photo correctly.
 
     Args:
-        told: width and height in the list; ``None`` or zeros if the list does not state them.
+        stated: width and height in the list; ``None`` or zeros if the list does not state them.
         size: width and height of the upright photo.
 
     Raises:
         ValueError: if they differ: the list's boxes and points would be misplaced.
     """
-    if told is None or 0 in told or told == size:
+    if stated is None or 0 in stated or stated == size:
         return
-    why = "its list was made before the photo was turned upright" if told == size[::-1] else "was it resized?"
+    why = (
+        "its list was made before the photo was turned upright" if stated == size[::-1] else "was it resized?"
+    )
     raise ValueError(
-        f"the list says {_size(told)} pixels, and the photo has {_size(size)} ({why}): make the list again"
+        f"the list says {_size(stated)} pixels, and the photo has {_size(size)} ({why}): make the list again"
     )
 
 
@@ -106,7 +108,7 @@ def check_pixels(face: Face, size: tuple[int, int]) -> None:
     """Check that a face's box and points are plausible pixels of its picture.
 
     Args:
-        face: with or without box and points.
+        face: face, with or without box and points.
         size: width and height of the upright picture.
 
     Raises:
@@ -127,7 +129,7 @@ def far_points(face: Face, size: tuple[int, int]) -> str | None:
     """Return a message about points that lie far outside the picture; ``None`` if there are none.
 
     Args:
-        face: with points.
+        face: face with points.
         size: width and height of the upright picture.
     """
     far = np.flatnonzero(_are_far(face, size))
@@ -192,7 +194,7 @@ def check_mirrored_copy(
         expected = (left, face.box.top, face.box.width, face.box.height)
         found = (copy.box.left, copy.box.top, copy.box.width, copy.box.height)
         if np.abs(np.subtract(expected, found)).max() > _ROUNDING:
-            yield f"{_shown(copy.box)} does not mirror that of {face.photo.path.name}"
+            yield f"{_shown(copy.box)} does not mirror the box of {face.photo.path.name}"
     if face.points is not None and copy.points is not None:
         mirrored = face.points[list(IBUG68.flip_indices or ())] * (-1, 1) + (width - 1, 0)
         off = float(np.abs(mirrored - copy.points).max())
@@ -204,7 +206,7 @@ def check_rounded(listed: Face, exact: FloatArray) -> Iterator[str]:
     """Yield an error if a list's points are not the rounded points of the ``.pts`` file."""
     off = float(np.abs(listed.landmarks() - exact).max())
     if off > _ROUNDING:
-        yield f"its points are up to {off:.0f} px off those of its .pts file"
+        yield f"its points are up to {off:.0f} px off the points of its .pts file"
 
 
 def repeated(groups: Mapping[Path, str], seen: Mapping[Path, Seen | DataError]) -> Iterator[list[Path]]:

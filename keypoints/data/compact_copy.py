@@ -32,9 +32,9 @@ class Original:
     """Original of a picture in the copy.
 
     Args:
-        file: its path from the root of the original data set.
-        size: its width and height in pixels.
-        to_original: the map from pixels of the copy to pixels of the original.
+        file: path relative to the root of the original data set.
+        size: width and height in pixels.
+        to_original: map from pixels of the copy to pixels of the original.
     """
 
     file: str
@@ -89,7 +89,7 @@ def _read_original(cells: Sequence[str]) -> tuple[str, Original]:
 
 
 def original_of(face: Face, root: Path, originals: Mapping[str, Original]) -> Original:
-    """Return the original of a face's picture below ``root``; without ``originals`` the picture itself.
+    """Return the original of a face's picture below ``root``: the picture itself without ``originals``.
 
     Raises:
         DataError: if there are originals, but none for this picture.

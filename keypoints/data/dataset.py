@@ -111,15 +111,15 @@ class FaceDataset(Dataset[Batch]):
     more slowly.
 
     Args:
-        faces: all with points, or all without; without points, targets are NaN and metrics are undefined.
+        faces: faces, either all with or all without points. Without, targets are NaN and metrics undefined.
         landmarks: indices of the face's points that are the targets.
         crop: the conversion from photo to network input.
-        augmentation: sampled again for each face and epoch; ``None`` for none.
+        augmentation: augmentation, sampled again for each face and epoch; ``None`` for none.
         flip: the landmarks' mirror permutation, for an augmentation that mirrors.
-        seed: determines random numbers, together with epoch and index.
+        seed: seed of the random numbers, which depend on it, the epoch and the index.
         memory: largest size of the cached crops in bytes; ``None`` to cache them all.
-        strict: ``False`` leaves out faces whose photos cannot be used, with a warning; :attr:`faces` are
-            then the others.
+        strict: ``False`` leaves out faces whose photos cannot be used, with a warning; :attr:`faces` then
+            lacks them.
 
     Raises:
         DataError: if a photo cannot be decoded, a face's box misses it, a point lies far outside it, or only
@@ -176,7 +176,7 @@ class FaceDataset(Dataset[Batch]):
         shape = (self._crop.height + 2 * down, self._crop.width + 2 * across, self._crop.channels)
         checked = augmentation.check(shape, may_mirror=self._flip is not None)
         if bending := ", ".join(checked.bending):
-            log.info("%s: no affine leads back to the photo, so it can be used in training only", bending)
+            log.info("%s: no affine map leads back to the photo, so it can be used in training only", bending)
         for name, pixels in checked.moving.items():
             log.warning(
                 "augmentation.transforms.%s moves the picture off its points by up to %.1f pixels of the "
@@ -305,8 +305,8 @@ class FaceDataset(Dataset[Batch]):
 
 
 _FAR = 1.0
-"""Largest distance of a point from its photo, as a fraction of its width and height. A point further away is
-an annotation error, and one such face would dominate the loss."""
+"""Largest distance of a point from its photo, as a fraction of the photo's width and height. A point further
+away is an annotation error, and one such face would dominate the loss."""
 
 
 def _check_points(face: Face) -> None:

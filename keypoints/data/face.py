@@ -27,7 +27,7 @@ class Face:
         points: (N, 2) landmarks in the photo's pixels; ``None`` if the face has no annotation.
         group: name of a set of faces that must be in the same split, such as a person, or a photo with its
             mirrored copy.
-        photo_id: identifies the photo, independent of the group, by
+        photo_id: identity of the photo, independent of the group, from
             :func:`keypoints.data.photo_facts.read_photo_facts`; empty if the reader does not set it.
         tags: attributes by which results are grouped, such as ``{"view": "1"}``.
         source: the list and row that the face was read from, for messages; empty without a list.

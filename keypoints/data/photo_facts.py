@@ -47,7 +47,7 @@ def read_photo_facts(paths: Iterable[Path], naming: Naming = PLAIN) -> dict[Path
 
     Args:
         paths: regular files, or links to some.
-        naming: of the data set whose photos may be among the files.
+        naming: naming convention of the data set whose photos may be among the files.
 
     Returns:
         The facts about each photo, or the error that prevents reading it.
@@ -84,7 +84,7 @@ def count_groups(ties: Collection[str]) -> int:
     """Return the number of named groups, or of photos if no group has a name.
 
     Args:
-        ties: groups, and photos by name and contents, from a model's file.
+        ties: names of groups, and names with digests of photos, from a model's file.
     """
     return sum(not is_of_photo(tie) for tie in ties) or len(ties)
 
@@ -93,7 +93,7 @@ def named_group(group: str) -> str:
     """Return a group as written to a list: empty for a group that is just the photo.
 
     Args:
-        group: of a face.
+        group: group of a face.
     """
     return "" if is_of_photo(group) else group
 

@@ -42,8 +42,8 @@ class Photo:
 
     Args:
         path: the file.
-        megapixels: a picture with more million pixels is an error and is not decoded; ``None``: only Pillow's
-            limit holds, see :func:`keypoints.process.configure_libraries`.
+        megapixels: limit in millions of pixels; a larger picture is an error and is not decoded. ``None``:
+            only Pillow's limit holds, see :func:`keypoints.process.configure_libraries`.
         contents: the file's bytes, if they are in memory; ``path`` is then only used in messages, and
             never opened.
     """
@@ -102,7 +102,7 @@ class Photo:
             if image.width * image.height > 1e6 * self._megapixels:
                 raise DataError(
                     f"{self.path}: has {image.width} × {image.height} pixels, more than the "
-                    f"{self._megapixels:g} million that are taken"
+                    f"limit of {self._megapixels:g} million"
                 )
             if image.format == "TIFF":  # Pillow rotates these itself, but only when they are decoded
                 image.load()

@@ -33,7 +33,7 @@ class TrainedOn(NamedTuple):
     in older checkpoints."""
 
     def after(self, before: "TrainedOn | None") -> "TrainedOn":
-        """Add the groups of ``before``, the training data of the model that this one was initialised from."""
+        """Add the groups of ``before``, the training data of the model whose weights initialised this one."""
         if before is None:
             return self
         groups, validated = {*self.groups, *before.groups}, {*self.validated, *before.validated}

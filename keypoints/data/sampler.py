@@ -17,9 +17,9 @@ class EpochSampler(Sampler[Key]):
     Resuming and the number of workers do not change the order. Lightning calls :meth:`set_epoch`.
 
     Args:
-        length: of the dataset.
-        seed: of the order.
-        shuffle: whether to shuffle each epoch; if not, the order is that of the dataset.
+        length: number of faces in the dataset.
+        seed: seed of the order.
+        shuffle: whether to shuffle each epoch; if not, the dataset's order is kept.
         rank: index of this process.
         ranks: number of processes. Together they take the same batches as one process. All ranks take the
             same number of steps, so a shuffled epoch is padded with faces from its beginning.

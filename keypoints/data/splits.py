@@ -16,12 +16,12 @@ def split_by_group(faces: Sequence[Face], fraction: float, seed: int) -> tuple[l
     keep that order. Groups that share a photo count as one.
 
     Args:
-        faces: in any order.
-        fraction: of the faces to split off, between 0 and 1.
-        seed: of the choice, an integer from 0 up.
+        faces: faces in any order.
+        fraction: fraction of the faces to split off, between 0 and 1.
+        seed: seed of the choice, an integer from 0 up.
 
     Returns:
-        The remaining faces, and those that were split off.
+        The remaining faces, and the faces that were split off.
 
     Raises:
         ConfigError: if the fraction or the seed is out of range.
@@ -53,7 +53,7 @@ def united_groups(faces: Sequence[Face]) -> list[str]:
     """Return the group of each face; groups that share a photo are united under one name.
 
     Args:
-        faces: in any order.
+        faces: faces in any order.
     """
     first: dict[str, str] = {}
 

@@ -21,8 +21,8 @@ Support = Mapping[str, tuple[float, float]]
 _SHARES = (1, 99)
 
 _FRAMING = {
-    "box": "The box is unlike those of the training",
-    "image": "The photo is framed unlike those of the training",
+    "box": "The box is unlike the boxes in training",
+    "image": "The photo is framed unlike the photos in training",
 }
 
 
@@ -61,7 +61,7 @@ MEASURES = {
     "width": Measure(
         "pixels across",
         "{:.0f}",
-        "the {side} pixels across the input are made of {value}",
+        "the input, {side} pixels wide, covers {value} pixels of the photo",
         low="Very low resolution",
     ),
     "sharpness": Measure("sharpness", "{:.0f}", "its sharpness is {value}", low="Blurred"),
@@ -96,7 +96,7 @@ MEASURES = {
 def measure(
     image: ByteArray, points: FloatArray, to_photo: Affine, scheme: LandmarkScheme, crop: Crop
 ) -> dict[str, float]:
-    """Return the measures of a face, by name, without those that its landmarks do not allow.
+    """Return the measures of a face, by name; measures that need landmarks it lacks are left out.
 
     ``width``: width of the input's region, in pixels of the photo. ``sharpness``: see :func:`sharpness`.
     ``tilt``: absolute angle of the line between the outer eye corners to the horizontal, in degrees.
@@ -107,7 +107,7 @@ def measure(
     Args:
         image: (H, W) grey or (H, W, 3) RGB, the network's input.
         points: (K, 2) pixels of the input.
-        to_photo: from pixels of the input to pixels of the photo.
+        to_photo: map from pixels of the input to pixels of the photo.
         scheme: the model's landmarks.
         crop: the model's crop convention.
     """

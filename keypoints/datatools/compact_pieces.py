@@ -121,7 +121,7 @@ def plan_ibug(root: Path) -> Plan:
         for face in ibug300w.read_ibug_folder(root).faces:
             exact[face.photo.path.relative_to(root).as_posix()] = face.landmarks()
     lists = {
-        path.name: list(_strictly(read_entries(path, len(IBUG68)))) for path in sorted(root.glob("*.xml"))
+        path.name: list(_raise_errors(read_entries(path, len(IBUG68)))) for path in sorted(root.glob("*.xml"))
     }
     known: dict[tuple[str, Box], list[FloatArray]] = {}
     for entry in (entry for entries in lists.values() for entry in entries):
@@ -135,9 +135,9 @@ def plan_ibug(root: Path) -> Plan:
     times = Counter(file for file, _ in known)
     pieces = {}
     for name, (file, box) in zip(_names([file for file, _ in known]), known, strict=True):
-        told = known[file, box]
-        own_points = _own_points(exact.get(file), told, alone=times[file] == 1)
-        points = [*told, *([] if own_points is None else [own_points])]
+        listed_points = known[file, box]
+        own_points = _own_points(exact.get(file), listed_points, alone=times[file] == 1)
+        points = [*listed_points, *([] if own_points is None else [own_points])]
         pieces[file, box] = Piece(file, name, box, np.concatenate(points) if points else None, own_points)
 
     def annotate(piece: Piece, cut_out: Cut) -> tuple[str, str]:
@@ -150,7 +150,7 @@ def plan_ibug(root: Path) -> Plan:
     return Plan(list(pieces.values()), with_pieces, annotate)
 
 
-def _strictly(entries: Iterable[Entry | DataError]) -> Iterator[Entry]:
+def _raise_errors(entries: Iterable[Entry | DataError]) -> Iterator[Entry]:
     for entry in entries:
         if isinstance(entry, DataError):
             raise entry

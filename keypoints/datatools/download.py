@@ -118,7 +118,7 @@ def _downloaded(cfg: DictConfig, chosen: DataSet, folder: Path, archive: Path, n
     with part_folder(folder) as part:
         found = _unpack(archive, chosen, part / chosen.folder)
         flush_below(found)
-        write_atomically(note, f"{folder.name} is complete; what is left is to remove the archive\n")
+        write_atomically(note, f"{folder.name} is complete; only the archive remains to be removed\n")
         found.rename(folder)
     _clear(cfg, archive, note)
     return folder

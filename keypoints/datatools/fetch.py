@@ -137,7 +137,7 @@ def fetch(
         if problems:
             log.warning("%s; trying %s", problems[-1], url)
         try:
-            with _kept(part):
+            with _log_if_stopped(part):
                 _fetch_from(url, part, most_bytes, patience or Patience())
             _check(part, url, sha256, check)
         except DataError as error:
@@ -151,7 +151,7 @@ def fetch(
 
 
 @contextmanager
-def _kept(part: _Part) -> Iterator[None]:
+def _log_if_stopped(part: _Part) -> Iterator[None]:
     """Log that the partial file is kept if the user stops the download in the block."""
     try:
         yield

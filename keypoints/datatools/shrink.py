@@ -58,7 +58,7 @@ def shrink(cfg: DictConfig) -> Copy:
     output = _output(cfg.output, root)
     plan = plan_imm(root) if cfg.dataset == "imm" else plan_ibug(root)
     with ExitStack() as stack:
-        with _written(output):
+        with _reporting_write_errors(output):
             stack.enter_context(locked(output))
         return _shrunken(cfg, root, output, plan, settings)
 
@@ -66,7 +66,9 @@ def shrink(cfg: DictConfig) -> Copy:
 def _shrunken(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings: Mapping[str, Any]) -> Copy:
     made = _made_before(output, settings)
     side = made if made is not None else cfg.side or _fitting_side(root, plan, cfg)
-    with _written(output / _SETTINGS):  # first: it marks the folder as a copy that a later call may complete
+    with _reporting_write_errors(
+        output / _SETTINGS
+    ):  # first: it marks the folder as a copy that a later call may complete
         write_atomically(output / _SETTINGS, json.dumps({**settings, "chosen_side": side}, indent=2) + "\n")
         for folder in {(output / piece.name).parent for piece in plan.pieces}:
             folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +85,7 @@ def _shrunken(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings: M
     }
     texts[MAP_FILE] = format_map(_originals(root, plan.pieces, cuts))
     for name, text in texts.items():
-        with _written(output / name):
+        with _reporting_write_errors(output / name):
             write_atomically(output / name, text)
     total = sum(path.stat().st_size for path in output.rglob("[!.]*") if path.is_file())
     return Copy(output, len(plan.pieces), side, total / 1e6)
@@ -131,8 +133,8 @@ def _made_before(output: Path, settings: Mapping[str, Any]) -> int | None:
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[None]:
-    """Turn an error of writing ``path`` in the block into a one-line message."""
+def _reporting_write_errors(path: Path) -> Iterator[None]:
+    """Report an error of writing ``path`` in the block on one line."""
     try:
         yield
     except OSError as error:
@@ -150,11 +152,11 @@ def _make(
     if piece.exact is not None:
         name, text = plan.annotate(piece, found)
         if not (output / name).is_file():
-            with _written(output / name):
+            with _reporting_write_errors(output / name):
                 write_atomically(output / name, text)
     if not target.is_file():
         data = _jpeg(cut(photo.decode(3), found.region, found.size), quality)
-        with _written(target), replaced(target) as temporary:
+        with _reporting_write_errors(target), replaced(target) as temporary:
             temporary.write_bytes(data)
     return found
 

@@ -50,7 +50,7 @@ class Verification(NamedTuple):
 
     @property
     def wrong(self) -> int:
-        """Number of findings that are wrong; remarks are not counted."""
+        """Number of findings that are errors; remarks are not counted."""
         return sum(finding.wrong for finding in self.findings)
 
 
@@ -120,7 +120,7 @@ def verify_list(path: Path, root: Path | None = None, scheme: str | None = None)
 
 
 def _verification(root: Path, counts: list[Count], findings: Iterable[Finding]) -> Verification:
-    """Return the result: each finding once, with those that are wrong first."""
+    """Return the result: each finding once, errors first."""
     found = [each._replace(file=each.file.removeprefix(f"{root}/")) for each in dict.fromkeys(findings)]
     found += [
         Finding(count.what, f"{count.found} instead of the {count.published} published", wrong=False)
@@ -204,12 +204,12 @@ def _verify_ibug(root: Path) -> tuple[list[Count], list[Finding]]:
     for path, size in sizes.items():
         what = seen[path]
         if isinstance(what, Seen) and what.size != size:
-            told, found = (f"{width} × {height}" for width, height in (size, what.size))
-            findings.append(Finding(str(path), f"is {found}, and a list says {told}"))
+            stated, found = (f"{width} × {height}" for width, height in (size, what.size))
+            findings.append(Finding(str(path), f"is {found}, and a list says {stated}"))
     by_path = {face.photo.path: face for face in exact}
     for listed in lists.values():
         findings += _check_lists(listed, by_path, seen)
-    findings += _alone(root, faces, findings)
+    findings += _find_unlisted(root, faces, findings)
     findings += _check_groups(root, lists, faces, seen)
     annotated = {face.photo.path: face for face in faces if face.points is not None}
     folders = [face.tags["subset"] for face in annotated.values() if face.tags["mirror"] == "no"]
@@ -281,16 +281,16 @@ def _repeated(root: Path, faces: Iterable[Face], seen: dict[Path, Seen | DataErr
         yield Finding(str(paths[0]), f"is the same picture as {others}: keep them in one group", wrong=False)
 
 
-def _alone(root: Path, faces: list[Face], findings: list[Finding]) -> list[Finding]:
+def _find_unlisted(root: Path, faces: list[Face], findings: list[Finding]) -> list[Finding]:
     """Return the findings about pictures that neither a list nor a ``.pts`` file annotates."""
     # dlib's package has mirrored copies that are in no list.
     known = {face.photo.path.with_suffix("") for face in faces}
-    told = "".join(found.what for found in findings)  # entries of a list with errors are not unknown pictures
+    errors = "".join(found.what for found in findings)  # a list's entries with errors are known pictures
     alone = []
     for path in _pictures(root):
         original = path.with_name(path.stem.removesuffix("_mirror"))
         annotated = {path.with_suffix(""), original} & known or path.with_suffix(".pts").is_file()
-        if not annotated and f"({path.relative_to(root).as_posix()})" not in told:
+        if not annotated and f"({path.relative_to(root).as_posix()})" not in errors:
             alone.append(Finding(str(path), "has no annotation and is in no list"))
     return alone
 

@@ -45,7 +45,7 @@ _NOTES = {
 }
 _NOTE = (
     "All points are predicted for every detection: hidden points too, and even if the detection is no face. "
-    "A photo is never written to disk: the server holds it in memory until it is answered, and sends it "
+    "A photo is never written to disk: the server holds it in memory until it is answer_photo, and sends it "
     "nowhere else."
 )
 _ORIGINS = {"given": "given", "detected": "detector", "image": "full image"}
@@ -67,7 +67,7 @@ def demo(cfg: DictConfig) -> None:
         _ = predictor.detector  # a missing detector is reported now, not at the first photo
     with _listen(cfg.host, cfg.port) as listening:
         app = _app(predictor, run, cfg, listening, allowed)
-        place = f"http://{_written(cfg.host)}:{listening.getsockname()[1]}"
+        place = f"http://{_in_url(cfg.host)}:{listening.getsockname()[1]}"
         log.info("the page is at %s; Ctrl-C ends it", place)
         if cfg.open:
             webbrowser.open(place)
@@ -131,7 +131,7 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _written(host: str) -> str:
+def _in_url(host: str) -> str:
     """Return a host as it is written in a URL."""
     return f"[{host}]" if ":" in host else host
 
@@ -146,11 +146,11 @@ def _app(
     """Return the web application."""
     from keypoints.demo.server import Hosts, application
 
-    def answered(name: str, photo: bytes) -> str:
+    def answer_photo(name: str, photo: bytes) -> str:
         return answer(predictor, name, photo, cfg.max_megapixels)
 
     return application(
-        answered,
+        answer_photo,
         files=page(predictor, described(predictor, run), round(cfg.max_megabytes * 1e6)),
         hosts=Hosts(cfg.host, listening.getsockname()[0], allowed),
         max_bytes=round(cfg.max_megabytes * 1e6),

@@ -46,7 +46,7 @@ HEADERS = {
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([A-Za-z0-9_.-]{1,255}))(?::([0-9]{0,5}))?")
 _ORIGIN = re.compile(r"(https?)://(.*)", re.IGNORECASE)
 _PORTS = {"http": 80, "https": 443}
-_PATIENCE, _STEADILY = 5.0, 2**16
+_PATIENCE, _BLOCK = 5.0, 2**16
 """Seconds within which the next 64 KiB of a photo have to arrive, so that slow clients block no others."""
 _LONGEST_NAME = 150
 """Maximum characters of a photo's name."""
@@ -209,7 +209,9 @@ class _Guard:
         given = headers.getlist("host")
         host = parse_host(given[0]) if len(given) == 1 else None
         if host is None:
-            return PlainTextResponse("a request needs one Host header, of a host and its port\n", 400)
+            return PlainTextResponse(
+                "a request needs exactly one Host header, with a host and its port\n", 400
+            )
         if not self._hosts.serves(host.name):
             return PlainTextResponse(
                 f"this page is not served under the name {host.name}; "
@@ -245,7 +247,7 @@ class _Photos:
         """Answer the photo that is the request's body."""
         self._check(request.headers)
         name = photo_name(request.headers.get("x-photo-name", ""))
-        await self._turn()
+        await self._wait_for_place()
         try:
             photo = await self._body(request)
             async with self._one:
@@ -303,7 +305,7 @@ class _Photos:
     def _too_large(self) -> HTTPException:
         return HTTPException(413, f"the file is larger than the limit of {self._max_bytes / 1e6:g} MB")
 
-    async def _turn(self) -> None:
+    async def _wait_for_place(self) -> None:
         """Wait until another photo may be held in memory.
 
         Raises:
@@ -334,7 +336,7 @@ class _Photos:
                 async for part in request.stream():
                     if len(body) + len(part) > self._max_bytes:
                         raise self._too_large()
-                    if (len(body) + len(part)) // _STEADILY > len(body) // _STEADILY:
+                    if (len(body) + len(part)) // _BLOCK > len(body) // _BLOCK:
                         limit.reschedule(min(ends, now() + self._patience))
                     body += part
         except TimeoutError:

@@ -113,7 +113,7 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
     notes = training_notes(
         str(cfg.checkpoint), model.trained_on, data, split, own_data=own_data, force=cfg.force
     )
-    faces, missed = _in_boxes(cfg, model, faces, split)
+    faces, missed = _with_chosen_boxes(cfg, model, faces, split)
     if missed:
         notes.append(f"the detector did not find {missed} of {missed + len(faces)} faces: left out")
     source = ModelSource(str(path), type(data).__name__, bool(cfg.flip_test), cfg.boxes, missed)
@@ -123,7 +123,9 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
     return EvaluatedModel(case, folder, model, faces, _mean(model, data), source, notes)
 
 
-def _in_boxes(cfg: DictConfig, model: Model, faces: Sequence[Face], split: str) -> tuple[Sequence[Face], int]:
+def _with_chosen_boxes(
+    cfg: DictConfig, model: Model, faces: Sequence[Face], split: str
+) -> tuple[Sequence[Face], int]:
     """Return the faces with the chosen boxes, and the number of faces that the detector missed."""
     if cfg.boxes == "given":
         return faces, 0

@@ -58,7 +58,7 @@ class EvaluatedTable:
         source = TableSource(
             predictions=str(self.path),
             data=type(self.case.data).__name__,
-            missing=[_called(self.truth[place]) for place in self.matches.missing],
+            missing=[_label(self.truth[place]) for place in self.matches.missing],
             without_truth=len(self.matches.without_truth),
             unusable_rows=len(self.table.unusable),
         )
@@ -110,8 +110,8 @@ def evaluated_table(cfg: DictConfig) -> EvaluatedTable:
     _log_left_out(path, table, matches, truth)
     if not matches.pairs:
         raise DataError(
-            f"{path}: none of its {len(table.predictions)} faces is one of the {len(truth)} of {split}: "
-            f"{_why_none(matches, table)}"
+            f"{path}: none of its {len(table.predictions)} faces matches one of the {len(truth)} faces of "
+            f"{split}: {_why_none(matches, table)}"
         )
     folder = _folder(cfg, path, split)
     case = Case(f"{_name(path)}, {split}", data, split, data.scheme, norm, cfg.threshold, cfg.faces)
@@ -181,14 +181,14 @@ def _log_left_out(path: Path, table: PredictionList, matches: Matches, truth: Se
     if table.unusable:
         log.warning("rows without a face: %s", some_of(table.unusable, _NAMED))
     if matches.missing:
-        names = [_called(truth[place]) for place in matches.missing]
+        names = [_label(truth[place]) for place in matches.missing]
         log.warning("%s: has no prediction for: %s", path, some_of(names, _NAMED))
     if matches.without_truth:
         sources = [table.predictions[place].source for place in matches.without_truth]
         log.warning("predictions that match no true face: %s", some_of(sources, _NAMED))
 
 
-def _called(face: Face) -> str:
+def _label(face: Face) -> str:
     """Return the row of the list, or else the photo, that identifies a face in messages."""
     return face.source or str(face.photo.path)
 

@@ -132,11 +132,11 @@ def _find_photos(photos: Sequence[Path], names: Sequence[str], folder: Path) -> 
         else:
             example = (ends.get(parts[-1:]) or photos)[0]
             unknown.append(_why_unknown(name, example, exists=file is not None))
-    by_name, contested = _one_each(claims)
+    by_name, contested = _assign_names(claims)
     return _Photos(by_name, ambiguous + contested, unknown)
 
 
-def _one_each(claims: Mapping[Path, Sequence[_Claim]]) -> tuple[dict[str, Path], list[str]]:
+def _assign_names(claims: Mapping[Path, Sequence[_Claim]]) -> tuple[dict[str, Path], list[str]]:
     """Assign each photo to the name that shares most with its path; return also the ambiguous photos."""
     by_name: dict[str, Path] = {}
     ambiguous = []
@@ -195,12 +195,14 @@ def _same_photos(photos: Sequence[Path], files: Sequence[Path]) -> dict[Path, li
 
 def _most_alike(file: Path, photos: Sequence[Path]) -> list[Path]:
     """Return the photos whose paths share the longest end with a file's path."""
-    common = {photo: _common(_parts(str(file.absolute())), _parts(str(photo.absolute()))) for photo in photos}
+    common = {
+        photo: _common_end(_parts(str(file.absolute())), _parts(str(photo.absolute()))) for photo in photos
+    }
     most = max(common.values(), default=0)
     return [photo for photo in photos if common[photo] == most]
 
 
-def _common(one: Sequence[str], other: Sequence[str]) -> int:
+def _common_end(one: Sequence[str], other: Sequence[str]) -> int:
     """Return the number of equal parts at the ends of two paths."""
     pairs = zip(reversed(one), reversed(other), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
@@ -216,7 +218,7 @@ def _why_unknown(name: str, photo: Path, *, exists: bool) -> str:
     """
     if exists:
         return f"{_shown(name)} exists, but is none of the true photos, such as {_shown(photo)}"
-    return f"no true photo's path ends with {_shown(name)}; one is {_shown(photo)}"
+    return f"no true photo's path ends with {_shown(name)}; an example is {_shown(photo)}"
 
 
 def _shown(name: str | Path) -> str:

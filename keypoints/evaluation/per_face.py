@@ -31,7 +31,7 @@ class Predictions(NamedTuple):
     photo_sizes: Tensor
     """(N, 2) width and height of the photos."""
     confidence: Tensor | None = None
-    """(N, K) confidence of each point, from 0 to 1; ``None`` for models without."""
+    """(N, K) confidence of each point, from 0 to 1; ``None`` for models without confidence."""
 
     def of(self, places: Sequence[int]) -> "Predictions":
         """Return the predictions of the faces with the given indices."""
@@ -74,7 +74,7 @@ def predict(
     size = model.crop.size
     predicted, constant, truth, sizes, confidences = [], [], [], [], []
     for batch in batches:
-        points, confidence = _located(model, batch)
+        points, confidence = _locate(model, batch)
         predicted.append(batch.in_photo(points, size))
         if confidence is not None:
             confidences.append(confidence)
@@ -88,7 +88,7 @@ def predict(
     return Predictions(torch.cat(predicted), *facts, confidence), baseline
 
 
-def _located(model: Model, batch: Batch) -> tuple[Tensor, Tensor | None]:
+def _locate(model: Model, batch: Batch) -> tuple[Tensor, Tensor | None]:
     """Return the points of a batch, (B, K, 2) ratios of the input, and their confidence, (B, K)."""
     images = batch.to_images().numpy()
     parts = [model(images[start : start + model.at_once]) for start in range(0, len(images), model.at_once)]

@@ -26,7 +26,7 @@ from keypoints.inference.predictor import Model
 from keypoints.tasks.metrics import evaluation_metrics
 
 _CONTEXT = 1.7
-"""Side of the canvas divided by that of the input: enough for a rotation by 45°."""
+"""Side of the canvas divided by the side of the input: enough for a rotation by 45°."""
 
 
 class OtherBox(NamedTuple):
@@ -122,7 +122,7 @@ class StressedFaces:
     """Faces whose inputs can be made worse.
 
     Args:
-        faces: all with points.
+        faces: faces, all with points.
         landmarks: indices of the face's points that are the targets.
         crop: conversion from photo to network input.
     """
@@ -165,7 +165,7 @@ class StressedFaces:
 
 
 def changes(name: str, level: float) -> list[Change]:
-    """Return the changes of a level of a stress; at the first level, the box as it is."""
+    """Return the changes of a level of a stress; at the first level, the unchanged box."""
     kind = STRESSES[name]
     return [OtherBox()] if level == kind.levels[0] else kind.changes(level)
 
@@ -212,9 +212,9 @@ def stress(
 
 
 def tolerances(table: pd.DataFrame, factor: float = 1.5) -> list[str]:
-    """Return a sentence for each stress: the level at which the NME is ``factor`` times that without stress.
+    """Return a sentence for each stress: the level at which the NME is ``factor`` times as large as without.
 
-    Levels are interpolated between those that were measured.
+    Levels are interpolated between the measured ones.
 
     Args:
         table: result of :func:`stress`.

@@ -21,8 +21,8 @@ def training_notes(
         trained_on: provenance of its training faces; ``None`` if its file does not store it.
         data: datamodule of the faces.
         split: name of the split that is evaluated.
-        own_data: the data are those of the model's run, so that its split ``train`` is known to be seen.
-        force: warn of faces that were seen, and do not refuse them.
+        own_data: whether the data belong to the model's run: its split ``train`` was then seen in training.
+        force: whether to warn about seen faces instead of refusing them.
 
     Raises:
         ConfigError: if the model was trained on the faces, or on others of their groups.

@@ -19,7 +19,7 @@ class ListedPhoto(NamedTuple):
     """Photo of a list."""
 
     path: Path
-    """It may be missing: no photo is opened here."""
+    """Path of the photo, which may be missing: no photo is opened here."""
     boxes: tuple[Box, ...]
     """Boxes of its faces, in the list's order; empty if the faces are to be detected."""
     size: tuple[int, int] | None = None
@@ -31,7 +31,7 @@ def read_box_list(path: str | Path, root: str | Path | None = None) -> list[List
 
     Args:
         path: the list; its format is recognised from its contents.
-        root: folder that its names are relative to; ``None`` takes the list's own. No name may leave it.
+        root: folder that its names are relative to and stay in; ``None`` for the list's own folder.
 
     Raises:
         DataError: if the list cannot be read, its format is unknown, or a row cannot be used; the message

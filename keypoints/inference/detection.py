@@ -23,7 +23,7 @@ class FoundFace(NamedTuple):
     """Detected face."""
 
     box: Box
-    """In pixels of the photo; nearly square, without part of the jaw; it may extend beyond the photo."""
+    """Box in pixels of the photo; nearly square, without part of the jaw; it may extend beyond the photo."""
     score: float
     """Detector's score: from 0 up, about 2 for a clear frontal face."""
 
@@ -78,7 +78,7 @@ def with_found_boxes(faces: Iterable[Face]) -> tuple[list[Face], int]:
     """Return the faces with detected boxes in place of their own.
 
     Returns:
-        The detected faces, and the number of the others, whose own box no detected box overlaps enough.
+        The detected faces, and the number of other faces: no detected box overlaps their own box enough.
 
     Raises:
         ConfigError: if dlib is not installed.

@@ -65,7 +65,7 @@ class Export(NamedTuple):
     mean_shift: float
     """Mean distance per point between file and checkpoint, in pixels of the input."""
     largest_shift: float
-    """Largest such distance."""
+    """Largest distance of a point between file and checkpoint, in pixels of the input."""
     nme: tuple[float, float] | None
     """Normalised mean errors of checkpoint and file; ``None`` if the calibration photos have no landmarks."""
 
@@ -185,7 +185,7 @@ class _Locate(nn.Module):
 
 
 def made_up_crops(crop: Crop) -> list[ByteArray]:
-    """Return crops of drawn faces, and as many of noise, which activates every part of a network."""
+    """Return crops of synthetic faces, and as many of noise, which activates every part of a network."""
     crops = []
     random = np.random.default_rng(0)
     for _ in range(_MADE_UP):
@@ -226,7 +226,7 @@ def _photo_crops(predictor: Predictor, named: str) -> tuple[list[ByteArray], lis
     if len(crops) < 2:
         why = f" ({broken[0]})" if broken else ""
         raise DataError(
-            f"{named}: shows {len(crops)} faces{why}; it needs 2 at least, to calibrate and to compare"
+            f"{named}: shows {len(crops)} faces{why}; at least 2 are needed, to calibrate and to compare"
         )
     return crops, points or None
 

@@ -45,13 +45,13 @@ class PhotoInputs(NamedTuple):
 
 
 def find_photos(named: str, root: Path | None = None, without: Path | None = None) -> PhotoInputs:
-    """Return the photos that ``named`` stands for, sorted by path; those of a list in its order.
+    """Return the photos that ``named`` stands for, sorted by path; a list's photos keep its order.
 
     Args:
         named: a picture; a folder, for all pictures in it and its subfolders; a pattern with ``*``, ``?``,
             ``[…]`` or ``**``; or a list (``.csv``, ``.xml``, ``.json``, also with ``.gz``), which may have
             boxes.
-        root: folder that a list's names are relative to; ``None`` takes the list's own.
+        root: folder that a list's names are relative to; ``None`` for the list's own folder.
         without: folder to leave out: the folder of the results.
 
     Raises:

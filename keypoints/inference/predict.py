@@ -88,7 +88,7 @@ class _Opened(NamedTuple):
 
 def _faces_of(predictor: Predictor, batch: Sequence[_Opened]) -> list[PredictedPhoto]:
     """Predict the faces of a batch of photos together."""
-    prepared = [_prepared(predictor, opened) for opened in batch]
+    prepared = [_prepare_faces(predictor, opened) for opened in batch]
     points = iter(predictor.finish([face for faces, _ in prepared for face in faces]))
     return [
         PredictedPhoto(opened.name, _size(opened.pixels), [next(points) for _ in faces], problems)
@@ -96,7 +96,7 @@ def _faces_of(predictor: Predictor, batch: Sequence[_Opened]) -> list[PredictedP
     ]
 
 
-def _prepared(predictor: Predictor, opened: _Opened) -> tuple[list[PreparedFace], list[str]]:
+def _prepare_faces(predictor: Predictor, opened: _Opened) -> tuple[list[PreparedFace], list[str]]:
     """Return the cropped faces of a photo, and the problems of the photo and its boxes."""
     if isinstance(opened.pixels, DataError):
         return [], [str(opened.pixels)]

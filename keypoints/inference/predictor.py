@@ -157,7 +157,7 @@ class Predictor:
         return FaceDetector()
 
     def prepare(self, pixels: ByteArray, boxes: Sequence[Box] | None = None) -> list[PreparedFace]:
-        """Detect and crop the faces of a photo; :meth:`finish` predicts those of several photos together.
+        """Detect and crop the faces of a photo; :meth:`finish` then predicts their points.
 
         Args:
             pixels: (H, W) grey or (H, W, 3) RGB bytes.
@@ -198,7 +198,7 @@ class Predictor:
             faces: faces of one or more photos, from :meth:`prepare`.
 
         Returns:
-            The predicted faces, in the same order; points in pixels of the photo of each.
+            The predicted faces, in the same order, with points in pixels of their photos.
 
         Raises:
             CheckpointError: if a prediction is not finite.

@@ -41,16 +41,17 @@ class Listed(NamedTuple):
     root: Path
     """Folder of its photos."""
     faces: list[Face]
-    """In the list's order; their photos may be missing."""
+    """Faces in the list's order; their photos may be missing."""
     to_originals: list[Affine]
-    """Map of each face from pixels of the listed photo to those of its original, which are submitted."""
+    """Map of each face from pixels of the listed photo to pixels of its original, as submitted."""
 
 
 def submit(cfg: DictConfig) -> Path:
     """Predict every face of the list with ``cfg.checkpoint``, write ``cfg.output``, and return its path.
 
     A face whose photo cannot be used gets the mean shape of the training faces, placed in its box. The
-    mean shape is that in the model's file, or else that of the course's training list beside the photos.
+    mean shape is read from the model's file, or else computed from the course's training list beside the
+    photos.
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
@@ -69,7 +70,7 @@ def submit(cfg: DictConfig) -> Path:
         raise ConfigError(f"output={output}: a submission is a .csv or a .csv.gz")
     listed = read_listed(cfg)
     points = _predict_points(predictor, listed)
-    _warn_of_far(listed, points)
+    _warn_about_far_points(listed, points)
     submitted = [to_original(own) for to_original, own in zip(listed.to_originals, points, strict=True)]
     write_submission(output, np.stack(submitted))
     read_submission(output, len(IBUG68), len(listed.faces))
@@ -91,7 +92,9 @@ def check(cfg: DictConfig) -> int:
         log.warning("the list cannot be read, so the number of images is not checked: %s", error)
         return len(read_submission(path, len(IBUG68)))
     points = read_submission(path, len(IBUG68), len(listed.faces))
-    _warn_of_far(listed, [back.inverse()(own) for back, own in zip(listed.to_originals, points, strict=True)])
+    _warn_about_far_points(
+        listed, [back.inverse()(own) for back, own in zip(listed.to_originals, points, strict=True)]
+    )
     return len(points)
 
 
@@ -183,14 +186,16 @@ def _mean_shape(predictor: Predictor, root: Path) -> FloatArray | DataError:
         return DataError(f"{without} ({error})")
     if not faces:
         return DataError(f"{without}, and no face of {path} has points to compute one from")
-    log.warning("%s has no mean shape: using that of the %d faces of %s", predictor.path, len(faces), path)
+    log.warning(
+        "%s has no mean shape: using the mean of the %d faces of %s", predictor.path, len(faces), path
+    )
     target = Box.of_image(crop.size)
     shapes = [Affine.between(crop.around(_box(face)), target)(face.landmarks()) for face in faces]
     return pixels_to_ratio(np.mean(shapes, axis=0), crop.size)
 
 
-def _warn_of_far(listed: Listed, points: Sequence[FloatArray]) -> None:
-    """Warn of images with a point far outside the face's box; ``points`` are pixels of the listed photos."""
+def _warn_about_far_points(listed: Listed, points: Sequence[FloatArray]) -> None:
+    """Warn about points far outside their face's box; ``points`` are in pixels of the listed photos."""
     far = []
     for face, own in zip(listed.faces, points, strict=True):
         box = _box(face)

@@ -14,7 +14,7 @@ _SPARE = 150_000_000
 """Weights allowed on top of those in the file: enough for the classifier of a VGG, which is removed later."""
 
 _MODULES = 20_000
-"""Largest number of modules, and of tensors beyond twice the file's: far above that of any network."""
+"""Largest number of modules, and of tensors on top of twice the file's; real networks have far fewer."""
 
 
 class TooLargeError(ValueError):

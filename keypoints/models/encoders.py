@@ -105,7 +105,7 @@ class TorchvisionEncoder(Encoder):
 
     Raises:
         ConfigError: if the network or the weights do not exist, the network does not accept such images,
-            lacks a level between its first and its last, or has further layers after its last level.
+            unfit a level between its first and its last, or has further layers after its last level.
     """
 
     def __init__(
@@ -125,14 +125,14 @@ class TorchvisionEncoder(Encoder):
             nodes, self.channels = _levels(net, images)
             self.net = create_feature_extractor(net, nodes)
             # No check when a checkpoint is loaded: older ones may contain networks that are refused today.
-            lacks = "" if is_blank() else _lacks(net, self.net, images, list(self.channels))
+            unfit = "" if is_blank() else _why_unfit(net, self.net, images, list(self.channels))
         except (RuntimeError, ValueError, AssertionError) as error:
             raise ConfigError(
                 f"{name} does not take images of {width} × {height} ({one_line(error)[:120]})"
             ) from error
-        if lacks:
+        if unfit:
             raise ConfigError(
-                f"{name} cannot encode images of {width} × {height}: {lacks}; {_way_out(net, images)}"
+                f"{name} cannot encode images of {width} × {height}: {unfit}; {_suggestion(net, images)}"
             )
         if antialiased:
             low_passed(net)  # only now: otherwise a level would end after the blur that precedes the next one
@@ -177,7 +177,7 @@ def _sizes(images: Tensor) -> tuple[dict[torch.Size, int], int]:
     return sizes, level
 
 
-def _lacks(net: nn.Module, encoder: nn.Module, images: Tensor, levels: Sequence[int]) -> str:
+def _why_unfit(net: nn.Module, encoder: nn.Module, images: Tensor, levels: Sequence[int]) -> str:
     """Return why a network cannot be an encoder; an empty string if it can.
 
     Args:
@@ -188,7 +188,7 @@ def _lacks(net: nn.Module, encoder: nn.Module, images: Tensor, levels: Sequence[
     """
     if not levels:
         return "none of its maps have 1/2, 1/4, … of the input's sides, rounded up"
-    if left_out := _left_out(net, encoder, images):
+    if left_out := _count_left_out(net, encoder, images):
         return (
             f"{left_out} of its layers come after its last maps of such a size, 1/{2 ** levels[-1]} of the "
             "input's sides, rounded up, and would be left out"
@@ -200,7 +200,7 @@ def _lacks(net: nn.Module, encoder: nn.Module, images: Tensor, levels: Sequence[
     return ""
 
 
-def _left_out(net: nn.Module, encoder: nn.Module, images: Tensor) -> int:
+def _count_left_out(net: nn.Module, encoder: nn.Module, images: Tensor) -> int:
     """Count the layers with weights and spatial outputs that are in ``net`` but not in ``encoder``."""
     sizes, smallest = _sizes(images)
     pooled = max((size.numel() for size, level in sizes.items() if level == smallest), default=1)
@@ -231,17 +231,17 @@ def _left_out(net: nn.Module, encoder: nn.Module, images: Tensor) -> int:
     return len(left_out)
 
 
-def _way_out(net: nn.Module, images: Tensor) -> str:
+def _suggestion(net: nn.Module, images: Tensor) -> str:
     """Return a suggestion that replaces a network or input size that cannot be used for an encoder."""
     height, width = (-(-side // 32) * 32 for side in images.shape[-2:])
     if (height, width) != images.shape[-2:]:
         larger = images.new_zeros(*images.shape[:2], height, width)
         try:
             nodes, channels = _levels(net, larger)
-            lacks = _lacks(net, create_feature_extractor(net, nodes), larger, list(channels))
+            unfit = _why_unfit(net, create_feature_extractor(net, nodes), larger, list(channels))
         except (RuntimeError, ValueError, AssertionError):
-            lacks = "it does not accept them"
-        if not lacks:
+            unfit = "it does not accept them"
+        if not unfit:
             return (
                 f"take a crop of {width} × {height}, multiples of 32, or a network that rounds up: resnet18"
             )

@@ -65,7 +65,7 @@ def low_passed(net: nn.Module) -> None:
     """Insert a blur before each downsampling layer of ``net`` but its first layer, in place.
 
     Without a blur, an image shifted by one pixel gives different feature maps instead of shifted ones:
-    detail finer than the coarser grid aliases. A max-pooling becomes one of stride 1 and a
+    detail finer than the coarser grid aliases. A max-pooling becomes a max-pooling of stride 1 and a
     :class:`BlurPool`. A strided convolution gets the blur in front: the result is the same as a blur
     behind a convolution of stride 1, for a quarter of the arithmetic.
     """

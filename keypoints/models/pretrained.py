@@ -9,7 +9,7 @@ _blank = ContextVar("blank", default=False)
 
 @contextmanager
 def blank() -> Iterator[None]:
-    """Build networks in the block without their pretrained weights, as those of a checkpoint replace them.
+    """Build networks in the block without their pretrained weights, because a checkpoint replaces them.
 
     A checkpoint is then enough to load a network, even if the pretrained weights are no longer available.
     """

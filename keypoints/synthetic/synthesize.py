@@ -37,9 +37,9 @@ def synthesize(cfg: DictConfig) -> Path:
 def _synthesized(cfg: DictConfig) -> Path:
     made = {"version": __version__, "seed": cfg.seed, "persons": cfg.persons, "faces": cfg.faces}
     if FOLDER.exists():
-        if _made_up(FOLDER) is None:
+        if _read_mark(FOLDER) is None:
             raise DataError(f"{FOLDER}: holds files that this command did not write; move it away first")
-        if _made_up(FOLDER) == made:
+        if _read_mark(FOLDER) == made:
             return FOLDER
     with part_folder(FOLDER) as part, part_folder(FOLDER) as aside:
         total = 6 * cfg.persons
@@ -55,7 +55,7 @@ def _synthesized(cfg: DictConfig) -> Path:
     return FOLDER
 
 
-def _made_up(folder: Path) -> Any:
+def _read_mark(folder: Path) -> Any:
     """Return the contents of the folder's mark, or ``None`` if it has none."""
     try:
         return json.loads((folder / _MARK).read_text(encoding="utf-8"))

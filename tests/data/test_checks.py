@@ -72,7 +72,7 @@ def test_a_mirrored_copy_has_mirrored_box_and_points():
         check_mirrored_copy(face_of(points=points), forgotten, SIZE, SIZE)
     )
     moved = face_of(Box(57, 40, 80, 70))
-    assert "does not mirror that of face.jpg" in next(check_mirrored_copy(face_of(), moved, SIZE, SIZE))
+    assert "does not mirror the box of face.jpg" in next(check_mirrored_copy(face_of(), moved, SIZE, SIZE))
 
 
 def test_a_mirrored_copy_has_the_size_of_its_original():
@@ -88,7 +88,7 @@ def test_listed_points_are_the_rounded_points_of_the_pts_file():
     points = wild_points(1)
     assert not list(check_rounded(face_of(points=np.rint(points)), points))
     assert list(check_rounded(face_of(points=points + 5), points)) == [
-        "its points are up to 5 px off those of its .pts file"
+        "its points are up to 5 px off the points of its .pts file"
     ]
 
 

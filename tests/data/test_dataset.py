@@ -88,7 +88,7 @@ def test_a_face_without_affine_map_can_be_trained_on(made_up_imm, caplog):
     bend = Augmentation({"bend": albumentations.Perspective(p=1)})
     with caplog.at_level("INFO"):
         faces = FaceDataset(read_imm(made_up_imm)[:2], range(58), Crop(80, 60), augmentation=bend)
-    assert "bend: no affine leads back" in caplog.text
+    assert "bend: no affine map leads back" in caplog.text
     sample = faces[0, 0]
     assert sample.to_photo.isnan().all()
     assert sample.targets.isfinite().all()

@@ -109,19 +109,20 @@ def test_notes_state_the_value_and_the_range_in_training():
         "down": 9,
     }
     assert out_of_distribution_notes(strange, support, CROP) == [
-        "Very low resolution: the 100 pixels across the input are made of 37, in training 120 and more.",
+        "Very low resolution: the input, 100 pixels wide, covers 37 pixels of the photo, in training 120 and "
+        "more.",
         "Blurred: its sharpness is 3, in training 33 and more.",
         "Strongly tilted: the eyes are tilted by 38°, in training up to 28°.",
         "Strongly turned: the tip of the nose is 95 % of the way from between the eyes to an outer corner, "
         "in training up to 89 %.",
-        "The box is unlike those of the training: the points span 40 % of the input, in training 60 % to "
+        "The box is unlike the boxes in training: the points span 40 % of the input, in training 60 % to "
         "85 %.",
-        "The box is unlike those of the training: the points' middle is at 75 % of the input's width, in "
+        "The box is unlike the boxes in training: the points' middle is at 75 % of the input's width, in "
         "training 36 % to 69 %.",
     ]
     framed = out_of_distribution_notes({"size": 0.9}, support, Crop(100, 100))
     assert framed == [
-        "The photo is framed unlike those of the training: the points span 90 % of the input, in training "
+        "The photo is framed unlike the photos in training: the points span 90 % of the input, in training "
         "60 % to 85 %."
     ]
 

@@ -109,11 +109,15 @@ DAMAGES = {
         "afw/134212_1.jpg",
         "the box at (500, 40) of 80 × 70 misses the picture",
     ),
-    "points unlike the .pts": (move_points, "helen/testset/30844800_1.jpg", "px off those of its .pts file"),
+    "points unlike the .pts": (
+        move_points,
+        "helen/testset/30844800_1.jpg",
+        "px off the points of its .pts file",
+    ),
     "a twin's box elsewhere": (
         lambda wild: damage_list(wild, "left='57'", "left='50'", PARSED_LIST),
         "helen/testset/30844800_1_mirror.jpg",
-        "the box at (50, 40) of 80 × 70 does not mirror that of 30844800_1.jpg",
+        "the box at (50, 40) of 80 × 70 does not mirror the box of 30844800_1.jpg",
     ),
 }
 

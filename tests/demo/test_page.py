@@ -308,7 +308,7 @@ def of_zeros(width, height):
         ("eps.png", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "is an EPS file"),
         ("<b>$${1+1} {{value}}.jpg", b"-", "<b>$${1+1} {{value}}.jpg: is no picture"),
         ("large.jpg", bytes(600_000), "large.jpg: has 0.6 MB, more than the limit of 0.5 MB"),
-        ("wide.png", of_zeros(1001, 1000), "has 1001 × 1000 pixels, more than the 1 million that are taken"),
+        ("wide.png", of_zeros(1001, 1000), "has 1001 × 1000 pixels, more than the limit of 1 million"),
         ("dot.png", of_zeros(1, 1), "dot.png: a picture of 1 × 1 pixels is too small to show a face"),
         ("dark.png", of_zeros(200, 100), "dark.png: no face was found"),
     ],

@@ -202,7 +202,7 @@ def test_the_page_is_served_only_under_its_own_names(monkeypatch, arguments, ser
 )
 def test_a_missing_repeated_or_malformed_host_is_refused(hosts):
     status, headers, said = ask(app_of(), headers=[("host", host) for host in hosts])
-    assert (status, said) == (400, "a request needs one Host header, of a host and its port\n")
+    assert (status, said) == (400, "a request needs exactly one Host header, with a host and its port\n")
     assert headers["x-frame-options"] == "DENY"
 
 

@@ -167,7 +167,9 @@ def test_a_table_needs_true_faces_that_match(truth, shifted, tmp_path):
     with pytest.raises(ConfigError, match="say which faces they are measured against"):
         of(f"predictions={shifted}")
     other = table(tmp_path / "peer" / "other.csv", ["x.jpg"], np.ones((1, 58, 2)))
-    with pytest.raises(DataError, match=r"other\.csv: none of its 1 faces is one of the 6 of test: .*x\.jpg"):
+    with pytest.raises(
+        DataError, match=r"other\.csv: none of its 1 faces matches one of the 6 faces of test: .*x\.jpg"
+    ):
         of(f"predictions={other}", f"data.test={truth}", f"output={tmp_path / 'out'}")
     assert not (tmp_path / "out").exists()
 
@@ -190,7 +192,7 @@ def test_the_reason_is_reported_if_no_face_matches(truth, tmp_path):
     name = read_labelled(truth).faces[0].photo.path.name
     for names, why in (
         ([f"/a/{name}", f"/b/{name}"], f"{name} may be any of 2 photos of the table, such as /a/{name}"),
-        ([f"c/{name}"], f"no true photo's path ends with c/{name}; one is .*{name}"),
+        ([f"c/{name}"], f"no true photo's path ends with c/{name}; an example is .*{name}"),
         ([name, name], f"in photos of both, such as {name}, no predicted box or points are near a true face"),
     ):
         path = table(tmp_path / "peer" / "found.csv", names, np.full((len(names), 58, 2), 9000.0))

@@ -33,14 +33,14 @@ def test_names_from_other_folders_are_matched_by_their_ends():
     assert done.pairs == [(1, 1), (2, 2)]
     assert (done.missing, done.without_truth) == ([0], [0, 3])
     assert done.ambiguous == [f"1.jpg may be any of 2 photos, such as {ROOT}/a/1.jpg"]
-    assert done.unknown == [f"no true photo's path ends with 3.jpg; one is {ROOT}/a/1.jpg"]
+    assert done.unknown == [f"no true photo's path ends with 3.jpg; an example is {ROOT}/a/1.jpg"]
 
 
 def test_photos_with_an_equal_last_folder_stay_different():
     done = matched([face("y/images/0.jpg")], [found("x/images/0.jpg")])
     assert (done.pairs, done.missing, done.without_truth) == ([], [0], [0])
     photo = f"{ROOT}/y/images/0.jpg"
-    assert done.unknown == [f"no true photo's path ends with x/images/0.jpg; one is {photo}"]
+    assert done.unknown == [f"no true photo's path ends with x/images/0.jpg; an example is {photo}"]
     for name in ("images/0.jpg", "./images/0.jpg", "../images/0.jpg", "y\\images\\0.jpg"):
         assert matched([face("y/images/0.jpg")], [found(name)]).pairs == [(0, 0)], name
 

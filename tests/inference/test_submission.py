@@ -142,7 +142,7 @@ def test_the_training_list_gives_the_mean_shape_that_a_file_lacks(
     (wild / entries[1].file).unlink()
     with caplog.at_level("WARNING"):
         found = submitted(exported, wild, tmp_path / "a.csv")
-    assert "has no mean shape: using that of the 3 faces of" in caplog.text
+    assert "has no mean shape: using the mean of the 3 faces of" in caplog.text
     true = [(face.points - (face.box.left, face.box.top)) for face in read_entries(wild / TRAIN_LIST, 68)]
     box = entries[1].box
     np.testing.assert_allclose(found[1], np.add(np.mean(true, axis=0), (box.left, box.top)), atol=0.01)

@@ -71,8 +71,8 @@ def test_a_face_is_shown_as_the_network_sees_it(predictor, tmp_path):
 def test_notes_are_shown_beside_the_face_and_at_the_top(predictor, tmp_path):
     predictor.support = {"width": (280, 300), "tilt": (0, 30), "size": (0.9, 0.95)}
     text = report(tmp_path, predictor, [true_face(), true_face(Box(230, 185, 170, 170))])
-    assert text.count("The box is unlike those of the training: the points span ") == 2
-    assert ": The box is unlike those of the training.</li>" in text
+    assert text.count("The box is unlike the boxes in training: the points span ") == 2
+    assert ": The box is unlike the boxes in training.</li>" in text
     assert "Not all faces have a result.</li>" in text
     assert "2 faces, 2 with notes" in text
     assert "280 and more" in text

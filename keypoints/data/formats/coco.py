@@ -183,7 +183,7 @@ def _points(annotation: Mapping[str, Any]) -> list[tuple[float, float]]:
     if unlabelled:
         raise ValueError(
             f"{len(unlabelled)} of its {len(rows)} points are not labelled (v = 0), "
-            f"point {unlabelled[0]} is the first; every point of a face has to be"
+            f"the first is point {unlabelled[0]}; every point of a face has to be labelled"
         )
     return [(x, y) for x, y, _ in rows]
 

@@ -110,7 +110,7 @@ def read_images(
         boxes_alone: whether to ignore the parts.
 
     Raises:
-        DataError: if the list itself cannot be read: it is truncated, no XML, not dlib's, has no image, or
+        DataError: if the list itself cannot be read: it is truncated, is no XML, not dlib's, has no image, or
             declares a document type, which could define entities.
     """
     photos = PhotoNames(path.parent if root is None else root)

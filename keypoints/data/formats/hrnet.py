@@ -32,7 +32,7 @@ from keypoints.landmarks import LandmarkScheme
 
 _FIRST = ["image_name", "scale", "center_w", "center_h"]
 _BESIDES = "box_size"
-"""Column of HRNet's AFLW list, by which errors are normalised there; it is ignored."""
+"""Column of HRNet's AFLW list with the length that normalises errors; it is ignored here."""
 _NAMES = ("image_name", "image_path")
 
 
@@ -50,7 +50,7 @@ def read(reading: OpenList) -> None:
     """Add the faces of the list to ``reading``.
 
     Raises:
-        DataError: if the columns are not those of the format, or a row cannot be used.
+        DataError: if the columns do not match the format, or a row cannot be used.
     """
     text = reading.text()
     names, count = _checked(reading, text)
@@ -66,7 +66,7 @@ def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
     """Yield the photo and the box of each row.
 
     Raises:
-        DataError: if the columns are not those of the format, or a row cannot be used.
+        DataError: if the columns do not match the format, or a row cannot be used.
     """
     text = reading.text()
     names, _ = _checked(reading, text)

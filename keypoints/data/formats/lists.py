@@ -134,10 +134,10 @@ class OpenList:
         """Add a face to the list's faces.
 
         Args:
-            name: of the photo.
-            box: of the face.
+            name: name of the photo.
+            box: box of the face.
             points: (N, 2) pixels of the upright photo.
-            group: of the face, as stated by the list; if empty, the photo is the group.
+            group: group of the face, as stated by the list; if empty, the photo is the group.
             tags: attributes by which results are grouped.
             size: width and height of the photo, as stated by the list.
 
@@ -151,8 +151,8 @@ class OpenList:
         """Return a row of a list of photos; the photo may be missing.
 
         Args:
-            name: of the photo, as stated by the list.
-            box: of a face, if the row has one.
+            name: name of the photo, as stated by the list.
+            box: box of a face, if the row has one.
             size: width and height of the photo, as stated by the list.
 
         Raises:
@@ -164,7 +164,7 @@ class OpenList:
         """Return a photo's path relative to the root, see :meth:`PhotoNames.find`.
 
         Args:
-            name: of the photo, as stated by the list.
+            name: name of the photo, as stated by the list.
             missing_ok: whether the photo may be missing.
 
         Raises:
@@ -173,7 +173,7 @@ class OpenList:
         return self._photos.find(name, missing_ok=missing_ok)
 
     def finish(self) -> Reading:
-        """Return the faces that agree with each other and their photos; warn of points far outside a photo.
+        """Return the faces that agree with each other and their photos; warn about points far outside.
 
         Raises:
             DataError: if a face does not agree and the reading is strict, or if no face is left.
@@ -182,14 +182,14 @@ class OpenList:
         counts = Counter(len(face.landmarks()) for face, _ in self._faces)
         facts = read_photo_facts((face.photo.path for face, _ in self._faces), self._naming)
         faces, remarks = [], []
-        for face, told in self._faces:
+        for face, stated_size in self._faces:
             with self._checking(face.source):
-                self._agree(len(face.landmarks()), counts)
+                self._check_same_count(len(face.landmarks()), counts)
                 found = facts[face.photo.path]
                 if isinstance(found, DataError):
-                    raise ValueError(str(found))  # noqa: TRY004 - what is wrong with the row
+                    raise ValueError(str(found))  # noqa: TRY004 - the row is wrong, no type
                 if found.size is not None:
-                    check_size(told, found.size)
+                    check_size(stated_size, found.size)
                     check_pixels(face, found.size)
                     if (far := far_points(face, found.size)) is not None:
                         remarks.append(f"{face.source}: {far}")
@@ -197,10 +197,10 @@ class OpenList:
         if not faces:
             reason = f"none of its {rows} rows can be used; {self.skipped[0]}" if rows else "holds no face"
             raise DataError(f"{self.path}: {reason}")
-        log_some(log, "look at it", remarks)
+        log_some(log, "check this face", remarks)
         return Reading(faces, self.skipped)
 
-    def _agree(self, points: int, counts: Counter[int]) -> None:
+    def _check_same_count(self, points: int, counts: Counter[int]) -> None:
         """Check that a face has as many points as the scheme, or as most faces of the list."""
         if self._scheme is not None:
             if points != len(self._scheme):
@@ -272,7 +272,7 @@ class _Dialect(NamedTuple):
         return row
 
 
-def _named(cells: Sequence[str]) -> int:
+def _count_named(cells: Sequence[str]) -> int:
     """Return the number of cells up to the last one that is not empty."""
     return max((place for place, cell in enumerate(cells, start=1) if cell), default=0)
 
@@ -292,7 +292,7 @@ def header(begins: str) -> list[str]:
     except csv.Error:
         return []
     cells = dialect.cells(first)
-    return cells[: _named(cells)]
+    return cells[: _count_named(cells)]
 
 
 def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
@@ -317,7 +317,7 @@ def rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
             lines.begin_row()
             cells = dialect.cells(row)
             if width is None:  # some programs pad all lines to the number of separators of the longest
-                width = _named(cells)
+                width = _count_named(cells)
             yield lines.number, cells if any(cells[width:]) else cells[:width]
     except (csv.Error, _TooLongError) as error:
         raise DataError(f"{path}: line {lines.number}: is no CSV ({one_line(error)})") from error

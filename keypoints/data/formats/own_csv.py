@@ -99,7 +99,7 @@ def check_columns(path: Path, names: Sequence[str]) -> None:
     """Check that the columns have distinct names, and that the columns of the box are complete or absent.
 
     Raises:
-        DataError: if not.
+        DataError: if a name is missing or repeated, or the columns of the box are incomplete.
     """
     wrong = [quoted(name) for name, times in Counter(names).items() if times > 1 or not name]
     if wrong:

@@ -40,7 +40,7 @@ def read_pts(path: str | Path) -> FloatArray:
         elif line:
             rows.append(_read_row(path, number, line))
     if braces not in ("", "{}"):
-        raise DataError(f"{path}: its points do not stand between one {{ and one }}; is it cut off?")
+        raise DataError(f"{path}: its points are not between one {{ and one }}; is it cut off?")
     if not rows:
         raise DataError(f"{path}: holds no points; it is no .pts file, or cut off")
     if announced is not None and announced.lstrip("0") != str(len(rows)):

@@ -65,7 +65,7 @@ def read_dlib_xml(path: str | Path, *, strict: bool = True, exactly: bool = Fals
             and the image.
     """
     path = Path(path)
-    return _gathered(
+    return _gather(
         (
             entry if isinstance(entry, DataError) else _listed(path.parent, entry, exactly=exactly)
             for entry in read_entries(path, len(IBUG68))
@@ -118,8 +118,8 @@ def read_ibug_folder(root: str | Path, *, strict: bool = True) -> Reading:
         raise DataError(f"{root}: no such folder; unpack 300-W there ({SOURCE})")
     annotations = sorted(path for path in root.rglob("*.pts") if not path.name.startswith("."))
     if not annotations:
-        raise DataError(f"{root}: holds no .pts file, in no folder below it; is it 300-W ({SOURCE})?")
-    return _gathered(_annotated(root, annotations), strict)
+        raise DataError(f"{root}: holds no .pts file, also not in its subfolders; is it 300-W ({SOURCE})?")
+    return _gather(_annotated(root, annotations), strict)
 
 
 def as_face(root: Path, entry: Entry) -> Face:
@@ -164,7 +164,7 @@ def photo_in_300w(path: Path) -> str | None:
 
 
 def original_name(file: str) -> str:
-    """Return a picture's path without its suffix; for a mirrored copy, that of its original.
+    """Return a picture's path without its suffix; for a mirrored copy, the original's path.
 
     >>> original_name("afw/134212_2_mirror.jpg")
     'afw/134212_2'
@@ -285,7 +285,7 @@ def split_official(faces: Iterable[Face]) -> OfficialSplit:
     return OfficialSplit(splits["train"], splits["common"], splits["challenge"], absent)
 
 
-def _gathered(found: Iterable[Face | DataError], strict: bool) -> Reading:
+def _gather(found: Iterable[Face | DataError], strict: bool) -> Reading:
     faces, skipped = [], []
     for face in found:
         if isinstance(face, Face):

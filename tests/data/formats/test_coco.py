@@ -54,7 +54,7 @@ DAMAGES = {
     "an image without name": ({"images": [{"id": 5}]}, "annotation 7: there is no image with the id 5"),
     "an unlabelled point": (
         {"annotations": [{**FACE, "keypoints": [1, 2, 2, 0, 0, 0]}]},
-        r"annotation 7: 1 of its 2 points are not labelled \(v = 0\), point 1",
+        r"annotation 7: 1 of its 2 points are not labelled \(v = 0\), the first is point 1",
     ),
     "no points": ({"annotations": [{"id": 7, "image_id": 5}]}, "annotation 7: keypoints is no list"),
     "x, y alone": ({"annotations": [{**FACE, "keypoints": [1, 2, 3, 4]}]}, "annotation 7: keypoints is no"),
