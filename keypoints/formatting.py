@@ -1,10 +1,10 @@
 """Formatting of numbers for tables, figures and messages."""
 
 _LONG = 1e7
-"""Numbers from here on are shown with an exponent."""
+"""Smallest number that is shown with an exponent."""
 
 _FINE = 3
-"""With more decimals than this, a number that would round to 0 is shown with an exponent."""
+"""Number of decimals above which a number that would round to 0 is shown with an exponent."""
 
 
 def shown(value: float | str | None, digits: int = 3) -> str:

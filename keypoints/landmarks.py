@@ -76,7 +76,7 @@ class LandmarkScheme:
 
     @property
     def eye_line(self) -> tuple[int, int] | None:
-        """Normalising points of an upright face, the one further left in the picture first.
+        """Normalising points of an upright face, the left one in the picture first.
 
         ``None`` if the scheme has none, or the names of their parts do not tell left from right.
         """

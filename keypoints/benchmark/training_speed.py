@@ -169,7 +169,7 @@ class _Measurement:
             "loader": loader,
             "step": step.rate,
             "trainer": min(faces, len(self._data.dataset("train"))) / seconds,
-            "course_loader": self._loader(self._course()),
+            "course_loader": self._loader(self._course_loader()),
             "course_loop": self._course_loop(),
         }
 
@@ -220,7 +220,7 @@ class _Measurement:
         batches = _endless(loader)
         return _rate(lambda: len(next(batches)[0]), self._cfg.seconds)
 
-    def _course(self) -> DataLoader[Any]:
+    def _course_loader(self) -> DataLoader[Any]:
         """Return the course's loader, with as many processes as ours."""
         ours, augmented = self._data.train_dataloader(), bool(self._cfg.get("augmentation"))
         faces = self._data.dataset("train").faces
@@ -235,7 +235,7 @@ class _Measurement:
     def _course_loop(self) -> float:
         task = make_task(self._cfg, self._data).to(self._device)
         optimizer = torch.optim.Adam(task.parameters())
-        batches = _endless(self._course())
+        batches = _endless(self._course_loader())
 
         def step() -> int:
             images, targets = (tensor.to(task.device) for tensor in next(batches))

@@ -165,7 +165,7 @@ class Augmentation:
             may_mirror: whether the landmarks have a mirror permutation.
 
         Returns:
-            The transforms that are not affine, and those that move the image off its points by more than
+            The transforms that are not affine, and the transforms that move the image off its points by over
             0.2 pixels.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Transforms that complement those of albumentations: ``_target_: keypoints.…``.
+"""Transforms that albumentations lacks: ``_target_: keypoints.…``.
 
 To add one, subclass an albumentations class here, and test that a blob moves with its point.
 """

@@ -81,7 +81,8 @@ def check_face(face: Face, size: tuple[int, int]) -> Iterator[str]:
     if (far := far_points(face, size)) is not None:
         yield far
     if face.box is not None and _overlap(face.box, face.points) < _OVERLAP:
-        yield f"{_shown(face.box)} does not surround the points, which reach {_reach(face.points)}"
+        reach = _describe_range(face.points)
+        yield f"{_describe_box(face.box)} does not surround the points, which reach {reach}"
 
 
 def check_size(stated: tuple[int, int] | None, size: tuple[int, int]) -> None:
@@ -122,7 +123,9 @@ def check_pixels(face: Face, size: tuple[int, int]) -> None:
     if len(face.points) > 1 and np.abs(face.points).max() <= _RATIO:
         raise ValueError("its points lie within a pixel: give them in pixels, not as fractions of the photo")
     if 2 * _are_far(face, size).sum() > len(face.points):
-        raise ValueError(f"its points reach {_reach(face.points)}, and the photo has {_size(size)} pixels")
+        raise ValueError(
+            f"its points reach {_describe_range(face.points)}, and the photo has {_size(size)} pixels"
+        )
 
 
 def far_points(face: Face, size: tuple[int, int]) -> str | None:
@@ -154,22 +157,22 @@ def _misses(box: Box | None, size: tuple[int, int]) -> str | None:
     """Return a message if a box does not overlap the picture, else ``None``."""
     if box is None or (-box.width < box.left < size[0] and -box.height < box.top < size[1]):
         return None
-    return f"{_shown(box)} misses the picture of {_size(size)}"
+    return f"{_describe_box(box)} misses the picture of {_size(size)}"
 
 
 def _size(size: tuple[int, int]) -> str:
     return f"{size[0]} × {size[1]}"
 
 
-def _reach(points: FloatArray) -> str:
-    return f"from {_point(points.min(axis=0))} to {_point(points.max(axis=0))}"
+def _describe_range(points: FloatArray) -> str:
+    return f"from {_describe_point(points.min(axis=0))} to {_describe_point(points.max(axis=0))}"
 
 
-def _shown(box: Box) -> str:
+def _describe_box(box: Box) -> str:
     return f"the box at ({box.left:g}, {box.top:g}) of {box.width:g} × {box.height:g}"
 
 
-def _point(point: FloatArray) -> str:
+def _describe_point(point: FloatArray) -> str:
     return f"({point[0]:.0f}, {point[1]:.0f})"
 
 
@@ -194,7 +197,7 @@ def check_mirrored_copy(
         expected = (left, face.box.top, face.box.width, face.box.height)
         found = (copy.box.left, copy.box.top, copy.box.width, copy.box.height)
         if np.abs(np.subtract(expected, found)).max() > _ROUNDING:
-            yield f"{_shown(copy.box)} does not mirror the box of {face.photo.path.name}"
+            yield f"{_describe_box(copy.box)} does not mirror the box of {face.photo.path.name}"
     if face.points is not None and copy.points is not None:
         mirrored = face.points[list(IBUG68.flip_indices or ())] * (-1, 1) + (width - 1, 0)
         off = float(np.abs(mirrored - copy.points).max())

@@ -226,7 +226,7 @@ class FaceDataset(Dataset[Batch]):
 
     def __getitem__(self, key: Key) -> Batch:
         """Return the sample for ``key`` (epoch, index), with augmentation."""
-        return _only(self.__getitems__([key]))
+        return _single_sample(self.__getitems__([key]))
 
     def __getitems__(self, keys: Sequence[Key | int]) -> Batch:
         """Return the samples for ``keys`` as one batch, with augmentation; a loader need not collate them.
@@ -257,7 +257,7 @@ class FaceDataset(Dataset[Batch]):
 
     def plain(self, index: int) -> Batch:
         """Return the sample of the face ``index``, not augmented."""
-        return _only(self.batch([index]))
+        return _single_sample(self.batch([index]))
 
     def batch(self, indices: Sequence[int]) -> Batch:
         """Return the samples of the given faces as one batch, not augmented."""
@@ -333,7 +333,7 @@ _MANY = 500
 """Smallest number of faces for which decoding shows a progress bar."""
 
 
-def _only(batch: Batch) -> Batch:
+def _single_sample(batch: Batch) -> Batch:
     """Return the only sample of a batch, without the first dimension."""
     return Batch(*(field[0] for field in batch))
 

@@ -56,17 +56,17 @@ def read_photo_facts(paths: Iterable[Path], naming: Naming = PLAIN) -> dict[Path
     originals = {path: naming.original(path) for path in distinct}
     files = list(dict.fromkeys(chain(distinct, originals.values())))
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # files are read outside the interpreter's lock
-        seen = dict(zip(files, threads.map(partial(_look, naming), files), strict=True))
-    return {path: _facts(seen[path], seen[originals[path]]) for path in distinct}
+        seen = dict(zip(files, threads.map(partial(_read_facts, naming), files), strict=True))
+    return {path: _with_original(seen[path], seen[originals[path]]) for path in distinct}
 
 
-def _facts(own: Facts | DataError, original: Facts | DataError) -> Facts | DataError:
+def _with_original(own: Facts | DataError, original: Facts | DataError) -> Facts | DataError:
     if isinstance(own, DataError) or isinstance(original, DataError):
         return own
     return own._replace(group=original.group, photo_id=original.photo_id)
 
 
-def _look(naming: Naming, path: Path) -> Facts | DataError:
+def _read_facts(naming: Naming, path: Path) -> Facts | DataError:
     file = path.resolve()
     try:
         contents = read_bytes(file, MOST_PHOTO)

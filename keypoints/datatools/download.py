@@ -87,7 +87,7 @@ def download(cfg: DictConfig) -> Path:
     note = root / f".{chosen.folder}.in-place"
     if not os.path.lexists(folder) or note.exists():
         with locked(folder, beside=True):
-            return _downloaded(cfg, chosen, folder, archive, note)
+            return _download_and_unpack(cfg, chosen, folder, archive, note)
     remove_leftovers(folder, beside=True)
     raise DataError(
         f"{folder}: is there already, and is not overwritten; move it away first, or name another folder: "
@@ -95,7 +95,7 @@ def download(cfg: DictConfig) -> Path:
     )
 
 
-def _downloaded(cfg: DictConfig, chosen: DataSet, folder: Path, archive: Path, note: Path) -> Path:
+def _download_and_unpack(cfg: DictConfig, chosen: DataSet, folder: Path, archive: Path, note: Path) -> Path:
     """Download and unpack; ``note`` is written just before the folder is renamed, and removed at the end."""
     if os.path.lexists(folder) and note.exists():
         log.info("%s was complete when the command was stopped", folder)

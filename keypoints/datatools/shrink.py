@@ -60,11 +60,11 @@ def shrink(cfg: DictConfig) -> Copy:
     with ExitStack() as stack:
         with _reporting_write_errors(output):
             stack.enter_context(locked(output))
-        return _shrunken(cfg, root, output, plan, settings)
+        return _write_copy(cfg, root, output, plan, settings)
 
 
-def _shrunken(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings: Mapping[str, Any]) -> Copy:
-    made = _made_before(output, settings)
+def _write_copy(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings: Mapping[str, Any]) -> Copy:
+    made = _earlier_side(output, settings)
     side = made if made is not None else cfg.side or _fitting_side(root, plan, cfg)
     with _reporting_write_errors(
         output / _SETTINGS
@@ -74,13 +74,15 @@ def _shrunken(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings: M
             folder.mkdir(parents=True, exist_ok=True)
 
     def make(piece: Piece) -> Cut:
-        return _make(root, output, plan, piece, side=side, context=cfg.context, quality=cfg.quality)
+        return _write_piece(root, output, plan, piece, side=side, context=cfg.context, quality=cfg.quality)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow releases the interpreter's lock
         done = track(threads.map(make, plan.pieces), "shrinking", total=len(plan.pieces))
         cuts = {piece.name: found for piece, found in zip(plan.pieces, done, strict=True)}
     texts = {
-        name: format_dlib_xml((_moved(entry, piece, cuts[piece.name]) for entry, piece in entries), name)
+        name: format_dlib_xml(
+            (_entry_in_copy(entry, piece, cuts[piece.name]) for entry, piece in entries), name
+        )
         for name, entries in plan.lists.items()
     }
     texts[MAP_FILE] = format_map(_originals(root, plan.pieces, cuts))
@@ -109,7 +111,7 @@ def _output(output: str, root: Path) -> Path:
     return path
 
 
-def _made_before(output: Path, settings: Mapping[str, Any]) -> int | None:
+def _earlier_side(output: Path, settings: Mapping[str, Any]) -> int | None:
     """Return the side that an earlier call for the same copy used; ``None`` if the folder is new or empty.
 
     Raises:
@@ -141,7 +143,7 @@ def _reporting_write_errors(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: cannot be written ({error.strerror or one_line(error)})") from error
 
 
-def _make(
+def _write_piece(
     root: Path, output: Path, plan: Plan, piece: Piece, *, side: int, context: float, quality: int
 ) -> Cut:
     """Write the picture and the annotation of a piece, unless they exist; return its cut."""
@@ -167,7 +169,7 @@ def _jpeg(pixels: ByteArray, quality: int) -> bytes:
     return data.getvalue()
 
 
-def _moved(entry: Entry, piece: Piece, found: Cut) -> Entry:
+def _entry_in_copy(entry: Entry, piece: Piece, found: Cut) -> Entry:
     """Return a list's entry in pixels of the copy.
 
     The list's points are rounded; the exact points of the ``.pts`` file replace them if they agree.

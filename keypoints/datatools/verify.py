@@ -104,10 +104,10 @@ def verify_list(path: Path, root: Path | None = None, scheme: str | None = None)
     known = None if scheme is None else scheme_named(scheme)
     faces, skipped = read_labelled(path, root=root, scheme=known, strict=False, naming=ibug300w.NAMING)
     findings = [finding(DataError(line)) for line in skipped]
-    seen = _look(face.photo.path for face in faces)
+    seen = _decode_all(face.photo.path for face in faces)
     far = {far_points(face, what.size) for face in faces if isinstance(what := seen[face.photo.path], Seen)}
     findings += [each._replace(wrong=each.what not in far) for each in _findings_of(faces, seen)]
-    findings += _repeated(folder, faces, seen)
+    findings += _duplicates(folder, faces, seen)
     listed = {found.resolve() for found in seen}
     if others := sum(picture.resolve() not in listed for picture in _pictures(folder)):
         findings.append(Finding(str(folder), f"{others} pictures in it are not in the list", wrong=False))
@@ -140,7 +140,7 @@ def _write(path: Path, findings: Iterable[Finding]) -> None:
     write_atomically(path, text.getvalue())
 
 
-def _look(paths: Iterable[Path]) -> dict[Path, Seen | DataError]:
+def _decode_all(paths: Iterable[Path]) -> dict[Path, Seen | DataError]:
     """Decode every picture; return its content, or the error, by path."""
     distinct = list(dict.fromkeys(paths))
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow releases the interpreter's lock
@@ -178,7 +178,7 @@ def _verify_imm(root: Path) -> tuple[list[Count], list[Finding]]:
             findings.append(finding(error))
     if not faces and not findings:
         raise DataError(f"{root}: holds no .asf file; is it the IMM Face Database?")
-    seen = _look(face.photo.path for face in faces)
+    seen = _decode_all(face.photo.path for face in faces)
     findings += _findings_of(faces, seen)
     annotated = {path.stem for path in root.glob("*.asf")}
     alone = [path for path in _pictures(root) if path.stem not in annotated]
@@ -199,7 +199,7 @@ def _verify_ibug(root: Path) -> tuple[list[Count], list[Finding]]:
     if not lists and not exact and not findings:
         raise DataError(f"{root}: holds neither a list (*.xml) nor .pts files; is it 300-W?")
     faces = [*exact, *(face for listed in lists.values() for face in listed)]
-    seen = _look(face.photo.path for face in faces)
+    seen = _decode_all(face.photo.path for face in faces)
     findings += _findings_of(faces, seen)
     for path, size in sizes.items():
         what = seen[path]
@@ -273,7 +273,7 @@ def _check_lists(
         yield from (Finding(str(path), text) for text in texts)
 
 
-def _repeated(root: Path, faces: Iterable[Face], seen: dict[Path, Seen | DataError]) -> Iterator[Finding]:
+def _duplicates(root: Path, faces: Iterable[Face], seen: dict[Path, Seen | DataError]) -> Iterator[Finding]:
     """Yield the duplicate pictures that lie in different groups, which a split may separate."""
     known = {face.photo.path: face.group for face in faces}
     for paths in repeated(known, seen):
@@ -299,7 +299,7 @@ def _check_groups(
     root: Path, lists: dict[str, list[Face]], faces: list[Face], seen: dict[Path, Seen | DataError]
 ) -> Iterator[Finding]:
     """Yield the findings about duplicate pictures, and photos in both training and test lists."""
-    yield from _repeated(root, faces, seen)
+    yield from _duplicates(root, faces, seen)
     if ibug300w.TRAIN_LIST in lists:
         for name in (ibug300w.TEST_LIST, ibug300w.PARSED_LIST):
             shared = shared_groups(lists[ibug300w.TRAIN_LIST], lists.get(name, []))

@@ -156,7 +156,10 @@ def application(
     """
     photos = _Photos(answer, hosts, max_bytes, seconds, asyncio.Semaphore(at_once), waiting)
     routes = [
-        *(Route(path, _sent(kind, contents), methods=["GET"]) for path, (kind, contents) in files.items()),
+        *(
+            Route(path, _send_contents(kind, contents), methods=["GET"])
+            for path, (kind, contents) in files.items()
+        ),
         Route("/predict", photos.predict, methods=["POST"]),
     ]
     served = Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _failed})
@@ -164,7 +167,7 @@ def application(
     return _Guard(served, hosts)
 
 
-def _sent(kind: str, contents: bytes) -> Callable[[Request], Awaitable[Response]]:
+def _send_contents(kind: str, contents: bytes) -> Callable[[Request], Awaitable[Response]]:
     """Return an endpoint that sends ``contents``."""
 
     async def send(_request: Request) -> Response:

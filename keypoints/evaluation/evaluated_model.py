@@ -85,7 +85,9 @@ class EvaluatedModel:
         table = stress(
             self.model, stressed, self.mean, case.norm, case.threshold, lambda steps: track(steps, "stress")
         )
-        examples = {kind.title: _stressed(self.model, stressed, name) for name, kind in STRESSES.items()}
+        examples = {
+            kind.title: _stress_examples(self.model, stressed, name) for name, kind in STRESSES.items()
+        }
         return Stressed(table, len(faces), examples, tolerances(table))
 
 
@@ -161,7 +163,7 @@ def _spread_over(faces: Sequence[Face], most: int) -> list[Face]:
     return [faces[place] for place in places]
 
 
-def _stressed(model: Model, faces: StressedFaces, name: str) -> list[tuple[str, ByteArray]]:
+def _stress_examples(model: Model, faces: StressedFaces, name: str) -> list[tuple[str, ByteArray]]:
     """Return pictures of one face with truth and prediction, for each level of a stress: level, picture."""
     levels = STRESSES[name].levels
     pictures = []

@@ -52,7 +52,7 @@ def match(
 
     If a photo has one true face and one prediction, these are partners, however far apart they are. Otherwise
     predictions choose in the order of their scores, the highest first; without scores, in the table's order.
-    Each takes the free face whose box overlaps most, or else the one with the nearest points, if these are
+    Each takes the free face whose box overlaps most, or else the face with the nearest points, if these are
     near enough.
 
     Args:
@@ -97,7 +97,7 @@ class _Claim(NamedTuple):
     common: float
     """Number of parts that the ends of both paths share; infinite if the name leads to the file or a copy."""
     key: tuple[str, ...]
-    """Equal for names that refer to the same photo."""
+    """Parts of the name, or empty if it leads to a file: equal for names that refer to the same photo."""
     name: str
 
 

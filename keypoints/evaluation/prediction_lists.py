@@ -154,7 +154,7 @@ class _Reading(OpenList):
         if isinstance(contents, list):
             return json.dumps(self._as_annotations(contents))
         if isinstance(contents.get("annotations"), list):
-            contents["annotations"] = [_scored(each) for each in contents["annotations"]]
+            contents["annotations"] = [_with_score_tag(each) for each in contents["annotations"]]
         return json.dumps(contents)
 
     def check_count(self, points: int) -> None:
@@ -189,9 +189,9 @@ class _Reading(OpenList):
             "images": [{"id": key, "file_name": name} for key, name in names.items() if name],
             "annotations": [
                 {
-                    **_scored(each),
+                    **_with_score_tag(each),
                     "image_id": _id(each.get("image_id")),
-                    "keypoints": _labelled(each.get("keypoints")),
+                    "keypoints": _mark_labelled(each.get("keypoints")),
                 }
                 for each in results
             ],
@@ -220,7 +220,7 @@ def _id(value: object) -> int | str | None:
     return value if isinstance(value, str | int) else None
 
 
-def _scored(annotation: Any) -> Any:
+def _with_score_tag(annotation: Any) -> Any:
     """Return an annotation with its score as a tag."""
     if not isinstance(annotation, dict) or "score" not in annotation:
         return annotation
@@ -236,7 +236,7 @@ def _score(value: str | None) -> float | None:
         return None
 
 
-def _labelled(keypoints: Any) -> Any:
+def _mark_labelled(keypoints: Any) -> Any:
     """Return x, y, v of each point with v = 2: in results, v is a score, or 0 for a predicted point."""
     if not isinstance(keypoints, list) or len(keypoints) % 3:
         return keypoints

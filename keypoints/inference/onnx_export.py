@@ -205,7 +205,7 @@ def _photo_crops(predictor: Predictor, named: str) -> tuple[list[ByteArray], lis
         The crops; and the landmarks of each, (K, 2) ratios of the input, or ``None`` if ``named`` is not a
         list with the model's landmarks.
     """
-    labelled = _labelled(named, predictor)
+    labelled = _labelled_faces(named, predictor)
     photos: Sequence[ListedPhoto] = [
         ListedPhoto(face.photo.path, () if face.box is None else (face.box,)) for face in labelled
     ] or find_photos(named).photos
@@ -231,7 +231,7 @@ def _photo_crops(predictor: Predictor, named: str) -> tuple[list[ByteArray], lis
     return crops, points or None
 
 
-def _labelled(named: str, predictor: Predictor) -> Sequence[Face]:
+def _labelled_faces(named: str, predictor: Predictor) -> Sequence[Face]:
     """Return the faces of a list with the model's landmarks; none if their errors cannot be measured."""
     try:
         faces = read_labelled(Path(named), scheme=predictor.scheme).faces

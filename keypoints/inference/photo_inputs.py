@@ -27,7 +27,7 @@ LISTS = tuple(f".{kind}{packed}" for kind in ("csv", "xml", "json") for packed i
 
 @cache
 def picture_suffixes() -> frozenset[str]:
-    """Return the suffixes of pictures, in lower case: those that Pillow reads, and ``_NAMED``."""
+    """Return the suffixes of pictures, in lower case: Pillow's readable formats, and ``_NAMED``."""
     Image.init()
     readable = ({*Image.OPEN} | _BY_OTHERS) - _NO_PHOTOS
     return _NAMED | {suffix for suffix, kind in Image.registered_extensions().items() if kind in readable}

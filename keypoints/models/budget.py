@@ -11,7 +11,7 @@ from torch.nn.modules.module import (
 )
 
 _SPARE = 150_000_000
-"""Weights allowed on top of those in the file: enough for the classifier of a VGG, which is removed later."""
+"""Weights allowed on top of the file's weights: enough for the classifier of a VGG, removed later."""
 
 _MODULES = 20_000
 """Largest number of modules, and of tensors on top of twice the file's; real networks have far fewer."""

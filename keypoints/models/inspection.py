@@ -25,20 +25,20 @@ def feature_maps(net: nn.Module, images: Tensor) -> Tensor | None:
         return None
 
     def stop(_module: nn.Module, _inputs: object, maps: Tensor) -> None:
-        raise _Seen(maps)  # stop here, so that the statistics of later layers do not change
+        raise _FirstOutput(maps)  # stop here, so that the statistics of later layers do not change
 
     handle = convolution.register_forward_hook(stop)
     try:
         with torch.no_grad():
             net(images.to(convolution.weight.dtype))
-    except _Seen as seen:
+    except _FirstOutput as seen:
         return seen.maps
     finally:
         handle.remove()
     return None
 
 
-class _Seen(Exception):  # noqa: N818  no error
+class _FirstOutput(Exception):  # noqa: N818  no error
     """Signal that carries the output of the first convolution."""
 
     def __init__(self, maps: Tensor) -> None:

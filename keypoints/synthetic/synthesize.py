@@ -31,10 +31,10 @@ def synthesize(cfg: DictConfig) -> Path:
         ConfigError: if a number is invalid.
     """
     with locked(FOLDER, beside=True):
-        return _synthesized(cfg)
+        return _write_faces(cfg)
 
 
-def _synthesized(cfg: DictConfig) -> Path:
+def _write_faces(cfg: DictConfig) -> Path:
     made = {"version": __version__, "seed": cfg.seed, "persons": cfg.persons, "faces": cfg.faces}
     if FOLDER.exists():
         if _read_mark(FOLDER) is None:

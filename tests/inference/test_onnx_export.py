@@ -16,7 +16,7 @@ from keypoints.data.photos import Photo
 from keypoints.data.readers.labelled import write_labelled
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.geometry import Box
-from keypoints.inference.onnx_export import TOLERANCE, _labelled, export, made_up_crops
+from keypoints.inference.onnx_export import TOLERANCE, _labelled_faces, export, made_up_crops
 from keypoints.inference.onnx_model import ExportedModel, Located
 from keypoints.inference.predictor import Predictor
 from keypoints.landmarks import IBUG68, IMM58
@@ -131,7 +131,7 @@ def test_with_landmarks_the_errors_before_and_after_are_reported(untrained, tmp_
 
 
 def test_the_log_says_why_errors_are_not_measured(untrained, photos, caplog):
-    assert _labelled(str(photos), Predictor(untrained)) == []
+    assert _labelled_faces(str(photos), Predictor(untrained)) == []
     assert "errors are not measured:" in caplog.text
     assert "list.csv" in caplog.text
 

@@ -234,9 +234,9 @@ class _Parts(NamedTuple):
             for box in _boxes(image):
                 own = [part.get("name", "") for part in box.iterfind("part")]
                 for name in own:
-                    spelt.setdefault(_plain(name), name)
+                    spelt.setdefault(_normal_name(name), name)
                 if own:
-                    times[frozenset(map(_plain, own))] += 1
+                    times[frozenset(map(_normal_name, own))] += 1
         if not times:
             return cls({}, "")
         ((chosen, most),) = times.most_common(1)
@@ -250,7 +250,7 @@ class _Parts(NamedTuple):
         points: dict[str, tuple[float, float]] = {}
         for part in box.iterfind("part"):
             name = part.get("name", "")
-            plain = _plain(name)
+            plain = _normal_name(name)
             if plain not in self.names:
                 raise DataError(f"{where}: has a part {values.quoted(name)}; {self.only}")
             if plain in points:
@@ -267,7 +267,7 @@ class _Parts(NamedTuple):
         return np.array([points[plain] for plain in self.names])
 
 
-def _plain(name: str) -> str:
+def _normal_name(name: str) -> str:
     """Return a part's name in normal form, in which 7, 07 and 007 are equal."""
     return str(int(name)) if name.isascii() and name.isdigit() and len(name) < _MOST_DIGITS else name
 

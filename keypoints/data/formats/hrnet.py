@@ -53,7 +53,7 @@ def read(reading: OpenList) -> None:
         DataError: if the columns do not match the format, or a row cannot be used.
     """
     text = reading.text()
-    names, count = _checked(reading, text)
+    names, count = _check_columns(reading, text)
     reading.check_count(count)
     for line, cells in table(reading.path, text):
         with reading.row(f"line {line}"):
@@ -69,14 +69,14 @@ def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
         DataError: if the columns do not match the format, or a row cannot be used.
     """
     text = reading.text()
-    names, _ = _checked(reading, text)
+    names, _ = _check_columns(reading, text)
     for line, cells in table(reading.path, text):
         with reading.row(f"line {line}"):
             row = cells_by_name(names, cells)
             yield reading.listed(row[_FIRST[0]], _box(row))
 
 
-def _checked(reading: OpenList, text: str) -> tuple[list[str], int]:
+def _check_columns(reading: OpenList, text: str) -> tuple[list[str], int]:
     """Check the columns; return their names and the number of points."""
     names = columns(reading.path, text)
     if names[0] in _NAMES:

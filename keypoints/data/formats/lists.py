@@ -253,7 +253,7 @@ class _Dialect(NamedTuple):
     delimiter: str
     """Comma; or semicolon or tab, which programs write if the comma is the decimal separator."""
     blanks: bool
-    """True if a blank follows each delimiter; it is not part of the cell."""
+    """Flag: a blank follows each delimiter, and is not part of the cell."""
 
     @classmethod
     def of(cls, text: str) -> "_Dialect":

@@ -67,14 +67,14 @@ def read_dlib_xml(path: str | Path, *, strict: bool = True, exactly: bool = Fals
     path = Path(path)
     return _gather(
         (
-            entry if isinstance(entry, DataError) else _listed(path.parent, entry, exactly=exactly)
+            entry if isinstance(entry, DataError) else _entry_face(path.parent, entry, exactly=exactly)
             for entry in read_entries(path, len(IBUG68))
         ),
         strict,
     )
 
 
-def _listed(root: Path, entry: Entry, *, exactly: bool) -> Face | DataError:
+def _entry_face(root: Path, entry: Entry, *, exactly: bool) -> Face | DataError:
     face = as_face(root, entry)
     try:
         return exact(face) if exactly else face
@@ -119,7 +119,7 @@ def read_ibug_folder(root: str | Path, *, strict: bool = True) -> Reading:
     annotations = sorted(path for path in root.rglob("*.pts") if not path.name.startswith("."))
     if not annotations:
         raise DataError(f"{root}: holds no .pts file, also not in its subfolders; is it 300-W ({SOURCE})?")
-    return _gather(_annotated(root, annotations), strict)
+    return _gather(_annotated_faces(root, annotations), strict)
 
 
 def as_face(root: Path, entry: Entry) -> Face:
@@ -297,7 +297,7 @@ def _gather(found: Iterable[Face | DataError], strict: bool) -> Reading:
     return Reading(faces, skipped)
 
 
-def _annotated(root: Path, annotations: Sequence[Path]) -> Iterator[Face | DataError]:
+def _annotated_faces(root: Path, annotations: Sequence[Path]) -> Iterator[Face | DataError]:
     folder, pictures = None, dict[str, list[Path]]()
     for path in annotations:
         if path.parent != folder:
@@ -325,7 +325,7 @@ def _read_face(root: Path, path: Path, pictures: Sequence[Path]) -> Face:
         raise DataError(f"{path}: its picture is missing: no {path.stem}{{{','.join(PICTURES)}}} beside it")
     if len(pictures) > 1:
         names = " and ".join(picture.name for picture in pictures)
-        raise DataError(f"{path}: has two pictures beside it, {names}; keep the one that it belongs to")
+        raise DataError(f"{path}: has two pictures beside it, {names}; keep only the annotated one")
     try:
         found = detector_box(points)
     except ValueError as error:

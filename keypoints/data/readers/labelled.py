@@ -156,7 +156,7 @@ def format_labelled(
     """Return the text of a list of ``faces`` that is to be written to ``path``.
 
     Args:
-        faces: at least one; all with the same number of points.
+        faces: one face or more, all with the same number of points.
         path: the list.
         format_name: one of :data:`FORMATS`.
         root: the folder that the photos' names are relative to; ``None`` for the folder of the list.
