@@ -60,7 +60,7 @@ def test_descriptions_come_from_the_docstring_or_a_class_it_names():
     assert parameters("keypoints.ConvNet")["hidden"].sentence == "width of the first linear layer."
     for name in ("IMMDataModule", "LabelledDataModule"):
         sentence = parameters(f"keypoints.{name}")["memory_mb"].sentence
-        assert sentence.startswith("largest memory for cached crops")
+        assert sentence.startswith("most memory for cached crops")
 
 
 @pytest.mark.parametrize("target", ["nowhere.Net", "keypoints.Nothing", "keypoints.nothing.Net", "torch.no"])

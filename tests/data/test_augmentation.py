@@ -21,7 +21,7 @@ from keypoints.errors import ConfigError
 from keypoints.geometry import Affine
 from keypoints.instantiate import make_data
 from tests.conftest import ROOT
-from tests.test_geometry import blob, centroid
+from tests.test_crop import blob, centroid
 
 SHAPE = (192, 256, 1)
 POINTS = np.array([[128.0, 96.0], [100.25, 80.0], [150.0, 120.5], [-20.0, 300.0]])

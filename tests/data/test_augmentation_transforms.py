@@ -3,7 +3,7 @@ import pytest
 
 from keypoints.data.augmentation import Augmentation
 from keypoints.data.augmentation_transforms import LowResolution
-from tests.test_geometry import blob, centroid
+from tests.test_crop import blob, centroid
 
 
 @pytest.mark.parametrize("scale", [0.2, 0.37, 0.8, 1.0])

@@ -119,7 +119,8 @@ def test_with_landmarks_the_errors_before_and_after_are_reported(untrained, tmp_
     ]
     main(["export", *given])
     said = capsys.readouterr().out
-    before, after = map(float, re.search(r"NME is (\S+) % by the checkpoint and (\S+) % by", said).groups())
+    errors = re.search(r"NME is (\S+) % with the checkpoint and (\S+) % with", said)
+    before, after = map(float, errors.groups())
     predictor = Predictor(untrained)
     errors = []
     for face in faces[1::2]:
