@@ -192,7 +192,7 @@ def test_a_too_large_picture_is_refused_before_decoding(tmp_path, monkeypatch, s
     assert Photo(path, megapixels=0.0201).decode(1).shape == (100, 201)
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda image: pytest.fail("it was decoded"))
     with pytest.raises(
-        DataError, match=rf"large\.{suffix}: has 201 × 100 pixels, more than the 0\.02 million"
+        DataError, match=rf"large\.{suffix}: has 201 × 100 pixels, more than the limit of 0\.02 million"
     ):
         Photo(path, megapixels=0.02).decode(1)
 
@@ -207,7 +207,7 @@ def test_a_photo_in_memory_never_opens_its_path(picture, tmp_path):
         Photo(path, contents=b"no picture").decode(3)
     with pytest.raises(DataError, match="is no picture: the file is empty"):
         Photo(path, contents=b"").decode(3)
-    with pytest.raises(DataError, match=r"has 40 × 30 pixels, more than the 0\.001 million"):
+    with pytest.raises(DataError, match=r"has 40 × 30 pixels, more than the limit of 0\.001 million"):
         Photo(tmp_path / "mine.png", 0.001, contents=path.read_bytes()).decode(3)
 
 

@@ -39,7 +39,7 @@ def test_weights_of_other_landmarks_are_named_and_initialised_from_scratch(confi
     assert len(second) - 2 == len(fitting) > 2
     assert all(torch.equal(first[name], second[name]) for name in fitting)
     assert (
-        "that model predicts the landmarks of imm58-nose_tip, and this one those of imm58-left_eye"
+        "that model predicts the landmarks of imm58-nose_tip, this model the landmarks of imm58-left_eye"
         in caplog.text
     )
     assert "initialised from scratch: net.head.3.weight, net.head.3.bias" in caplog.text
