@@ -23,8 +23,9 @@ def configure_libraries() -> None:
     if Image.MAX_IMAGE_PIXELS is not None:
         Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MOST_MEGAPIXELS * 1_000_000 // 2)
     os.environ.setdefault("OPENCV_FOR_THREADS_NUM", "1")  # OpenCV reads it when it is imported
-    if "cv2" in sys.modules:
-        sys.modules["cv2"].setNumThreads(int(os.environ["OPENCV_FOR_THREADS_NUM"]))
+    threads = os.environ["OPENCV_FOR_THREADS_NUM"]
+    if "cv2" in sys.modules and threads.isdecimal():  # OpenCV itself reports another value
+        sys.modules["cv2"].setNumThreads(int(threads))
 
 
 def configure_worker(_: int) -> None:

@@ -37,6 +37,13 @@ def test_settings_of_the_user_are_kept(settings, monkeypatch):
         assert cv2.getNumThreads() == 2
 
 
+def test_a_value_that_is_no_number_is_left_to_opencv(settings, monkeypatch):
+    for value in ("abc", ""):
+        monkeypatch.setenv("OPENCV_FOR_THREADS_NUM", value)
+        configure_libraries()
+        assert cv2.getNumThreads() == 2
+
+
 def test_imports_and_constructors_leave_the_process_as_it_is():
     code = (
         "import cv2, signal, sys, warnings, logging, torch\n"

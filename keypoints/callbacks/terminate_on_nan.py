@@ -48,6 +48,8 @@ class FiniteLoss(pl.Callback):
         batch_idx: int,  # noqa: ARG002
     ) -> None:
         """Collect the step's loss, and check the losses if that is cheap or due."""
+        if not outputs:  # the task skipped the batch: its training_step returned None
+            return
         self._unread.append((trainer.global_step - 1, outputs["loss"], batch.indices))
         if _checks_each_step(trainer, pl_module) or len(self._unread) >= _EVERY:
             self._check_losses(trainer)

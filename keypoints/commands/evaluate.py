@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_STRESS_FILES = ("stress.csv", "stress.png", "stressed_faces.png")
+_OPTIONAL_FILES = ("confidence.png", "landmarks.png", "stress.csv", "stress.png", "stressed_faces.png")
+"""Files that an earlier evaluation may have written into the folder, and this one may not."""
 
 
 @dataclass
@@ -103,7 +104,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
 
     subject = evaluated_model(cfg) if cfg.predictions is None else evaluated_table(cfg)
     case, folder = subject.case, subject.folder
-    with locked(folder), atomic_folder(folder, last=PAGE, own=_STRESS_FILES) as part:
+    with locked(folder), atomic_folder(folder, last=PAGE, own=_OPTIONAL_FILES) as part:
         predicted = subject.predict()
         result, tables = measure(case, predicted)
         stressed = None

@@ -246,7 +246,7 @@ def setting_of(cfg: DictConfig, key: str) -> Setting:
     target = node.get("_target_") if isinstance(node, DictConfig) else None
     known = parameters(target).get(last) if isinstance(target, str) else None
     if known is not None and ANY not in known.types:
-        optional = known.optional or default is None
+        optional = known.optional or (default is None and last in node)
         types, ours = known.types, known.module.startswith("keypoints")
         if not ours and WHOLE in types:  # other packages accept more than their annotations say
             types |= {NUMBER}

@@ -79,9 +79,24 @@ def parameters(target: str) -> Mapping[str, Parameter]:
 
 def _inherited(module: str, node: ast.ClassDef) -> Mapping[str, Parameter]:
     for base in node.bases:
-        if isinstance(base, ast.Name) and (taken := parameters(f"{module}.{base.id}")):
+        if (target := _target_of(module, base)) is not None and (taken := parameters(target)):
             return taken
     return MappingProxyType({})
+
+
+def _target_of(module: str, base: ast.expr) -> str | None:
+    """Return the dotted name of a base class, imported by its name or reached through a package."""
+    if isinstance(base, ast.Name):
+        return f"{module}.{base.id}"
+    first, _, rest = ast.unparse(base).partition(".")
+    path = _file_of(module)
+    if not rest or path is None or not all(part.isidentifier() for part in rest.split(".")):
+        return None
+    imported = (node for node in ast.walk(_tree(path)) if isinstance(node, ast.Import))
+    for alias in (alias for node in imported for alias in node.names):
+        if (alias.asname or alias.name.partition(".")[0]) == first:
+            return f"{alias.name if alias.asname else first}.{rest}"
+    return None
 
 
 def _is_dataclass(node: ast.ClassDef) -> bool:
@@ -100,7 +115,8 @@ def _fields(module: str, node: ast.ClassDef) -> Mapping[str, Parameter]:
 def _add_fields(module: str, node: ast.ClassDef, found: dict[str, tuple[Parameter, bool]]) -> None:
     """Add the fields of a class and its bases: each argument, and whether it is keyword-only."""
     for base in reversed(node.bases):
-        place = _find(f"{module}.{base.id}") if isinstance(base, ast.Name) else None
+        target = _target_of(module, base)
+        place = None if target is None else _find(target)
         if place is not None and isinstance(place[1], ast.ClassDef):
             _add_fields(place[0], place[1], found)
     if not _is_dataclass(node):

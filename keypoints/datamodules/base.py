@@ -4,6 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -57,6 +58,7 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         super().__post_init__()
         pl.LightningDataModule.__init__(self)
         self._datasets: dict[str, FaceDataset] = {}
+        self._ids: dict[str, Mapping[Path, str]] = {}
 
     def set_faces(self, scheme: LandmarkScheme, crop: Crop) -> None:
         """Set the landmarks of the faces as read, and the conversion from photo to network input.
@@ -211,11 +213,9 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         return TrainedOn(train, mean, val, self._support)
 
     def _ties(self, split: str) -> list[str]:
-        """Return the groups of a split's faces, and the ids of their photos (by name and contents)."""
+        """Return the groups and photos of a split, the photos by name and contents."""
         faces = self.splits[split]
-        unknown = read_photo_facts((face.photo.path for face in faces if not face.photo_id), NAMING)
-        photos = {found.photo_id for found in unknown.values() if not isinstance(found, DataError)}
-        return sorted(photos.union(*(face.ties for face in faces)))
+        return sorted({*self._photo_ids(split).values()}.union(*(face.ties for face in faces)))
 
     @cached_property
     def _support(self) -> dict[str, tuple[float, float]]:
@@ -254,7 +254,19 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
             The faces, in the order of the split.
         """
         known = set(groups)
-        return [face for face in self.splits[split] if face.ties & known]
+        if not any(map(is_of_photo, known)):
+            return [face for face in self.splits[split] if face.ties & known]
+        ids = self._photo_ids(split)  # a list of the user's own knows its faces by their photos
+        return [face for face in self.splits[split] if {*face.ties, ids.get(face.photo.path, "")} & known]
+
+    def _photo_ids(self, split: str) -> Mapping[Path, str]:
+        """Return the ids of a split's photos, by name and contents, for the faces that state none."""
+        if split not in self._ids:
+            facts = read_photo_facts((f.photo.path for f in self.splits[split] if not f.photo_id), NAMING)
+            self._ids[split] = {
+                path: found.photo_id for path, found in facts.items() if not isinstance(found, DataError)
+            }
+        return self._ids[split]
 
     def train_dataloader(self) -> BatchLoader:
         """Return the loader of the training faces, which are shuffled again in each epoch."""

@@ -45,7 +45,7 @@ class FaceSettings:
         if isinstance(megabytes, bool) or not isinstance(megabytes, int | float) or not megabytes >= 0:
             raise ConfigError(f"memory_mb is a number of megabytes from 0 up, not {megabytes!r}")
         integers = (self.batch_size, self.num_workers, self.seed)
-        all_integers = all(isinstance(value, int) for value in integers)
+        all_integers = all(isinstance(value, int) and not isinstance(value, bool) for value in integers)
         if not all_integers or self.batch_size < 1 or self.num_workers < 0 or self.seed < 0:
             raise ConfigError(
                 "batch_size has to be 1 or more, num_workers and seed 0 or more; "

@@ -10,7 +10,7 @@ from keypoints.commands import compose
 from keypoints.errors import TrainingError
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
-from keypoints.tasks.base import load_task
+from keypoints.tasks.base import Task, load_task
 from tests.conftest import SMALL
 from tests.working import train
 
@@ -111,3 +111,15 @@ def test_processes_stop_together_at_the_earliest_bad_step(monkeypatch):
     monkeypatch.setattr(torch.distributed, "all_gather_object", gather)
     assert terminate_on_nan._first_of_all(None, 3) == early
     assert said == [None]
+
+
+def test_a_skipped_batch_has_no_loss(made_up_imm, tmp_path, monkeypatch):
+    """Lightning skips a batch whose training_step returns None."""
+    before = Task.training_step
+    monkeypatch.setattr(
+        Task,
+        "training_step",
+        lambda task, batch, batch_idx: None if batch_idx == 1 else before(task, batch, batch_idx),
+    )
+    train(compose("train", [*SMALL, f"data.root={made_up_imm}", f"output={tmp_path / 'run'}"]))
+    assert read_status(RunFolder(tmp_path / "run")).state == "finished"

@@ -82,3 +82,17 @@ def test_code_is_not_run_and_damaged_files_are_ignored(tmp_path, monkeypatch):
     assert parameters("broken.Net") == {}
     assert parameters("plain.Net")["b"].types == {MAPPING}
     assert parameters("plain.Net")["b"].optional
+
+
+def test_a_dataclass_inherits_settings_through_a_package_too(tmp_path, monkeypatch):
+    head = "from dataclasses import dataclass, field\nimport keypoints\nimport keypoints as kp\n"
+    bodies = [
+        f"@dataclass(kw_only=True)\nclass {name}({base}):\n    extra: int = 3\n"
+        for name, base in (("One", "keypoints.IMMDataModule"), ("Two", "kp.IMMDataModule"))
+    ]
+    (tmp_path / "dotted.py").write_text(head + "".join(bodies))
+    monkeypatch.syspath_prepend(tmp_path)
+    own = list(parameters("keypoints.IMMDataModule"))
+    for name in ("One", "Two"):
+        assert list(parameters(f"dotted.{name}")) == [*own, "extra"]
+        assert parameters(f"dotted.{name}")["fold"].types == {WHOLE}

@@ -3,6 +3,8 @@ import pytest
 import torch
 
 from keypoints.data.augmentation import Augmentation
+from keypoints.data.photo_facts import read_photo_facts
+from keypoints.data.provenance import TrainingFaces
 from keypoints.data.statistics import MEASURES
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import ConfigError, DataError
@@ -109,3 +111,12 @@ def test_an_unknown_split_is_refused_with_the_known_ones(made_up_imm):
 def test_numbers_out_of_range_are_refused(made_up_imm, setting):
     with pytest.raises(ConfigError, match="has to be 1 or more"):
         IMMDataModule(made_up_imm, **setting)
+
+
+def test_faces_that_another_list_names_by_their_photos_are_known(made_up_imm):
+    data = IMMDataModule(made_up_imm)
+    paths = [face.photo.path for face in data.splits["val"][:2]]
+    ids = [facts.photo_id for facts in read_photo_facts(paths).values()]
+    seen = TrainingFaces(groups=ids, validated=[], mean=[])
+    assert [face.photo.path for face in data.leaks(seen, "val")] == paths
+    assert data.leaks(seen, "train") == []
