@@ -31,8 +31,6 @@ from .geometry import Affine as Affine
 from .geometry import Box as Box
 from .inference.prediction_files import PredictedFace as PredictedFace
 from .inference.predictor import Predictor as Predictor
-from .landmarks import IBUG68 as IBUG68
-from .landmarks import IMM58 as IMM58
 from .landmarks import LandmarkScheme as LandmarkScheme
 from .models.convnet import ConvNet as ConvNet
 from .models.encoders import (
@@ -48,6 +46,8 @@ from .models.heatmap import HeatmapNet as HeatmapNet
 from .models.torchvision import TorchvisionNet as TorchvisionNet
 from .runs.metrics_table import MetricsTable as MetricsTable
 from .runs.sweep_folder import RememberSweep as RememberSweep
+from .schemes import IBUG68 as IBUG68
+from .schemes import IMM58 as IMM58
 from .tasks.base import Task as Task
 from .tasks.base import load_task as load_task
 from .tasks.heatmap import HeatmapTask as HeatmapTask

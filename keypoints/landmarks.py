@@ -1,12 +1,14 @@
 """Landmark schemes: the points of a face, their parts, skeleton and mirror permutation.
 
-Models, augmentation, plots, metrics and reports all use the scheme. Left and right refer to
-the picture, not to the person: ``left_eye`` is the eye nearer to x = 0.
+The schemes themselves are YAML files in ``keypoints/schemes``. Models, augmentation, plots, metrics and
+reports all use the scheme. Left and right refer to the picture, not to the person: ``left_eye`` is the
+eye nearer to x = 0.
 """
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, Self
 
 from keypoints.errors import ConfigError
@@ -25,9 +27,12 @@ class LandmarkScheme:
         normalizing_points: the two points whose distance normalises NME, or ``None``.
         skeleton: pairs of indices joined by a line in plots.
         selections: further named subsets for :meth:`select`, which may overlap the parts.
+        names: names of the points, in order; empty if they have none. Schemes are equal without them: older
+            checkpoints have none.
 
     Raises:
-        ConfigError: if parts, permutation, normalising points, skeleton or selections contradict each other.
+        ConfigError: if parts, permutation, normalising points, skeleton, selections or names contradict each
+            other.
     """
 
     name: str
@@ -36,6 +41,7 @@ class LandmarkScheme:
     normalizing_points: tuple[int, int] | None
     skeleton: tuple[tuple[int, int], ...]
     selections: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    names: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         indices = [index for part in self.parts.values() for index in part]
@@ -52,6 +58,10 @@ class LandmarkScheme:
         used += [i for selection in self.selections.values() for i in selection]
         if any(not 0 <= index < len(self) for index in used):
             raise ConfigError(f"scheme {self.name}: an index lies outside its {len(self)} points")
+        if self.names and len(self.names) != len(self):
+            raise ConfigError(f"scheme {self.name}: has {len(self.names)} names for {len(self)} points")
+        if twice := [name for name, count in Counter(self.names).items() if count > 1]:
+            raise ConfigError(f"scheme {self.name}: the point {twice[0]} is named twice")
 
     def __len__(self) -> int:
         """Return the number of points."""
@@ -120,6 +130,7 @@ class LandmarkScheme:
             flip_indices=flip,
             normalizing_points=pair,
             skeleton=tuple((new[a], new[b]) for a, b in self.skeleton if a in new and b in new),
+            names=tuple(self.names[old] for old in chosen) if self.names else (),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -131,6 +142,7 @@ class LandmarkScheme:
             "normalizing_points": None if self.normalizing_points is None else list(self.normalizing_points),
             "skeleton": [list(line) for line in self.skeleton],
             "selections": {name: list(part) for name, part in self.selections.items()},
+            "names": list(self.names),
         }
 
     @classmethod
@@ -158,108 +170,36 @@ class LandmarkScheme:
                 selections={
                     str(name): tuple(map(int, part)) for name, part in values.get("selections", {}).items()
                 },
+                names=tuple(map(str, values.get("names", ()))),
             )
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"not a landmark scheme: {error!r}") from error
 
 
-def _span(first: int, last: int) -> tuple[int, ...]:
-    """Return the indices from ``first`` to ``last``, both included, in either direction."""
-    step = 1 if last >= first else -1
-    return tuple(range(first, last + step, step))
+def mirror_permutation(names: Sequence[str]) -> tuple[int, ...] | None:
+    """Return the mirror permutation of points whose names tell left from right.
 
+    The mirrored point of ``left_eye`` is ``right_eye``; a name without ``left`` or ``right`` is its own.
 
-def _lines(points: Sequence[int], *, closed: bool = False) -> tuple[tuple[int, int], ...]:
-    lines = tuple(pairwise(points))
-    return (*lines, (points[-1], points[0])) if closed else lines
+    Args:
+        names: names of the points, in order.
 
-
-def _scheme(
-    name: str,
-    parts: Mapping[str, tuple[int, ...]],
-    *,
-    closed: Sequence[str],
-    flip_indices: tuple[int, ...],
-    normalizing_points: tuple[int, int],
-    selections: Mapping[str, tuple[int, ...]],
-) -> LandmarkScheme:
-    """Return a scheme whose skeleton joins the points of each part in order; ``closed`` parts form a loop."""
-    skeleton = tuple(line for part in parts for line in _lines(parts[part], closed=part in closed))
-    return LandmarkScheme(name, parts, flip_indices, normalizing_points, skeleton, selections)
-
-
-IMM58 = _scheme(
-    "imm58",
-    {
-        "jaw": _span(0, 12),
-        "right_eye": _span(13, 20),
-        "left_eye": _span(21, 28),
-        "right_brow": _span(29, 33),
-        "left_brow": _span(34, 38),
-        "mouth": _span(39, 46),
-        "nose": _span(47, 57),
-    },
-    closed=("right_eye", "left_eye", "mouth"),
-    flip_indices=(
-        *_span(12, 0),
-        *_span(21, 28),
-        *_span(13, 20),
-        *_span(34, 38),
-        *_span(29, 33),
-        *_span(43, 39),
-        *_span(46, 44),
-        *_span(57, 47),
-    ),
-    normalizing_points=(13, 21),
-    selections={"nose_tip": (52,)},
-)
-"""The IMM Face Database's 58 points (Nordstrøm et al., 2004).
-
-``nose_tip`` is the course's (UC Berkeley CS 194-26, project 5) nose point, index -6; it lies at the base of
-the nose. ``normalizing_points`` are the outer eye corners.
-"""
-
-IBUG68 = _scheme(
-    "ibug68",
-    {
-        "jaw": _span(0, 16),
-        "left_brow": _span(17, 21),
-        "right_brow": _span(22, 26),
-        "nose_bridge": _span(27, 30),
-        "lower_nose": _span(31, 35),
-        "left_eye": _span(36, 41),
-        "right_eye": _span(42, 47),
-        "outer_lip": _span(48, 59),
-        "inner_lip": _span(60, 67),
-    },
-    closed=("left_eye", "right_eye", "outer_lip", "inner_lip"),
-    flip_indices=(
-        *_span(16, 0),
-        *_span(26, 17),
-        *_span(27, 30),
-        *_span(35, 31),
-        *(45, 44, 43, 42, 47, 46),
-        *(39, 38, 37, 36, 41, 40),
-        *_span(54, 48),
-        *_span(59, 55),
-        *_span(64, 60),
-        *_span(67, 65),
-    ),
-    normalizing_points=(36, 45),
-    selections={"nose_tip": (30,)},
-)
-"""300-W's 68 points (Sagonas et al., 2013); ``normalizing_points`` are the outer eye corners."""
-
-SCHEMES: Mapping[str, LandmarkScheme] = {scheme.name: scheme for scheme in (IMM58, IBUG68)}
-"""Complete schemes, by name."""
-
-
-def scheme_named(name: str) -> LandmarkScheme:
-    """Return the scheme with a given name.
-
-    Raises:
-        ConfigError: if the name is unknown; the message lists the known ones.
+    Returns:
+        As :attr:`LandmarkScheme.flip_indices`; ``None`` if no name has a side, or a mirrored name is missing.
     """
-    if name not in SCHEMES:
-        raise ConfigError(f"there is no landmark scheme {name!r}; there are {', '.join(SCHEMES)}")
-    return SCHEMES[name]
+    places = {name: place for place, name in enumerate(names)}
+    mirrored = [_mirrored_name(name) for name in names]
+    if mirrored == list(names) or not set(mirrored) <= set(places):
+        return None
+    return tuple(places[name] for name in mirrored)
+
+
+_SIDES = {
+    **{"left": "right", "Left": "Right", "LEFT": "RIGHT"},
+    **{"right": "left", "Right": "Left", "RIGHT": "LEFT"},
+}
+_SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])|(Left|Right)(?![a-z])|(?<![A-Z])(LEFT|RIGHT)(?![A-Z])")
+
+
+def _mirrored_name(name: str) -> str:
+    return _SIDE.sub(lambda found: _SIDES[found.group()], name)

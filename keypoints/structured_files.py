@@ -9,7 +9,8 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -115,9 +116,38 @@ def read_yaml(path: Path, *, resolved: bool = False) -> "DictConfig":
     from omegaconf.errors import OmegaConfBaseException
 
     text = read_text(path)
-    try:
+    with _yaml_errors(path, text, OmegaConfBaseException):
         _Check(path, resolved).look(text)
         loaded = OmegaConf.load(io.StringIO(text))
+    if not isinstance(loaded, DictConfig):
+        raise DataError(f"{path}: is not a configuration: it has no keys with values")
+    return loaded
+
+
+def read_plain_yaml(path: Path) -> dict[str, Any]:
+    """Return the plain values in a YAML file, without omegaconf and its interpolations.
+
+    Args:
+        path: the file.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        DataError: as :func:`read_yaml`.
+    """
+    text = read_text(path)
+    with _yaml_errors(path, text):
+        _Check(path, resolved=True).look(text)
+        loaded = yaml.load(text, _LOADER)  # safe: a subclass of SafeLoader
+    if not isinstance(loaded, dict):
+        raise DataError(f"{path}: has no keys with values")
+    return {str(key): value for key, value in loaded.items()}
+
+
+@contextmanager
+def _yaml_errors(path: Path, text: str, *others: type[Exception]) -> Iterator[None]:
+    """Raise errors of YAML, and of the other types, as a :class:`DataError` that names the line."""
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = "" if mark is None else f"line {mark.line + 1}: "
@@ -129,13 +159,10 @@ def read_yaml(path: Path, *, resolved: bool = False) -> "DictConfig":
         raise DataError(
             f"{path}: {_unprintable(text)}is not valid YAML ({one_line(error.reason)})"
         ) from error
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError, *others) as error:
         raise DataError(
             f"{path}: cannot be read ({one_line(error).partition(' full_key:')[0][:200]})"
         ) from error
-    if not isinstance(loaded, DictConfig):
-        raise DataError(f"{path}: is not a configuration: it has no keys with values")
-    return loaded
 
 
 def _unprintable(text: str) -> str:

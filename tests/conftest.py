@@ -19,7 +19,8 @@ from keypoints.data.formats.pts import format_pts
 from keypoints.data.readers.ibug300w import PARSED_LIST, TEST_LIST, TRAIN_LIST
 from keypoints.data.readers.imm import format_asf
 from keypoints.geometry import Box
-from keypoints.landmarks import IBUG68, IMM58, LandmarkScheme
+from keypoints.landmarks import LandmarkScheme
+from keypoints.schemes import IBUG68, IMM58
 from keypoints.synthetic.portrait import Head, Person, Pose, portrait
 
 if TYPE_CHECKING:

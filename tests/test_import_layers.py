@@ -24,6 +24,7 @@ LAYERS = (
         "mean_face",
         "older_names",
         "process",
+        "schemes",
         "stopping",
         "structured_files",
         "workers",
@@ -47,6 +48,7 @@ WITHIN = {
     "input_files": {"errors"},
     "landmarks": {"errors", "older_names"},
     "logs": {"errors"},
+    "schemes": {"errors", "landmarks", "structured_files"},
     "structured_files": {"errors", "input_files"},
     "workers": {"process"},
     # 1

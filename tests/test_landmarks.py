@@ -1,7 +1,8 @@
 import pytest
 
 from keypoints.errors import ConfigError
-from keypoints.landmarks import IBUG68, IMM58, LandmarkScheme, scheme_named
+from keypoints.landmarks import LandmarkScheme
+from keypoints.schemes import IBUG68, IMM58
 
 SCHEMES = [IMM58, IBUG68]
 
@@ -111,9 +112,3 @@ def test_a_scheme_that_contradicts_itself_is_refused(change):
     sound = LandmarkScheme("three", {"a": (0, 1, 2)}, (2, 1, 0), (0, 2), ((0, 1),)).to_dict()
     with pytest.raises(ConfigError):
         LandmarkScheme.from_dict({**sound, **change})
-
-
-def test_complete_schemes_are_found_by_name():
-    assert scheme_named("ibug68") is IBUG68
-    with pytest.raises(ConfigError, match="there are imm58, ibug68"):
-        scheme_named("wflw98")

@@ -17,10 +17,11 @@ from keypoints.cli import main
 from keypoints.components import build, configure, find_class, public_name, trusting
 from keypoints.config.registry import conf_dir
 from keypoints.inference.predictor import Predictor
-from keypoints.landmarks import IMM58, LandmarkScheme
+from keypoints.landmarks import LandmarkScheme
 from keypoints.older_names import ARGUMENTS, CLASSES, KEYS, SCHEME, current, current_key
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
+from keypoints.schemes import IMM58
 from keypoints.tasks.base import load_task
 from keypoints.tasks.trusted_loss import RefusedLoss
 from tests.conftest import change_checkpoint, save_untrained

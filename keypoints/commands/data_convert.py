@@ -21,7 +21,8 @@ class Convert:
         None, "Folder that photo names are relative to, in both lists; null: each list's own folder."
     )
     scheme: str | None = setting(
-        None, "Scheme that the faces must have, imm58 or ibug68; its point names are written where possible."
+        None,
+        "Scheme of the faces: a name such as ibug68, or a YAML file; its point names are written.",
     )
     strict: bool = setting(True, "Refuse a list with unusable rows; false: leave them out and report them.")
 

@@ -19,7 +19,9 @@ class Verify:
     list: FilePath | None = setting(
         None, "Instead of a data set: list of your own labelled photos, in any supported format."
     )
-    scheme: str | None = setting(None, "Scheme that the list's faces must have: imm58 or ibug68.")
+    scheme: str | None = setting(
+        None, "Scheme that the list's faces must have: a name such as ibug68, or a YAML file."
+    )
     root: FilePath | None = setting(
         None, "Folder of the photos; null: the data set's folder below paths.data, or the list's folder."
     )

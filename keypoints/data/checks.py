@@ -12,7 +12,7 @@ from keypoints.data.face import Face
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError
 from keypoints.geometry import Box, FloatArray
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 
 _NEAR = 0.25
 """Largest distance of a point from its picture, as a fraction of the face's longer side."""

@@ -26,7 +26,7 @@ from keypoints.data.splits import split_by_group
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.settings import BoxSettings
 from keypoints.errors import ConfigError, DataError
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from keypoints.data.face import Face
 from keypoints.data.readers.imm import VIEWS, read_imm
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, DataError
-from keypoints.landmarks import IMM58
+from keypoints.schemes import IMM58
 
 FOLDS = 4
 

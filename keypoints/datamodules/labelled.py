@@ -14,8 +14,9 @@ from keypoints.data.splits import split_by_group, united_groups
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.settings import BoxSettings
 from keypoints.errors import ConfigError, DataError, some_of
-from keypoints.landmarks import LandmarkScheme, scheme_named
+from keypoints.landmarks import LandmarkScheme
 from keypoints.logs import log_some
+from keypoints.schemes import scheme_named
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
             if the list has no groups.
         test: list of the test faces; all of them are in the split ``test``.
         root: folder that photo names in the lists are relative to; ``None``: each list's own folder.
-        scheme: ``"imm58"`` or ``"ibug68"``, if the points follow it; ``None`` for points without names,
+        scheme: name or YAML file of the points' landmark scheme; ``None`` for points without names,
             without mirrored copies, and without normalising points.
         source: ``"box"`` crops each face's box; ``"image"`` takes the full image.
 
@@ -45,14 +46,14 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
     val: str | Path | None = None
     test: str | Path | None = None
     root: str | Path | None = None
-    scheme: InitVar[str | None] = None
+    scheme: InitVar[str | Path | None] = None
     width: int = 128
     height: int = 128
     source: Literal["image", "box"] = "box"
     batch_size: int = 16
     val_fraction: float = 0.2
 
-    def __post_init__(self, scheme: str | None) -> None:
+    def __post_init__(self, scheme: str | Path | None) -> None:
         super().__post_init__()
         self._root = None if self.root is None else Path(self.root)
         self._known = None if scheme is None else scheme_named(scheme)

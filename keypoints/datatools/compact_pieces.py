@@ -16,7 +16,7 @@ from keypoints.data.readers import ibug300w
 from keypoints.data.readers.imm import format_asf, read_imm
 from keypoints.errors import DataError
 from keypoints.geometry import Affine, Box, FloatArray
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,8 @@ from keypoints.data.readers.ibug300w import NAMING
 from keypoints.data.readers.labelled import FORMATS, format_labelled, read_labelled, write_list
 from keypoints.errors import DataError
 from keypoints.files import locked
-from keypoints.landmarks import scheme_named
 from keypoints.logs import log_some
+from keypoints.schemes import scheme_named
 
 log = logging.getLogger(__name__)
 

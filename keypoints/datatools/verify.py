@@ -33,7 +33,7 @@ from keypoints.data.readers.imm import VIEWS, read_imm_face
 from keypoints.data.readers.labelled import read_labelled
 from keypoints.errors import ConfigError, DataError
 from keypoints.files import write_atomically
-from keypoints.landmarks import IBUG68, scheme_named
+from keypoints.schemes import IBUG68, scheme_named
 
 IMM_PERSONS = 40
 LISTED = {ibug300w.TRAIN_LIST: 6666, ibug300w.TEST_LIST: 1008, ibug300w.PARSED_LIST: 1008}

@@ -21,8 +21,8 @@ from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.geometry import Affine, Box, FloatArray, pixels_to_ratio, ratio_to_pixels
 from keypoints.inference.predictor import Predictor, PreparedFace
 from keypoints.inference.submission_file import read_submission, write_submission
-from keypoints.landmarks import IBUG68
 from keypoints.runs.checkpoint_files import find_checkpoint
+from keypoints.schemes import IBUG68
 
 log = logging.getLogger(__name__)
 

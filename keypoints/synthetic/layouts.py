@@ -22,7 +22,7 @@ from keypoints.data.formats.dlib_xml import Entry, format_dlib_xml
 from keypoints.data.readers.imm import VIEWS, format_asf
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import ByteArray, FloatArray
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 from keypoints.synthetic.portrait import SIZE, Head, Person, Pose, portrait
 from keypoints.workers import serve
 

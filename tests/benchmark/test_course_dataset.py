@@ -3,7 +3,7 @@ import torch
 from keypoints.benchmark.course_dataset import CourseDataset
 from keypoints.crop import Crop
 from keypoints.data.readers.imm import read_imm
-from keypoints.landmarks import IMM58
+from keypoints.schemes import IMM58
 
 
 def nose_is_dark(sample):

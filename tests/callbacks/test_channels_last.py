@@ -3,8 +3,8 @@ from pytorch_lightning import Trainer
 
 from keypoints.callbacks.channels_last import ChannelsLast
 from keypoints.crop import Crop
-from keypoints.landmarks import IMM58
 from keypoints.models.inspection import first_convolution
+from keypoints.schemes import IMM58
 from keypoints.tasks.regression import RegressionTask
 
 

@@ -6,8 +6,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from keypoints.callbacks.run_description import Description, HyperParameters, architecture, hyper_parameters
 from keypoints.commands import compose
 from keypoints.crop import Crop
-from keypoints.landmarks import IMM58
 from keypoints.runs.run_folder import RunFolder
+from keypoints.schemes import IMM58
 from keypoints.tasks.regression import RegressionTask
 
 

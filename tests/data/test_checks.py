@@ -21,7 +21,7 @@ from keypoints.data.face import Face
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError
 from keypoints.geometry import Box
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 from tests.conftest import wild_points
 
 SIZE = (200, 160)

@@ -15,7 +15,7 @@ from keypoints.data.sampler import EpochSampler
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import DataError
 from keypoints.geometry import Box
-from keypoints.landmarks import IMM58
+from keypoints.schemes import IMM58
 
 
 @pytest.fixture(scope="module")

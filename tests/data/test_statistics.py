@@ -11,7 +11,7 @@ from keypoints.data.statistics import (
     training_statistics,
 )
 from keypoints.geometry import Affine, Box
-from keypoints.landmarks import IBUG68, IMM58
+from keypoints.schemes import IBUG68, IMM58
 from tests.conftest import draw_portrait
 
 CROP = Crop(100, 100, source="box", margin=1.3)

@@ -12,7 +12,7 @@ from keypoints.data.readers.labelled import FORMATS, read_labelled, write_labell
 from keypoints.datamodules.ibug300w import IBUG300WDataModule
 from keypoints.datamodules.labelled import LabelledDataModule
 from keypoints.errors import ConfigError, DataError
-from keypoints.landmarks import IMM58
+from keypoints.schemes import IMM58
 
 SMALL = {"width": 16, "height": 16, "batch_size": 2}
 

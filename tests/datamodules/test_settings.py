@@ -7,7 +7,7 @@ from keypoints.commands import compose
 from keypoints.crop import Crop
 from keypoints.datamodules.settings import BoxSettings, FaceSettings
 from keypoints.errors import ConfigError
-from keypoints.landmarks import IMM58
+from keypoints.schemes import IMM58
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -7,8 +7,8 @@ from keypoints.datamodules.imm import IMMDataModule
 from keypoints.datamodules.labelled import LabelledDataModule
 from keypoints.errors import ConfigError, DataError
 from keypoints.evaluation.chosen_data import chosen_data, chosen_split, faces_to_measure
-from keypoints.landmarks import IMM58
 from keypoints.runs.run_folder import RunFolder
+from keypoints.schemes import IMM58
 
 
 @pytest.fixture

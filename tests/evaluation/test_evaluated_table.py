@@ -11,7 +11,7 @@ from keypoints.commands import compose
 from keypoints.data.readers.imm import read_imm
 from keypoints.data.readers.labelled import read_labelled, write_labelled
 from keypoints.errors import ConfigError, DataError
-from keypoints.landmarks import IMM58
+from keypoints.schemes import IMM58
 from tests.working import evaluate
 
 

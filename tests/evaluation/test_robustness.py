@@ -11,7 +11,7 @@ from keypoints.errors import ConfigError
 from keypoints.evaluation.robustness import STRESSES, OtherBox, StressedFaces, changes, stress, tolerances
 from keypoints.geometry import Box
 from keypoints.inference.predictor import TaskModel
-from keypoints.landmarks import IMM58
+from keypoints.schemes import IMM58
 from keypoints.tasks.regression import RegressionTask
 
 CROP = Crop(80, 60)

@@ -19,9 +19,9 @@ from keypoints.geometry import Box
 from keypoints.inference.onnx_export import TOLERANCE, _labelled_faces, export, made_up_crops
 from keypoints.inference.onnx_model import ExportedModel, Located
 from keypoints.inference.predictor import Predictor
-from keypoints.landmarks import IBUG68, IMM58
 from keypoints.models.encoders import TorchvisionEncoder
 from keypoints.models.heatmap import HeatmapNet
+from keypoints.schemes import IBUG68, IMM58
 from keypoints.tasks.base import load_task
 from keypoints.tasks.heatmap import HeatmapTask
 from tests.conftest import BOX_CROP, ROOT, draw_portrait, save_task, save_untrained

@@ -5,7 +5,7 @@ from keypoints.errors import CheckpointError
 from keypoints.inference import onnx_graph
 from keypoints.inference.onnx_graph import check_network
 from keypoints.inference.onnx_model import ExportedModel, metadata
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 from tests.conftest import BOX_CROP
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra export)")

@@ -9,7 +9,7 @@ import pytest
 from keypoints.crop import Crop
 from keypoints.errors import CheckpointError, ConfigError
 from keypoints.inference.onnx_model import ExportedModel, metadata
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 from tests.conftest import BOX_CROP, ROOT, seconds_of_processes
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra export)")

@@ -17,7 +17,7 @@ from keypoints.crop import Crop
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.inference import predict as module
 from keypoints.inference.predictor import Predictor
-from keypoints.landmarks import IMM58
+from keypoints.schemes import IMM58
 from tests.conftest import ROOT, draw_portrait, save_untrained
 from tests.working import predict
 

@@ -13,7 +13,7 @@ from keypoints.inference.prediction_files import (
     PredictedPhoto,
     prediction_files,
 )
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 
 SCHEME = IBUG68.select("left_eye")
 POINTS = np.arange(12).reshape(6, 2) + 0.25

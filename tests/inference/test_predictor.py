@@ -14,9 +14,9 @@ from keypoints.geometry import Box
 from keypoints.inference.onnx_export import export
 from keypoints.inference.onnx_model import Located
 from keypoints.inference.predictor import Predictor, load_model
-from keypoints.landmarks import IBUG68, IMM58
 from keypoints.models.encoders import ConvEncoder
 from keypoints.models.heatmap import HeatmapNet
+from keypoints.schemes import IBUG68, IMM58
 from keypoints.tasks.heatmap import HeatmapTask
 from tests.conftest import BOX_CROP, draw_portrait, save_task, save_untrained
 

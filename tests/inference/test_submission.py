@@ -15,8 +15,8 @@ from keypoints.datatools.shrink import shrink
 from keypoints.errors import ConfigError, DataError
 from keypoints.inference.submission import submit
 from keypoints.inference.submission_file import read_submission, write_submission
-from keypoints.landmarks import IBUG68, IMM58
 from keypoints.models.convnet import ConvNet
+from keypoints.schemes import IBUG68, IMM58
 from keypoints.tasks.base import load_task
 from keypoints.tasks.regression import RegressionTask
 

@@ -8,8 +8,8 @@ from torchvision.transforms.functional import normalize
 from keypoints.components import configure
 from keypoints.crop import Crop
 from keypoints.errors import ConfigError
-from keypoints.landmarks import IBUG68
 from keypoints.models.torchvision import TorchvisionNet
+from keypoints.schemes import IBUG68
 from keypoints.tasks.base import load_task
 from keypoints.tasks.regression import RegressionTask
 

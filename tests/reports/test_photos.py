@@ -11,8 +11,8 @@ from keypoints.drawing import PREDICTION
 from keypoints.geometry import Box
 from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto
 from keypoints.inference.predictor import Predictor
-from keypoints.landmarks import IMM58
 from keypoints.reports.photos import PhotoReport
+from keypoints.schemes import IMM58
 from tests.conftest import draw_portrait, save_untrained
 
 BOX = Box(215, 170, 200, 200)

@@ -4,8 +4,8 @@ import pytest
 
 from keypoints.errors import DataError
 from keypoints.files import write_atomically
-from keypoints.landmarks import IMM58
 from keypoints.runs.run_folder import RunFolder
+from keypoints.schemes import IMM58
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from PIL import Image
 
 from keypoints.data.readers.imm import read_imm
 from keypoints.errors import ConfigError
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 from keypoints.synthetic.layouts import IBUG_FOLDER, IMM_FOLDER, write_ibug, write_imm
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keypoints.landmarks import IBUG68, IMM58
+from keypoints.schemes import IBUG68, IMM58
 from keypoints.synthetic.portrait import SIZE, Head, Person, Pose, portrait
 
 

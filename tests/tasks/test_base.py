@@ -7,8 +7,8 @@ from keypoints.components import configure
 from keypoints.crop import Crop
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import CheckpointError, ConfigError
-from keypoints.landmarks import IMM58
 from keypoints.models.convnet import ConvNet
+from keypoints.schemes import IMM58
 from keypoints.tasks.base import load_task, usable_device
 from keypoints.tasks.losses import WingLoss
 from keypoints.tasks.regression import RegressionTask

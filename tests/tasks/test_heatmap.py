@@ -7,9 +7,9 @@ from keypoints.components import configure
 from keypoints.crop import Crop
 from keypoints.data.dataset import Batch
 from keypoints.errors import ConfigError
-from keypoints.landmarks import IBUG68, IMM58
 from keypoints.models.encoders import ConvEncoder
 from keypoints.models.heatmap import HeatmapNet, gaussian_maps
+from keypoints.schemes import IBUG68, IMM58
 from keypoints.tasks.base import load_task
 from keypoints.tasks.heatmap import HeatmapTask
 from keypoints.tasks.losses import AdaptiveWingLoss

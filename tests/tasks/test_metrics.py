@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from keypoints.errors import ConfigError
-from keypoints.landmarks import IBUG68, IMM58
+from keypoints.schemes import IBUG68, IMM58
 from keypoints.tasks.metrics import (
     AUC,
     NME,

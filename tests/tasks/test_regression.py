@@ -4,8 +4,8 @@ import torch
 from keypoints.components import configure
 from keypoints.crop import Crop
 from keypoints.errors import ConfigError
-from keypoints.landmarks import IBUG68, IMM58
 from keypoints.models.convnet import ConvNet
+from keypoints.schemes import IBUG68, IMM58
 from keypoints.tasks.regression import RegressionTask
 
 

@@ -5,7 +5,7 @@ from torch import nn
 from keypoints.components import configure, trusting
 from keypoints.errors import CheckpointError, ConfigError
 from keypoints.inference.predictor import Predictor
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 from keypoints.tasks.base import load_task
 from keypoints.tasks.heatmap import HeatmapTask
 from keypoints.tasks.regression import RegressionTask
@@ -26,7 +26,7 @@ class Far(nn.Module):
 
 @pytest.fixture
 def with_far_loss(tmp_path):
-    from keypoints.landmarks import IBUG68
+    from keypoints.schemes import IBUG68
 
     with trusting("tests"):
         task = RegressionTask(IBUG68, BOX_CROP, loss=configure(Far))

@@ -22,7 +22,7 @@ from keypoints.data.photo_facts import Naming
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError
 from keypoints.geometry import Box, FloatArray
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 
 SOURCE = "http://dlib.net/files/data/ibug_300W_large_face_landmark_dataset.tar.gz"
 

@@ -16,7 +16,7 @@ from keypoints.data.photos import Photo
 from keypoints.errors import DataError
 from keypoints.geometry import FloatArray
 from keypoints.input_files import MISSING, MOST_ANNOTATION, read_text, why_not_regular
-from keypoints.landmarks import IMM58
+from keypoints.schemes import IMM58
 
 VIEWS = {
     "1": "frontal, neutral",

@@ -10,7 +10,7 @@ from keypoints.data.readers.labelled import read_labelled, write_labelled
 from keypoints.errors import DataError
 from keypoints.geometry import Box
 from keypoints.inference.box_list import read_box_list
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 
 IMAGE = {"id": 5, "file_name": "a.png", "width": 64, "height": 48}
 FACE = {"id": 7, "image_id": 5, "category_id": 1, "keypoints": [1, 2, 2, 3.5, 4, 1], "iscrowd": 0}

@@ -17,7 +17,7 @@ from keypoints.data.readers.ibug300w import (
 )
 from keypoints.errors import DataError
 from keypoints.geometry import Box
-from keypoints.landmarks import IBUG68
+from keypoints.schemes import IBUG68
 from tests.conftest import WILD, wild_points
 
 

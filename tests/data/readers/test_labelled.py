@@ -13,7 +13,7 @@ from keypoints.data.photos import Photo
 from keypoints.data.readers.labelled import detect_format, read_labelled, write_labelled
 from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Box
-from keypoints.landmarks import IBUG68, IMM58
+from keypoints.schemes import IBUG68, IMM58
 
 NAMES = ("a.png", "in folders/b, ø.png", "in folders/c=[1].png")
 

@@ -1,0 +1,168 @@
+"""Landmark schemes, a YAML file each: names of the points, parts, skeleton, mirror permutation.
+
+A scheme of your own is one such file; ``kaggle15.yaml`` is a short example. Points are given by name or
+number, ``0-16`` stands for the points 0 to 16.
+"""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from keypoints.errors import ConfigError, DataError, some_of
+from keypoints.landmarks import LandmarkScheme, mirror_permutation
+from keypoints.structured_files import read_plain_yaml
+
+log = logging.getLogger(__name__)
+
+_FOLDER = Path(__file__).parent
+_SPAN = re.compile(r"(\d+)-(\d+)")
+_KEYS = ("name", "source", "points", "parts", "skeleton", "flip_indices", "normalizing_points", "selections")
+
+
+def known_schemes() -> list[str]:
+    """Return the names of the schemes of this package."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def scheme_named(name: str | Path) -> LandmarkScheme:
+    """Return a scheme by its name, or read it from a YAML file.
+
+    Args:
+        name: name of a scheme of this package, such as ``"ibug68"``, or path of a YAML file.
+
+    Raises:
+        ConfigError: if there is no such scheme or file; the message lists the known ones.
+        DataError: if the file is no scheme; the message names the file and the key.
+    """
+    if str(name) in known_schemes():
+        return _known(str(name))
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        raise ConfigError(
+            f"there is no landmark scheme {str(name)!r}; there are {', '.join(known_schemes())}, or give the "
+            "path of a YAML file"
+        )
+    try:
+        return read_scheme(path)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such landmark scheme file") from error
+
+
+@lru_cache
+def _known(name: str) -> LandmarkScheme:
+    return read_scheme(_FOLDER / f"{name}.yaml", quiet=True)
+
+
+def read_scheme(path: Path, *, quiet: bool = False) -> LandmarkScheme:
+    """Return the scheme in a YAML file.
+
+    Only ``points`` is required: the names of the points, or their number. Without ``flip_indices`` the mirror
+    permutation is derived from ``left`` and ``right`` in the names, which the log tells.
+
+    Args:
+        path: the file.
+        quiet: log nothing.
+
+    Raises:
+        FileNotFoundError: if the file does not exist.
+        DataError: if it is no scheme; the message names the file and the key.
+    """
+    values = read_plain_yaml(path)
+    if unknown := [key for key in values if key not in _KEYS]:
+        raise DataError(f"{path}: has an unknown key {unknown[0]}; the keys are {', '.join(_KEYS)}")
+    try:
+        scheme = _scheme(values, str(values.get("name") or path.stem))
+    except (ConfigError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from error
+    if not quiet and "flip_indices" not in values:
+        _tell_flip(scheme)
+    return scheme
+
+
+def _scheme(values: Mapping[str, Any], name: str) -> LandmarkScheme:
+    points = values.get("points")
+    if isinstance(points, int) and not isinstance(points, bool) and points > 0:
+        names: tuple[str, ...] = ()
+        count = points
+    elif isinstance(points, list) and points and all(isinstance(each, str) for each in points):
+        names, count = tuple(points), len(points)
+    else:
+        raise ValueError("points is the list of the points' names, or their number")
+    if twice := [each for place, each in enumerate(names) if each in names[:place]]:
+        raise ValueError(f"points: {twice[0]} is named twice")
+
+    def numbers(key: str, given: object) -> tuple[int, ...]:
+        return tuple(_numbers(key, given, names, count))
+
+    flip = values.get("flip_indices")
+    chains = values.get("skeleton") or []
+    pair = values.get("normalizing_points")
+    if not isinstance(chains, list):
+        raise ValueError("skeleton is a list of chains of points")  # noqa: TRY004  caught with the others
+    lines = [numbers("skeleton", chain) for chain in chains]
+    if pair is not None and len(numbers("normalizing_points", pair)) != 2:
+        raise ValueError("normalizing_points is two points")
+    parts = _groups("parts", values.get("parts"), numbers) or {"points": tuple(range(count))}
+    if (contained := sum(map(len, parts.values()))) != count:
+        raise ValueError(f"parts: contain {contained} points; each of the {count} belongs to one part")
+    return LandmarkScheme(
+        name=name,
+        parts=parts,
+        flip_indices=mirror_permutation(names) if flip is None else numbers("flip_indices", flip),
+        normalizing_points=None if pair is None else numbers("normalizing_points", pair)[:2],  # type: ignore[arg-type]
+        skeleton=tuple(line for chain in lines for line in pairwise(chain)),
+        selections=_groups("selections", values.get("selections"), numbers),
+        names=names,
+    )
+
+
+def _groups(key: str, given: object, numbers: Any) -> dict[str, tuple[int, ...]]:
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise ValueError(f"{key} is a mapping of names to points")  # noqa: TRY004  caught with the others
+    return {str(name): numbers(f"{key}.{name}", points) for name, points in given.items()}
+
+
+def _numbers(key: str, given: object, names: Sequence[str], count: int) -> Iterator[int]:
+    """Yield the points that a value of a scheme's file stands for."""
+    if isinstance(given, list):
+        for each in given:
+            yield from _numbers(key, each, names, count)
+        return
+    span = _SPAN.fullmatch(given) if isinstance(given, str) else None
+    if isinstance(given, str) and given in names:
+        yield names.index(given)
+    elif isinstance(given, int) and not isinstance(given, bool) and 0 <= given < count:
+        yield given
+    elif span is not None and int(span[1]) <= int(span[2]) < count:
+        yield from range(int(span[1]), int(span[2]) + 1)
+    else:
+        raise ValueError(f"{key}: {given!r} is none of the {count} points")
+
+
+def _tell_flip(scheme: LandmarkScheme) -> None:
+    if scheme.flip_indices is None:
+        log.warning(
+            "%s: its points have no mirrored copies, so nothing is flipped: give flip_indices, or name the "
+            "points by left and right",
+            scheme.name,
+        )
+        return
+    pairs = [
+        f"{scheme.names[place]} ↔ {scheme.names[other]}"
+        for place, other in enumerate(scheme.flip_indices)
+        if place < other
+    ]
+    log.info("%s: flip_indices derived from the names: %s", scheme.name, some_of(pairs, 5))
+
+
+IMM58 = scheme_named("imm58")
+"""The IMM Face Database's 58 points. ``nose_tip`` is the course's nose point, index -6."""
+
+IBUG68 = scheme_named("ibug68")
+"""300-W's 68 points; ``normalizing_points`` are the outer eye corners."""
