@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +108,8 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
     norm = cfg.norm or default_norm(model.scheme)
     evaluation_metrics(model.scheme, norm, cfg.threshold)  # reports a wrong value before the faces are read
     data = chosen_data(cfg, run, str(cfg.checkpoint))
-    data.adopt(model.scheme, model.crop)
+    detected = cfg.boxes == "detected"  # the faces then need no boxes of their own
+    data.adopt(model.scheme, replace(model.crop, source="image") if detected else model.crop)
     split = chosen_split(cfg, data)
     faces = faces_to_measure(data, split)
     own_data = cfg.get("data") is None
@@ -144,7 +145,8 @@ def _mean(model: Model, data: FaceDataModule) -> Tensor | None:
     if model.mean_shape is not None:
         return torch.from_numpy(model.mean_shape).float()
     train = data.splits.get("train")
-    return mean_targets(train, data.indices, model.crop) if train else None
+    boxless = model.crop.source == "box" and any(face.box is None for face in train or ())
+    return mean_targets(train, data.indices, model.crop) if train and not boxless else None
 
 
 def _folder(run: RunFolder | None, path: Path, cfg: DictConfig, split: str) -> Path:
