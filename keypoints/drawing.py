@@ -29,7 +29,7 @@ def draw_face(
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB.
-        truth: (K, 2) ratios of the image, or ``None``.
+        truth: (K, 2) ratios of the image, or ``None``; points without a label are NaN, and left out.
         prediction: (K, 2) ratios of the image, or ``None``.
         skeleton: pairs of points to join by a line.
         width: width of the result, in pixels.
@@ -45,9 +45,10 @@ def draw_face(
             continue
         places = np.asarray(points, np.float64) * size - 0.5
         for start, end in skeleton:
-            pen.line([tuple(places[start]), tuple(places[end])], fill=colour, width=max(1, width // 320))
+            if np.isfinite(places[[start, end]]).all():  # else one of them has no label
+                pen.line([tuple(places[start]), tuple(places[end])], fill=colour, width=max(1, width // 320))
         radius = width / (64 if len(places) == 1 else 128)
-        for x, y in places:
+        for x, y in places[np.isfinite(places).all(axis=1)]:
             corners = (x - radius, y - radius, x + radius, y + radius)
             pen.ellipse(corners, fill=colour, outline=_EDGE, width=max(1, width // 320))
     return np.asarray(canvas)

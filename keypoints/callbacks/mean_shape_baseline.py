@@ -38,11 +38,11 @@ class ConstantPredictor(pl.Callback):
 def constant_scores(task: Task, data: FaceDataModule) -> dict[str, float]:
     """Return the validation scores, by metric name, of the mean of the training targets."""
     batch = full_batch(data.dataset("val"))
-    mean = data.dataset("train").targets.mean(dim=0).expand_as(batch.targets)
+    mean = data.dataset("train").mean_target().expand_as(batch.targets)
     mse = CourseMSE()
     mse.update(task.to_photo(mean, batch), task.to_photo(batch.targets, batch), batch.photo_sizes)
     scores = {"val/mse_constant": float(mse.compute())}
     if type(task).compute_loss is Task.compute_loss:
         with torch.no_grad():
-            scores["loss/constant"] = float(task.loss(mean, batch.targets))
+            scores["loss/constant"] = float(task.coordinate_loss(mean, batch))
     return scores

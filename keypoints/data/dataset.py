@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 SingleArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.int64]
+FlagArray = npt.NDArray[np.bool_]
 
 
 class Batch(NamedTuple):
@@ -41,7 +42,8 @@ class Batch(NamedTuple):
     """(B, C, H, W) uint8 inputs; bytes make transfers from loader processes and to a GPU four times smaller
     than the float32 of :meth:`to_images`."""
     targets: Tensor
-    """(B, K, 2) float32: x and y as ratios of the input; outside 0…1 for points outside the crop."""
+    """(B, K, 2) float32: x and y as ratios of the input; outside 0…1 for points outside the crop, and NaN for
+    points that are not labelled."""
     to_photo: Tensor
     """(B, 2, 3) float32: the affine map from pixels of the input to pixels of the photo; NaN after an
     augmentation that is not affine."""
@@ -49,6 +51,13 @@ class Batch(NamedTuple):
     """(B, 2) float32: the photos' width and height in pixels."""
     indices: Tensor
     """(B,) int64: indices of the faces in the dataset."""
+    labelled: Tensor = torch.ones(0, 0, dtype=torch.bool)
+    """(B, K) bool: flags of the labelled points; (B, 0) if all points of the dataset are labelled."""
+
+    @property
+    def lacks_labels(self) -> bool:
+        """Flag: some points of the dataset are not labelled."""
+        return self.labelled.numel() > 0
 
     def to_images(self) -> Tensor:
         """Return the network's input, (B, C, H, W) float32 in [-0.5, 0.5], on the device of the pixels."""
@@ -165,6 +174,8 @@ class FaceDataset(Dataset[Batch]):
             found = list(track(prepared, "decoding", len(self.faces), transient=True, disable=silent))
         affines = self._usable(found, strict=strict)
         self._points = np.stack([self._on_canvas(*each) for each in zip(self.faces, affines, strict=True)])
+        labelled: FlagArray = np.asarray(np.isfinite(self._points).all(axis=2))
+        self._labelled = None if bare or labelled.all() else labelled
         self._ratio_targets = self._ratios(self._points - self._border)
         self._to_canvas = np.stack([affine.matrix for affine in affines])
         middle = Affine(np.array([[1.0, 0.0, -across], [0.0, 1.0, -down]]))
@@ -237,17 +248,26 @@ class FaceDataset(Dataset[Batch]):
         if self._augmentation is None:
             return self.batch([index for _, index in pairs])
         indices = np.array([index for _, index in pairs])
+        labelled = None if self._labelled is None else self._labelled[indices]
+        points = self._points[indices]
+        if labelled is not None:  # transforms take no NaN: the middle stands in for points without a label
+            points = np.where(labelled[..., None], points, np.divide(self._canvases.shape[2:0:-1], 2))
         drawn = self._augmentation(
             [self._canvas(index) for index in indices],
-            self._points[indices],
+            points,
             [(self._seed, epoch, index) for epoch, index in pairs],
             self._border,
         )
         points = drawn.points
         if self._flip is not None:
             points = np.where(drawn.mirrored[:, None, None], points[:, self._flip], points)
+            if labelled is not None:
+                labelled = np.where(drawn.mirrored[:, None], labelled[:, self._flip], labelled)
+        if labelled is not None:
+            points = np.where(labelled[..., None], points, np.nan)
         to_photo = Affine(self._to_canvas[indices]).then(drawn.affine).inverse()
-        return self._batch(indices, drawn.pixels, self._ratios(points), to_photo.matrix.astype(np.float32))
+        matrices = to_photo.matrix.astype(np.float32)
+        return self._batch(indices, drawn.pixels, self._ratios(points), matrices, labelled)
 
     def augmented_by(self, augmentation: Augmentation) -> Self:
         """Return the dataset with another augmentation of the same context; photos are not read again."""
@@ -262,7 +282,9 @@ class FaceDataset(Dataset[Batch]):
     def batch(self, indices: Sequence[int]) -> Batch:
         """Return the samples of the given faces as one batch, not augmented."""
         chosen = np.array(indices)
-        return self._batch(chosen, self._middles(chosen), self._ratio_targets[chosen], self._to_photo[chosen])
+        labelled = None if self._labelled is None else self._labelled[chosen]
+        targets, to_photo = self._ratio_targets[chosen], self._to_photo[chosen]
+        return self._batch(chosen, self._middles(chosen), targets, to_photo, labelled)
 
     def _middles(self, indices: IndexArray) -> ByteArray:
         """Return the inputs of the given faces, (B, H, W, C), not augmented."""
@@ -273,9 +295,15 @@ class FaceDataset(Dataset[Batch]):
         return np.stack([self._canvas(index)[inside] for index in indices])
 
     def _batch(
-        self, indices: IndexArray, inputs: ByteArray, targets: SingleArray, to_photo: SingleArray
+        self,
+        indices: IndexArray,
+        inputs: ByteArray,
+        targets: SingleArray,
+        to_photo: SingleArray,
+        labelled: FlagArray | None,
     ) -> Batch:
-        fields = inputs.transpose(0, 3, 1, 2), targets, to_photo, self._photo_sizes[indices], indices
+        flags = np.ones((len(indices), 0), bool) if labelled is None else labelled
+        fields = inputs.transpose(0, 3, 1, 2), targets, to_photo, self._photo_sizes[indices], indices, flags
         return Batch(*(torch.from_numpy(np.ascontiguousarray(field)) for field in fields))
 
     def _on_canvas(self, face: Face, affine: Affine) -> FloatArray:
@@ -290,8 +318,23 @@ class FaceDataset(Dataset[Batch]):
 
     @property
     def targets(self) -> Tensor:
-        """Targets of all faces, (N, K, 2) ratios of the input, not augmented."""
+        """Targets of all faces, (N, K, 2) ratios of the input, not augmented; NaN without a label."""
         return torch.from_numpy(self._ratio_targets)
+
+    def mean_target(self) -> Tensor:
+        """Return the mean of each point over the faces in which it is labelled, (K, 2) ratios of the input.
+
+        Raises:
+            DataError: if a point is labelled in no face.
+        """
+        if self._labelled is None:
+            return self.targets.mean(dim=0)
+        if missing := np.flatnonzero(~self._labelled.any(axis=0)).tolist():
+            raise DataError(
+                f"point {self._landmarks[missing[0]]} is labelled in none of the {len(self)} faces "
+                f"({len(missing)} such points); label it, or take a part: data.landmarks=<part>"
+            )
+        return self.targets.nanmean(dim=0)
 
     @property
     def nbytes(self) -> int:
@@ -318,7 +361,7 @@ def _check_points(face: Face) -> None:
     if face.points is None:
         return
     ratios = pixels_to_ratio(face.landmarks(), face.photo.size)
-    far = np.flatnonzero(~((ratios >= -_FAR) & (ratios <= 1 + _FAR)).all(axis=1))
+    far = np.flatnonzero(~((ratios >= -_FAR) & (ratios <= 1 + _FAR)).all(axis=1) & face.labelled())
     if far.size:
         x, y = face.landmarks()[far[0]]
         width, height = face.photo.size
@@ -359,7 +402,9 @@ def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) ->
             raise DataError(f"{face.photo.path}: {error}") from error
         points = Affine.between(region, Box.of_image(crop.size))(face.landmarks()[list(landmarks)])
         ratios.append(pixels_to_ratio(points, crop.size))
-    return torch.from_numpy(np.mean(ratios, axis=0)).float()
+    stacked = np.stack(ratios)
+    mean = np.nanmean(stacked, axis=0) if np.isnan(stacked).any() else np.mean(stacked, axis=0)
+    return torch.from_numpy(mean).float()
 
 
 def full_batch(dataset: FaceDataset, indices: Iterable[int] | None = None) -> Batch:

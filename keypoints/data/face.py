@@ -12,9 +12,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from keypoints.data.photos import Photo
 from keypoints.geometry import Box, FloatArray
+
+StateArray = npt.NDArray[np.uint8]
+
+UNLABELLED, HIDDEN, VISIBLE = 0, 1, 2
+"""States of a point, as in COCO's keypoints."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +30,16 @@ class Face:
     Args:
         photo: the photo that shows the face.
         box: the face's box in the photo's pixels; ``None`` if the full photo is the face.
-        points: (N, 2) landmarks in the photo's pixels; ``None`` if the face has no annotation.
+        points: (N, 2) landmarks in the photo's pixels, NaN for a point that is not labelled; ``None`` if the
+            face has no annotation.
         group: name of a set of faces that must be in the same split, such as a person, or a photo with its
             mirrored copy.
         photo_id: identity of the photo, independent of the group, from
             :func:`keypoints.data.photo_facts.read_photo_facts`; empty if the reader does not set it.
         tags: attributes by which results are grouped, such as ``{"view": "1"}``.
         source: the list and row that the face was read from, for messages; empty without a list.
+        states: (N,) state of each point, as in COCO: 0 not labelled, 1 labelled and hidden, 2 labelled and
+            visible; ``None`` if all labelled points are visible.
     """
 
     photo: Photo
@@ -40,6 +49,7 @@ class Face:
     tags: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
     photo_id: str = ""
+    states: StateArray | None = None
 
     @property
     def name(self) -> str:
@@ -52,7 +62,7 @@ class Face:
         return frozenset({self.group, self.photo_id or self.group})
 
     def landmarks(self) -> FloatArray:
-        """Return the face's points, (N, 2) pixels of the photo.
+        """Return the face's points, (N, 2) pixels of the photo; NaN for points that are not labelled.
 
         Raises:
             ValueError: if the face has no points.
@@ -60,6 +70,24 @@ class Face:
         if self.points is None:
             raise ValueError(f"{self.photo.path}: this face has no points")
         return np.asarray(self.points, np.float64)
+
+    def labelled(self) -> npt.NDArray[np.bool_]:
+        """Return which points are labelled, (N,).
+
+        Raises:
+            ValueError: if the face has no points.
+        """
+        return np.asarray(np.isfinite(self.landmarks()).all(axis=1))
+
+    def visibility(self) -> StateArray:
+        """Return the state of each point, (N,), also where all labelled points are visible.
+
+        Raises:
+            ValueError: if the face has no points.
+        """
+        if self.states is not None:
+            return self.states
+        return np.where(self.labelled(), VISIBLE, UNLABELLED).astype(np.uint8)
 
 
 class Reading(NamedTuple):

@@ -106,7 +106,7 @@ def measure(
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, the network's input.
-        points: (K, 2) pixels of the input.
+        points: (K, 2) pixels of the input; NaN without a label, at least one with.
         to_photo: map from pixels of the input to pixels of the photo.
         scheme: the model's landmarks.
         crop: the model's crop convention.
@@ -120,7 +120,8 @@ def measure(
         if "nose_tip" in scheme.selections:
             tip = points[scheme.indices("nose_tip")[0]] - (left + right) / 2
             found["turn"] = 2 * abs(float(tip @ across)) / max(float(across @ across), 1e-9)
-    low, high = ((points[each(points, axis=0), [0, 1]] + 0.5) / crop.size for each in (np.argmin, np.argmax))
+    known = points[np.isfinite(points).all(axis=1)]
+    low, high = ((known[each(known, axis=0), [0, 1]] + 0.5) / crop.size for each in (np.argmin, np.argmax))
     if len(points) > 1:
         found["size"] = math.sqrt(np.prod(high - low))
     found["across"], found["down"] = map(float, (low + high) / 2)

@@ -208,7 +208,7 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
     @cached_property
     def _trained_on(self) -> TrainedOn:
         """Provenance of the training faces, computed once for all checkpoints: it reads the photos."""
-        mean: list[list[float]] = self.dataset("train").targets.mean(dim=0).tolist()
+        mean: list[list[float]] = self.dataset("train").mean_target().tolist()
         train, val = (self._ties(split) for split in ("train", "val"))
         return TrainedOn(train, mean, val, self._support)
 

@@ -24,6 +24,12 @@ def points_of(faces: pd.DataFrame, kind: str) -> FloatArray:
     return faces.filter(regex=rf"^{kind}_[xy]\d+$").to_numpy(np.float64).reshape(len(faces), -1, 2)
 
 
+def by_error(faces: pd.DataFrame) -> pd.DataFrame:
+    """Return the faces that have a labelled point, the smallest mean distance per point first."""
+    labelled = np.flatnonzero(np.isfinite(points_of(faces, "truth")).any(axis=(1, 2)))
+    return faces.iloc[labelled].sort_values("error_px", ignore_index=True)
+
+
 def read_faces(path: Path) -> pd.DataFrame:
     """Return a table of faces from a CSV file.
 
@@ -50,7 +56,8 @@ def read_faces(path: Path) -> pd.DataFrame:
     if faces["photo"].isna().any():
         raise DataError(f"{path}: its column 'photo' has empty places")
     for name in ("mse", "error_px", *numbers):
-        if faces[name].dtype.kind not in "iuf" or not np.isfinite(faces[name]).all():
+        values = faces[name].dropna() if name.startswith("truth_") else faces[name]  # points without a label
+        if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
             raise DataError(f"{path}: its column {name!r} holds something else than numbers")
     return faces
 

@@ -268,7 +268,8 @@ def _choose(faces: Sequence[Face], landmarks: Sequence[int], prediction: Predict
     for place, face in enumerate(faces):
         points = face.landmarks()
         offsets = prediction.points - points[list(landmarks)]
-        distance = float(np.linalg.norm(offsets, axis=1).mean()) / _size(points)
+        offsets, points = offsets[np.isfinite(offsets).all(axis=1)], points[face.labelled()]
+        distance = float(np.linalg.norm(offsets, axis=1).mean()) / _size(points) if len(offsets) else np.inf
         boxes = face.box, prediction.box
         overlap = 0.0 if boxes[0] is None or boxes[1] is None else boxes[0].overlap(boxes[1])
         if overlap >= _SAME:

@@ -11,7 +11,7 @@ from keypoints.evaluation.face_tables import in_common, tags_of
 from keypoints.evaluation.per_face import Predictions, by_confidence, face_table, in_originals, score
 from keypoints.evaluation.result import Case, EvaluationResult, GroupScores, PredictedFaces, Scores, Tables
 from keypoints.mean_face import predicts_the_mean
-from keypoints.tasks.metrics import evaluation_metrics, normalized_mean_error
+from keypoints.tasks.metrics import evaluation_metrics, face_scale, normalized_mean_error
 
 _MOST_VALUES = 60
 """Largest number of values of a tag that groups faces; a tag with more values identifies single faces."""
@@ -64,7 +64,7 @@ def _result(
         by_confidence=by_confidence(predictions, case.norm, case.scheme.normalizing_points),
         words={tag: dict(meanings) for tag, meanings in words.items()},
         worst_faces=in_common(table, words),
-        notes=[*_warnings(predictions, metrics), *predicted.notes],
+        notes=[*_warnings(predictions, metrics), *_missing(case, predictions), *predicted.notes],
     )
 
 
@@ -94,3 +94,17 @@ def _warnings(predictions: Predictions, metrics: Scores) -> list[str]:
     ratio = metrics["variance_ratio"]
     warning = predicts_the_mean(1.0 if ratio is None else ratio)
     return [warning] if warning else []
+
+
+def _missing(case: Case, predictions: Predictions) -> list[str]:
+    """Return notes about points without a label, and faces that therefore have no NME."""
+    labelled = predictions.truth.isfinite().all(dim=-1)
+    if labelled.all():
+        return []
+    total = labelled.numel()
+    notes = [f"{total - int(labelled.sum())} of {total} points have no label; errors are over the others"]
+    scales = face_scale(predictions.truth, predictions.photo_sizes, case.norm, case.scheme.normalizing_points)
+    counted = scales.isfinite() & labelled.any(dim=-1)
+    if without := int((~counted).sum()):
+        notes.append(f"{without} of {len(counted)} faces have no NME: their normalising points have no label")
+    return notes

@@ -27,7 +27,7 @@ class Predictions(NamedTuple):
     predicted: Tensor
     """(N, K, 2) predicted points."""
     truth: Tensor
-    """(N, K, 2) true points."""
+    """(N, K, 2) true points; NaN without a label."""
     photo_sizes: Tensor
     """(N, 2) width and height of the photos."""
     confidence: Tensor | None = None
@@ -122,7 +122,8 @@ def face_table(
     the course's units (ratios of the photo); ``mae_px``, the mean absolute error per coordinate, and
     ``error_px``, the mean distance per point, in pixels of the photo; with a ``norm``, ``nme``;
     ``confidence``, the mean over points, if the model has one; then ``truth_x0, truth_y0, …`` and
-    ``predicted_x0, …``, in pixels of the photo.
+    ``predicted_x0, …``, in pixels of the photo. Errors are over the labelled points; the truth of the others
+    is empty.
 
     Args:
         faces: the N faces.
@@ -135,13 +136,14 @@ def face_table(
         points.numpy().astype(np.float64) for points in (predictions.truth, predictions.predicted)
     )
     errors = predicted - true
+    mean = np.mean if np.isfinite(true).all() else np.nanmean
     tags = dict.fromkeys(tag for face in faces for tag in face.tags)
     columns = {
         "photo": [str(face.photo.path) for face in faces],
         **{tag: [face.tags.get(tag) for face in faces] for tag in tags},
-        "mse": np.square(errors / predictions.photo_sizes.numpy()[:, None]).mean(axis=(1, 2)),
-        "mae_px": np.abs(errors).mean(axis=(1, 2)),
-        "error_px": np.linalg.norm(errors, axis=2).mean(axis=1),
+        "mse": mean(np.square(errors / predictions.photo_sizes.numpy()[:, None]), axis=(1, 2)),
+        "mae_px": mean(np.abs(errors), axis=(1, 2)),
+        "error_px": mean(np.linalg.norm(errors, axis=2), axis=1),
     }
     if norm is not None:
         columns["nme"] = normalized_mean_error(*predictions[:3], norm=norm, pair=pair).numpy()
@@ -187,11 +189,14 @@ def by_confidence(
     if confidence is None:
         return []
     errors = (predicted - truth).square().sum(dim=-1).sqrt() / face_scale(truth, sizes, norm, pair)[:, None]
-    order = confidence.flatten().argsort()
+    known = truth.isfinite().all(dim=-1) & face_scale(truth, sizes, norm, pair).isfinite()[:, None]
+    known = known.flatten()
+    errors, confidence = errors.flatten()[known], confidence.flatten()[known]
+    order = confidence.argsort()
     return [
         ConfidenceGroup(
-            confidence=float(confidence.flatten()[places].mean()),
-            nme=float(errors.flatten()[places].mean()),
+            confidence=float(confidence[places].mean()),
+            nme=float(errors[places].mean()),
             points=len(places),
         )
         for places in order.tensor_split(min(groups, len(order)))

@@ -173,6 +173,8 @@ class _Reading(OpenList):
         """Add a predicted face of the photo ``name``."""
         if not name:
             raise ValueError("names no photo")
+        if missing := int(np.isnan(np.array(points)).any(axis=1).sum()):
+            raise ValueError(f"lacks {missing} of its {len(points)} points")
         self.predictions.append(
             Prediction(name, box, np.array(points), self._row, _score((tags or {}).get("score")))
         )

@@ -72,9 +72,10 @@ def by_landmark(shape: FloatArray, errors: FloatArray, lines: Lines, title: str)
     axes = figure.subplots()
     for start, end in lines:
         axes.plot(*shape[[start, end]].T, color="0.8", lw=1.2, zorder=1)
-    sizes = 30 + 320 * errors / (float(errors.max()) or 1.0)
+    sizes = 30 + 320 * errors / (float(np.nanmax(errors, initial=0.0)) or 1.0)
     drawn = axes.scatter(shape[:, 0], shape[:, 1], c=errors, s=sizes, cmap="viridis_r", zorder=2)
-    for index in np.argsort(errors)[::-1][:5]:
+    labelled = np.flatnonzero(~np.isnan(errors))
+    for index in labelled[np.argsort(errors[labelled])[::-1][:5]]:
         axes.annotate(
             f"{index}: {fixed(float(errors[index]), 1)} px",
             shape[index],
@@ -95,25 +96,27 @@ def spread(truth: FloatArray, predicted: FloatArray, title: str) -> Figure:
     """Plot the spread of predictions against the spread of the truth; equal spreads lie on the diagonal.
 
     Args:
-        truth: (N, K, 2) pixels of the photos.
+        truth: (N, K, 2) pixels of the photos; NaN without a label.
         predicted: (N, K, 2) pixels of the photos.
         title: title of the figure.
     """
     figure = new_figure(11, 5.2)
     left, right = figure.subplots(1, 2)
+    predicted = np.where(np.isfinite(truth), predicted, np.nan)  # compared where the truth is known
+    deviation, mean = (np.std, np.mean) if np.isfinite(truth).all() else (np.nanstd, np.nanmean)
     for axis, (name, colour) in enumerate((("x", "tab:blue"), ("y", "tab:orange"))):
         left.scatter(
-            truth[:, :, axis].std(axis=0),
-            predicted[:, :, axis].std(axis=0),
+            deviation(truth[:, :, axis], axis=0),
+            deviation(predicted[:, :, axis], axis=0),
             s=22,
             c=colour,
             alpha=0.8,
             label=name,
         )
-        centred_truth, centred = (points[:, :, axis].mean(axis=1) for points in (truth, predicted))
+        centred_truth, centred = (mean(points[:, :, axis], axis=1) for points in (truth, predicted))
         right.scatter(
-            centred_truth - centred_truth.mean(),
-            centred - centred_truth.mean(),
+            centred_truth - mean(centred_truth),
+            centred - mean(centred_truth),
             s=22,
             c=colour,
             alpha=0.7,

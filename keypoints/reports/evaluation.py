@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keypoints.evaluation.face_tables import points_of, tags_of
+from keypoints.evaluation.face_tables import by_error, points_of, tags_of
 from keypoints.evaluation.result import Case, EvaluationResult, Scores, Stressed, Tables, TableSource
 from keypoints.formatting import shown
 from keypoints.geometry import FloatArray
@@ -130,9 +130,10 @@ def draw(
     unit = NORMS[result.norm]
     truth, predicted = points_of(faces, "truth"), points_of(faces, "predicted")
     who = "predictions" if isinstance(result.source, TableSource) else "model"
-    curves = {who: faces["nme"].to_numpy(np.float64)}
+    counted = np.isfinite(faces["nme"].to_numpy(np.float64)) | np.isnan(predicted).any(axis=(1, 2))
+    curves = {who: faces["nme"].to_numpy(np.float64)[counted]}
     if constant is not None:
-        curves[figures.BASELINE] = constant
+        curves[figures.BASELINE] = constant[counted]
     pictures = [
         Picture(
             figures.save(
@@ -143,9 +144,11 @@ def draw(
             "Share of faces with an error of at most x: the higher and the further left, the better.",
         )
     ]
-    distances = np.linalg.norm(predicted - truth, axis=2).mean(axis=0)
+    mean = np.mean if np.isfinite(truth).all() else np.nanmean
+    distances = mean(np.linalg.norm(predicted - truth, axis=2), axis=0)
     if len(distances) > 1:
-        figure = error_figures.by_landmark(truth.mean(axis=0), distances, lines, f"{name}: error by landmark")
+        shape = mean(truth, axis=0)
+        figure = error_figures.by_landmark(shape, distances, lines, f"{name}: error by landmark")
         caption = "Plotted on the mean true face; the five worst landmarks are labelled with index and error."
         pictures.append(Picture(figures.save(figure, folder / "landmarks.png"), "Error by landmark", caption))
     figure = error_figures.spread(truth, predicted, f"{name}: spread, predicted against true")
@@ -168,7 +171,7 @@ def draw_faces(
     words: Mapping[str, Mapping[str, str]],
 ) -> Picture:
     """Plot the ``count`` best and the ``count`` worst faces, with their tags."""
-    ranked = faces.sort_values("error_px", ignore_index=True)
+    ranked = by_error(faces)
     count = min(count, len(ranked))
     rows = {}
     for label, part in (("best", ranked.head(count)), ("worst", ranked.tail(count).iloc[::-1])):

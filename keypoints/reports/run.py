@@ -11,7 +11,7 @@ from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
 from keypoints.data.dataset import Batch, full_batch, pixels_of
 from keypoints.datamodules.base import FaceDataModule
-from keypoints.evaluation.face_tables import read_faces
+from keypoints.evaluation.face_tables import by_error, read_faces
 from keypoints.files import atomic_folder
 from keypoints.formatting import shown
 from keypoints.mean_face import predicts_the_mean
@@ -199,7 +199,7 @@ def _settings(run: RunFolder) -> str:
 def _faces(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
     if not run.faces.exists():
         return []
-    table = read_faces(run.faces).sort_values("error_px", ignore_index=True)
+    table = by_error(read_faces(run.faces))
     count = min(_SHOWN, len(table) // 2 or 1)
     ranked = {"best": table.head(count), "worst": table.tail(count).iloc[::-1]}
     rows = {

@@ -42,6 +42,7 @@ from keypoints.models.budget import TooLargeError, bounded
 from keypoints.models.pretrained import blank
 from keypoints.tasks.checkpoint import CHECKPOINT_FORMAT, OURS, read_checkpoint
 from keypoints.tasks.epoch_mean import EpochMean
+from keypoints.tasks.labelled_mean import coordinate_loss
 from keypoints.tasks.metrics import validation_metrics
 from keypoints.tasks.trusted_loss import RefusedLoss, build_loss, loss_name, untrusted_losses_left_out
 
@@ -210,7 +211,37 @@ class Task(pl.LightningModule, ABC):
             The loss, a scalar, and the predictions, (B, K, 2) ratios of the input.
         """
         predictions = self(batch.to_images())
-        return self.loss(predictions, batch.targets), predictions
+        return self.coordinate_loss(predictions, batch), predictions
+
+    def coordinate_loss(self, predictions: Tensor, batch: Batch) -> Tensor:
+        """Compute the loss over the labelled points; a point without a label has no gradient.
+
+        Args:
+            predictions: (B, K, 2) ratios of the input.
+            batch: the faces, B.
+
+        Returns:
+            The loss, a scalar: the mean over the labelled points of all processes' batches.
+        """
+        count = self.labelled_points(batch)
+        return coordinate_loss(self.loss, predictions, batch.targets, batch.labelled, count)
+
+    def labelled_points(self, batch: Batch) -> Tensor | None:
+        """Count the labelled points of a batch, in training on average over the processes.
+
+        Args:
+            batch: the faces, B.
+
+        Returns:
+            The number, a scalar; ``None`` if all points of the dataset are labelled.
+        """
+        if not batch.lacks_labels:
+            return None
+        count = batch.labelled.sum().float()
+        trainer = self._trainer
+        if self.training and trainer is not None and trainer.world_size > 1:
+            count = trainer.strategy.reduce(count, reduce_op="mean")
+        return count
 
     def training_loss(self, batch: Batch) -> Tensor:
         """Compute the loss alone. A subclass overrides this method if that is cheaper without predictions.

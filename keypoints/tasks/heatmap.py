@@ -11,6 +11,7 @@ from keypoints.data.dataset import Batch
 from keypoints.landmarks import LandmarkScheme
 from keypoints.models.heatmap import HeatmapNet, gaussian_maps, share_near, soft_argmax
 from keypoints.tasks.base import Located, Task
+from keypoints.tasks.labelled_mean import heatmap_loss as labelled_heatmap_loss
 from keypoints.tasks.losses import HeatmapKLLoss
 from keypoints.tasks.trusted_loss import build_loss, loss_name
 
@@ -124,7 +125,7 @@ class HeatmapTask(Task):
         """
         maps = self.net(batch.to_images())
         points = soft_argmax(maps, self.net.heatmap_padding)
-        return self._weighted_loss(maps, points, batch.targets), points
+        return self._weighted_loss(maps, points, batch), points
 
     def training_loss(self, batch: Batch) -> Tensor:
         """Compute the loss alone; the points are skipped if the loss does not use them.
@@ -137,14 +138,17 @@ class HeatmapTask(Task):
         """
         maps = self.net(batch.to_images())
         points = soft_argmax(maps, self.net.heatmap_padding) if self._weights[0] else None
-        return self._weighted_loss(maps, points, batch.targets)
+        return self._weighted_loss(maps, points, batch)
 
-    def _weighted_loss(self, maps: Tensor, points: Tensor | None, targets: Tensor) -> Tensor:
+    def _weighted_loss(self, maps: Tensor, points: Tensor | None, batch: Batch) -> Tensor:
         coordinates, heatmaps = self._weights
         loss = maps.new_zeros(())
         if coordinates and points is not None:
-            loss = loss + coordinates * self.loss(points, targets)
+            loss = loss + coordinates * self.coordinate_loss(points, batch)
         if heatmaps:
-            wanted = gaussian_maps(targets, maps, self._sigma, self.net.heatmap_padding)
-            loss = loss + heatmaps * self.heatmap_loss(maps, *wanted)
+            wanted = gaussian_maps(batch.targets, maps, self._sigma, self.net.heatmap_padding)
+            count = self.labelled_points(batch)
+            loss = loss + heatmaps * labelled_heatmap_loss(
+                self.heatmap_loss, maps, wanted, batch.labelled, count
+            )
         return loss

@@ -2,7 +2,8 @@
 
 Each metric is updated with ``predictions`` (B, K, 2), ``truth`` (B, K, 2) and ``photo_sizes`` (B, 2; width,
 height), and accumulates over batches and processes. ``points`` restricts a metric to some landmarks; errors
-are still normalised by the scale of the full face.
+are still normalised by the scale of the full face. Points without a label have NaN as their truth, and do not
+count; a face whose normalising points are not labelled does not count in the metrics of normalised errors.
 """
 
 import math
@@ -44,7 +45,9 @@ def face_scale(truth: Tensor, photo_sizes: Tensor, norm: str, pair: tuple[int, i
     if norm == "pair" and pair is not None:
         return (truth[:, pair[0]] - truth[:, pair[1]]).square().sum(dim=-1).sqrt()
     if norm == "box":
-        sides = truth.amax(dim=1) - truth.amin(dim=1)
+        known = truth.isfinite()
+        high, low = truth.where(known, -math.inf).amax(dim=1), truth.where(known, math.inf).amin(dim=1)
+        sides = high - low
         return (sides[:, 0] * sides[:, 1]).sqrt()
     return photo_sizes.square().sum(dim=-1).sqrt()
 
@@ -57,10 +60,16 @@ def normalized_mean_error(
     pair: tuple[int, int] | None,
     points: Sequence[int] | None = None,
 ) -> Tensor:
-    """Return each face's mean distance between predicted and true points, divided by its scale, (B,)."""
+    """Return each face's mean distance between predicted and true points, divided by its scale, (B,).
+
+    The mean is over the labelled points; NaN for a face without any, or without labelled normalising points.
+    """
     distances = (predictions - truth).square().sum(dim=-1).sqrt()
-    chosen = distances if points is None else distances[:, list(points)]
-    return chosen.mean(dim=-1) / face_scale(truth, photo_sizes, norm, pair)
+    chosen, known = distances, truth.isfinite().all(dim=-1)
+    if points is not None:
+        chosen, known = distances[:, list(points)], known[:, list(points)]
+    mean = chosen.mean(dim=-1) if known.all() else chosen.where(known, 0.0).sum(dim=-1) / known.sum(dim=-1)
+    return mean / face_scale(truth, photo_sizes, norm, pair)
 
 
 class FaceMetric(Metric, ABC):
@@ -86,11 +95,16 @@ class FaceMetric(Metric, ABC):
     def values(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:
         """Return the values to average, of any shape."""
 
+    @abstractmethod
+    def counted(self, truth: Tensor, photo_sizes: Tensor) -> Tensor:
+        """Return which values count, bool of their shape: those whose truth is known."""
+
     def update(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> None:
         """Add a batch."""
         values = self.values(predictions, truth, photo_sizes)
-        self.total += values.sum()
-        self.count += values.numel()
+        counted = self.counted(truth, photo_sizes)
+        self.total += values.where(counted, 0.0).sum()
+        self.count += counted.sum()
 
     def compute(self) -> Tensor:
         """Return the mean over the batches so far."""
@@ -110,6 +124,10 @@ class CourseMSE(FaceMetric):
         """Return the squared errors of all coordinates, in ratio²."""
         return self._chosen(((predictions - truth) / photo_sizes[:, None]).square())
 
+    def counted(self, truth: Tensor, photo_sizes: Tensor) -> Tensor:  # noqa: ARG002
+        """Return which coordinates are labelled."""
+        return self._chosen(truth.isfinite())
+
 
 class PixelMAE(FaceMetric):
     """Mean absolute error per coordinate, in pixels of the photo: the score of the course's Kaggle task."""
@@ -117,6 +135,10 @@ class PixelMAE(FaceMetric):
     def values(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:  # noqa: ARG002
         """Return the absolute errors of all coordinates, in pixels."""
         return self._chosen((predictions - truth).abs())
+
+    def counted(self, truth: Tensor, photo_sizes: Tensor) -> Tensor:  # noqa: ARG002
+        """Return which coordinates are labelled."""
+        return self._chosen(truth.isfinite())
 
 
 class NME(FaceMetric):
@@ -154,6 +176,11 @@ class NME(FaceMetric):
     def values(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:
         """Return the faces' errors, (B,)."""
         return self.errors(predictions, truth, photo_sizes)
+
+    def counted(self, truth: Tensor, photo_sizes: Tensor) -> Tensor:
+        """Return which faces have a labelled point and labelled normalising points, (B,)."""
+        labelled = self._chosen(truth.isfinite().all(dim=-1)).any(dim=-1)
+        return labelled & face_scale(truth, photo_sizes, self.norm, self.pair).isfinite()
 
 
 class _Threshold(NME):
@@ -224,20 +251,31 @@ class VarianceRatio(Metric):
 
     def compute(self) -> Tensor:
         """Return the ratio over the batches so far."""
-        truth = _spread(self.truth)
-        if truth < _NO_SPREAD:  # only rounding errors: the true faces are equal
-            return torch.full_like(truth, math.nan)
-        return _spread(self.predictions) / truth
+        predictions, truth = _joined(self.predictions), _joined(self.truth)
+        known = truth.isfinite()
+        spread = _spread(truth, known)
+        if spread < _NO_SPREAD:  # only rounding errors: the true faces are equal
+            return torch.full_like(spread, math.nan)
+        return _spread(predictions, known) / spread
 
 
-def _spread(parts: list[Tensor] | Tensor) -> Tensor:
+def _joined(parts: list[Tensor] | Tensor) -> Tensor:
+    """Return (N, K, 2) of (B, K, 2) of each batch, or of one tensor once torchmetrics has gathered them."""
+    return torch.cat(list(parts)) if isinstance(parts, list) else parts
+
+
+def _spread(points: Tensor, known: Tensor) -> Tensor:
     """Return the variance over faces, summed over coordinates.
 
     Args:
-        parts: (B, K, 2) of each batch, or one tensor once torchmetrics has gathered them.
+        points: (N, K, 2) points.
+        known: (N, K, 2) bool, which are labelled; the variance of a coordinate is over these.
     """
-    points = torch.cat(list(parts)) if isinstance(parts, list) else parts
-    return points.var(dim=0, correction=0).sum()
+    if known.all():
+        return points.var(dim=0, correction=0).sum()
+    count = known.sum(dim=0).clamp(min=1)
+    mean = points.where(known, 0.0).sum(dim=0) / count
+    return ((points - mean).where(known, 0.0).square().sum(dim=0) / count).sum()
 
 
 def validation_metrics(scheme: LandmarkScheme) -> MetricCollection:

@@ -1,3 +1,6 @@
+import pickle
+from dataclasses import replace
+
 import albumentations
 import numpy as np
 import pytest
@@ -8,7 +11,7 @@ from torch.utils.data import DataLoader
 from keypoints.commands import compose
 from keypoints.crop import Crop, as_input
 from keypoints.data.augmentation import Augmentation
-from keypoints.data.dataset import Batch, FaceDataset, full_batch, identity, pixels_of
+from keypoints.data.dataset import Batch, FaceDataset, full_batch, identity, mean_targets, pixels_of
 from keypoints.data.photos import Photo
 from keypoints.data.readers.imm import read_imm
 from keypoints.data.sampler import EpochSampler
@@ -16,6 +19,8 @@ from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import DataError
 from keypoints.geometry import Box
 from keypoints.schemes import IMM58
+
+CROP = Crop(80, 60)
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +155,56 @@ def test_the_deprecated_name_of_the_images_still_works(augmented):
     batch = augmented.plain(0)
     with pytest.warns(DeprecationWarning, match="to_images"):
         assert torch.equal(batch.images, batch.to_images())
+
+
+MISSING = [(0, 3), (0, 20), (5, 30)]
+"""Faces and points without a label."""
+
+
+@pytest.fixture
+def with_missing(made_up_imm):
+    """Six faces, some of whose points have no label."""
+    faces = read_imm(made_up_imm)[:6]
+    points = [face.landmarks().copy() for face in faces]
+    for face, point in MISSING:
+        points[face][point] = np.nan
+    return [replace(face, points=own) for face, own in zip(faces, points, strict=True)]
+
+
+def test_points_without_a_label_stay_so_through_augmentation_and_flips(with_missing, made_up_imm):
+    mirror = Augmentation({"mirror": albumentations.HorizontalFlip(p=1.0)})
+    every = range(58)
+    for augmentation in (None, mirror):
+        made = {
+            kind: FaceDataset(faces, every, CROP, augmentation=augmentation, flip=IMM58.flip_indices)
+            for kind, faces in (("some", with_missing), ("all", read_imm(made_up_imm)[:6]))
+        }
+        some, complete = (made[kind].__getitems__(list(range(6))) for kind in ("some", "all"))
+        expected = torch.ones(6, 58).bool()
+        for face, point in MISSING:
+            expected[face, point if augmentation is None else IMM58.flip_indices[point]] = False
+        assert (complete.lacks_labels, some.lacks_labels) == (False, True)
+        assert torch.equal(some.labelled, expected)
+        assert torch.equal(some.targets.isnan().any(dim=-1), ~expected)
+        assert torch.equal(some.targets[expected], complete.targets[expected])
+        assert torch.equal(some.pixels, complete.pixels)
+
+
+def test_the_mean_is_over_the_labelled_points(with_missing, made_up_imm):
+    data = FaceDataset(with_missing, range(58), CROP)
+    mean = data.mean_target()
+    assert mean.isfinite().all()
+    assert torch.allclose(mean[3], data.targets[1:, 3].mean(dim=0))
+    assert torch.allclose(mean_targets(with_missing, range(58), CROP), mean, atol=1e-6)
+    without = [
+        replace(face, points=face.landmarks() * [[np.nan if k == 7 else 1] for k in range(58)])
+        for face in with_missing
+    ]
+    with pytest.raises(DataError, match="point 7 is labelled in none of the 6 faces"):
+        FaceDataset(without, range(58), CROP).mean_target()
+
+
+def test_a_batch_with_missing_points_travels_between_processes(with_missing):
+    batch = FaceDataset(with_missing, range(58), CROP).batch([0, 1])
+    copy = pickle.loads(pickle.dumps(batch))
+    assert torch.equal(copy.labelled, batch.labelled)

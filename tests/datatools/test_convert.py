@@ -75,7 +75,7 @@ def test_unusable_rows_are_errors_or_warnings(source, capsys):
         (["format=coco", "output={}/list.csv"], "list.csv: is there already; name another file"),
         (["format=coco", "output=none/list.json"], "error: none/list.json: its folder is missing"),
         (["format=coco", "output={}/new", "scheme=ibug68"], "has 1 points, not the 68 of ibug68"),
-        (["format=coco", "output={}/new", "scheme=68"], "no landmark scheme '68'; there are imm58, ibug68"),
+        (["format=coco", "output={}/new", "scheme=68"], "no landmark scheme '68'; there are cofw29, ibug68"),
         (["format=coco", "output={}/new", "strict=maybe"], "strict is true or false, not 'maybe'"),
     ],
     ids=" ".join,

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from keypoints.errors import DataError
-from keypoints.evaluation.face_tables import in_common, points_of, read_faces, tags_of
+from keypoints.evaluation.face_tables import by_error, in_common, points_of, read_faces, tags_of
 
 TABLE = pd.DataFrame(
     {
@@ -62,3 +62,14 @@ def test_frequent_tags_of_the_worst_faces_are_reported():
         "person 02 (the bald one): 6 of the 6 worst faces, 6 of all 24"
     ]
     assert in_common(faces.assign(error_px=[float(i * 7 % 24) for i in range(24)]), {}) == []
+
+
+def test_faces_are_ranked_if_they_have_a_labelled_point():
+    nothing = float("nan")
+    rows = {
+        "error_px": [3.0, nothing, 1.0, nothing],
+        "truth_x0": [1, nothing, 1, 1],
+        "truth_y0": [1, nothing, 1, 1],
+    }
+    assert by_error(pd.DataFrame(rows))["error_px"].tolist()[:2] == [1, 3]
+    assert len(by_error(pd.DataFrame(rows))) == 3  # the last one has broken predictions, and is the worst

@@ -156,3 +156,63 @@ def test_the_variance_ratio_of_equal_faces_is_nan(faces):
     metric = VarianceRatio()
     metric.update(truth + torch.randn(faces, 2, 2), truth, torch.full((faces, 2), 100.0))
     assert metric.compute().isnan()
+
+
+def with_missing(faces=6, points=8):
+    """Return predictions and truth of some faces, whose points lack labels here and there."""
+    torch.manual_seed(0)
+    truth = torch.rand(faces, points, 2) * 100
+    predictions = truth + torch.randn(faces, points, 2)
+    labelled = torch.rand(faces, points) < 0.7
+    labelled[:, :2] = True  # the normalising points
+    labelled[0, 1] = False
+    labelled[5] = False
+    sizes = torch.full((faces, 2), 200.0)
+    return predictions, truth.where(labelled[..., None], torch.nan), sizes, labelled
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_points_without_a_label_do_not_count(batches):
+    predictions, truth, sizes, labelled = with_missing()
+
+    def value(metric):
+        for part in zip(*(each.chunk(batches) for each in (predictions, truth, sizes)), strict=True):
+            metric.update(*part)
+        return metric.compute().item()
+
+    errors = (predictions - truth)[labelled]
+    assert value(PixelMAE()) == pytest.approx(errors.abs().mean().item(), rel=1e-5)
+    assert value(CourseMSE()) == pytest.approx((errors / 200).square().mean().item(), rel=1e-5)
+    faces = [place for place in range(6) if labelled[place, :2].all()]
+    assert faces == [1, 2, 3, 4]
+    own = [
+        (
+            (predictions - truth)[place][labelled[place]].norm(dim=-1).mean()
+            / (truth[place, 0] - truth[place, 1]).norm()
+        )
+        for place in faces
+    ]
+    assert value(NME("pair", (0, 1))) == pytest.approx(torch.stack(own).mean().item(), rel=1e-5)
+    failures = [error > 0.03 for error in own]
+    assert value(FailureRate(0.03, norm="pair", pair=(0, 1))) == pytest.approx(sum(failures).item() / 4)
+    assert 0 < value(AUC(0.08, norm="box")) < 1
+    assert value(VarianceRatio()) == pytest.approx(1, abs=0.1)
+
+
+def test_a_part_without_a_label_has_no_metrics():
+    predictions, truth, sizes, _ = with_missing()
+    truth[:, 3] = torch.nan
+    for metric in evaluation_metrics(IBUG68, "diagonal", 0.08, [3]).values():
+        metric.update(predictions, truth, sizes)
+        assert metric.compute().isnan()
+
+
+def test_broken_predictions_count_although_labels_are_missing():
+    predictions, truth, sizes, _ = with_missing()
+    predictions[:] = torch.nan
+    failures = FailureRate(0.03, norm="diagonal")
+    failures.update(predictions, truth, sizes)
+    assert failures.compute() == 1
+    mae = PixelMAE()
+    mae.update(predictions, truth, sizes)
+    assert mae.compute().isnan()

@@ -2,20 +2,23 @@
 
 Points are pixels, and pixel (0, 0) has its centre at (0, 0). ``bbox`` is [left, top, width, height]
 from the outer edge of the first pixel, the same convention as :class:`Box`. Without a ``bbox``, the box is
-computed from ``center`` and ``scale``, as in HRNet's list. A point with v = 0 is not labelled, and a face
-needs all of its points; v = 1 (hidden) and v = 2 (visible) are treated alike. A ``bbox`` that is empty or
+computed from ``center`` and ``scale``, as in HRNet's list. A point with v = 0 is not labelled, with v = 1 it
+is labelled and hidden, with v = 2 labelled and visible. A ``bbox`` that is empty or
 0 × 0 means no box: label tools write it if nobody drew one. ``group`` and ``tags`` of an annotation are an
 extension of this project, which other programs ignore.
 """
 
 import json
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from keypoints.data.face import Face
+import numpy as np
+
+from keypoints.data.face import HIDDEN, UNLABELLED, VISIBLE, Face
 from keypoints.data.formats.lists import ListedBox, OpenList, box_round, centre_of, scale_of
 from keypoints.data.formats.values import coordinate, given_box, number, quoted
 from keypoints.data.photo_facts import named_group
@@ -26,8 +29,6 @@ from keypoints.landmarks import LandmarkScheme
 
 log = logging.getLogger(__name__)
 
-_LABELLED = 2
-"""COCO's v of a labelled and visible point."""
 _CATEGORY = 1
 _WHOLE = re.compile("0|[1-9][0-9]{0,17}")
 _FACES = ("face", "head", "person")
@@ -64,16 +65,18 @@ def read(reading: OpenList) -> None:
                     f"{categories[most]}; all faces of a list must have the same category"
                 )
             name, size = _image_of(annotation, images)
+            points, states = _points(annotation)
             group = annotation.get("group", "")
             tags = annotation.get("tags")
             kept = tags if isinstance(tags, dict) else {}
             reading.add(
                 name,
                 _box(annotation),
-                _points(annotation),
+                points,
                 str(group) if isinstance(group, str | int) else "",
                 {str(tag): str(value) for tag, value in kept.items() if value != ""},
                 size,
+                states,
             )
 
 
@@ -173,19 +176,22 @@ def _key(value: object) -> object:
     return value if isinstance(value, str | int) else None
 
 
-def _points(annotation: Mapping[str, Any]) -> list[tuple[float, float]]:
+def _points(annotation: Mapping[str, Any]) -> tuple[list[tuple[float, float]], list[int]]:
+    """Return the points of an annotation, NaN for those that are not labelled, and their states v."""
     given = annotation.get("keypoints")
     if not isinstance(given, list) or not given or len(given) % 3:
         raise ValueError("keypoints is no list of x, y, v for each point")
-    triples = (given[start : start + 3] for start in range(0, len(given), 3))
-    rows = [(coordinate(x), coordinate(y), number(v)) for x, y, v in triples]
-    unlabelled = [index for index, (_, _, v) in enumerate(rows) if v <= 0]
-    if unlabelled:
-        raise ValueError(
-            f"{len(unlabelled)} of its {len(rows)} points are not labelled (v = 0), "
-            f"the first is point {unlabelled[0]}; every point of a face has to be labelled"
-        )
-    return [(x, y) for x, y, _ in rows]
+    points, states = [], []
+    for place, start in enumerate(range(0, len(given), 3)):
+        x, y, v = given[start : start + 3]
+        state = number(v)
+        if state not in (UNLABELLED, HIDDEN, VISIBLE):
+            raise ValueError(
+                f"point {place} has v = {state:g}; v is 0 (not labelled), 1 (hidden) or 2 (visible)"
+            )
+        states.append(int(state))
+        points.append((math.nan, math.nan) if state == UNLABELLED else (coordinate(x), coordinate(y)))
+    return points, states
 
 
 def _box(annotation: Mapping[str, Any]) -> Box | None:
@@ -239,12 +245,13 @@ def _format(records: Sequence[Mapping[str, Any]]) -> str:
 
 def _annotation(face: Face) -> dict[str, Any]:
     """Return the fields of an annotation that describe the face."""
-    points = face.landmarks()
+    points = np.nan_to_num(face.landmarks())
     box = {} if face.box is None else _format_box(face.box)
+    rows = zip(points.tolist(), face.visibility().tolist(), strict=True)
     return {
         **box,
-        "keypoints": [value for x, y in points.tolist() for value in (x, y, _LABELLED)],
-        "num_keypoints": len(points),
+        "keypoints": [value for (x, y), state in rows for value in (x, y, state)],
+        "num_keypoints": int(face.labelled().sum()),
         "iscrowd": 0,
         "group": named_group(face.group),
         "tags": dict(face.tags),
@@ -263,9 +270,12 @@ def _format_box(box: Box) -> dict[str, Any]:
 def _category(count: int, scheme: LandmarkScheme | None) -> dict[str, Any]:
     """Return COCO's description of the points, whose skeleton counts from 1."""
     names = [str(index) for index in range(count)]
-    for part, indices in () if scheme is None else scheme.parts.items():
-        for place, index in enumerate(indices):
-            names[index] = f"{part}_{place}"
+    if scheme is not None and scheme.names:
+        names = list(scheme.names)
+    elif scheme is not None:
+        for part, indices in scheme.parts.items():
+            for place, index in enumerate(indices):
+                names[index] = f"{part}_{place}"
     lines = () if scheme is None else scheme.skeleton
     return {
         "id": _CATEGORY,

@@ -218,16 +218,19 @@ class _Parts(NamedTuple):
     """Names in the order of the points, by their normal form."""
     only: str
     """Description of the expected parts, for messages."""
+    complete: bool = False
+    """Flag: each face needs all parts; else a missing part is a point without a label."""
 
     @classmethod
     def numbered(cls, count: int) -> "_Parts":
         """Return parts that are named by numbers from 0 up."""
         names = {str(number): part_name(number, count) for number in range(count)}
-        return cls(names, f"parts are named {part_name(0, count)!r} to {part_name(count - 1, count)!r}")
+        only = f"parts are named {part_name(0, count)!r} to {part_name(count - 1, count)!r}"
+        return cls(names, only, complete=True)
 
     @classmethod
     def of(cls, images: Iterable[Element]) -> "_Parts":
-        """Return the parts that most faces of a list have."""
+        """Return the parts that at least half of a list's faces with parts have."""
         spelt: dict[str, str] = {}
         times: Counter[frozenset[str]] = Counter()
         for image in images:
@@ -239,14 +242,19 @@ class _Parts(NamedTuple):
                     times[frozenset(map(_normal_name, own))] += 1
         if not times:
             return cls({}, "")
-        ((chosen, most),) = times.most_common(1)
+        total = times.total()
+        seen = Counter(name for own, count in times.items() for name in own for _ in range(count))
+        chosen = [name for name, count in seen.items() if 2 * count >= total]
         numbers = all(name.isdigit() and name.isascii() for name in chosen)
         ordered = sorted(chosen, key=int) if numbers else sorted(chosen)
-        agree = f"{most} of the list's {times.total()} faces with parts have {len(chosen)} parts without it"
+        agree = f"at least half of the list's {total} faces with parts have {len(chosen)} parts without it"
         return cls({name: spelt[name] for name in ordered}, agree)
 
     def points(self, box: Element, where: str) -> FloatArray | None:
-        """Return the points of a box in the order of the names, (N, 2); ``None`` if it has no parts."""
+        """Return the points of a box in the order of the names, (N, 2); ``None`` if it has no parts.
+
+        A missing part of a list that names its parts itself is NaN.
+        """
         points: dict[str, tuple[float, float]] = {}
         for part in box.iterfind("part"):
             name = part.get("name", "")
@@ -259,12 +267,13 @@ class _Parts(NamedTuple):
             points[plain] = (_number(part, "x", point), _number(part, "y", point))
         if not points:
             return None
-        if len(points) != len(self.names):
+        if self.complete and len(points) != len(self.names):
             missing = next(name for plain, name in self.names.items() if plain not in points)
             raise DataError(
                 f"{where}: has {len(points)} points instead of {len(self.names)}; {missing!r} is missing"
             )
-        return np.array([points[plain] for plain in self.names])
+        missing_point = (np.nan, np.nan)
+        return np.array([points.get(plain, missing_point) for plain in self.names])
 
 
 def _normal_name(name: str) -> str:
@@ -314,7 +323,8 @@ def _format_box(box: Box, points: FloatArray | None) -> list[str]:
         return [f"{place}/>"]
     parts = [
         f"      <part name='{part_name(number, len(points))}' x='{x}' y='{y}'/>"
-        for number, (x, y) in enumerate(np.rint(points).astype(int).tolist())
+        for number, (x, y) in enumerate(np.rint(np.nan_to_num(points)).astype(int).tolist())
+        if np.isfinite(points[number]).all()
     ]
     return [f"{place}>", *parts, "    </box>"]
 

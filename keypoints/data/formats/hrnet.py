@@ -101,12 +101,14 @@ def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | 
     A box becomes the square of its longer side. The format has no groups and tags.
 
     Raises:
-        DataError: if a face has no box.
+        DataError: if a face has no box, or a point without a label.
     """
     rows = [_columns(len(faces[0].landmarks()))]
     for face, name in zip(faces, names, strict=True):
         if face.box is None:
             raise DataError(f"{name}: has no box, and HRNet's list needs one; give it one, or use format=csv")
+        if not face.labelled().all():
+            raise DataError(f"{name}: has points without a label, and HRNet's list needs all; use format=csv")
         place = map(exact, (scale_of(face.box), *centre_of(face.box)))
         rows.append([name, *place, *numbers(face.landmarks())])
     return format_table(rows)

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keypoints.data.checks import check_pixels, check_size, far_points
-from keypoints.data.face import Face, Reading
+from keypoints.data.face import HIDDEN, Face, Reading
 from keypoints.data.formats.values import box, coordinate
 from keypoints.data.photo_facts import PLAIN, Naming, read_photo_facts
 from keypoints.data.photo_names import PhotoNames
@@ -130,22 +130,29 @@ class OpenList:
         group: str = "",
         tags: Mapping[str, str] | None = None,
         size: tuple[int, int] | None = None,
+        states: Sequence[int] | None = None,
     ) -> None:
         """Add a face to the list's faces.
 
         Args:
             name: name of the photo.
             box: box of the face.
-            points: (N, 2) pixels of the upright photo.
+            points: (N, 2) pixels of the upright photo; NaN for points that are not labelled.
             group: group of the face, as stated by the list; if empty, the photo is the group.
             tags: attributes by which results are grouped.
             size: width and height of the photo, as stated by the list.
+            states: (N,) states of the points, see :class:`Face`; ``None`` if the labelled ones are visible.
 
         Raises:
-            ValueError: if the photo is missing, is no regular file, or is not below the root.
+            ValueError: if no point is labelled, or the photo is missing, is no regular file, or is not below
+                the root.
         """
         photo = Photo(self.root / self.find(name))
-        self._faces.append((Face(photo, box, np.array(points), group, tags or {}, self._row), size))
+        own = None if states is None or HIDDEN not in states else np.array(states, np.uint8)
+        face = Face(photo, box, np.array(points), group, tags or {}, self._row, states=own)
+        if not face.labelled().any():
+            raise ValueError(f"none of its {len(points)} points is labelled")
+        self._faces.append((face, size))
 
     def listed(self, name: str, box: Box | None, size: tuple[int, int] | None = None) -> ListedBox:
         """Return a row of a list of photos; the photo may be missing.
@@ -393,14 +400,14 @@ def cells_by_name(names: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, cells, strict=True))
 
 
-def point(cells: dict[str, str], x: str, y: str) -> tuple[float, float]:
+def point(cells: Mapping[str, str], x: str, y: str) -> tuple[float, float]:
     """Return a row's point from the columns ``x`` and ``y``.
 
     Raises:
         ValueError: if the point is not labelled, or a cell is no coordinate.
     """
     if not (cells[x] and cells[y]):
-        raise ValueError(f"{x}, {y} is empty; every point of a face has to be labelled")
+        raise ValueError(f"{x}, {y} is empty; this format needs every point of a face")
     return coordinate(cells[x]), coordinate(cells[y])
 
 
@@ -417,5 +424,5 @@ def exact(value: npt.ArrayLike) -> str:
 
 
 def numbers(points: FloatArray) -> list[str]:
-    """Return x0, y0, x1, y1, … of (N, 2) points, as text."""
-    return [exact(value) for value in points.ravel()]
+    """Return x0, y0, x1, y1, … of (N, 2) points, as text; empty for a point that is not labelled."""
+    return ["" if np.isnan(value) else exact(value) for value in points.ravel()]

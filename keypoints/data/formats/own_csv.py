@@ -1,15 +1,18 @@
 """This project's own CSV: ``image,left,top,width,height,x0,y0,x1,y1,…``, one row per face.
 
 Coordinates are pixels, and pixel (0, 0) has its centre at (0, 0). The four columns of the box may be
-empty or left out. Faces with the same ``group`` stay in the same split. Any further column is a tag.
+empty or left out. Empty cells of x and y mean that the point is not labelled. Columns ``v0,v1,…`` may state
+that a point is hidden (1) or visible (2), as in COCO. Faces with the same ``group`` stay in the same split.
+Any further column is a tag.
 """
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from keypoints.data.face import Face
+from keypoints.data.face import UNLABELLED, VISIBLE, Face
 from keypoints.data.formats.lists import (
     ListedBox,
     OpenList,
@@ -50,14 +53,46 @@ def read(reading: OpenList) -> None:
     for line, cells in table(reading.path, text):
         with reading.row(f"line {line}"):
             row = cells_by_name(names, cells)
-            points = [point(row, f"x{index}", f"y{index}") for index in range(count)]
+            points = [_point(row, index) for index in range(count)]
+            states = [_state(row, index, points[index]) for index in range(count)] if "v0" in names else None
             kept = {name: row[name] for name in tags if row[name]}
-            reading.add(row["image"], box_of(row), points, row.get("group", ""), kept)
+            reading.add(row["image"], box_of(row), points, row.get("group", ""), kept, states=states)
+
+
+def _point(row: Mapping[str, str], index: int) -> tuple[float, float]:
+    """Return a point of a row; NaN if both cells are empty.
+
+    Raises:
+        ValueError: if only one of the cells is empty, or one is no coordinate.
+    """
+    x, y = f"x{index}", f"y{index}"
+    if bool(row[x]) != bool(row[y]):
+        raise ValueError(f"only one of {x} and {y} is empty; a point that is not labelled has neither")
+    return point(row, x, y) if row[x] else (math.nan, math.nan)
+
+
+def _state(row: Mapping[str, str], index: int, point: tuple[float, float]) -> int:
+    """Return the state of a point, which its column v and its coordinates agree on.
+
+    Raises:
+        ValueError: if they do not.
+    """
+    text, labelled = row[f"v{index}"], not math.isnan(point[0])
+    if text not in ("", "0", "1", "2"):
+        raise ValueError(f"v{index} is 0 (not labelled), 1 (hidden) or 2 (visible), not {quoted(text)}")
+    state = int(text) if text else VISIBLE if labelled else UNLABELLED
+    if (state != UNLABELLED) != labelled:
+        raise ValueError(f"v{index} is {state}, and its x and y are {'given' if labelled else 'empty'}")
+    return state
 
 
 def _is_ours(name: str) -> bool:
     """Return whether a column name is reserved, so that it cannot be a tag."""
-    return name in ("image", "group", *BOX) or _POINT.fullmatch(name) is not None
+    return name in ("image", "group", *BOX) or _POINT.fullmatch(name) is not None or _is_state(name)
+
+
+def _is_state(name: str) -> bool:
+    return re.fullmatch(r"v[0-9]+", name) is not None
 
 
 def _check(reading: OpenList, names: Sequence[str]) -> int:
@@ -71,6 +106,9 @@ def _check(reading: OpenList, names: Sequence[str]) -> int:
             f"{reading.path}: has {len(found)} columns of points, but no {missing[0]}; "
             f"they are x0,y0 … x{count - 1},y{count - 1}"
         )
+    stated = [name for name in names if _is_state(name)]
+    if stated and set(stated) != {f"v{index}" for index in range(count)}:
+        raise DataError(f"{reading.path}: the columns of states are v0 … v{count - 1}, or left out")
     reading.check_count(count)
     return count
 
@@ -135,16 +173,20 @@ def write(faces: Sequence[Face], names: Sequence[str], scheme: LandmarkScheme | 
                 "tag; take format=coco, which has a place for tags"
             )
     count = len(faces[0].landmarks())
-    columns = ["image", *BOX, *(f"{axis}{index}" for index in range(count) for axis in "xy"), "group", *tags]
-    return format_table([columns, *(_row(face, name, tags) for face, name in zip(faces, names, strict=True))])
+    states = any(face.states is not None for face in faces)
+    columns = ["image", *BOX, *(f"{axis}{index}" for index in range(count) for axis in "xy")]
+    columns += [*(f"v{index}" for index in range(count if states else 0)), "group", *tags]
+    rows = [_row(face, name, tags, states=states) for face, name in zip(faces, names, strict=True)]
+    return format_table([columns, *rows])
 
 
-def _row(face: Face, name: str, tags: Sequence[str]) -> list[str]:
+def _row(face: Face, name: str, tags: Sequence[str], *, states: bool) -> list[str]:
     box = [""] * len(BOX) if face.box is None else [exact(getattr(face.box, side)) for side in BOX]
     return [
         name,
         *box,
         *numbers(face.landmarks()),
+        *(str(state) for state in (face.visibility().tolist() if states else ())),
         named_group(face.group),
         *(face.tags.get(tag, "") for tag in tags),
     ]

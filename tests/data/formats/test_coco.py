@@ -52,9 +52,13 @@ DAMAGES = {
     "one id twice": ({"images": [IMAGE, IMAGE]}, "two images have the id 5"),
     "no such image": ({"annotations": [{**FACE, "image_id": [6]}]}, "annotation 7: there is no image"),
     "an image without name": ({"images": [{"id": 5}]}, "annotation 7: there is no image with the id 5"),
-    "an unlabelled point": (
-        {"annotations": [{**FACE, "keypoints": [1, 2, 2, 0, 0, 0]}]},
-        r"annotation 7: 1 of its 2 points are not labelled \(v = 0\), the first is point 1",
+    "another state": (
+        {"annotations": [{**FACE, "keypoints": [1, 2, 2, 4, 5, 3]}]},
+        r"annotation 7: point 1 has v = 3; v is 0 \(not labelled\), 1 \(hidden\) or 2 \(visible\)",
+    ),
+    "no label": (
+        {"annotations": [{**FACE, "keypoints": [0, 0, 0, 0, 0, 0]}]},
+        "annotation 7: none of its 2 points is labelled",
     ),
     "no points": ({"annotations": [{"id": 7, "image_id": 5}]}, "annotation 7: keypoints is no list"),
     "x, y alone": ({"annotations": [{**FACE, "keypoints": [1, 2, 3, 4]}]}, "annotation 7: keypoints is no"),
@@ -120,7 +124,7 @@ def test_a_written_list_has_the_fields_of_other_programs(root):
     assert first["keypoints"][2::3] == [2] * 68
     assert not {"bbox", "center", "scale"} & set(second)
     (category,) = whole["categories"]
-    assert (category["id"], category["name"], category["keypoints"][30]) == (1, "face", "nose_bridge_3")
+    assert (category["id"], category["name"], category["keypoints"][30]) == (1, "face", "nose_tip")
     assert [1, 2] in category["skeleton"]
     assert max(map(max, category["skeleton"])) == 68
 
@@ -175,3 +179,23 @@ def test_sizes_are_compared_in_any_notation(root, size):
 def test_ids_may_be_floats_or_strings(root):
     assert read(root, images=[{**IMAGE, "id": 5.0}], annotations=[FACE, {**FACE, "image_id": 5.0}])
     assert read(root, annotations=[{**FACE, "image_id": "5"}])
+
+
+def test_states_of_points_survive_reading_and_writing(tmp_path):
+    Image.new("L", (40, 30)).save(tmp_path / "a.png")
+    image = {"id": 5, "file_name": "a.png", "width": 40, "height": 30}
+    given = {**FACE, "keypoints": [1, 2, 2, 7, 8, 0, 5, 6, 1]}
+    (tmp_path / "list.json").write_text(json.dumps({"images": [image], "annotations": [given]}))
+    (face,) = read_labelled(tmp_path / "list.json").faces
+    assert face.visibility().tolist() == [2, 0, 1]
+    assert face.labelled().tolist() == [True, False, True]
+    assert np.isnan(face.landmarks()[1]).all()
+    for format_name in ("coco", "csv"):
+        path = tmp_path / f"again.{format_name}"
+        write_labelled([face], path, format_name)
+        (again,) = read_labelled(path).faces
+        np.testing.assert_array_equal(again.landmarks(), face.landmarks())
+        assert again.visibility().tolist() == [2, 0, 1]
+    (written,) = json.loads((tmp_path / "again.coco").read_text())["annotations"]
+    assert written["keypoints"] == [1, 2, 2, 0, 0, 0, 5, 6, 1]
+    assert written["num_keypoints"] == 2

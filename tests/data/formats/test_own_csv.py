@@ -51,7 +51,21 @@ def test_a_byte_order_mark_is_ignored(read):
 DAMAGES = {
     "a letter": ("image,x0,y0\na.png,1,two\n", "line 2: 'two' is not a number"),
     "not finite": ("image,x0,y0\na.png,1,inf\n", "line 2: 'inf' is not a number"),
-    "a point that is not labelled": ("image,x0,y0,x1,y1\na.png,1,2,,\n", "line 2: x1, y1 is empty"),
+    "half a point": ("image,x0,y0,x1,y1\na.png,1,2,,3\n", "line 2: only one of x1 and y1 is empty"),
+    "no point": ("image,x0,y0,x1,y1\na.png,,,,\n", "line 2: none of its 2 points is labelled"),
+    "another state": ("image,x0,y0,v0\na.png,1,2,3\n", "line 2: v0 is 0 .*, 1 .* or 2 .*, not '3'"),
+    "a state without a point": (
+        "image,x0,y0,x1,y1,v0,v1\na.png,1,2,,,2,2\n",
+        "line 2: v1 is 2, and its x and y are empty",
+    ),
+    "a point without a state": (
+        "image,x0,y0,v0\na.png,1,2,0\n",
+        "line 2: v0 is 0, and its x and y are given",
+    ),
+    "states of other points": (
+        "image,x0,y0,v1\na.png,1,2,2\n",
+        "the columns of states are v0 … v0, or left out",
+    ),
     "a cell too few": ("image,x0,y0\na.png,1\n", "line 2: has 2 cells; the first line names 3"),
     "a cell too many": ("image,x0,y0\na.png,1,2,3\n", "line 2: has 4 cells"),
     "half a box": (

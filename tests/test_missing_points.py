@@ -1,0 +1,61 @@
+"""Missing points, from a list to the page: reading, augmentation with flips, losses, metrics, figures."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from keypoints.commands import compose
+from keypoints.data.photos import Photo
+from keypoints.data.readers.imm import read_imm
+from keypoints.data.readers.labelled import write_labelled
+from keypoints.schemes import IMM58
+from tests.conftest import SMALL
+from tests.working import evaluate, train
+
+SMALLER = [each for each in SMALL if not each.startswith(("experiment", "data", "model"))]
+
+
+@pytest.fixture(scope="module")
+def lists(made_up_imm, tmp_path_factory):
+    """Lists of faces, whose points are hidden or lack a label here and there."""
+    folder = tmp_path_factory.mktemp("missing")
+    random = np.random.default_rng(0)
+    faces = []
+    for face in read_imm(made_up_imm):
+        points, states = face.landmarks().copy(), np.full(58, 2, np.uint8)
+        states[random.random(58) < 0.1] = 1
+        states[random.random(58) < 0.3] = 0
+        points[states == 0] = np.nan
+        photo = folder / face.photo.path.name
+        shutil.copy(face.photo.path, photo)
+        faces.append(replace(face, photo=Photo(photo), points=points, states=states))
+    write_labelled(faces[6:], folder / "train.json", "coco", scheme=IMM58)
+    write_labelled(faces[:6], folder / "test.csv", "csv", scheme=IMM58)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ["model=convnet", "model.net.pooling=2", "model.net.hidden=16", "loss=wing"],
+        ["model=heatmap", "model.heatmap_weight=1", "augmentation=wild"],
+    ],
+    ids=["coordinates", "heatmaps"],
+)
+def test_faces_with_missing_points_are_trained_on_and_measured(lists, tmp_path, model):
+    data = ["data=labelled", f"data.train={lists / 'train.json'}", f"data.test={lists / 'test.csv'}"]
+    size = ["data.scheme=imm58", "data.source=image", "data.width=80", "data.height=60"]
+    run = tmp_path / "run"
+    metrics = train(compose("train", [*SMALLER, *data, *size, *model, f"output={run}"]))
+    assert all(np.isfinite(value) for value in metrics.values())
+    done = evaluate(compose("evaluate", [f"checkpoint={run}", "split=test", f"output={tmp_path / 'out'}"]))
+    assert all(np.isfinite(value) for value in done.result["metrics"].values())
+    assert any("points have no label; errors are over the others" in note for note in done.result["notes"])
+    assert any("have no NME" in note for note in done.result["notes"])
+    assert "NaN" not in json.dumps(done.result)
+    assert (tmp_path / "out" / "landmarks.png").is_file()
+    rows = (tmp_path / "out" / "faces.csv").read_text().splitlines()
+    assert ",," in rows[1]  # a truth that is not known
