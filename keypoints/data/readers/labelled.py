@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keypoints.data.face import Face, Reading
-from keypoints.data.formats import coco, dlib_list, hrnet, own_csv, udacity
+from keypoints.data.formats import coco, dlib_list, hrnet, own_csv, udacity, wflw
 from keypoints.data.formats.lists import ListedBox, OpenList, beginning
 from keypoints.data.photo_facts import PLAIN, Naming
 from keypoints.errors import ConfigError, DataError
@@ -65,6 +65,7 @@ FORMATS: Mapping[str, Format] = {
         dlib_list.write,
         loses="groups and tags are left out, and boxes and points are rounded to whole pixels",
     ),
+    "wflw": Format("WFLW's list (98 points, box, attributes)", wflw.recognises, wflw.read, wflw.read_boxes),
     "udacity": Format("Udacity's list of keypoints (,0,1,…,135)", udacity.recognises, udacity.read),
 }
 """Formats by their names in commands."""
