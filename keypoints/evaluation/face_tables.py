@@ -59,6 +59,9 @@ def read_faces(path: Path) -> pd.DataFrame:
         values = faces[name].dropna() if name.startswith("truth_") else faces[name]  # points without a label
         if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
             raise DataError(f"{path}: its column {name!r} holds something else than numbers")
+    for name in (name for name in numbers if name.startswith("truth_x")):
+        if (faces[name].isna() != faces[name.replace("_x", "_y")].isna()).any():
+            raise DataError(f"{path}: its column {name!r} and its column of y have different empty places")
     return faces
 
 

@@ -16,10 +16,10 @@ from torch import nn
 from keypoints.commands import compose
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import CheckpointError, ConfigError, DataError, TrainingError
-from keypoints.landmarks import IMM58
 from keypoints.runs.history import read_logged
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
+from keypoints.schemes import IMM58
 from keypoints.tasks.base import Task, load_task
 from tests.conftest import ROOT, SMALL
 from tests.working import interrupted_at, resume, train, weights
