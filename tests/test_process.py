@@ -11,7 +11,7 @@ from keypoints.process import configure_libraries, configure_worker
 
 @pytest.fixture
 def settings(monkeypatch):
-    """The libraries' own settings, and afterwards those of before."""
+    """Give the libraries known settings, and restore the former ones afterwards."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
     monkeypatch.delenv("OPENCV_FOR_THREADS_NUM", raising=False)
     before = cv2.getNumThreads()

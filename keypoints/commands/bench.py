@@ -15,6 +15,8 @@ from keypoints.config.settings import FilePath, OutputFolder, defaults_list, set
 from keypoints.files import atomic_folder, locked, part_folder, write_atomically
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from keypoints.benchmark.prediction_speed import PredictionSpeed
     from keypoints.benchmark.training_speed import TrainingSpeed
 
@@ -71,7 +73,6 @@ def bench_training(cfg: DictConfig) -> "TrainingSpeed":
     """
     from keypoints.benchmark.training_speed import measure_training
     from keypoints.instantiate import make_data
-    from keypoints.reports.figures import save
     from keypoints.reports.training_speed import draw_training_speed
 
     folder = Path(cfg.output)
@@ -83,8 +84,7 @@ def bench_training(cfg: DictConfig) -> "TrainingSpeed":
         part_folder(folder / "scratch") as scratch,
     ):
         speed = measure_training(cfg, data, scratch)
-        write_atomically(part / RESULT, json.dumps(asdict(speed), indent=2) + "\n")
-        save(draw_training_speed(speed), part / PICTURE)
+        _write(part, speed, draw_training_speed(speed))
     return speed
 
 
@@ -101,7 +101,6 @@ def bench_prediction(cfg: DictConfig) -> "PredictionSpeed":
     """
     from keypoints.benchmark.prediction_speed import measure_prediction
     from keypoints.inference.predictor import Predictor
-    from keypoints.reports.figures import save
     from keypoints.reports.prediction_speed import draw_prediction_speed
     from keypoints.runs.checkpoint_files import find_checkpoint
 
@@ -111,9 +110,15 @@ def bench_prediction(cfg: DictConfig) -> "PredictionSpeed":
     folder = Path(cfg.output)
     with locked(folder), atomic_folder(folder, last=RESULT) as part:
         speed = measure_prediction(predictor, cfg.name, int(cfg.rounds), float(cfg.seconds))
-        write_atomically(part / RESULT, json.dumps(asdict(speed), indent=2) + "\n")
-        save(draw_prediction_speed(speed), part / PICTURE)
+        _write(part, speed, draw_prediction_speed(speed))
     return speed
+
+
+def _write(folder: Path, speed: "TrainingSpeed | PredictionSpeed", figure: "Figure") -> None:
+    from keypoints.reports.figures import save
+
+    write_atomically(folder / RESULT, json.dumps(asdict(speed), indent=2) + "\n")
+    save(figure, folder / PICTURE)
 
 
 VERB = Verb(

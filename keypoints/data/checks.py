@@ -80,7 +80,7 @@ def check_face(face: Face, size: tuple[int, int]) -> Iterator[str]:
         return
     if (far := far_points(face, size)) is not None:
         yield far
-    points = face.landmarks()[face.labelled()]
+    points = face.labelled_points()
     if face.box is not None and _overlap(face.box, points) < _OVERLAP:
         reach = _describe_range(points)
         yield f"{_describe_box(face.box)} does not surround the points, which reach {reach}"
@@ -121,7 +121,7 @@ def check_pixels(face: Face, size: tuple[int, int]) -> None:
         raise ValueError(misses)
     if face.points is None:
         return
-    points = face.landmarks()[face.labelled()]
+    points = face.labelled_points()
     if len(points) > 1 and np.abs(points).max() <= _RATIO:
         raise ValueError("its points lie within a pixel: give them in pixels, not as fractions of the photo")
     if 2 * _are_far(face, size).sum() > len(points):
@@ -150,7 +150,7 @@ def _are_far(face: Face, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Return (N,) flags of points that lie farther outside the picture than a cut-off face explains."""
     points = face.landmarks()
     sides = [0.0] if face.box is None else [face.box.width, face.box.height]
-    reach = _NEAR * max(*sides, *np.ptp(points[face.labelled()], axis=0), _LEAST * max(size))
+    reach = _NEAR * max(*sides, *np.ptp(face.labelled_points(), axis=0), _LEAST * max(size))
     found: npt.NDArray[np.bool_] = np.maximum(-points, points - np.subtract(size, 1)).max(axis=1) > reach
     return found
 

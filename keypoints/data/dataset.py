@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 
 SingleArray = npt.NDArray[np.float32]
 IndexArray = npt.NDArray[np.int64]
-FlagArray = npt.NDArray[np.bool_]
 
 
 class Batch(NamedTuple):
@@ -174,8 +173,7 @@ class FaceDataset(Dataset[Batch]):
             found = list(track(prepared, "decoding", len(self.faces), transient=True, disable=silent))
         affines = self._usable(found, strict=strict)
         self._points = np.stack([self._on_canvas(*each) for each in zip(self.faces, affines, strict=True)])
-        labelled: FlagArray = np.asarray(np.isfinite(self._points).all(axis=2))
-        self._labelled = None if bare or labelled.all() else labelled
+        self._lacks_labels = self.has_points and not np.isfinite(self._points).all()
         self._ratio_targets = self._ratios(self._points - self._border)
         self._to_canvas = np.stack([affine.matrix for affine in affines])
         middle = Affine(np.array([[1.0, 0.0, -across], [0.0, 1.0, -down]]))
@@ -248,26 +246,21 @@ class FaceDataset(Dataset[Batch]):
         if self._augmentation is None:
             return self.batch([index for _, index in pairs])
         indices = np.array([index for _, index in pairs])
-        labelled = None if self._labelled is None else self._labelled[indices]
         points = self._points[indices]
-        if labelled is not None:  # transforms take no NaN: the middle stands in for points without a label
-            points = np.where(labelled[..., None], points, np.divide(self._canvases.shape[2:0:-1], 2))
+        labelled = np.isfinite(points)
+        if self._lacks_labels:  # transforms take no NaN: the middle stands in for points without a label
+            points = np.where(labelled, points, np.divide(self._canvases.shape[2:0:-1], 2))
         drawn = self._augmentation(
             [self._canvas(index) for index in indices],
             points,
             [(self._seed, epoch, index) for epoch, index in pairs],
             self._border,
         )
-        points = drawn.points
+        points = np.where(labelled, drawn.points, np.nan) if self._lacks_labels else drawn.points
         if self._flip is not None:
             points = np.where(drawn.mirrored[:, None, None], points[:, self._flip], points)
-            if labelled is not None:
-                labelled = np.where(drawn.mirrored[:, None], labelled[:, self._flip], labelled)
-        if labelled is not None:
-            points = np.where(labelled[..., None], points, np.nan)
         to_photo = Affine(self._to_canvas[indices]).then(drawn.affine).inverse()
-        matrices = to_photo.matrix.astype(np.float32)
-        return self._batch(indices, drawn.pixels, self._ratios(points), matrices, labelled)
+        return self._batch(indices, drawn.pixels, self._ratios(points), to_photo.matrix.astype(np.float32))
 
     def augmented_by(self, augmentation: Augmentation) -> Self:
         """Return the dataset with another augmentation of the same context; photos are not read again."""
@@ -282,9 +275,7 @@ class FaceDataset(Dataset[Batch]):
     def batch(self, indices: Sequence[int]) -> Batch:
         """Return the samples of the given faces as one batch, not augmented."""
         chosen = np.array(indices)
-        labelled = None if self._labelled is None else self._labelled[chosen]
-        targets, to_photo = self._ratio_targets[chosen], self._to_photo[chosen]
-        return self._batch(chosen, self._middles(chosen), targets, to_photo, labelled)
+        return self._batch(chosen, self._middles(chosen), self._ratio_targets[chosen], self._to_photo[chosen])
 
     def _middles(self, indices: IndexArray) -> ByteArray:
         """Return the inputs of the given faces, (B, H, W, C), not augmented."""
@@ -295,14 +286,9 @@ class FaceDataset(Dataset[Batch]):
         return np.stack([self._canvas(index)[inside] for index in indices])
 
     def _batch(
-        self,
-        indices: IndexArray,
-        inputs: ByteArray,
-        targets: SingleArray,
-        to_photo: SingleArray,
-        labelled: FlagArray | None,
+        self, indices: IndexArray, inputs: ByteArray, targets: SingleArray, to_photo: SingleArray
     ) -> Batch:
-        flags = np.ones((len(indices), 0), bool) if labelled is None else labelled
+        flags = np.isfinite(targets).all(axis=2) if self._lacks_labels else np.ones((len(indices), 0), bool)
         fields = inputs.transpose(0, 3, 1, 2), targets, to_photo, self._photo_sizes[indices], indices, flags
         return Batch(*(torch.from_numpy(np.ascontiguousarray(field)) for field in fields))
 
@@ -327,9 +313,9 @@ class FaceDataset(Dataset[Batch]):
         Raises:
             DataError: if a point is labelled in no face.
         """
-        if self._labelled is None:
+        if not self._lacks_labels:
             return self.targets.mean(dim=0)
-        if missing := np.flatnonzero(~self._labelled.any(axis=0)).tolist():
+        if missing := np.flatnonzero(np.isnan(self._points).any(axis=2).all(axis=0)).tolist():
             raise DataError(
                 f"point {self._landmarks[missing[0]]} is labelled in none of the {len(self)} faces "
                 f"({len(missing)} such points); label it, or take a part: data.landmarks=<part>"
@@ -402,9 +388,7 @@ def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) ->
             raise DataError(f"{face.photo.path}: {error}") from error
         points = Affine.between(region, Box.of_image(crop.size))(face.landmarks()[list(landmarks)])
         ratios.append(pixels_to_ratio(points, crop.size))
-    stacked = np.stack(ratios)
-    mean = np.nanmean(stacked, axis=0) if np.isnan(stacked).any() else np.mean(stacked, axis=0)
-    return torch.from_numpy(mean).float()
+    return torch.from_numpy(np.nanmean(ratios, axis=0)).float()
 
 
 def full_batch(dataset: FaceDataset, indices: Iterable[int] | None = None) -> Batch:

@@ -79,6 +79,14 @@ class Face:
         """
         return np.asarray(np.isfinite(self.landmarks()).all(axis=1))
 
+    def labelled_points(self) -> FloatArray:
+        """Return the labelled points, (M, 2) pixels of the photo.
+
+        Raises:
+            ValueError: if the face has no points.
+        """
+        return self.landmarks()[self.labelled()]
+
     def visibility(self) -> StateArray:
         """Return the state of each point, (N,), also where all labelled points are visible.
 

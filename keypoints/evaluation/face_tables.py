@@ -2,15 +2,19 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import FloatArray
 from keypoints.structured_files import MOST_TABLE_BYTES, read_text
+
+FlagArray = npt.NDArray[np.bool_]
 
 
 def tags_of(faces: pd.DataFrame) -> list[str]:
@@ -24,10 +28,35 @@ def points_of(faces: pd.DataFrame, kind: str) -> FloatArray:
     return faces.filter(regex=rf"^{kind}_[xy]\d+$").to_numpy(np.float64).reshape(len(faces), -1, 2)
 
 
+def are_labelled(truth: FloatArray) -> FlagArray:
+    """Return which of (N, K, 2) true points are labelled, (N, K)."""
+    return np.asarray(np.isfinite(truth).all(axis=2))
+
+
+def over_labelled(
+    values: FloatArray, known: FlagArray, axis: int | tuple[int, ...], statistic: Callable[..., Any] = np.mean
+) -> Any:
+    """Return a statistic of values over the labelled points only.
+
+    Args:
+        values: (N, K) or (N, K, 2) values of N faces; NaN from broken predictions is not left out.
+        known: (N, K) flags of the labelled points.
+        axis: as of the statistic.
+        statistic: numpy's ``mean`` or ``std``.
+
+    Returns:
+        The statistic; NaN where no point is labelled.
+    """
+    if known.all():
+        return statistic(values, axis=axis)
+    return statistic(values, axis=axis, where=known if values.ndim == 2 else known[..., None])
+
+
 def by_error(faces: pd.DataFrame) -> pd.DataFrame:
     """Return the faces that have a labelled point, the smallest mean distance per point first."""
-    labelled = np.flatnonzero(np.isfinite(points_of(faces, "truth")).any(axis=(1, 2)))
-    return faces.iloc[labelled].sort_values("error_px", ignore_index=True)
+    return faces.iloc[np.flatnonzero(are_labelled(points_of(faces, "truth")).any(axis=1))].sort_values(
+        "error_px", ignore_index=True
+    )
 
 
 def read_faces(path: Path) -> pd.DataFrame:

@@ -266,10 +266,9 @@ def _choose(faces: Sequence[Face], landmarks: Sequence[int], prediction: Predict
     """Return the index of the face whose box overlaps most, or else whose points are nearest, if near."""
     by_box, by_points = [], []
     for place, face in enumerate(faces):
-        points = face.landmarks()
-        offsets = prediction.points - points[list(landmarks)]
-        offsets, points = offsets[np.isfinite(offsets).all(axis=1)], points[face.labelled()]
-        distance = float(np.linalg.norm(offsets, axis=1).mean()) / _size(points) if len(offsets) else np.inf
+        offsets = prediction.points - face.landmarks()[list(landmarks)]
+        distances = np.linalg.norm(offsets[np.isfinite(offsets).all(axis=1)], axis=1)
+        distance = float(distances.mean()) / _size(face.labelled_points()) if len(distances) else np.inf
         boxes = face.box, prediction.box
         overlap = 0.0 if boxes[0] is None or boxes[1] is None else boxes[0].overlap(boxes[1])
         if overlap >= _SAME:

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from keypoints._version import __version__
 from keypoints.evaluation.face_tables import in_common, tags_of
 from keypoints.evaluation.per_face import Predictions, by_confidence, face_table, in_originals, score
 from keypoints.evaluation.result import Case, EvaluationResult, GroupScores, PredictedFaces, Scores, Tables
 from keypoints.mean_face import predicts_the_mean
-from keypoints.tasks.metrics import evaluation_metrics, face_scale, normalized_mean_error
+from keypoints.tasks.metrics import NME, evaluation_metrics, normalized_mean_error
 
 _MOST_VALUES = 60
 """Largest number of values of a tag that groups faces; a tag with more values identifies single faces."""
@@ -35,8 +36,9 @@ def measure(case: Case, predicted: PredictedFaces) -> tuple[EvaluationResult, Ta
     table = face_table(faces, predictions, case.norm, pair)
     on_photos["error_px"] = table["error_px"]
     errors = None if constant is None else normalized_mean_error(*constant[:3], norm=case.norm, pair=pair)
-    tables = Tables(on_photos, table, None if errors is None else errors.double().numpy())
-    return _result(case, predicted, predictions, constant, table), tables
+    counted = NME(case.norm, pair).counted(predictions.truth, predictions.photo_sizes)
+    tables = Tables(on_photos, table, counted.numpy(), None if errors is None else errors.double().numpy())
+    return _result(case, predicted, predictions, constant, table, counted), tables
 
 
 def _result(
@@ -45,6 +47,7 @@ def _result(
     predictions: Predictions,
     constant: Predictions | None,
     table: pd.DataFrame,
+    counted: Tensor,
 ) -> EvaluationResult:
     metrics = _scores(case, predictions)
     parts = case.scheme.parts if len(case.scheme.parts) > 1 else {}
@@ -64,7 +67,7 @@ def _result(
         by_confidence=by_confidence(predictions, case.norm, case.scheme.normalizing_points),
         words={tag: dict(meanings) for tag, meanings in words.items()},
         worst_faces=in_common(table, words),
-        notes=[*_warnings(predictions, metrics), *_missing(case, predictions), *predicted.notes],
+        notes=[*_warnings(predictions, metrics), *_missing(predictions, counted), *predicted.notes],
     )
 
 
@@ -96,15 +99,13 @@ def _warnings(predictions: Predictions, metrics: Scores) -> list[str]:
     return [warning] if warning else []
 
 
-def _missing(case: Case, predictions: Predictions) -> list[str]:
+def _missing(predictions: Predictions, counted: Tensor) -> list[str]:
     """Return notes about points without a label, and faces that therefore have no NME."""
     labelled = predictions.truth.isfinite().all(dim=-1)
     if labelled.all():
         return []
     total = labelled.numel()
     notes = [f"{total - int(labelled.sum())} of {total} points have no label; errors are over the others"]
-    scales = face_scale(predictions.truth, predictions.photo_sizes, case.norm, case.scheme.normalizing_points)
-    counted = scales.isfinite() & labelled.any(dim=-1)
     if without := int((~counted).sum()):
         notes.append(f"{without} of {len(counted)} faces have no NME: their normalising points have no label")
     return notes

@@ -13,6 +13,7 @@ from torchmetrics import MetricCollection
 from keypoints.data.compact_copy import Original
 from keypoints.data.dataset import Batch, FaceDataset, full_batch
 from keypoints.data.face import Face
+from keypoints.evaluation.face_tables import are_labelled, over_labelled
 from keypoints.inference.predictor import Model, TaskModel
 from keypoints.tasks.base import Task
 from keypoints.tasks.metrics import face_scale, normalized_mean_error
@@ -136,14 +137,16 @@ def face_table(
         points.numpy().astype(np.float64) for points in (predictions.truth, predictions.predicted)
     )
     errors = predicted - true
-    mean = np.mean if np.isfinite(true).all() else np.nanmean
+    known = are_labelled(true)
     tags = dict.fromkeys(tag for face in faces for tag in face.tags)
     columns = {
         "photo": [str(face.photo.path) for face in faces],
         **{tag: [face.tags.get(tag) for face in faces] for tag in tags},
-        "mse": mean(np.square(errors / predictions.photo_sizes.numpy()[:, None]), axis=(1, 2)),
-        "mae_px": mean(np.abs(errors), axis=(1, 2)),
-        "error_px": mean(np.linalg.norm(errors, axis=2), axis=1),
+        "mse": over_labelled(
+            np.square(errors / predictions.photo_sizes.numpy()[:, None]), known, axis=(1, 2)
+        ),
+        "mae_px": over_labelled(np.abs(errors), known, axis=(1, 2)),
+        "error_px": over_labelled(np.linalg.norm(errors, axis=2), known, axis=1),
     }
     if norm is not None:
         columns["nme"] = normalized_mean_error(*predictions[:3], norm=norm, pair=pair).numpy()

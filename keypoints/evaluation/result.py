@@ -9,6 +9,7 @@ import pandas as pd
 
 from keypoints.data.face import Face
 from keypoints.datamodules.base import FaceDataModule
+from keypoints.evaluation.face_tables import FlagArray
 from keypoints.evaluation.per_face import ConfidenceGroup, Predictions
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.landmarks import LandmarkScheme
@@ -182,6 +183,8 @@ class Tables(NamedTuple):
     """A row per face, in pixels of the photo that figures show."""
     in_originals: pd.DataFrame
     """A row per face, in pixels of the original of the photo, with ``nme``."""
+    counted: FlagArray
+    """(N,) flags of the faces that count in normalised errors: their normalising points are labelled."""
     constant: FloatArray | None
     """(N,) normalised mean error of the mean-shape baseline for each face; ``None`` if it is unknown."""
 

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from keypoints.evaluation.face_tables import are_labelled, over_labelled
 from keypoints.evaluation.per_face import ConfidenceGroup
 from keypoints.evaluation.robustness import STRESSES
 from keypoints.formatting import fixed
@@ -102,21 +103,24 @@ def spread(truth: FloatArray, predicted: FloatArray, title: str) -> Figure:
     """
     figure = new_figure(11, 5.2)
     left, right = figure.subplots(1, 2)
-    predicted = np.where(np.isfinite(truth), predicted, np.nan)  # compared where the truth is known
-    deviation, mean = (np.std, np.mean) if np.isfinite(truth).all() else (np.nanstd, np.nanmean)
+    known = are_labelled(truth)
+    has_labels = np.flatnonzero(known.any(axis=1))
+    truth, predicted, known = truth[has_labels], predicted[has_labels], known[has_labels]
     for axis, (name, colour) in enumerate((("x", "tab:blue"), ("y", "tab:orange"))):
         left.scatter(
-            deviation(truth[:, :, axis], axis=0),
-            deviation(predicted[:, :, axis], axis=0),
+            over_labelled(truth[:, :, axis], known, 0, np.std),
+            over_labelled(predicted[:, :, axis], known, 0, np.std),
             s=22,
             c=colour,
             alpha=0.8,
             label=name,
         )
-        centred_truth, centred = (mean(points[:, :, axis], axis=1) for points in (truth, predicted))
+        centred_truth, centred = (
+            over_labelled(points[:, :, axis], known, 1) for points in (truth, predicted)
+        )
         right.scatter(
-            centred_truth - mean(centred_truth),
-            centred - mean(centred_truth),
+            centred_truth - centred_truth.mean(),
+            centred - centred_truth.mean(),
             s=22,
             c=colour,
             alpha=0.7,

@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keypoints.evaluation.face_tables import by_error, points_of, tags_of
+from keypoints.evaluation.face_tables import are_labelled, by_error, over_labelled, points_of, tags_of
 from keypoints.evaluation.result import Case, EvaluationResult, Scores, Stressed, Tables, TableSource
 from keypoints.formatting import shown
-from keypoints.geometry import FloatArray
 from keypoints.reports import error_figures, face_figures, figures
 from keypoints.reports.page import Picture, write_page
 from keypoints.tasks.metrics import NORMS
@@ -82,7 +81,7 @@ def draw_measured(folder: Path, case: Case, tables: Tables, result: EvaluationRe
     lines, words = case.scheme.skeleton, case.data.words
     return [
         draw_faces(folder, case.name, tables.on_photos, case.shown, lines, words),
-        *draw(folder, case.name, tables.in_originals, result, lines, tables.constant),
+        *draw(folder, case.name, tables, result, lines),
     ]
 
 
@@ -110,30 +109,23 @@ def draw_stress(folder: Path, case: Case, stressed: Stressed) -> list[Picture]:
 
 
 def draw(
-    folder: Path,
-    name: str,
-    faces: pd.DataFrame,
-    result: EvaluationResult,
-    lines: figures.Lines,
-    constant: FloatArray | None,
+    folder: Path, name: str, tables: Tables, result: EvaluationResult, lines: figures.Lines
 ) -> list[Picture]:
     """Plot the errors of an evaluation.
 
     Args:
         folder: folder of the figures.
         name: name of model and split, for titles.
-        faces: table of :func:`keypoints.evaluation.per_face.face_table`, with the column ``nme``.
+        tables: errors face by face.
         result: contents of ``metrics.json``.
         lines: skeleton of the landmarks.
-        constant: (N,) NME of the mean-shape baseline for each face, or ``None``.
     """
-    unit = NORMS[result.norm]
+    faces, unit = tables.in_originals, NORMS[result.norm]
     truth, predicted = points_of(faces, "truth"), points_of(faces, "predicted")
     who = "predictions" if isinstance(result.source, TableSource) else "model"
-    counted = np.isfinite(faces["nme"].to_numpy(np.float64)) | np.isnan(predicted).any(axis=(1, 2))
-    curves = {who: faces["nme"].to_numpy(np.float64)[counted]}
-    if constant is not None:
-        curves[figures.BASELINE] = constant[counted]
+    curves = {who: faces["nme"].to_numpy(np.float64)[tables.counted]}
+    if tables.constant is not None:
+        curves[figures.BASELINE] = tables.constant[tables.counted]
     pictures = [
         Picture(
             figures.save(
@@ -144,10 +136,10 @@ def draw(
             "Share of faces with an error of at most x: the higher and the further left, the better.",
         )
     ]
-    mean = np.mean if np.isfinite(truth).all() else np.nanmean
-    distances = mean(np.linalg.norm(predicted - truth, axis=2), axis=0)
+    known = are_labelled(truth)
+    distances = over_labelled(np.linalg.norm(predicted - truth, axis=2), known, axis=0)
     if len(distances) > 1:
-        shape = mean(truth, axis=0)
+        shape = over_labelled(truth, known, axis=0)
         figure = error_figures.by_landmark(shape, distances, lines, f"{name}: error by landmark")
         caption = "Plotted on the mean true face; the five worst landmarks are labelled with index and error."
         pictures.append(Picture(figures.save(figure, folder / "landmarks.png"), "Error by landmark", caption))

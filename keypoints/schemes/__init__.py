@@ -6,7 +6,7 @@ number, ``0-16`` stands for the points 0 to 16.
 
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -100,12 +100,14 @@ def _scheme(values: Mapping[str, Any], name: str) -> LandmarkScheme:
 
     flip = values.get("flip_indices")
     chains = values.get("skeleton") or []
-    pair = values.get("normalizing_points")
+    pair = None
+    if (given := values.get("normalizing_points")) is not None:
+        pair = numbers("normalizing_points", given)
+        if len(pair) != 2:
+            raise ValueError("normalizing_points is two points")
     if not isinstance(chains, list):
         raise ValueError("skeleton is a list of chains of points")  # noqa: TRY004  caught with the others
     lines = [numbers("skeleton", chain) for chain in chains]
-    if pair is not None and len(numbers("normalizing_points", pair)) != 2:
-        raise ValueError("normalizing_points is two points")
     parts = _groups("parts", values.get("parts"), numbers) or {"points": tuple(range(count))}
     if (contained := sum(map(len, parts.values()))) != count:
         raise ValueError(f"parts: contain {contained} points; each of the {count} belongs to one part")
@@ -113,14 +115,16 @@ def _scheme(values: Mapping[str, Any], name: str) -> LandmarkScheme:
         name=name,
         parts=parts,
         flip_indices=mirror_permutation(names) if flip is None else numbers("flip_indices", flip),
-        normalizing_points=None if pair is None else numbers("normalizing_points", pair)[:2],  # type: ignore[arg-type]
+        normalizing_points=None if pair is None else (pair[0], pair[1]),
         skeleton=tuple(line for chain in lines for line in pairwise(chain)),
         selections=_groups("selections", values.get("selections"), numbers),
         names=names,
     )
 
 
-def _groups(key: str, given: object, numbers: Any) -> dict[str, tuple[int, ...]]:
+def _groups(
+    key: str, given: object, numbers: Callable[[str, object], tuple[int, ...]]
+) -> dict[str, tuple[int, ...]]:
     if given is None:
         return {}
     if not isinstance(given, dict):

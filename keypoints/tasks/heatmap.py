@@ -11,7 +11,7 @@ from keypoints.data.dataset import Batch
 from keypoints.landmarks import LandmarkScheme
 from keypoints.models.heatmap import HeatmapNet, gaussian_maps, share_near, soft_argmax
 from keypoints.tasks.base import Located, Task
-from keypoints.tasks.labelled_mean import heatmap_loss as labelled_heatmap_loss
+from keypoints.tasks.labelled_mean import coordinate_loss, heatmap_loss
 from keypoints.tasks.losses import HeatmapKLLoss
 from keypoints.tasks.trusted_loss import build_loss, loss_name
 
@@ -142,13 +142,10 @@ class HeatmapTask(Task):
 
     def _weighted_loss(self, maps: Tensor, points: Tensor | None, batch: Batch) -> Tensor:
         coordinates, heatmaps = self._weights
-        loss = maps.new_zeros(())
+        loss, known = maps.new_zeros(()), (batch.labelled, self.labelled_points(batch))
         if coordinates and points is not None:
-            loss = loss + coordinates * self.coordinate_loss(points, batch)
+            loss = loss + coordinates * coordinate_loss(self.loss, points, batch.targets, *known)
         if heatmaps:
             wanted = gaussian_maps(batch.targets, maps, self._sigma, self.net.heatmap_padding)
-            count = self.labelled_points(batch)
-            loss = loss + heatmaps * labelled_heatmap_loss(
-                self.heatmap_loss, maps, wanted, batch.labelled, count
-            )
+            loss = loss + heatmaps * heatmap_loss(self.heatmap_loss, maps, wanted, *known)
         return loss

@@ -48,3 +48,22 @@ def test_warnings_come_before_the_notes_of_the_source(case):
     notes = measure(case, broken)[0].notes
     assert "no finite numbers" in notes[0]
     assert notes[1:] == ["of the source"]
+
+
+def test_faces_without_labelled_normalising_points_do_not_count(made_up_imm):
+    data = IMMDataModule(made_up_imm)
+    case = Case("a model, train", data, "train", data.scheme, "pair", 0.08, 2)
+    assert measure(case, predicted(case, 1.0))[1].counted.all()
+    missing = predicted(case, 1.0)
+    missing.predictions.truth[0, data.scheme.normalizing_points[0]] = torch.nan
+    result, tables = measure(case, missing)
+    assert tables.counted.tolist() == [False] + [True] * (result.faces - 1)
+    assert "1 of 24 faces have no NME" in result.notes[-1]
+
+
+def test_broken_predictions_stay_visible_where_labels_are_missing(case):
+    broken = predicted(case, 1.0)
+    broken.predictions.truth[0, :3] = torch.nan
+    broken.predictions.predicted[0] = torch.nan
+    table = measure(case, broken)[1].in_originals
+    assert table["error_px"].isna().tolist() == [True] + [False] * (len(table) - 1)

@@ -1,12 +1,15 @@
 import json
 
+import numpy as np
 import pandas as pd
 
 from keypoints.evaluation.result import Stressed, Tables
 from keypoints.evaluation.result_files import write_files
 from tests.evaluation.test_result import MODEL, result
 
-TABLES = Tables(pd.DataFrame({"photo": ["shown"]}), pd.DataFrame({"photo": ["a"], "nme": [0.1]}), None)
+TABLES = Tables(
+    pd.DataFrame({"photo": ["shown"]}), pd.DataFrame({"photo": ["a"], "nme": [0.1]}), np.ones(1, bool), None
+)
 
 
 def test_the_result_and_its_tables_are_written(tmp_path):

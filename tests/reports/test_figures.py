@@ -1,20 +1,10 @@
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from keypoints.errors import printable
 from keypoints.reports import error_figures, face_figures, figures, filter_figures, training_figures
-
-HISTORY = pd.DataFrame(
-    {
-        "loss/train": [1.0, 0.1, 0.01],
-        "loss/val": [0.5, 0.05, 0.06],
-        "val/mse": [0.5, 0.05, 0.06],
-        "loss/constant": [0.2] * 3,
-        "val/mse_constant": [0.2] * 3,
-    }
-)
+from tests.reports.test_training_figures import HISTORY
 
 
 def test_ticks_are_whole_epochs_and_narrow_titles_have_two_lines(tmp_path):

@@ -232,19 +232,18 @@ class _Parts(NamedTuple):
     def of(cls, images: Iterable[Element]) -> "_Parts":
         """Return the parts that at least half of a list's faces with parts have."""
         spelt: dict[str, str] = {}
-        times: Counter[frozenset[str]] = Counter()
+        times: Counter[str] = Counter()
+        total = 0
         for image in images:
             for box in _boxes(image):
                 own = [part.get("name", "") for part in box.iterfind("part")]
                 for name in own:
                     spelt.setdefault(_normal_name(name), name)
-                if own:
-                    times[frozenset(map(_normal_name, own))] += 1
+                times.update(set(map(_normal_name, own)))
+                total += bool(own)
         if not times:
             return cls({}, "")
-        total = times.total()
-        seen = Counter(name for own, count in times.items() for name in own for _ in range(count))
-        chosen = [name for name, count in seen.items() if 2 * count >= total]
+        chosen = [name for name, count in times.items() if 2 * count >= total]
         numbers = all(name.isdigit() and name.isascii() for name in chosen)
         ordered = sorted(chosen, key=int) if numbers else sorted(chosen)
         agree = f"at least half of the list's {total} faces with parts have {len(chosen)} parts without it"
