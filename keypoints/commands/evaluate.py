@@ -36,8 +36,12 @@ class Evaluate(Flipping, Choosing):
     )
     boxes: str = setting(
         "given",
-        "Boxes of the faces: given by the data, or detected by dlib.",
-        choices=("given", "detected"),
+        "Boxes of the faces: given by the data, detected by dlib, or from the true points.",
+        choices=("given", "detected", "points"),
+    )
+    boxes_like: FilePath | None = setting(
+        None,
+        "For boxes=points: list of faces with boxes as the model expects them; null: as in its training.",
     )
     root: FilePath | None = setting(None, "Folder of the data, if it differs from the training's.")
     output: OutputFolder | None = setting(

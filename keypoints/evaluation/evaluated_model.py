@@ -14,15 +14,17 @@ from torch import Tensor
 
 from keypoints.data.dataset import FaceDataset, mean_targets, pixels_of
 from keypoints.data.face import Face
+from keypoints.data.readers.labelled import read_labelled
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.drawing import draw_face
 from keypoints.errors import ConfigError, DataError
+from keypoints.evaluation.boxes_from_points import with_boxes_from_points
 from keypoints.evaluation.chosen_data import chosen_data, chosen_split, faces_to_measure
 from keypoints.evaluation.per_face import BATCH, plain_batches, predict
 from keypoints.evaluation.result import Case, EvaluationResult, ModelSource, PredictedFaces, Stressed
 from keypoints.evaluation.robustness import STRESSES, StressedFaces, changes, stress, tolerances
 from keypoints.evaluation.seen_in_training import training_notes
-from keypoints.geometry import ByteArray
+from keypoints.geometry import ByteArray, FloatArray
 from keypoints.inference.detection import with_found_boxes
 from keypoints.inference.predictor import Model, load_model
 from keypoints.runs.checkpoint_files import find_checkpoint
@@ -40,7 +42,7 @@ class EvaluatedModel:
         case: data, landmarks and norm of the evaluation.
         folder: folder for the results.
         model: model from a checkpoint or an ONNX file.
-        faces: faces of the split, with the chosen boxes (given or detected).
+        faces: faces of the split, with the chosen boxes (given, detected, or from points).
         mean: prediction of the mean-shape baseline, (K, 2) ratios of the input; ``None`` if it is unknown.
         source: description of the model for ``metrics.json``.
         notes: warnings about its training data.
@@ -108,15 +110,17 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
     norm = cfg.norm or default_norm(model.scheme)
     evaluation_metrics(model.scheme, norm, cfg.threshold)  # reports a wrong value before the faces are read
     data = chosen_data(cfg, run, str(cfg.checkpoint))
-    detected = cfg.boxes == "detected"  # the faces then need no boxes of their own
-    data.adopt(model.scheme, replace(model.crop, source="image") if detected else model.crop)
+    boxless = cfg.boxes != "given"  # the faces then need no boxes of their own
+    data.adopt(model.scheme, replace(model.crop, source="image") if boxless else model.crop)
     split = chosen_split(cfg, data)
     faces = faces_to_measure(data, split)
     own_data = cfg.get("data") is None
     notes = training_notes(
         str(cfg.checkpoint), model.trained_on, data, split, own_data=own_data, force=cfg.force
     )
-    faces, missed = _with_chosen_boxes(cfg, model, faces, split)
+    faces, missed = _with_chosen_boxes(cfg, model, faces, data, split)
+    if cfg.boxes == "points":
+        notes.append("boxes are placed around the true points, so a face is never missed or off its box")
     if missed:
         notes.append(f"the detector did not find {missed} of {missed + len(faces)} faces: left out")
     source = ModelSource(str(path), type(data).__name__, bool(cfg.flip_test), cfg.boxes, missed)
@@ -127,17 +131,37 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
 
 
 def _with_chosen_boxes(
-    cfg: DictConfig, model: Model, faces: Sequence[Face], split: str
+    cfg: DictConfig, model: Model, faces: Sequence[Face], data: FaceDataModule, split: str
 ) -> tuple[Sequence[Face], int]:
     """Return the faces with the chosen boxes, and the number of faces that the detector missed."""
+    if cfg.boxes_like is not None and cfg.boxes != "points":
+        raise ConfigError("boxes_like: applies to boxes=points only")
     if cfg.boxes == "given":
         return faces, 0
     if model.crop.source != "box":
-        raise ConfigError("boxes=detected: this model was trained on full images and uses no boxes")
+        raise ConfigError(f"boxes={cfg.boxes}: this model was trained on full images and uses no boxes")
+    if cfg.boxes == "points":
+        return with_boxes_from_points(faces, data.indices, _boxed_shape(cfg, model), model.crop), 0
     found, missed = with_found_boxes(track(faces, "detecting faces", transient=True))
     if not found:
         raise DataError(f"the detector finds none of the {len(faces)} faces of {split}")
     return found, missed
+
+
+def _boxed_shape(cfg: DictConfig, model: Model) -> FloatArray:
+    """Return the mean shape of faces whose boxes are placed as the model expects them, (K, 2) ratios."""
+    if cfg.boxes_like is not None:
+        listed = read_labelled(Path(cfg.boxes_like), scheme=model.scheme, strict=False).faces
+        faces = [face for face in listed if face.box is not None]
+        if not faces:
+            raise DataError(f"{cfg.boxes_like}: none of its {len(listed)} faces has a box; name another list")
+        return mean_targets(faces, range(len(model.scheme)), model.crop).double().numpy()
+    if model.mean_shape is None:
+        raise ConfigError(
+            f"{cfg.checkpoint}: does not say how its training boxes are placed; name a list of faces "
+            "whose boxes are: boxes_like=<list>"
+        )
+    return model.mean_shape
 
 
 def _mean(model: Model, data: FaceDataModule) -> Tensor | None:

@@ -49,7 +49,7 @@ class ModelSource:
         checkpoint: file of the model.
         data: class of the datamodule.
         flip_test: whether predictions are means over the input and its mirrored copy.
-        boxes: ``"given"`` or ``"detected"``.
+        boxes: ``"given"``, ``"detected"`` or ``"points"``.
         not_found: number of faces that the detector did not find.
     """
 

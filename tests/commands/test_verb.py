@@ -80,7 +80,7 @@ def test_convert_offers_exactly_the_formats_that_can_be_written():
         ("evaluate", "faces=0", "faces is a whole number from 1 up, not 0"),
         ("evaluate", "stress_faces=2.5", "stress_faces is a whole number from 1 up, not 2.5"),
         ("evaluate", "stress_faces=null", "stress_faces is a whole number from 1 up, not None"),
-        ("evaluate", "boxes=found", "boxes is one of given, detected, not 'found'"),
+        ("evaluate", "boxes=found", "boxes is one of given, detected, points, not 'found'"),
         ("evaluate", "norm=eyes", "norm is one of pair, box, diagonal, or null, not 'eyes'"),
         ("export", "precision=int4", "precision is one of float32, fp16, int8, not 'int4'"),
         ("bench", "seconds=0", "seconds is a finite number above 0, not 0"),

@@ -341,7 +341,7 @@ def test_faces_are_evaluated_with_detected_boxes(untrained, full_face, tmp_path)
     assert detected["metrics"]["nme"] != given["metrics"]["nme"]
     with pytest.raises(ConfigError, match="boxes=detected: this model was trained on full images"):
         of(f"checkpoint={full_face}", "boxes=detected")
-    with pytest.raises(ConfigError, match="boxes is one of given, detected, not 'found'"):
+    with pytest.raises(ConfigError, match="boxes is one of given, detected, points, not 'found'"):
         of(f"checkpoint={full_face}", "boxes=found")
 
 
@@ -462,6 +462,24 @@ def test_a_test_list_is_enough_to_evaluate_a_model(untrained, exported, full_fac
     assert "does not say which faces it was trained on" in one["notes"][-1]
     with pytest.raises(ConfigError, match=r"predicts imm58 \(58 points\), but these faces have"):
         of(f"checkpoint={full_face}", f"data.test={listed}")
+
+
+def test_boxes_are_placed_around_true_points_as_in_a_list(untrained, full_face, tmp_path):
+    boxed = portraits(tmp_path / "photos", 3)
+    boxless = boxed.with_name("boxless.csv")
+    pd.read_csv(boxed).drop(columns=["left", "top", "width", "height"]).to_csv(boxless, index=False)
+    asked = [f"checkpoint={untrained}", f"data.test={boxless}", f"output={tmp_path / 'out'}", "faces=1"]
+    result = of(*asked, "boxes=points", f"boxes_like={boxed}").result
+    assert (result["faces"], result["boxes"], result["not_found"]) == (3, "points", 0)
+    assert "around the true points" in result["notes"][-1]
+    given = of(*asked[:1], f"data.test={boxed}", *asked[2:]).result
+    assert result["metrics"]["nme"] == pytest.approx(given["metrics"]["nme"], rel=0.2)
+    with pytest.raises(ConfigError, match=r"does not say how its training boxes are placed.*boxes_like="):
+        of(*asked, "boxes=points")
+    with pytest.raises(DataError, match=r"boxless\.csv: none of its 3 faces has a box"):
+        of(*asked, "boxes=points", f"boxes_like={boxless}")
+    with pytest.raises(ConfigError, match="boxes=points: this model was trained on full images"):
+        of(f"checkpoint={full_face}", "boxes=points")
 
 
 def test_a_test_list_is_added_to_the_lists_of_a_run(tmp_path):

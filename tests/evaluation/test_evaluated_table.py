@@ -144,6 +144,7 @@ def test_a_table_of_predict_is_named_by_its_folder(truth, shifted, tmp_path):
     [
         (["stress=true"], ConfigError, "stress=True: applies only to models"),
         (["boxes=detected"], ConfigError, "boxes=detected: applies only to models"),
+        (["boxes_like=list.csv"], ConfigError, "boxes_like=list.csv: applies only to models"),
         (["checkpoint=model.onnx"], ConfigError, r"checkpoint=model\.onnx: applies only to models"),
         (["data.test=null"], ConfigError, "say which faces they are measured against"),
         (["split=val"], DataError, "no split 'val'; there is test"),
