@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from keypoints.geometry import Affine, Box, ByteArray, FloatArray
+from keypoints.geometry import Affine, Box, ByteArray, FlagArray, FloatArray
 
 TRUTH = (40, 220, 70)
 PREDICTION = (245, 45, 45)
@@ -22,15 +22,17 @@ def draw_face(
     *,
     truth: npt.ArrayLike | None = None,
     prediction: npt.ArrayLike | None = None,
+    hidden: FlagArray | None = None,
     skeleton: Sequence[tuple[int, int]] = (),
     width: int = 320,
 ) -> ByteArray:
-    """Plot points on an image: the ground truth in green, the prediction in red.
+    """Plot points on an image: the ground truth in green, the prediction in red, hidden points as rings.
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB.
         truth: (K, 2) ratios of the image, or ``None``; points without a label are NaN, and left out.
         prediction: (K, 2) ratios of the image, or ``None``.
+        hidden: (K,) flags of the points of the truth that are hidden; ``None``: none.
         skeleton: pairs of points to join by a line.
         width: width of the result, in pixels.
 
@@ -40,7 +42,7 @@ def draw_face(
     size = (width, round(width * image.shape[0] / image.shape[1]))
     canvas = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC).convert("RGB")
     pen = ImageDraw.Draw(canvas)
-    for points, colour in ((truth, TRUTH), (prediction, PREDICTION)):
+    for points, colour, hollow in ((truth, TRUTH, hidden), (prediction, PREDICTION, None)):
         if points is None:
             continue
         places = np.asarray(points, np.float64) * size - 0.5
@@ -48,10 +50,23 @@ def draw_face(
             if np.isfinite(places[[start, end]]).all():  # else one of them has no label
                 pen.line([tuple(places[start]), tuple(places[end])], fill=colour, width=max(1, width // 320))
         radius = width / (64 if len(places) == 1 else 128)
-        for x, y in places[np.isfinite(places).all(axis=1)]:
+        for index in np.flatnonzero(np.isfinite(places).all(axis=1)):
+            if hollow is not None and hollow[index]:
+                _ring(pen, places[index], radius, colour, max(1, width // 320))
+                continue
+            x, y = places[index]
             corners = (x - radius, y - radius, x + radius, y + radius)
             pen.ellipse(corners, fill=colour, outline=_EDGE, width=max(1, width // 320))
     return np.asarray(canvas)
+
+
+def _ring(
+    pen: ImageDraw.ImageDraw, centre: FloatArray, radius: float, colour: tuple[int, int, int], line: int
+) -> None:
+    """Draw a ring with a black edge, larger than a disc so that the photo is visible in its middle."""
+    for outer, shade, thickness in ((1.4 * radius + line, _EDGE, line), (1.4 * radius, colour, line)):
+        corners = [*(centre - outer), *(centre + outer)]
+        pen.ellipse(corners, outline=shade, width=thickness)
 
 
 def draw_predictions(

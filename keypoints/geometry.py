@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 ByteArray = npt.NDArray[np.uint8]
+FlagArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

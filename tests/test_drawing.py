@@ -22,6 +22,18 @@ def test_a_skeleton_joins_its_points():
     assert tuple(draw_face(grey, truth=points)[159, 160]) == (128, 128, 128)
 
 
+def test_hidden_points_are_hollow_and_unlabelled_ones_not_plotted():
+    grey = np.full((60, 80), 128, np.uint8)
+    points = [[0.25, 0.5], [0.75, 0.5], [np.nan, np.nan]]
+    picture = draw_face(grey, truth=points, hidden=np.array([False, True, False]), skeleton=[(1, 2)])
+    assert tuple(picture[120, 80]) == TRUTH
+    assert tuple(picture[120, 240]) == (128, 128, 128)
+    right = picture[:, 160:]
+    assert (right == TRUTH).all(axis=2).any()
+    nothing = draw_face(grey, truth=points, hidden=np.zeros(3, bool))
+    assert np.array_equal(nothing, draw_face(grey, truth=points))
+
+
 def test_points_outside_the_picture_are_accepted():
     assert draw_face(np.zeros((60, 80, 3), np.uint8), truth=[[-2, 0.5], [5, 9]]).shape == (240, 320, 3)
 

@@ -44,7 +44,7 @@ def picture_of(
     """Draw the first inputs of a batch with their points, as one contact sheet.
 
     Args:
-        batch: the faces, B; its targets are drawn in green.
+        batch: the faces, B; its targets are drawn in green, hidden ones as rings.
         scheme: landmarks of the targets, whose skeleton is drawn.
         predictions: (B, K, 2) ratios of the input, drawn in red; ``None`` draws none.
         faces: largest number of inputs to draw.
@@ -52,12 +52,13 @@ def picture_of(
     Returns:
         (H, W, 3) RGB picture.
     """
-    targets = batch.targets.cpu().numpy()
+    targets, hidden = batch.targets.cpu().numpy(), batch.hidden_points
     drawn = [
         draw_face(
             image,
             truth=targets[place],
             prediction=None if predictions is None else predictions[place],
+            hidden=None if hidden is None else hidden[place],
             skeleton=scheme.skeleton,
         )
         for place, image in enumerate(pixels_of(batch, faces))

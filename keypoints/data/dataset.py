@@ -23,7 +23,7 @@ from keypoints.data.photos import Photo
 from keypoints.data.sampler import Key
 from keypoints.distributed import is_first
 from keypoints.errors import DataError
-from keypoints.geometry import Affine, Box, ByteArray, FloatArray, pixels_to_ratio
+from keypoints.geometry import Affine, Box, ByteArray, FlagArray, FloatArray, pixels_to_ratio
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +52,18 @@ class Batch(NamedTuple):
     """(B,) int64: indices of the faces in the dataset."""
     labelled: Tensor = torch.ones(0, 0, dtype=torch.bool)
     """(B, K) bool: flags of the labelled points; (B, 0) if all points of the dataset are labelled."""
+    hidden: Tensor = torch.zeros(0, 0, dtype=torch.bool)
+    """(B, K) bool: flags of the hidden points; (B, 0) if no point of the dataset is hidden."""
 
     @property
     def lacks_labels(self) -> bool:
         """Flag: some points of the dataset are not labelled."""
         return self.labelled.numel() > 0
+
+    @property
+    def hidden_points(self) -> FlagArray | None:
+        """Flags of the hidden points, (B, K), for plots; ``None`` if no point of the dataset is hidden."""
+        return self.hidden.cpu().numpy() if self.hidden.numel() else None
 
     def to_images(self) -> Tensor:
         """Return the network's input, (B, C, H, W) float32 in [-0.5, 0.5], on the device of the pixels."""
@@ -83,7 +90,7 @@ class Batch(NamedTuple):
         return (pixels[:, :, None] * self.to_photo[:, None, :, :2]).sum(-1) + self.to_photo[:, None, :, 2]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the small fields as arrays, so that a loader process shares one tensor instead of five."""
+        """Pickle the small fields as arrays, so that a loader process shares one tensor only."""
         small = [field.cpu().numpy() for field in self[1:]]
         return _unpacked, (self.pixels, *small)
 
@@ -174,6 +181,7 @@ class FaceDataset(Dataset[Batch]):
         affines = self._usable(found, strict=strict)
         self._points = np.stack([self._on_canvas(*each) for each in zip(self.faces, affines, strict=True)])
         self._lacks_labels = self.has_points and not np.isfinite(self._points).all()
+        self._hidden = self._hidden_points()
         self._ratio_targets = self._ratios(self._points - self._border)
         self._to_canvas = np.stack([affine.matrix for affine in affines])
         middle = Affine(np.array([[1.0, 0.0, -across], [0.0, 1.0, -down]]))
@@ -257,10 +265,13 @@ class FaceDataset(Dataset[Batch]):
             self._border,
         )
         points = np.where(labelled, drawn.points, np.nan) if self._lacks_labels else drawn.points
+        hidden = self._hidden[indices]
         if self._flip is not None:
             points = np.where(drawn.mirrored[:, None, None], points[:, self._flip], points)
-        to_photo = Affine(self._to_canvas[indices]).then(drawn.affine).inverse()
-        return self._batch(indices, drawn.pixels, self._ratios(points), to_photo.matrix.astype(np.float32))
+            if hidden.size:
+                hidden = np.where(drawn.mirrored[:, None], hidden[:, self._flip], hidden)
+        to_photo = Affine(self._to_canvas[indices]).then(drawn.affine).inverse().matrix.astype(np.float32)
+        return self._batch(indices, drawn.pixels, self._ratios(points), to_photo, hidden)
 
     def augmented_by(self, augmentation: Augmentation) -> Self:
         """Return the dataset with another augmentation of the same context; photos are not read again."""
@@ -275,7 +286,10 @@ class FaceDataset(Dataset[Batch]):
     def batch(self, indices: Sequence[int]) -> Batch:
         """Return the samples of the given faces as one batch, not augmented."""
         chosen = np.array(indices)
-        return self._batch(chosen, self._middles(chosen), self._ratio_targets[chosen], self._to_photo[chosen])
+        targets, to_photo, hidden = (
+            each[chosen] for each in (self._ratio_targets, self._to_photo, self._hidden)
+        )
+        return self._batch(chosen, self._middles(chosen), targets, to_photo, hidden)
 
     def _middles(self, indices: IndexArray) -> ByteArray:
         """Return the inputs of the given faces, (B, H, W, C), not augmented."""
@@ -286,10 +300,16 @@ class FaceDataset(Dataset[Batch]):
         return np.stack([self._canvas(index)[inside] for index in indices])
 
     def _batch(
-        self, indices: IndexArray, inputs: ByteArray, targets: SingleArray, to_photo: SingleArray
+        self,
+        indices: IndexArray,
+        inputs: ByteArray,
+        targets: SingleArray,
+        to_photo: SingleArray,
+        hidden: FlagArray,
     ) -> Batch:
         flags = np.isfinite(targets).all(axis=2) if self._lacks_labels else np.ones((len(indices), 0), bool)
-        fields = inputs.transpose(0, 3, 1, 2), targets, to_photo, self._photo_sizes[indices], indices, flags
+        sizes = self._photo_sizes[indices]
+        fields = inputs.transpose(0, 3, 1, 2), targets, to_photo, sizes, indices, flags, hidden
         return Batch(*(torch.from_numpy(np.ascontiguousarray(field)) for field in fields))
 
     def _on_canvas(self, face: Face, affine: Affine) -> FloatArray:
@@ -297,6 +317,13 @@ class FaceDataset(Dataset[Batch]):
         if not self.has_points:
             return np.full((len(self._landmarks), 2), np.nan)
         return affine(face.landmarks()[self._landmarks])
+
+    def _hidden_points(self) -> FlagArray:
+        """Return which targets of each face are hidden, (N, K); (N, 0) if none is."""
+        if not self.has_points or all(face.states is None for face in self.faces):
+            return np.zeros((len(self.faces), 0), bool)
+        hidden = np.stack([face.hidden()[self._landmarks] for face in self.faces])
+        return hidden if hidden.any() else hidden[:, :0]
 
     def _ratios(self, points: FloatArray) -> SingleArray:
         """Convert pixels of the input, (…, 2), to ratios of it."""

@@ -97,6 +97,14 @@ class Face:
             return self.states
         return np.where(self.labelled(), VISIBLE, UNLABELLED).astype(np.uint8)
 
+    def hidden(self) -> npt.NDArray[np.bool_]:
+        """Return which points are labelled and hidden, (N,).
+
+        Raises:
+            ValueError: if the face has no points.
+        """
+        return np.asarray(self.visibility() == HIDDEN)
+
 
 class Reading(NamedTuple):
     """Result of a reader that may skip bad entries."""

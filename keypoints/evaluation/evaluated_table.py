@@ -146,12 +146,14 @@ def _check_points(path: Path, table: PredictionList, data: FaceDataModule) -> No
 def _predictions(faces: Sequence[Face], landmarks: Sequence[int], predicted: np.ndarray) -> Predictions:
     """Return predicted points with true points and photo sizes."""
     true = np.stack([face.landmarks()[list(landmarks)] for face in faces])
+    hidden = np.stack([face.hidden()[list(landmarks)] for face in faces])
     # New Photo objects, so that no picture stays in memory.
     sizes = {path: Photo(path).size for path in {face.photo.path for face in faces}}
     return Predictions(
         torch.from_numpy(predicted).float(),
         torch.from_numpy(true).float(),
         torch.tensor([sizes[face.photo.path] for face in faces], dtype=torch.float32),
+        hidden=torch.from_numpy(hidden) if hidden.any() else None,
     )
 
 

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from keypoints.data.face import HIDDEN, UNLABELLED, VISIBLE
 from keypoints.errors import DataError, one_line
-from keypoints.geometry import FloatArray
+from keypoints.geometry import FlagArray, FloatArray
 from keypoints.structured_files import MOST_TABLE_BYTES, read_text
-
-FlagArray = npt.NDArray[np.bool_]
 
 
 def tags_of(faces: pd.DataFrame) -> list[str]:
@@ -26,6 +24,14 @@ def tags_of(faces: pd.DataFrame) -> list[str]:
 def points_of(faces: pd.DataFrame, kind: str) -> FloatArray:
     """Return the ``truth`` or ``predicted`` points of a table of faces, (N, K, 2) pixels of the photos."""
     return faces.filter(regex=rf"^{kind}_[xy]\d+$").to_numpy(np.float64).reshape(len(faces), -1, 2)
+
+
+def hidden_of(faces: pd.DataFrame) -> FlagArray:
+    """Return which true points of a table of faces are hidden, (N, K); none in a table without states."""
+    states = faces.filter(regex=r"^truth_v\d+$").to_numpy(np.float64)
+    if not states.size:
+        return np.zeros(points_of(faces, "truth").shape[:2], bool)
+    return np.asarray(states == HIDDEN)
 
 
 def are_labelled(truth: FloatArray) -> FlagArray:
@@ -91,7 +97,23 @@ def read_faces(path: Path) -> pd.DataFrame:
     for name in (name for name in numbers if name.startswith("truth_x")):
         if (faces[name].isna() != faces[name.replace("_x", "_y")].isna()).any():
             raise DataError(f"{path}: its column {name!r} and its column of y have different empty places")
+    _check_states(path, faces, points)
     return faces
+
+
+def _check_states(path: Path, faces: pd.DataFrame, points: int) -> None:
+    """Check the columns ``truth_v0 …``, which a table may lack.
+
+    Raises:
+        DataError: if only some are there, or a state is none of COCO's.
+    """
+    names = [f"truth_v{k}" for k in range(points)]
+    given = [name for name in map(str, faces) if re.fullmatch(r"truth_v\d+", name)]
+    if given and given != names:
+        raise DataError(f"{path}: its columns of states are not truth_v0 … truth_v{points - 1}")
+    for name in given:
+        if not faces[name].isin([UNLABELLED, HIDDEN, VISIBLE]).all():
+            raise DataError(f"{path}: its column {name!r} holds something else than 0, 1 and 2")
 
 
 def in_common(faces: pd.DataFrame, words: Mapping[str, Mapping[str, str]], share: float = 0.25) -> list[str]:

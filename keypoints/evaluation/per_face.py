@@ -12,7 +12,7 @@ from torchmetrics import MetricCollection
 
 from keypoints.data.compact_copy import Original
 from keypoints.data.dataset import Batch, FaceDataset, full_batch
-from keypoints.data.face import Face
+from keypoints.data.face import HIDDEN, UNLABELLED, VISIBLE, Face
 from keypoints.evaluation.face_tables import are_labelled, over_labelled
 from keypoints.inference.predictor import Model, TaskModel
 from keypoints.tasks.base import Task
@@ -33,13 +33,15 @@ class Predictions(NamedTuple):
     """(N, 2) width and height of the photos."""
     confidence: Tensor | None = None
     """(N, K) confidence of each point, from 0 to 1; ``None`` for models without confidence."""
+    hidden: Tensor | None = None
+    """(N, K) flags of the true points that are hidden; ``None`` if none is."""
 
     def of(self, places: Sequence[int]) -> "Predictions":
         """Return the predictions of the faces with the given indices."""
         chosen = list(places)
         predicted, truth, sizes = (field[chosen] for field in self[:3])
-        sure = None if self.confidence is None else self.confidence[chosen]
-        return Predictions(predicted, truth, sizes, sure)
+        sure, hidden = (None if field is None else field[chosen] for field in self[3:])
+        return Predictions(predicted, truth, sizes, sure, hidden)
 
 
 def in_originals(predictions: Predictions, originals: Sequence[Original | None]) -> Predictions:
@@ -73,7 +75,7 @@ def predict(
         The model's predictions, and the baseline's or ``None``.
     """
     size = model.crop.size
-    predicted, constant, truth, sizes, confidences = [], [], [], [], []
+    predicted, constant, truth, sizes, confidences, hidden = [], [], [], [], [], []
     for batch in batches:
         points, confidence = _locate(model, batch)
         predicted.append(batch.in_photo(points, size))
@@ -83,10 +85,12 @@ def predict(
             constant.append(batch.in_photo(mean.expand(len(batch.targets), -1, -1), size))
         truth.append(batch.in_photo(batch.targets, size))
         sizes.append(batch.photo_sizes)
+        hidden.append(batch.hidden)
     facts = torch.cat(truth), torch.cat(sizes)
     baseline = Predictions(torch.cat(constant), *facts) if constant else None
     confidence = torch.cat(confidences) if confidences else None
-    return Predictions(torch.cat(predicted), *facts, confidence), baseline
+    flags = torch.cat(hidden)
+    return Predictions(torch.cat(predicted), *facts, confidence, flags if flags.any() else None), baseline
 
 
 def _locate(model: Model, batch: Batch) -> tuple[Tensor, Tensor | None]:
@@ -123,8 +127,8 @@ def face_table(
     the course's units (ratios of the photo); ``mae_px``, the mean absolute error per coordinate, and
     ``error_px``, the mean distance per point, in pixels of the photo; with a ``norm``, ``nme``;
     ``confidence``, the mean over points, if the model has one; then ``truth_x0, truth_y0, …`` and
-    ``predicted_x0, …``, in pixels of the photo. Errors are over the labelled points; the truth of the others
-    is empty.
+    ``predicted_x0, …``, in pixels of the photo; if a point is hidden, ``truth_v0, …``, COCO's states of the
+    true points. Errors are over the labelled points; the truth of the others is empty.
 
     Args:
         faces: the N faces.
@@ -156,6 +160,9 @@ def face_table(
         for index in range(points.shape[1]):
             columns[f"{kind}_x{index}"] = points[:, index, 0]
             columns[f"{kind}_y{index}"] = points[:, index, 1]
+    if predictions.hidden is not None:
+        states = np.where(predictions.hidden.numpy(), HIDDEN, np.where(known, VISIBLE, UNLABELLED))
+        columns |= {f"truth_v{index}": states[:, index] for index in range(states.shape[1])}
     return pd.DataFrame(columns)
 
 
@@ -188,7 +195,7 @@ def by_confidence(
     Returns:
         The groups, the least confident first; empty if the model has no confidence.
     """
-    predicted, truth, sizes, confidence = predictions
+    predicted, truth, sizes, confidence, _ = predictions
     if confidence is None:
         return []
     errors = (predicted - truth).square().sum(dim=-1).sqrt() / face_scale(truth, sizes, norm, pair)[:, None]

@@ -1,6 +1,6 @@
 """Figures of faces: a batch, augmented samples, best and worst faces, and their values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,15 +10,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from keypoints.data.photos import Photo
-from keypoints.evaluation.face_tables import points_of
+from keypoints.evaluation.face_tables import hidden_of, points_of
 from keypoints.formatting import fixed
-from keypoints.geometry import ByteArray, FloatArray
+from keypoints.geometry import ByteArray, FlagArray, FloatArray
 from keypoints.reports.figures import Lines, new_figure
 
 _TRUTH, _PREDICTION = "#2bdc46", "#f52d2d"
+HOLLOW = "hollow: hidden"
+"""Legend of hidden points, in the titles of figures that show some."""
 
 
-def batch(images: Sequence[ByteArray], ratios: FloatArray, lines: Lines, title: str) -> Figure:
+def batch(
+    images: Sequence[ByteArray],
+    ratios: FloatArray,
+    lines: Lines,
+    title: str,
+    hidden: FlagArray | None = None,
+) -> Figure:
     """Show the inputs of a batch with their points.
 
     Args:
@@ -26,20 +34,26 @@ def batch(images: Sequence[ByteArray], ratios: FloatArray, lines: Lines, title: 
         ratios: (B, K, 2) ratios of the input.
         lines: skeleton of the landmarks: pairs of points to join.
         title: title of the figure.
+        hidden: (B, K) flags of the hidden points; ``None``: none.
     """
     columns = min(4, len(images))
     rows = -(-len(images) // columns)
     height, width = images[0].shape[:2]
     figure = new_figure(3.2 * columns, 3.2 * height / width * rows + 0.5)
-    for axes, image, points in zip(_grid(figure, rows, columns), images, ratios, strict=False):
+    flags = [None] * len(images) if hidden is None else hidden
+    for axes, image, points, hollow in zip(_grid(figure, rows, columns), images, ratios, flags, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-        _points(axes, points * (width, height) - 0.5, lines, _TRUTH, "truth")
-    figure.suptitle(title)
+        _points(axes, points * (width, height) - 0.5, lines, _TRUTH, "truth", hollow)
+    figure.suptitle(_with_legend(title, flags))
     return figure
 
 
 def samples(
-    rows: Mapping[str, Sequence[ByteArray]], ratios: Mapping[str, FloatArray], lines: Lines, title: str
+    rows: Mapping[str, Sequence[ByteArray]],
+    ratios: Mapping[str, FloatArray],
+    lines: Lines,
+    title: str,
+    hidden: Mapping[str, FlagArray | None] | None = None,
 ) -> Figure:
     """Show one row per face: the face without augmentation, then augmented samples, with their points.
 
@@ -48,15 +62,20 @@ def samples(
         ratios: (B, K, 2) ratios of the input, by the face's name.
         lines: skeleton of the landmarks.
         title: title of the figure.
+        hidden: (B, K) flags of the hidden points, by the face's name; ``None``: none.
     """
     columns = max(map(len, rows.values()))
     height, width = next(iter(rows.values()))[0].shape[:2]
     figure = new_figure(2.9 * columns, 2.9 * height / width * len(rows) + 0.9)
     grid = figure.subplots(len(rows), columns, squeeze=False)
+    shown: list[FlagArray | None] = []
     for line, (name, images) in zip(grid, rows.items(), strict=True):
+        flags = None if hidden is None else hidden[name]
+        shown.append(flags)
         for place, (axes, image, points) in enumerate(zip(line, images, ratios[name], strict=True)):
             axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-            _points(axes, points * (width, height) - 0.5, lines, _TRUTH, "truth")
+            hollow = None if flags is None else flags[place]
+            _points(axes, points * (width, height) - 0.5, lines, _TRUTH, "truth", hollow)
             axes.set_xlim(-0.5, width - 0.5)
             axes.set_ylim(height - 0.5, -0.5)
             axes.set_xticks([])
@@ -64,7 +83,7 @@ def samples(
             if line is grid[0]:
                 axes.set_title(f"sample {place}" if place else "not augmented", fontsize=10)
         line[0].set_ylabel(name, fontsize=9)
-    figure.suptitle(title)
+    figure.suptitle(_with_legend(title, shown))
     return figure
 
 
@@ -93,7 +112,7 @@ def histogram(images: FloatArray, title: str) -> Figure:
 def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -> Figure:
     """Show rows of photos with truth (green), prediction (red) and a caption below each.
 
-    A missing photo is shown as an empty frame with its caption.
+    A missing photo is shown as an empty frame with its caption. Hidden points of the truth are hollow.
     """
     columns = max(map(len, rows.values()))
     figure = new_figure(4.0 * columns, 3.45 * len(rows) + 0.4)
@@ -109,7 +128,7 @@ def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -
                 axes.text(0.5, 0.5, "photo not found", ha="center", transform=axes.transAxes)
                 continue
             axes.imshow(face.photo, cmap="gray", vmin=0, vmax=255)
-            _points(axes, face.truth, lines, _TRUTH, "truth")
+            _points(axes, face.truth, lines, _TRUTH, "truth", face.hidden)
             _points(axes, face.predicted, lines, _PREDICTION, "prediction")
             # The view ends at the photo, so that a point far outside does not shrink the face.
             height, width = face.photo.shape[:2]
@@ -117,7 +136,8 @@ def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -
             axes.set_ylim(height - 0.5, -0.5)
         line[0].set_ylabel(label)
     between = "\n" if columns == 1 else " · "  # one photo is narrower than the title
-    figure.suptitle(f"{title}{between}green: truth, red: prediction")
+    flags = [face.hidden for drawn in rows.values() for face in drawn if face.photo is not None]
+    figure.suptitle(_with_legend(f"{title}{between}green: truth, red: prediction", flags))
     return figure
 
 
@@ -130,15 +150,19 @@ class DrawnFace:
         truth: (K, 2) pixels of the photo.
         predicted: (K, 2) pixels of the photo.
         caption: text below the photo.
+        hidden: (K,) flags of the hidden points; ``None``: none.
     """
 
     photo: ByteArray | None
     truth: FloatArray
     predicted: FloatArray
     caption: str
+    hidden: FlagArray | None = None
 
 
-def read_face(path: Path, truth: FloatArray, predicted: FloatArray, caption: str) -> DrawnFace:
+def read_face(
+    path: Path, truth: FloatArray, predicted: FloatArray, caption: str, hidden: FlagArray | None = None
+) -> DrawnFace:
     """Read a photo for :func:`faces`.
 
     Args:
@@ -146,9 +170,15 @@ def read_face(path: Path, truth: FloatArray, predicted: FloatArray, caption: str
         truth: (K, 2) pixels of the photo.
         predicted: (K, 2) pixels of the photo.
         caption: text below the photo.
+        hidden: (K,) flags of the hidden points; ``None``: none.
     """
     photo = Photo(path).decode(1) if path.is_file() else None
-    return DrawnFace(photo, truth, predicted, caption)
+    return DrawnFace(photo, truth, predicted, caption, hidden)
+
+
+def _with_legend(title: str, hidden: Iterable[FlagArray | None]) -> str:
+    """Return a title, followed by the legend of hidden points if the flags have any."""
+    return f"{title}, {HOLLOW}" if any(flags is not None and flags.any() for flags in hidden) else title
 
 
 def _grid(figure: Figure, rows: int, columns: int) -> list[Axes]:
@@ -158,13 +188,21 @@ def _grid(figure: Figure, rows: int, columns: int) -> list[Axes]:
     return grid
 
 
-def _points(axes: Axes, points: FloatArray, lines: Lines, colour: str, label: str) -> None:
+def _points(
+    axes: Axes,
+    points: FloatArray,
+    lines: Lines,
+    colour: str,
+    label: str,
+    hidden: FlagArray | None = None,
+) -> None:
     for start, end in lines:
         axes.plot(*points[[start, end]].T, color=colour, lw=0.9, alpha=0.8)
     size = 70 if len(points) == 1 else 14
+    filled = points if hidden is None else points[~hidden]
     axes.scatter(
-        points[:, 0],
-        points[:, 1],
+        filled[:, 0],
+        filled[:, 1],
         s=size,
         c=colour,
         edgecolors="black",
@@ -172,12 +210,17 @@ def _points(axes: Axes, points: FloatArray, lines: Lines, colour: str, label: st
         label=label,
         zorder=3,
     )
+    if hidden is not None and hidden.any():
+        x, y = points[hidden].T
+        for edge, width in (("black", 1.8), (colour, 1.1)):  # a coloured ring with a dark edge
+            axes.scatter(x, y, s=1.8 * size, facecolors="none", edgecolors=edge, linewidths=width, zorder=3)
 
 
 def drawn_faces(table: pd.DataFrame, label: str = "") -> list[DrawnFace]:
     """Return the faces of a table of :func:`keypoints.evaluation.per_face.measure_faces`, with errors."""
-    truth, predicted = points_of(table, "truth"), points_of(table, "predicted")
+    truth, predicted, hidden = points_of(table, "truth"), points_of(table, "predicted"), hidden_of(table)
+    columns = table["photo"], truth, predicted, table["error_px"], hidden
     return [
-        read_face(Path(photo), true, found, f"{label}{Path(photo).stem}: {fixed(error, 1)} px")
-        for photo, true, found, error in zip(table["photo"], truth, predicted, table["error_px"], strict=True)
+        read_face(Path(photo), true, found, f"{label}{Path(photo).stem}: {fixed(error, 1)} px", hollow)
+        for photo, true, found, error, hollow in zip(*columns, strict=True)
     ]

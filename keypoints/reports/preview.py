@@ -60,6 +60,7 @@ def _draw(cfg: DictConfig, data: FaceDataModule, folder: Path) -> tuple[dict[str
             {name: batch.targets.numpy() for name, batch in rows.items()},
             data.scheme.skeleton,
             f"{cfg.name}: training faces without augmentation, and {cfg.draws} samples of each",
+            {name: batch.hidden_points for name, batch in rows.items()},
         ),
         folder / _SHEET,
     )

@@ -26,6 +26,8 @@ from keypoints.tasks.base import Task, load_task
 
 log = logging.getLogger(__name__)
 
+_MOST_INPUTS = 16
+"""Largest number of inputs in the figure of a batch."""
 _SHOWN = 4
 _ACROSS = 2
 """Faces per row of the figure: few, so that points are visible on a phone too."""
@@ -40,10 +42,14 @@ def draw_batch(run: RunFolder, data: FaceDataModule) -> None:
     """
     batch: Batch = next(iter(data.train_dataloader()))
     title = f"{run.name}: a training batch as the network receives it"
-    figures.save(
-        face_figures.batch(pixels_of(batch, 16), batch.targets.numpy()[:16], data.scheme.skeleton, title),
-        run.figure("batch"),
+    figure = face_figures.batch(
+        pixels_of(batch, _MOST_INPUTS),
+        batch.targets.numpy()[:_MOST_INPUTS],
+        data.scheme.skeleton,
+        title,
+        None if batch.hidden_points is None else batch.hidden_points[:_MOST_INPUTS],
     )
+    figures.save(figure, run.figure("batch"))
 
 
 def draw_feature_maps(run: RunFolder, data: FaceDataModule, task: Task) -> None:

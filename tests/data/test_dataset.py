@@ -12,6 +12,7 @@ from keypoints.commands import compose
 from keypoints.crop import Crop, as_input
 from keypoints.data.augmentation import Augmentation
 from keypoints.data.dataset import Batch, FaceDataset, full_batch, identity, mean_targets, pixels_of
+from keypoints.data.face import HIDDEN
 from keypoints.data.photos import Photo
 from keypoints.data.readers.imm import read_imm
 from keypoints.data.sampler import EpochSampler
@@ -208,3 +209,31 @@ def test_a_batch_with_missing_points_travels_between_processes(with_missing):
     batch = FaceDataset(with_missing, range(58), CROP).batch([0, 1])
     copy = pickle.loads(pickle.dumps(batch))
     assert torch.equal(copy.labelled, batch.labelled)
+
+
+def hide(face, points):
+    """Return a face some of whose points are hidden."""
+    states = face.visibility().copy()
+    states[points] = HIDDEN
+    return replace(face, states=states)
+
+
+def test_hidden_points_are_flagged_and_permuted_by_a_flip(made_up_imm):
+    faces = [hide(face, [3 * place, 20]) for place, face in enumerate(read_imm(made_up_imm)[:4])]
+    flip = Augmentation({"flip": albumentations.HorizontalFlip(p=1)})
+    dataset = FaceDataset(faces, range(58), CROP, augmentation=flip, flip=IMM58.flip_indices)
+    expected = torch.from_numpy(np.stack([face.hidden() for face in faces]))
+    assert torch.equal(dataset.batch(range(4)).hidden, expected)
+    mirrored = dataset.__getitems__(range(4))
+    assert torch.equal(mirrored.hidden, expected[:, list(IMM58.flip_indices)])
+    assert torch.equal(pickle.loads(pickle.dumps(mirrored)).hidden, mirrored.hidden)
+    assert mirrored.hidden_points.tolist() == mirrored.hidden.tolist()
+
+
+def test_a_batch_keeps_hidden_points_only_if_there_are_any(made_up_imm):
+    visible = read_imm(made_up_imm)[:2]
+    hidden = [hide(face, [7]) for face in visible]
+    assert FaceDataset(visible, range(58), CROP).batch([0, 1]).hidden.shape == (2, 0)
+    assert FaceDataset(visible, range(58), CROP).batch([0, 1]).hidden_points is None
+    assert FaceDataset(hidden, [5, 6], CROP).batch([0, 1]).hidden.shape == (2, 0)  # another part
+    assert FaceDataset(hidden, [6, 7], CROP).batch([0, 1]).hidden.tolist() == [[False, True]] * 2

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from keypoints.errors import DataError
-from keypoints.evaluation.face_tables import by_error, in_common, points_of, read_faces, tags_of
+from keypoints.evaluation.face_tables import by_error, hidden_of, in_common, points_of, read_faces, tags_of
 
 TABLE = pd.DataFrame(
     {
@@ -41,6 +41,20 @@ def test_a_file_that_is_no_table_of_faces_is_named(tmp_path, contents):
     if contents is not None:
         path.write_text(contents)
     with pytest.raises(DataError, match=r"faces\.csv"):
+        read_faces(path)
+
+
+def test_states_of_points_are_kept_and_checked(tmp_path):
+    path = tmp_path / "faces.csv"
+    assert not hidden_of(TABLE).any()
+    TABLE.assign(truth_v0=[1, 2], truth_v1=[2, 1]).to_csv(path, index=False)
+    assert hidden_of(read_faces(path)).tolist() == [[True, False], [False, True]]
+    assert points_of(read_faces(path), "truth").shape == (2, 2, 2)
+    TABLE.assign(truth_v0=[1, 2], truth_v1=[2, 7]).to_csv(path, index=False)
+    with pytest.raises(DataError, match="'truth_v1' holds something else than 0, 1 and 2"):
+        read_faces(path)
+    TABLE.assign(truth_v1=[1, 2]).to_csv(path, index=False)
+    with pytest.raises(DataError, match="not truth_v0 … truth_v1"):
         read_faces(path)
 
 
