@@ -1,6 +1,7 @@
 """Missing points, from a list to the page: reading, augmentation with flips, losses, metrics, figures."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -10,7 +11,8 @@ import pytest
 from keypoints.commands import compose
 from keypoints.data.photos import Photo
 from keypoints.data.readers.imm import read_imm
-from keypoints.data.readers.labelled import write_labelled
+from keypoints.data.readers.labelled import read_labelled, write_labelled
+from keypoints.evaluation.face_tables import hidden_of, read_faces
 from keypoints.schemes import IMM58
 from tests.conftest import SMALL
 from tests.working import evaluate, train
@@ -53,9 +55,19 @@ def test_faces_with_missing_points_are_trained_on_and_measured(lists, tmp_path, 
     assert all(np.isfinite(value) for value in metrics.values())
     done = evaluate(compose("evaluate", [f"checkpoint={run}", "split=test", f"output={tmp_path / 'out'}"]))
     assert all(np.isfinite(value) for value in done.result["metrics"].values())
-    assert any("points have no label; errors are over the others" in note for note in done.result["notes"])
+    (states,) = (note for note in done.result["notes"] if "points are labelled" in note)
+    assert re.fullmatch(
+        r"\d+ of 348 points are labelled, \d+ of them hidden; errors are over the labelled points", states
+    )
     assert any("have no NME" in note for note in done.result["notes"])
     assert "NaN" not in json.dumps(done.result)
     assert (tmp_path / "out" / "landmarks.png").is_file()
     rows = (tmp_path / "out" / "faces.csv").read_text().splitlines()
     assert ",," in rows[1]  # a truth that is not known
+    of_states = done.result["by_visibility"]
+    known = sum(face.labelled().sum() for face in read_labelled(lists / "test.csv", scheme=IMM58).faces)
+    assert sum(group["points"] for group in of_states.values()) == known
+    assert of_states["hidden"]["points"] > 0
+    assert all(np.isfinite(group["nme"]) for group in of_states.values())
+    assert hidden_of(read_faces(tmp_path / "out" / "faces.csv")).sum() == of_states["hidden"]["points"]
+    assert hidden_of(read_faces(run / "faces.csv")).any()

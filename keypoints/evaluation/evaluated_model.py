@@ -90,7 +90,8 @@ class EvaluatedModel:
         examples = {
             kind.title: _stress_examples(self.model, stressed, name) for name, kind in STRESSES.items()
         }
-        return Stressed(table, len(faces), examples, tolerances(table))
+        shown = faces[_place_of_example(len(faces))].hidden()[list(case.data.indices)]
+        return Stressed(table, len(faces), examples, tolerances(table), bool(shown.any()))
 
 
 def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
@@ -189,13 +190,19 @@ def _spread_over(faces: Sequence[Face], most: int) -> list[Face]:
     return [faces[place] for place in places]
 
 
+def _place_of_example(faces: int) -> int:
+    return faces // 2
+
+
 def _stress_examples(model: Model, faces: StressedFaces, name: str) -> list[tuple[str, ByteArray]]:
     """Return pictures of one face with truth and prediction, for each level of a stress: level, picture."""
     levels = STRESSES[name].levels
     pictures = []
     for level in sorted(levels, reverse=levels[0] == max(levels)):
-        batch = next(faces.batches(changes(name, level)[0], [len(faces) // 2]))
+        batch = next(faces.batches(changes(name, level)[0], [_place_of_example(len(faces))]))
         (found,) = model(batch.to_images().numpy()).points
-        drawn = draw_face(pixels_of(batch)[0], truth=batch.targets[0].numpy(), prediction=found)
+        hidden = None if batch.hidden_points is None else batch.hidden_points[0]
+        truth = batch.targets[0].numpy()
+        drawn = draw_face(pixels_of(batch)[0], truth=truth, prediction=found, hidden=hidden)
         pictures.append((f"{level:g}", drawn))
     return pictures

@@ -10,9 +10,17 @@ from torch import Tensor
 from keypoints._version import __version__
 from keypoints.evaluation.face_tables import in_common, tags_of
 from keypoints.evaluation.per_face import Predictions, by_confidence, face_table, in_originals, score
-from keypoints.evaluation.result import Case, EvaluationResult, GroupScores, PredictedFaces, Scores, Tables
+from keypoints.evaluation.result import (
+    Case,
+    EvaluationResult,
+    GroupScores,
+    PointScores,
+    PredictedFaces,
+    Scores,
+    Tables,
+)
 from keypoints.mean_face import predicts_the_mean
-from keypoints.tasks.metrics import NME, evaluation_metrics, normalized_mean_error
+from keypoints.tasks.metrics import NME, evaluation_metrics, face_scale, normalized_mean_error
 
 _MOST_VALUES = 60
 """Largest number of values of a tag that groups faces; a tag with more values identifies single faces."""
@@ -67,7 +75,8 @@ def _result(
         by_confidence=by_confidence(predictions, case.norm, case.scheme.normalizing_points),
         words={tag: dict(meanings) for tag, meanings in words.items()},
         worst_faces=in_common(table, words),
-        notes=[*_warnings(predictions, metrics), *_missing(predictions, counted), *predicted.notes],
+        notes=[*_warnings(predictions, metrics), *_states(predictions, counted), *predicted.notes],
+        by_visibility=_by_visibility(case, predictions),
     )
 
 
@@ -75,6 +84,33 @@ def _scores(case: Case, predictions: Predictions, points: Sequence[int] | None =
     metrics = evaluation_metrics(case.scheme, case.norm, case.threshold, points)
     scores = score(metrics, predictions)
     return {name: value if math.isfinite(value) else None for name, value in scores.items()}
+
+
+def _by_visibility(case: Case, predictions: Predictions) -> dict[str, PointScores] | None:
+    """Return the errors of the visible and of the hidden points; ``None`` if no point is hidden."""
+    if predictions.hidden is None:
+        return None
+    visible = predictions.truth.isfinite().all(dim=-1) & ~predictions.hidden
+    states = {"visible": visible, "hidden": predictions.hidden}
+    return {
+        state: PointScores(int(chosen.sum()), _scores_of(case, predictions, chosen))
+        for state, chosen in states.items()
+    }
+
+
+def _scores_of(case: Case, predictions: Predictions, chosen: Tensor) -> Scores:
+    """Return the errors of the points of (N, K) flags; NME is over the faces that have one of them."""
+    errors = predictions.predicted - predictions.truth
+    scale = face_scale(predictions.truth, predictions.photo_sizes, case.norm, case.scheme.normalizing_points)
+    distances = errors.square().sum(dim=-1).sqrt().where(chosen, 0.0)
+    nme = distances.sum(dim=-1) / chosen.sum(dim=-1) / scale
+    values = {
+        "mse": (errors / predictions.photo_sizes[:, None]).square()[chosen],
+        "mae_px": errors.abs()[chosen],
+        "nme": nme[chosen.any(dim=-1) & scale.isfinite()],
+    }
+    means = {name: float(value.mean()) for name, value in values.items()}
+    return {name: mean if math.isfinite(mean) else None for name, mean in means.items()}
 
 
 def _by_tag(
@@ -99,13 +135,16 @@ def _warnings(predictions: Predictions, metrics: Scores) -> list[str]:
     return [warning] if warning else []
 
 
-def _missing(predictions: Predictions, counted: Tensor) -> list[str]:
-    """Return notes about points without a label, and faces that therefore have no NME."""
+def _states(predictions: Predictions, counted: Tensor) -> list[str]:
+    """Return notes about points that lack a label or are hidden, and faces that have no NME."""
     labelled = predictions.truth.isfinite().all(dim=-1)
-    if labelled.all():
+    known, total = int(labelled.sum()), labelled.numel()
+    hidden = 0 if predictions.hidden is None else int(predictions.hidden.sum())
+    if known == total and not hidden:
         return []
-    total = labelled.numel()
-    notes = [f"{total - int(labelled.sum())} of {total} points have no label; errors are over the others"]
+    note = f"{known} of {total} points are labelled"
+    note += f", {hidden} of them hidden" if hidden else ""
+    notes = [note if known == total else f"{note}; errors are over the labelled points"]
     if without := int((~counted).sum()):
         notes.append(f"{without} of {len(counted)} faces have no NME: their normalising points have no label")
     return notes

@@ -9,9 +9,8 @@ import pandas as pd
 
 from keypoints.data.face import Face
 from keypoints.datamodules.base import FaceDataModule
-from keypoints.evaluation.face_tables import FlagArray
 from keypoints.evaluation.per_face import ConfidenceGroup, Predictions
-from keypoints.geometry import ByteArray, FloatArray
+from keypoints.geometry import ByteArray, FlagArray, FloatArray
 from keypoints.landmarks import LandmarkScheme
 
 Scores = Mapping[str, float | None]
@@ -109,6 +108,14 @@ class GroupScores:
 
 
 @dataclass(frozen=True)
+class PointScores:
+    """Number and metrics of the points in one state: ``mse``, ``mae_px`` and ``nme``."""
+
+    points: int
+    scores: Scores
+
+
+@dataclass(frozen=True)
 class EvaluationResult:
     """Contents of ``metrics.json``.
 
@@ -129,6 +136,7 @@ class EvaluationResult:
         worst_faces: tags that are frequent among the worst faces, in sentences.
         notes: warnings.
         stress: levels of stress that the model tolerates, in sentences; ``None`` if stress was not measured.
+        by_visibility: errors of the visible and of the hidden points; ``None`` if no point is hidden.
     """
 
     source: ModelSource | TableSource
@@ -147,6 +155,7 @@ class EvaluationResult:
     worst_faces: Sequence[str]
     notes: Sequence[str]
     stress: Sequence[str] | None = None
+    by_visibility: Mapping[str, PointScores] | None = None
 
     @property
     def missing(self) -> Sequence[str]:
@@ -173,6 +182,12 @@ class EvaluationResult:
         }
         if self.stress is None:
             del values["stress"]
+        if self.by_visibility is None:
+            del values["by_visibility"]
+        else:
+            values["by_visibility"] = {
+                state: {"points": group.points, **group.scores} for state, group in self.by_visibility.items()
+            }
         return values
 
 
@@ -200,6 +215,8 @@ class Stressed(NamedTuple):
     """Level, and picture of one face with truth and prediction, for each level, by title of the stress."""
     tolerances: Sequence[str]
     """Levels of stress that the model tolerates, in sentences."""
+    hidden: bool = False
+    """Flag: the pictures show hidden points."""
 
 
 class Evaluation(NamedTuple):

@@ -37,6 +37,8 @@ def rows_of(result: EvaluationResult) -> list[tuple[str, dict[str, str]]]:
     if result.constant is not None:
         rows.append(("all", _row(figures.BASELINE, result.constant)))
     rows += [("landmarks", _row(name, scores)) for name, scores in result.by_part.items()]
+    for state, points in (result.by_visibility or {}).items():
+        rows.append(("state of the points", _row(f"{state} points ({points.points})", points.scores)))
     for tag, groups in result.by_tag.items():
         for value, group in groups.items():
             meaning = result.words.get(tag, {}).get(value)
@@ -98,6 +100,7 @@ def draw_stress(folder: Path, case: Case, stressed: Stressed) -> list[Picture]:
         folder / "stress.png",
     )
     title = f"{case.name}: one face, green: truth, red: prediction"
+    title += f", {face_figures.HOLLOW}" if stressed.hidden else ""
     examples = figures.save(
         error_figures.stressed_faces(stressed.examples, title), folder / "stressed_faces.png"
     )

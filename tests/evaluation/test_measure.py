@@ -1,10 +1,14 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from keypoints.datamodules.imm import IMMDataModule
+from keypoints.evaluation.face_tables import hidden_of
 from keypoints.evaluation.measure import measure
 from keypoints.evaluation.per_face import Predictions
 from keypoints.evaluation.result import Case, PredictedFaces
+from keypoints.reports.evaluation import rows_of
 from keypoints.tasks.metrics import evaluation_metrics
 from tests.evaluation.test_result import MODEL
 
@@ -59,6 +63,62 @@ def test_faces_without_labelled_normalising_points_do_not_count(made_up_imm):
     result, tables = measure(case, missing)
     assert tables.counted.tolist() == [False] + [True] * (result.faces - 1)
     assert "1 of 24 faces have no NME" in result.notes[-1]
+
+
+def hide(given, hidden):
+    """Return predictions some of whose points are hidden."""
+    return replace(given, predictions=given.predictions._replace(hidden=hidden))
+
+
+def test_visible_and_hidden_points_are_measured_separately(made_up_imm):
+    data = IMMDataModule(made_up_imm)
+    case = Case("a model, train", data, "train", data.scheme, "pair", 0.08, 2)
+    given = predicted(case, 0.0)
+    truth, found = given.predictions.truth, given.predictions.predicted
+    hidden = torch.zeros(truth.shape[:2], dtype=torch.bool)
+    hidden[0, :4] = True
+    found[..., 0] += 2.0
+    found[hidden] += torch.tensor([4.0, 0.0])
+    scale = float(
+        (truth[0, case.scheme.normalizing_points[0]] - truth[0, case.scheme.normalizing_points[1]]).norm()
+    )
+    result, tables = measure(case, hide(given, hidden))
+    visible, covered = result.by_visibility["visible"], result.by_visibility["hidden"]
+    assert (visible.points, covered.points) == (hidden.numel() - 4, 4)
+    assert visible.scores["mae_px"] == pytest.approx(1.0, rel=1e-4)
+    assert covered.scores["mae_px"] == pytest.approx(3.0, rel=1e-4)
+    assert covered.scores["nme"] == pytest.approx(6 / scale, rel=1e-4)
+    assert result.notes[-1] == f"{hidden.numel()} of {hidden.numel()} points are labelled, 4 of them hidden"
+    assert hidden_of(tables.on_photos).tolist() == hidden.tolist()
+
+
+def test_all_visible_points_add_nothing_to_the_result(case):
+    result, tables = measure(case, predicted(case, 1.0))
+    assert result.by_visibility is None
+    assert "by_visibility" not in result.to_dict()
+    assert not [name for name in tables.in_originals if name.startswith("truth_v")]
+    assert not hidden_of(tables.in_originals).any()
+
+
+def test_labelled_and_hidden_points_are_counted_in_a_note(case):
+    given = predicted(case, 1.0)
+    given.predictions.truth[0, :3] = torch.nan
+    hidden = torch.zeros(given.predictions.truth.shape[:2], dtype=torch.bool)
+    hidden[1, 5] = True
+    total = hidden.numel()
+    (note,) = measure(case, hide(given, hidden))[0].notes
+    assert note == (
+        f"{total - 3} of {total} points are labelled, 1 of them hidden; errors are over the labelled points"
+    )
+
+
+def test_a_part_without_labels_has_no_scores(case):
+    given = predicted(case, 1.0)
+    given.predictions.truth[:, list(case.scheme.parts["mouth"])] = torch.nan
+    result, _ = measure(case, given)
+    assert set(result.by_part["mouth"].values()) == {None}
+    (row,) = (row for _, row in rows_of(result) if row[""] == "mouth")
+    assert set(row.values()) == {"mouth", "–"}
 
 
 def test_broken_predictions_stay_visible_where_labels_are_missing(case):

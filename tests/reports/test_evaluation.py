@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from keypoints.evaluation.result import EvaluationResult, GroupScores, ModelSource
+from keypoints.evaluation.result import EvaluationResult, GroupScores, ModelSource, PointScores
 from keypoints.reports.evaluation import rows_of, write_report
 from keypoints.reports.terminal import print_evaluation
 
@@ -46,6 +46,14 @@ def test_rows_are_all_faces_the_baseline_parts_and_tags():
     assert rows[0][1]["fail %"] == "12.5"
     assert rows[0][1]["var."] == "–"
     assert len(rows) == 12
+
+
+def test_visible_and_hidden_points_have_rows_after_the_parts():
+    states = {"visible": PointScores(90, {"nme": 0.03}), "hidden": PointScores(10, {"nme": 0.06})}
+    rows = [row for _, row in rows_of(replace(RESULT, by_visibility=states))]
+    assert [row[""] for row in rows[2:5]] == ["jaw", "visible points (90)", "hidden points (10)"]
+    assert [row["NME %"] for row in rows[3:5]] == ["3", "6"]
+    assert rows[4]["AUC"] == "–"
 
 
 def test_without_training_faces_there_is_no_baseline():
