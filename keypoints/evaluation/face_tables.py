@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ def over_labelled(
     """
     if known.all():
         return statistic(values, axis=axis)
-    return statistic(values, axis=axis, where=known if values.ndim == 2 else known[..., None])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # numpy warns where no point is labelled
+        return statistic(values, axis=axis, where=known if values.ndim == 2 else known[..., None])
 
 
 def by_error(faces: pd.DataFrame) -> pd.DataFrame:

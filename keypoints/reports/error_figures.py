@@ -21,7 +21,8 @@ def cumulative_errors(curves: Mapping[str, FloatArray], threshold: float, unit: 
     """Plot the share of faces whose error is at most x, for each of ``curves``.
 
     Args:
-        curves: (N,) normalised mean errors of the faces, as ratios, by the name of their predictor.
+        curves: (N,) normalised mean errors of the faces that have one, as ratios, by the name of their
+            predictor.
         threshold: limit of failure rate and AUC, as a ratio; plotted as a line.
         unit: description of the normalising length.
         title: title of the figure.
@@ -33,6 +34,9 @@ def cumulative_errors(curves: Mapping[str, FloatArray], threshold: float, unit: 
     widest = float(np.quantile(finite, 0.98)) if finite.size else 0.0
     reach = 100 * max(1.5 * threshold, min(widest * 1.2, 6 * threshold))
     for (name, errors), colour in zip(curves.items(), (_MODEL, _CONSTANT), strict=False):
+        if not errors.size:
+            axes.plot([], [], color=colour, label=f"{name}: no face has a normalised error")
+            continue
         percent = np.sort(100 * errors)
         shares = np.arange(1, len(percent) + 1) / len(percent)
         inside = percent <= reach

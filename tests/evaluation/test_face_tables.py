@@ -1,9 +1,19 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from keypoints.errors import DataError
-from keypoints.evaluation.face_tables import by_error, hidden_of, in_common, points_of, read_faces, tags_of
+from keypoints.evaluation.face_tables import (
+    by_error,
+    hidden_of,
+    in_common,
+    over_labelled,
+    points_of,
+    read_faces,
+    tags_of,
+)
 
 TABLE = pd.DataFrame(
     {
@@ -56,6 +66,16 @@ def test_states_of_points_are_kept_and_checked(tmp_path):
     TABLE.assign(truth_v1=[1, 2]).to_csv(path, index=False)
     with pytest.raises(DataError, match="not truth_v0 … truth_v1"):
         read_faces(path)
+
+
+def test_nothing_is_computed_where_no_point_is_labelled():
+    values, known = np.array([[1.0, 5.0], [3.0, 5.0]]), np.array([[True, False], [True, False]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for statistic, expected in ((np.mean, 2.0), (np.std, 1.0)):
+            first, second = over_labelled(values, known, 0, statistic)
+            assert first == expected
+            assert np.isnan(second)
 
 
 def test_tags_are_the_columns_between_photo_and_errors():

@@ -28,6 +28,14 @@ def test_cumulative_errors_rise_from_0_and_name_mean_auc_and_failures():
     assert labels[2] == "threshold 8 %"
 
 
+def test_faces_without_normalised_errors_are_named_in_the_legend():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = error_figures.cumulative_errors({"model": np.array([])}, 0.08, "something", "a title")
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels[0] == "model: no face has a normalised error"
+
+
 def test_the_worst_landmarks_are_numbered_on_the_mean_face():
     shape = np.random.default_rng(0).uniform(0, 100, (8, 2))
     figure = error_figures.by_landmark(shape, np.arange(1.0, 9.0), [(0, 1)], "a title")
