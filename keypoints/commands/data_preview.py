@@ -40,5 +40,5 @@ VERB = Verb(
         "data preview experiment=full_face augmentation=wild draws=8",
         "data preview data=labelled data.train=list.csv",
     ),
-    writes="samples.png and input.png in output",
+    writes="samples.png, mirrored.png (a face and its mirrored copy) and input.png in output",
 )

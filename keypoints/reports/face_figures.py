@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from keypoints.data.photos import Photo
 from keypoints.evaluation.face_tables import hidden_of, points_of
@@ -85,6 +87,65 @@ def samples(
         line[0].set_ylabel(name, fontsize=9)
     figure.suptitle(_with_legend(title, shown))
     return figure
+
+
+def mirrored(pictures: Mapping[str, "NumberedFace"], labels: Sequence[str], title: str, note: str) -> Figure:
+    """Show pictures of a face side by side, each point with its label and in a colour of its own.
+
+    Colours follow the places of the points in the first picture from left to right, so that an exchange of
+    points is visible as a wrong colour.
+
+    Args:
+        pictures: input and points of each picture, by its title.
+        labels: K labels of the points.
+        title: title of the figure.
+        note: second line of the title.
+    """
+    figure = new_figure(8.5 * len(pictures), 9.4)
+    grid = figure.subplots(1, len(pictures), squeeze=False)[0]
+    from_left = next(iter(pictures.values())).points[:, 0].argsort().argsort()
+    colours = colormaps["turbo"](from_left / len(from_left))
+    for axes, (name, face) in zip(grid, pictures.items(), strict=True):
+        axes.imshow(face.image, cmap="gray", vmin=0, vmax=255, interpolation="bicubic", alpha=0.75)
+        for (x, y), label, colour, hollow in zip(face.points, labels, colours, face.hidden, strict=True):
+            if np.isnan(x):
+                continue
+            filling = "none" if hollow else colour
+            axes.plot(
+                x, y, "o", ms=7, mfc=filling, mec=colour if hollow else "black", mew=1.5 if hollow else 0.7
+            )
+            text = axes.annotate(label, (x, y), (5, 3), textcoords="offset points", fontsize=9, color="white")
+            text.set_path_effects([withStroke(linewidth=2, foreground="black")])
+        _show_around(axes, face.points, face.image.shape[:2])
+        axes.set_xticks([])
+        axes.set_yticks([])
+        axes.set_title(name)
+    figure.suptitle(_with_legend(title, [face.hidden for face in pictures.values()]) + f"\n{note}")
+    return figure
+
+
+def _show_around(axes: Axes, points: FloatArray, shape: tuple[int, int]) -> None:
+    """Show a square around the points, at least half as high as the picture of the shape (height, width)."""
+    low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
+    half = max(0.65 * float((high - low).max()), shape[0] / 4)
+    x, y = (low + high) / 2
+    axes.set_xlim(x - half, x + half)
+    axes.set_ylim(y + half, y - half)
+
+
+@dataclass
+class NumberedFace:
+    """Face with its points, for :func:`mirrored`.
+
+    Args:
+        image: input of the network, (H, W) or (H, W, 3).
+        points: (K, 2) pixels of the input; NaN without a label.
+        hidden: (K,) flags of the hidden points.
+    """
+
+    image: ByteArray
+    points: FloatArray
+    hidden: FlagArray
 
 
 def histogram(images: FloatArray, title: str) -> Figure:
