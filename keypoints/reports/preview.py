@@ -148,17 +148,18 @@ def flip_origin(scheme: LandmarkScheme) -> str:
 def measure(batch: Batch) -> dict[str, float]:
     """Return the range, mean and standard deviation of the pixels, and two shares, each from 0 to 1.
 
-    ``points_outside`` is the share of points outside the input, ``without_exact_map`` the share of samples
-    without an affine map back to the photo.
+    ``points_outside`` is the share of the labelled points that lie outside the input, ``without_exact_map``
+    the share of samples without an affine map back to the photo.
     """
     images, outside = batch.to_images(), ((batch.targets < 0) | (batch.targets > 1)).any(dim=-1)
+    labelled = batch.targets.isfinite().all(dim=-1)
     return {
         "samples": len(images),
         "minimum": float(images.min()),
         "maximum": float(images.max()),
         "mean": float(images.mean()),
         "standard_deviation": float(images.std()),
-        "points_outside": float(outside.float().mean()),
+        "points_outside": float(outside.sum() / labelled.sum().clamp(min=1)),
         "without_exact_map": float(batch.to_photo.isnan().any(dim=2).any(dim=1).float().mean()),
     }
 

@@ -3,14 +3,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from keypoints.commands import compose
-from keypoints.data.dataset import FaceDataset
+from keypoints.data.dataset import Batch, FaceDataset
 from keypoints.errors import ConfigError
 from keypoints.landmarks import LandmarkScheme
 from keypoints.reports import face_figures
-from keypoints.reports.preview import flip_origin, preview
+from keypoints.reports.preview import flip_origin, measure, preview
 
 
 def preview_of(made_up_imm, folder, *overrides):
@@ -112,6 +113,13 @@ def test_a_scheme_without_flip_indices_has_no_mirrored_copy(own, caplog):
         preview_of_own(own, "bare.yaml")
     assert "bare: has no flip_indices, so no mirrored copy is plotted" in caplog.text
     assert not (own / "seen" / "mirrored.png").exists()
+
+
+def test_only_labelled_points_count_as_outside():
+    pixels, targets = torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.full((1, 4, 2), 0.5)
+    targets[0, 0], targets[0, 1:3] = 2.0, torch.nan
+    batch = Batch(pixels, targets, torch.zeros(1, 2, 3), torch.full((1, 2), 4.0), torch.arange(1))
+    assert measure(batch)["points_outside"] == 0.5
 
 
 def test_permutations_without_names_are_given_by_the_scheme():
