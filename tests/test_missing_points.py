@@ -13,6 +13,7 @@ from keypoints.data.photos import Photo
 from keypoints.data.readers.imm import read_imm
 from keypoints.data.readers.labelled import read_labelled, write_labelled
 from keypoints.evaluation.face_tables import hidden_of, read_faces
+from keypoints.reports import error_figures
 from keypoints.schemes import IMM58
 from tests.conftest import SMALL
 from tests.working import evaluate, train
@@ -47,13 +48,22 @@ def lists(made_up_imm, tmp_path_factory):
     ],
     ids=["coordinates", "heatmaps"],
 )
-def test_faces_with_missing_points_are_trained_on_and_measured(lists, tmp_path, model):
+def test_faces_with_missing_points_are_trained_on_and_measured(lists, tmp_path, model, monkeypatch):
     data = ["data=labelled", f"data.train={lists / 'train.json'}", f"data.test={lists / 'test.csv'}"]
     size = ["data.scheme=imm58", "data.source=image", "data.width=80", "data.height=60"]
     run = tmp_path / "run"
     metrics = train(compose("train", [*SMALLER, *data, *size, *model, f"output={run}"]))
     assert all(np.isfinite(value) for value in metrics.values())
-    done = evaluate(compose("evaluate", [f"checkpoint={run}", "split=test", f"output={tmp_path / 'out'}"]))
+    titles = []
+    plot = error_figures.stressed_faces
+    monkeypatch.setattr(
+        error_figures, "stressed_faces", lambda rows, title: titles.append(title) or plot(rows, title)
+    )
+    stress = ["stress=true", "stress_faces=2"]
+    done = evaluate(
+        compose("evaluate", [f"checkpoint={run}", "split=test", f"output={tmp_path / 'out'}", *stress])
+    )
+    assert titles[0].endswith("hollow: hidden")
     assert all(np.isfinite(value) for value in done.result["metrics"].values())
     (states,) = (note for note in done.result["notes"] if "points are labelled" in note)
     assert re.fullmatch(
