@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -409,6 +410,17 @@ def point(cells: Mapping[str, str], x: str, y: str) -> tuple[float, float]:
     if not (cells[x] and cells[y]):
         raise ValueError(f"{x}, {y} is empty; this format needs every point of a face")
     return coordinate(cells[x]), coordinate(cells[y])
+
+
+def point_or_nan(cells: Mapping[str, str], x: str, y: str) -> tuple[float, float]:
+    """Return a row's point from the columns ``x`` and ``y``; NaN, for not labelled, if both are empty.
+
+    Raises:
+        ValueError: if only one of the cells is empty, or one is no coordinate.
+    """
+    if bool(cells[x]) != bool(cells[y]):
+        raise ValueError(f"only one of {x} and {y} is empty; a point that is not labelled has neither")
+    return point(cells, x, y) if cells[x] else (math.nan, math.nan)
 
 
 def format_table(cells: Sequence[Sequence[str]]) -> str:

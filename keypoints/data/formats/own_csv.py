@@ -22,7 +22,7 @@ from keypoints.data.formats.lists import (
     format_table,
     header,
     numbers,
-    point,
+    point_or_nan,
     table,
 )
 from keypoints.data.formats.values import given_box, quoted
@@ -53,22 +53,10 @@ def read(reading: OpenList) -> None:
     for line, cells in table(reading.path, text):
         with reading.row(f"line {line}"):
             row = cells_by_name(names, cells)
-            points = [_point(row, index) for index in range(count)]
+            points = [point_or_nan(row, f"x{index}", f"y{index}") for index in range(count)]
             states = [_state(row, index, points[index]) for index in range(count)] if "v0" in names else None
             kept = {name: row[name] for name in tags if row[name]}
             reading.add(row["image"], box_of(row), points, row.get("group", ""), kept, states=states)
-
-
-def _point(row: Mapping[str, str], index: int) -> tuple[float, float]:
-    """Return a point of a row; NaN if both cells are empty.
-
-    Raises:
-        ValueError: if only one of the cells is empty, or one is no coordinate.
-    """
-    x, y = f"x{index}", f"y{index}"
-    if bool(row[x]) != bool(row[y]):
-        raise ValueError(f"only one of {x} and {y} is empty; a point that is not labelled has neither")
-    return point(row, x, y) if row[x] else (math.nan, math.nan)
 
 
 def _state(row: Mapping[str, str], index: int, point: tuple[float, float]) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keypoints.data.face import Face, Reading
-from keypoints.data.formats import coco, dlib_list, hrnet, own_csv, udacity, wflw
+from keypoints.data.formats import coco, dlib_list, hrnet, kaggle15, own_csv, udacity, wflw
 from keypoints.data.formats.lists import ListedBox, OpenList, beginning
 from keypoints.data.photo_facts import PLAIN, Naming
 from keypoints.errors import ConfigError, DataError
@@ -67,6 +67,12 @@ FORMATS: Mapping[str, Format] = {
     ),
     "wflw": Format("WFLW's list (98 points, box, attributes)", wflw.recognises, wflw.read, wflw.read_boxes),
     "udacity": Format("Udacity's list of keypoints (,0,1,…,135)", udacity.recognises, udacity.read),
+    "kaggle15": Format(
+        "Kaggle's list with pictures (left_eye_center_x,…,Image)",
+        kaggle15.recognises,
+        kaggle15.read,
+        kaggle15.read_boxes,
+    ),
 }
 """Formats by their names in commands."""
 
