@@ -1,4 +1,4 @@
-"""``keypoints submit``: writing or checking of a submission to the course's 300-W competition."""
+"""``keypoints submit``: writing or checking of a submission to the course's or Kaggle's competition."""
 
 import logging
 from dataclasses import dataclass
@@ -19,8 +19,16 @@ class Submit(Flipping, Choosing):
 
     defaults: list[Any] = defaults_list(*WITH_PATHS)
     checkpoint: FilePath | None = setting(None, CHECKPOINT)
-    root: FilePath | None = setting(None, "Folder of 300-W; null: its own folder below paths.data.")
-    list: FilePath | None = setting(None, "List of the images in dlib's XML; null: the course's test list.")
+    root: FilePath | None = setting(
+        None,
+        "Folder of 300-W; null: its own folder below paths.data. For Kaggle: folder for the unpacked "
+        "pictures; null: the list's.",
+    )
+    list: FilePath | None = setting(
+        None,
+        "List of the images in dlib's XML, or Kaggle's test.csv with IdLookupTable.csv beside it; null: the "
+        "test list of the model's competition below paths.data.",
+    )
     output: OutputFile = setting("submission.csv", "File to write, .csv or .csv.gz.")
     check: FilePath | None = setting(None, "Submission to check, instead of writing one.")
     paths: dict[str, Any] = within(Paths)
@@ -44,7 +52,7 @@ def run(cfg: DictConfig) -> None:
 
 VERB = Verb(
     name="submit",
-    what="write or check the course's 300-W submission",
+    what="write or check a submission: the course's 300-W, or Kaggle's 15 points",
     schema=Submit,
     run=run,
     positional="checkpoint",
@@ -53,5 +61,5 @@ VERB = Verb(
         "submit model.onnx root=300w flip_test=true",
         "submit check=submission.csv.gz",
     ),
-    writes="output: one row per coordinate of each image, in pixels of the image",
+    writes="output: one row per coordinate that the competition asks for, in pixels of the image",
 )

@@ -1,4 +1,8 @@
-"""Submission to the course: predict a list of faces, write the file, and check it."""
+"""Submission to a competition: predict a list of faces, write the file, and check it.
+
+The landmarks of the model choose the competition: the course's for 300-W's 68 points, and Kaggle's for 15
+points, see ``kaggle_submission.py``.
+"""
 
 import logging
 import os
@@ -19,6 +23,8 @@ from keypoints.data.face import Face
 from keypoints.data.readers.ibug300w import PARSED_LIST, TEST_LIST, TRAIN_LIST, read_dlib_xml, read_test_list
 from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.geometry import Affine, Box, FloatArray, pixels_to_ratio, ratio_to_pixels
+from keypoints.inference import kaggle_submission
+from keypoints.inference.kaggle_submission import KAGGLE15
 from keypoints.inference.predictor import Predictor, PreparedFace
 from keypoints.inference.submission_file import read_submission, write_submission
 from keypoints.runs.checkpoint_files import find_checkpoint
@@ -49,9 +55,9 @@ class Listed(NamedTuple):
 def submit(cfg: DictConfig) -> Path:
     """Predict every face of the list with ``cfg.checkpoint``, write ``cfg.output``, and return its path.
 
-    A face whose photo cannot be used gets the mean shape of the training faces, placed in its box. The
-    mean shape is read from the model's file, or else computed from the course's training list beside the
-    photos.
+    In the course's submission, a face whose photo cannot be used gets the mean shape of the training faces,
+    placed in its box. The mean shape is read from the model's file, or else computed from the course's
+    training list beside the photos.
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
@@ -60,14 +66,17 @@ def submit(cfg: DictConfig) -> Path:
     """
     path, _ = find_checkpoint(cfg.checkpoint, cfg.which)
     predictor = Predictor(path, flip_test=cfg.flip_test, trust=cfg.trust)
-    if predictor.scheme != IBUG68:
+    if predictor.scheme not in (IBUG68, KAGGLE15):
         raise ConfigError(
             f"{path}: predicts {predictor.scheme.name} ({len(predictor.scheme)} points); a submission has "
-            f"the {len(IBUG68)} points of {IBUG68.name}"
+            f"the {len(IBUG68)} points of {IBUG68.name}, or the {len(KAGGLE15)} of {KAGGLE15.name}"
         )
     output = Path(str(cfg.output))
     if not output.name.endswith((".csv", ".csv.gz")):
         raise ConfigError(f"output={output}: a submission is a .csv or a .csv.gz")
+    if predictor.scheme == KAGGLE15:
+        kaggle_submission.submit(predictor, cfg, output)
+        return output
     listed = read_listed(cfg)
     points = _predict_points(predictor, listed)
     _warn_about_far_points(listed, points)
@@ -84,6 +93,8 @@ def check(cfg: DictConfig) -> int:
         DataError: if the submission is not valid, or the list cannot be read.
     """
     path = Path(str(cfg.check))
+    if kaggle_submission.is_submission(path):
+        return kaggle_submission.check(cfg)
     try:
         listed = read_listed(cfg)
     except DataError as error:

@@ -4,6 +4,7 @@ The Id counts from 0 over the images, in each image over the points, and for eac
 """
 
 import gzip
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,22 @@ def write_submission(path: Path, points: FloatArray) -> None:
     """
     if not np.isfinite(points).all():
         raise DataError(f"{path}: is not written: a coordinate is not a finite number")
-    lines = [",".join(HEADER), *(f"{number},{value:.4f}" for number, value in enumerate(points.ravel())), ""]
-    data = "\n".join(lines).encode("ascii")
+    write_lines(
+        path, [",".join(HEADER), *(f"{place},{value:.4f}" for place, value in enumerate(points.ravel()))]
+    )
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write the lines of a submission atomically; compressed if the name ends in ``.gz``.
+
+    Args:
+        path: the file; its folder is created if it is missing.
+        lines: ASCII text without line ends.
+
+    Raises:
+        DataError: if the file cannot be written.
+    """
+    data = "".join(f"{line}\n" for line in lines).encode("ascii")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replaced(path) as temporary:
