@@ -21,8 +21,12 @@ COLUMNS = {
     "auc": ("AUC", 1.0),
     "failure_rate": ("fail %", 100.0),
     "variance_ratio": ("var.", 1.0),
+    "rmse_px": ("RMSE px", 1.0),
 }
 """Title of each metric in tables, and the factor of its values. ``var.`` is the variance ratio."""
+
+_ONLY_SOMETIMES = ("rmse_px",)
+"""Metrics that only some landmark schemes have; tables of the others have no such column."""
 
 _ACROSS = 3
 _MOST_MISSING = 50
@@ -50,6 +54,8 @@ def rows_of(result: EvaluationResult) -> list[tuple[str, dict[str, str]]]:
 def _row(name: str, scores: Scores) -> dict[str, str]:
     row = {"": name}
     for metric, (title, factor) in COLUMNS.items():
+        if metric in _ONLY_SOMETIMES and metric not in scores:
+            continue
         value = scores.get(metric)
         row[title] = shown(None if value is None else factor * value)
     return row

@@ -25,6 +25,9 @@ NORMS = {
 }
 """Lengths that errors can be divided by, with their descriptions; see :func:`face_scale`."""
 
+SCORED_BY_RMSE = ("kaggle15",)
+"""Names of the landmark schemes whose evaluations have the root mean squared error in pixels too."""
+
 _NO_SPREAD = 1e-12
 """Variance (ratio²) of the true faces below which it counts as 0: the square of a millionth of the photo."""
 
@@ -139,6 +142,25 @@ class PixelMAE(FaceMetric):
     def counted(self, truth: Tensor, photo_sizes: Tensor) -> Tensor:  # noqa: ARG002
         """Return which coordinates are labelled."""
         return self._chosen(truth.isfinite())
+
+
+class PixelRMSE(FaceMetric):
+    """Root mean squared error per coordinate, in pixels of the photo: the score of Kaggle's 15 points.
+
+    The mean is over all labelled coordinates of all faces.
+    """
+
+    def values(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the squared errors of all coordinates, in pixels²."""
+        return self._chosen((predictions - truth).square())
+
+    def counted(self, truth: Tensor, photo_sizes: Tensor) -> Tensor:  # noqa: ARG002
+        """Return which coordinates are labelled."""
+        return self._chosen(truth.isfinite())
+
+    def compute(self) -> Tensor:
+        """Return the root of the mean over the batches so far, in pixels."""
+        return super().compute().sqrt()
 
 
 class NME(FaceMetric):
@@ -301,14 +323,15 @@ def evaluation_metrics(
         ConfigError: if the norm or the threshold cannot be used.
     """
     scale: dict[str, Any] = {"norm": norm, "pair": scheme.normalizing_points, "points": points}
-    return MetricCollection(
-        {
-            "mse": CourseMSE(points),
-            "mae_px": PixelMAE(points),
-            "nme": NME(**scale),
-            "auc": AUC(threshold, **scale),
-            "failure_rate": FailureRate(threshold, **scale),
-            "variance_ratio": VarianceRatio(points),
-        },
-        compute_groups=False,  # torchmetrics would merge metrics that are equal on the first batch
-    )
+    metrics: dict[str, Metric] = {
+        "mse": CourseMSE(points),
+        "mae_px": PixelMAE(points),
+        "nme": NME(**scale),
+        "auc": AUC(threshold, **scale),
+        "failure_rate": FailureRate(threshold, **scale),
+        "variance_ratio": VarianceRatio(points),
+    }
+    if scheme.name in SCORED_BY_RMSE:
+        metrics["rmse_px"] = PixelRMSE(points)
+    # Without compute_groups=False, torchmetrics would merge metrics that are equal on the first batch.
+    return MetricCollection(metrics, compute_groups=False)  # type: ignore[arg-type]

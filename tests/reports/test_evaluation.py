@@ -56,6 +56,12 @@ def test_visible_and_hidden_points_have_rows_after_the_parts():
     assert rows[4]["AUC"] == "–"
 
 
+def test_the_root_mean_squared_error_is_shown_where_it_is_measured():
+    assert "RMSE px" not in rows_of(RESULT)[0][1]
+    (_, row), *_ = rows_of(replace(RESULT, metrics={**SCORES, "rmse_px": 2.5}, constant=None))
+    assert list(row.items())[-1] == ("RMSE px", "2.5")
+
+
 def test_without_training_faces_there_is_no_baseline():
     assert "mean-shape baseline" not in [row[""] for _, row in rows_of(replace(RESULT, constant=None))]
 

@@ -3,13 +3,14 @@ import pytest
 import torch
 
 from keypoints.errors import ConfigError
-from keypoints.schemes import IBUG68, IMM58
+from keypoints.schemes import IBUG68, IMM58, scheme_named
 from keypoints.tasks.metrics import (
     AUC,
     NME,
     CourseMSE,
     FailureRate,
     PixelMAE,
+    PixelRMSE,
     VarianceRatio,
     default_norm,
     evaluation_metrics,
@@ -148,6 +149,19 @@ def test_the_norm_without_normalising_points_is_the_diagonal():
     assert "nme" not in validation_metrics(IMM58.select("nose_tip"))
     names = set(evaluation_metrics(IMM58, "pair", 0.08))
     assert names == {"mse", "mae_px", "nme", "auc", "failure_rate", "variance_ratio"}
+
+
+def test_kaggles_points_are_scored_by_the_root_mean_squared_error():
+    assert "rmse_px" in evaluation_metrics(scheme_named("kaggle15"), "pair", 0.08)
+    truth = torch.tensor([[[10.0, 10.0], [20.0, float("nan")]], [[10.0, 10.0], [20.0, 20.0]]])
+    off = torch.tensor([[[13.0, 10.0], [20.0, 0.0]], [[10.0, 10.0], [20.0, 24.0]]])
+    sizes = torch.full((2, 2), 96.0)
+    metric, second = PixelRMSE(), PixelRMSE(points=[1])
+    for place in (0, 1):  # in two batches: the root is of the mean over both
+        metric.update(off[place : place + 1], truth[place : place + 1], sizes[place : place + 1])
+    second.update(off, truth, sizes)
+    assert metric.compute() == pytest.approx(((9 + 16) / 7) ** 0.5)
+    assert second.compute() == pytest.approx((16 / 3) ** 0.5)
 
 
 @pytest.mark.parametrize("faces", [1, 3])
