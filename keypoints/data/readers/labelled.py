@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keypoints.data.face import Face, Reading
-from keypoints.data.formats import coco, dlib_list, hrnet, kaggle15, own_csv, udacity, wflw
+from keypoints.data.formats import coco, cofw, dlib_list, hrnet, kaggle15, own_csv, udacity, wflw
 from keypoints.data.formats.lists import ListedBox, OpenList, beginning
 from keypoints.data.photo_facts import PLAIN, Naming
 from keypoints.errors import ConfigError, DataError
@@ -73,6 +73,7 @@ FORMATS: Mapping[str, Format] = {
         kaggle15.read,
         kaggle15.read_boxes,
     ),
+    "cofw": Format("COFW's file with pictures (MATLAB)", cofw.recognises, cofw.read, cofw.read_boxes),
 }
 """Formats by their names in commands."""
 
