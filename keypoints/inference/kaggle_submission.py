@@ -53,7 +53,7 @@ class Asked(NamedTuple):
 def submit(predictor: Predictor, cfg: DictConfig, output: Path) -> None:
     """Predict Kaggle's test list, and write the coordinates that the lookup table asks for.
 
-    Coordinates outside the picture are moved to its edge, 0 or 96 pixels, as the competition demands.
+    Coordinates outside the picture are moved to its edge, 0 or 96 pixels, since each true point is inside.
 
     Args:
         predictor: model that predicts the 15 points.
@@ -172,7 +172,7 @@ def _location(cells: Mapping[str, str]) -> float:
     """
     value = number(cells["Location"])
     if not 0 <= value <= SIDE:
-        raise ValueError(f"Location is {value:g}; the competition demands 0 to {SIDE}")
+        raise ValueError(f"Location is {value:g}; it is 0 to {SIDE} pixels")
     return value
 
 

@@ -123,7 +123,7 @@ def test_a_valid_submission_is_counted_in_pictures(kaggle):
     [
         (GOOD.replace("3,96\n", ""), "has no RowId 3, which IdLookupTable.csv names"),
         (GOOD + "5,1\n", "has the RowId 5, which IdLookupTable.csv does not name"),
-        (GOOD.replace("3,96", "3,96.1"), "line 4: Location is 96.1; the competition demands 0 to 96"),
+        (GOOD.replace("3,96", "3,96.1"), "line 4: Location is 96.1; it is 0 to 96 pixels"),
         (GOOD.replace("3,96", "3,"), "line 4: '' is not a number"),
         (GOOD.replace("3,96", "2,96"), "line 4: RowId 2 occurs twice"),
         (GOOD.replace("3,96", "3,9,6"), "line 4: has 3 cells; the first line names 2"),

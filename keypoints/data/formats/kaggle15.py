@@ -4,7 +4,7 @@ A row of ``training.csv`` has x and y of 15 points, in pixels of a picture of 96
 ``Image``, has the picture's grey values from 0 to 255, row by row, with blanks between them. Empty cells mean
 that a point is not labelled, as for most of the 7049 faces. The columns name left and right of the person;
 the points are those of ``schemes/kaggle15.yaml``, which names left and right of the picture, in the order of
-the columns. Coordinates are taken as they are: pixel (0, 0) has its centre at (0, 0). ``test.csv`` has the
+the columns. Coordinates are pixel indices: pixel (0, 0) has its centre at (0, 0). ``test.csv`` has the
 columns ``ImageId,Image`` and no points.
 
 The pictures are unpacked into PNG files, see ``unpacked.py``. Data by Y. Bengio; Kaggle, 2013.
