@@ -441,6 +441,7 @@ def _check_start(flags: Sequence[str], overrides: Sequence[str]) -> str | None:
     check_complete(cfg, own_folder(flags))
     if sweeps:
         check_swept_files(cfg, typed)
+        jobs.check_swept_folds(cfg, typed)
     try:
         folder = str(cfg.hydra.sweep.dir if sweeps else cfg.hydra.run.dir)
     except OmegaConfBaseException:

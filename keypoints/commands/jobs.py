@@ -3,18 +3,21 @@
 import logging
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Literal
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from keypoints.commands.train import resume, train
 from keypoints.components import package_names, trusting
-from keypoints.config.checks import check_values
+from keypoints.config.checks import check_values, given_to_multirun
 from keypoints.config.missing import check_complete
+from keypoints.config.options import is_ours
+from keypoints.config.overrides import all_values
 from keypoints.errors import DataError, KeypointsError, TrainingError, one_line, printable, some_of
 from keypoints.runs.checkpoint_files import other_checkpoints
 from keypoints.runs.status import clear, is_resumable, read_status
@@ -69,6 +72,29 @@ def job(cfg: DictConfig, *, resumed: bool) -> float | None:
             known = isinstance(error, KeypointsError)
             log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
         raise
+
+
+def check_swept_folds(cfg: DictConfig, overrides: Iterable[str]) -> None:
+    """Check the folds of a multirun's cross-validation before its first run trains.
+
+    Args:
+        cfg: the configuration of the first run, with Hydra's own node.
+        overrides: the command's overrides, as :func:`keypoints.config.checks.as_typed` returns them.
+
+    Raises:
+        ConfigError: if ``data.folds`` or ``data.fold`` of a run cannot be used.
+    """
+    from keypoints.data.splits import check_fold
+
+    if not is_ours(cfg, "data.fold"):  # a user's own class may give the name another meaning
+        return
+    given = given_to_multirun(cfg, overrides)
+    if "data" in given and given["data"].is_sweep_override():  # other data may have another number of folds
+        return
+    keys = ("data.folds", "data.fold")
+    values = [all_values(given[key]) if key in given else [OmegaConf.select(cfg, key)] for key in keys]
+    for folds, fold in product(*values):
+        check_fold(folds, fold)
 
 
 @contextmanager

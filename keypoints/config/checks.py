@@ -266,26 +266,40 @@ def check_swept_files(cfg: DictConfig, overrides: Iterable[str]) -> None:
     Raises:
         ConfigError: if a file or folder does not exist.
     """
+    if "submitit" in str(OmegaConf.select(cfg, "hydra.launcher._target_")):
+        return
+    for key, override in given_to_multirun(cfg, overrides).items():
+        if PATH not in types_of_key(key) or not is_swept(key):
+            continue
+        for value in override_values(override):
+            if isinstance(value, str) and _is_absent(key, value):
+                raise ConfigError(f"{key}={shortened(value, 120)}: no such file or folder")
+
+
+def given_to_multirun(cfg: DictConfig, overrides: Iterable[str]) -> dict[str, Any]:
+    """Return the parsed overrides of a multirun by key, of its sweep file and of the command.
+
+    A typed override replaces the sweep file's, as in Hydra. Overrides that cannot be parsed, which Hydra
+    reports, and deletions are left out.
+
+    Args:
+        cfg: the configuration of the first run, with Hydra's own node.
+        overrides: the command's overrides, as :func:`as_typed` returns them.
+    """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
-    if "submitit" in str(OmegaConf.select(cfg, "hydra.launcher._target_")):
-        return
     params = OmegaConf.select(cfg, "hydra.sweeper.params") or {}
     parser = OverridesParser.create()
-    named: dict[str, list[Any]] = {}
+    given: dict[str, Any] = {}
     for text in [*(f"{key}={value}" for key, value in params.items()), *overrides]:
         try:
             override = parser.parse_override(text)
         except HydraException:
             continue
-        key = override.key_or_group
-        if PATH in types_of_key(key) and is_swept(key) and not override.is_delete():
-            named[key] = override_values(override)  # a typed override replaces the sweep file's, as in Hydra
-    for key, values in named.items():
-        for value in values:
-            if isinstance(value, str) and _is_absent(key, value):
-                raise ConfigError(f"{key}={shortened(value, 120)}: no such file or folder")
+        if not override.is_delete():
+            given[override.key_or_group] = override
+    return given
 
 
 def _is_absent(key: str, value: str) -> bool:

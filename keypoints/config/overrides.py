@@ -6,6 +6,9 @@ from typing import Any
 
 from keypoints.config.quoting import quote_paths
 
+_MOST_VALUES = 10_000
+"""Largest number of values of a range that are listed."""
+
 
 def varied_by_hand(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return the keys of the swept overrides, and the keys of the others.
@@ -81,6 +84,16 @@ def swept_values(override: Any) -> list[Any]:
         override_values(override)
         if isinstance(value, ChoiceSweep) or not override.is_sweep_override()
         else []
+    )
+
+
+def all_values(override: Any) -> list[Any]:
+    """Return all values of an override that are known before the sweep runs, also those of a range."""
+    from hydra.core.override_parser.types import RangeSweep
+
+    value = override.value()
+    return (
+        list(islice(value.range(), _MOST_VALUES)) if isinstance(value, RangeSweep) else swept_values(override)
     )
 
 

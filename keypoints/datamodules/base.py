@@ -19,6 +19,7 @@ from keypoints.data.photo_facts import is_of_photo, read_photo_facts
 from keypoints.data.provenance import TrainedOn, TrainingFaces
 from keypoints.data.readers.ibug300w import NAMING
 from keypoints.data.sampler import EpochSampler, even_batch_size
+from keypoints.data.splits import split_into_folds
 from keypoints.data.statistics import measure, training_statistics
 from keypoints.datamodules.settings import FaceSettings
 from keypoints.errors import ConfigError, DataError
@@ -129,7 +130,9 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
     def read(self) -> Mapping[str, Sequence[Face]]:
         """Return the faces of all splits, without decoding a photo.
 
-        No split is empty. There are ``train`` and ``val``, or at least one split to evaluate on.
+        No split is empty. There are ``train`` and ``val``, or at least one split to evaluate on. With the
+        setting ``fold``, ``val`` may be missing: :meth:`split_fold` makes it from ``train``, and it replaces
+        a ``val`` that is returned.
 
         Raises:
             DataError: if the faces cannot be read.
@@ -137,12 +140,13 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
 
     @cached_property
     def splits(self) -> Mapping[str, Sequence[Face]]:
-        """Faces of all splits, as returned by :meth:`read`, which is called once.
+        """Faces of all splits, from :meth:`read`, which is called once, and :meth:`split_fold`.
 
         Raises:
-            DataError: if they cannot be read, or a group has faces in ``train`` and in a split with points.
+            DataError: if they cannot be read or divided, or a group has faces in ``train`` and in a split
+                with points.
         """
-        splits = self.read()
+        splits = self._with_fold(self.read())
         trained = {tie for face in splits.get("train", ()) for tie in face.ties}
         for split, faces in splits.items():
             shared = {tie: face for face in faces if face.points is not None for tie in face.ties & trained}
@@ -153,6 +157,34 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
                     f"so have {len(shared) - 1} more groups; results would be too good: leave one side out"
                 )
         return splits
+
+    def _with_fold(self, splits: Mapping[str, Sequence[Face]]) -> Mapping[str, Sequence[Face]]:
+        """Return the splits, with ``val`` from ``train`` if a fold validates."""
+        if self.folds is None or self.fold is None or "train" not in splits:
+            return splits
+        train, val = self.split_fold(splits["train"], self.folds, self.fold)
+        others = {split: faces for split, faces in splits.items() if split not in ("train", "val")}
+        return {"train": train, "val": val, **others}
+
+    def split_fold(self, faces: Sequence[Face], folds: int, fold: int) -> tuple[list[Face], list[Face]]:
+        """Split off the fold that validates, by group.
+
+        Args:
+            faces: faces of the split ``train``, as :meth:`read` returns it.
+            folds: number of folds.
+            fold: number of the fold that validates, from 0 up.
+
+        Returns:
+            The faces to train on, and the faces to validate on. Neither is empty.
+
+        Raises:
+            DataError: if the faces cannot be divided.
+        """
+        places = split_into_folds(faces, folds, self.val_seed)
+        return (
+            [face for face, place in zip(faces, places, strict=True) if place != fold],
+            [face for face, place in zip(faces, places, strict=True) if place == fold],
+        )
 
     def setup(self, stage: str | None = None) -> None:
         """Prepare the faces that a stage needs, once. Other splits are prepared on first use.

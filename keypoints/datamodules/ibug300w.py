@@ -74,11 +74,39 @@ class IBUG300WDataModule(BoxSettings, FaceDataModule):
         self.set_faces(IBUG68, crop)
 
     def read(self) -> Mapping[str, Sequence[Face]]:
-        """Return the splits of the chosen kind; splits without a face are left out, and named in the log."""
+        """Return the splits of the chosen kind; splits without a face are left out, and named in the log.
+
+        For a cross-validation, ``val`` is left out too.
+        """
         find_root("ibug300w", "", self._root)
         splits = self._course() if self.split == "course" else self._official()
-        train, val = split_by_group(splits.pop("train"), self.val_fraction, self.val_seed)
-        return {"train": train, "val": _unmirrored(val), **{name: own for name, own in splits.items() if own}}
+        train = splits.pop("train")
+        trained = {"train": train} if self.fold is not None else self._split_off_val(train)
+        return {**trained, **{name: own for name, own in splits.items() if own}}
+
+    def _split_off_val(self, faces: Sequence[Face]) -> dict[str, list[Face]]:
+        train, val = split_by_group(faces, self.val_fraction, self.val_seed)
+        return {"train": train, "val": _unmirrored(val)}
+
+    def split_fold(self, faces: Sequence[Face], folds: int, fold: int) -> tuple[list[Face], list[Face]]:
+        """Split off the fold that validates, by photo; mirrored copies in it are left out.
+
+        Args:
+            faces: training faces.
+            folds: number of folds.
+            fold: number of the fold that validates, from 0 up.
+
+        Returns:
+            The faces to train on, and the faces to validate on.
+
+        Raises:
+            DataError: if the faces cannot be divided.
+        """
+        try:
+            train, val = super().split_fold(faces, folds, fold)
+        except DataError as error:
+            raise DataError(f"{self._root}: {error}") from error
+        return train, _unmirrored(val)
 
     @cached_property
     def _originals(self) -> Mapping[str, Original]:

@@ -11,18 +11,18 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, DataError
 from keypoints.schemes import IMM58
 
-FOLDS = 4
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class IMMDataModule(FaceDataModule):
     """IMM Face Database: full photos with 58 points, or some of the points.
 
+    A cross-validation divides the training persons by number: fold 0 of four has the persons 1, 5, 9, ….
+    The other persons take no part in it: settings are chosen on the folds, so that the final result is on
+    unseen persons.
+
     Args:
         root: folder of the ``.jpg`` and ``.asf`` files.
         train_persons: persons 1 to this number are trained on, the others validate; the course has 32.
-        fold: 0 to 3 validates on a quarter of the training persons instead, and leaves out the other persons:
-            settings are chosen by cross-validation, so that the final result is on unseen persons.
 
     Further arguments are those of :class:`FaceSettings`. ``landmarks`` may also be ``"nose_tip"``.
 
@@ -35,14 +35,10 @@ class IMMDataModule(FaceDataModule):
     height: int = 60
     batch_size: int = 4
     train_persons: int = 32
-    fold: int | None = None
+    folds: int | None = 4
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.fold is not None and self.fold not in range(FOLDS):
-            raise ConfigError(
-                f"fold is a number from 0 to {FOLDS - 1}, or null for the course's split, not {self.fold!r}"
-            )
         if isinstance(self.train_persons, bool) or not isinstance(self.train_persons, int):
             raise ConfigError(f"train_persons is a whole number, not {self.train_persons!r}")
         self.set_faces(IMM58, Crop(self.width, self.height, self.channels))
@@ -53,18 +49,16 @@ class IMMDataModule(FaceDataModule):
         return {"view": VIEWS}
 
     def read(self) -> Mapping[str, Sequence[Face]]:
-        """Return the splits ``train`` and ``val``, by person.
+        """Return the splits ``train`` and ``val``, by person; for a cross-validation only ``train``.
 
         Raises:
             DataError: if the faces cannot be read, or a split has no person.
         """
-        splits: dict[str, list[Face]] = {"train": [], "val": []}
+        splits: dict[str, list[Face]] = {"train": []} if self.fold is not None else {"train": [], "val": []}
         for face in read_imm(Path(self.root)):
-            person = int(face.group)
-            if self.fold is None:
-                splits["train" if person <= self.train_persons else "val"].append(face)
-            elif person <= self.train_persons:
-                splits["val" if (person - 1) % FOLDS == self.fold else "train"].append(face)
+            split = "train" if int(face.group) <= self.train_persons else "val"
+            if split in splits:
+                splits[split].append(face)
         for split, faces in splits.items():
             if not faces:
                 raise DataError(
@@ -72,3 +66,29 @@ class IMMDataModule(FaceDataModule):
                     f"1 to {self.train_persons} train, the others validate"
                 )
         return splits
+
+    def split_fold(self, faces: Sequence[Face], folds: int, fold: int) -> tuple[list[Face], list[Face]]:
+        """Split off the fold that validates: every person whose number minus 1 has the remainder ``fold``.
+
+        Args:
+            faces: faces of the training persons.
+            folds: number of folds, the divisor.
+            fold: number of the fold that validates, from 0 up.
+
+        Returns:
+            The faces to train on, and the faces to validate on.
+
+        Raises:
+            DataError: if there are fewer persons than folds, or one of the two parts has no person.
+        """
+        persons = {int(face.group) for face in faces}
+        inside = {person for person in persons if (person - 1) % folds == fold}
+        if len(persons) < folds or not inside or inside == persons:
+            raise DataError(
+                f"{self.root}: {len(persons)} training persons, {len(inside)} of them in fold {fold} of "
+                f"{folds}, do not suffice; take fewer folds: data.folds"
+            )
+        return (
+            [face for face in faces if int(face.group) not in inside],
+            [face for face in faces if int(face.group) in inside],
+        )

@@ -28,7 +28,8 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
     Args:
         train: list of the training faces; ``None`` if there are only test faces.
         val: list of the validation faces; ``None`` splits them off the training faces by group, or by photo
-            if the list has no groups.
+            if the list has no groups. A cross-validation divides the list ``train`` alone, and does not read
+            this list.
         test: list of the test faces; all of them are in the split ``test``.
         root: folder that photo names in the lists are relative to; ``None``: each list's own folder.
         scheme: name or YAML file of the points' landmark scheme; ``None`` for points without names,
@@ -62,6 +63,9 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
             for split, named in {"train": self.train, "val": self.val, "test": self.test}.items()
             if named is not None
         }
+        if self.fold is not None and {"train", "val"} <= set(self._lists):
+            unused = self._lists.pop("val")
+            log.info("%s is not used: fold %d of %s validates", unused, self.fold, self._lists["train"])
         if not {"train", "test"} & set(self._lists):
             raise ConfigError("say which list of labelled photos: data.train=<list>, or data.test=<list>")
         self._faces: dict[str, list[Face]] = {}
@@ -86,6 +90,8 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
     def read(self) -> Mapping[str, Sequence[Face]]:
         """Return the splits that have a list, and ``val``, split off ``train`` if it has none.
 
+        For a cross-validation, ``val`` is left out.
+
         Raises:
             DataError: if a list cannot be read, has another number of points than the first, lacks boxes, or
                 cannot be split.
@@ -98,7 +104,7 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
                     f"but {self._lists[first]} has {expected}"
                 )
         splits = {split: self._in_boxes(split) for split in self._lists}
-        if "train" in splits and "val" not in splits:
+        if "train" in splits and "val" not in splits and self.fold is None:
             splits["train"], splits["val"] = self._split_off_val(splits["train"])
         self._warn_of_copies(splits)
         return splits
@@ -111,6 +117,27 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
                 "is not split; name a list to validate on (data.val=<list>), or leave out the list's groups"
             )
         return split_by_group(faces, self.val_fraction, self.val_seed)
+
+    def split_fold(self, faces: Sequence[Face], folds: int, fold: int) -> tuple[list[Face], list[Face]]:
+        """Split off the fold that validates, by group, or by photo if the list has no groups.
+
+        Args:
+            faces: faces of the list ``train``.
+            folds: number of folds.
+            fold: number of the fold that validates, from 0 up.
+
+        Returns:
+            The faces to train on, and the faces to validate on.
+
+        Raises:
+            DataError: if the list has fewer groups than folds.
+        """
+        try:
+            train, val = super().split_fold(faces, folds, fold)
+        except DataError as error:
+            raise DataError(f"{self._lists['train']}: {error}") from error
+        self._warn_of_copies({"train": train, "val": val})
+        return train, val
 
     def of_groups(self, groups: Iterable[str], split: str) -> list[Face]:
         """Return the faces of a split that belong to certain groups.

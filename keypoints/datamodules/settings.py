@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from keypoints.data.augmentation import Augmentation
+from keypoints.data.splits import check_fold
 from keypoints.errors import ConfigError
 
 
@@ -22,6 +23,11 @@ class FaceSettings:
         memory_mb: most memory for cached crops, in megabytes. Further faces are read from disk at each use.
         strict: ``False`` leaves out faces of ``train`` and ``val`` that cannot be used, and reports which and
             how many. Faces that results are reported on are never left out.
+        folds: number of parts of the training faces for a cross-validation, from 2 up. It has no effect
+            without ``fold``.
+        fold: number of the part that validates, from 0 to ``folds - 1``; the other parts are trained on.
+            ``None`` for the data set's own split.
+        val_seed: determines which faces validate, for runs of any ``seed``, so that they can be compared.
 
     Raises:
         ConfigError: if a value cannot be used.
@@ -37,6 +43,9 @@ class FaceSettings:
     augmentation: Augmentation | None = None
     memory_mb: float = 2000
     strict: bool = True
+    folds: int | None = None
+    fold: int | None = None
+    val_seed: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.strict, bool):
@@ -51,6 +60,7 @@ class FaceSettings:
                 "batch_size has to be 1 or more, num_workers and seed 0 or more; "
                 f"they are {self.batch_size}, {self.num_workers} and {self.seed}"
             )
+        check_fold(self.folds, self.fold)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -59,10 +69,9 @@ class BoxSettings(FaceSettings):
 
     Args:
         margin: factor by which each box is enlarged; dlib's boxes cut off part of the jaw.
-        val_fraction: approximate fraction of the training faces that validate.
-        val_seed: determines which faces validate, for runs of any ``seed``, so that they can be compared.
+        val_fraction: approximate fraction of the training faces that validate; without effect in a
+            cross-validation.
     """
 
     margin: float = 1.3
     val_fraction: float
-    val_seed: int = 0

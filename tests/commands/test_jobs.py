@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from keypoints.cli import main
-from keypoints.commands.jobs import _remaining_work, _run_locked
+from keypoints.commands.jobs import _remaining_work, _run_locked, check_swept_folds
+from keypoints.config.compose import preview
 from keypoints.runs.run_folder import OWN_SWEEP_FILE, RunFolder
 from tests.conftest import SMALL
 
@@ -39,6 +40,29 @@ def test_an_interrupted_sweep_resumes_with_its_unfinished_runs(made_up_imm, tmp_
     assert list(summary["status"]) == ["finished"] * 3
     assert (folder / "lr-0.01" / "status.json").stat().st_mtime_ns == before
     assert "lr-0.0001" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        (["data.folds=5", "data.fold=range(6)"], "fold is a number from 0 to 4, .* not 5"),
+        (["data.folds=5,3", "data.fold=0,3"], "fold is a number from 0 to 2, .* not 3"),
+        (["data.folds=1", "data.fold=0,1"], "folds is a number from 2 up, or null, not 1"),
+        (["data=labelled", "data.train=list.csv", "data.fold=0,1"], "fold 0 needs the number of folds"),
+    ],
+)
+def test_folds_out_of_range_are_refused_before_the_first_run(typed, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.csv").touch()
+    with pytest.raises(SystemExit):
+        main(["train", "-m", *SMALL, *typed, f"output={tmp_path / 'sweep'}"])
+    assert re.search(says, capsys.readouterr().err)
+    assert not (tmp_path / "sweep").exists()
+
+
+def test_folds_of_several_data_sets_are_checked_by_their_runs():
+    overrides = ["data=imm,udacity", "data.fold=0,4"]
+    check_swept_folds(preview("train", ["-m"], overrides), overrides)
 
 
 def test_an_interrupted_run_is_resumed(made_up_imm, tmp_path, monkeypatch, capsys):

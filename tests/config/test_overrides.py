@@ -1,4 +1,7 @@
-from keypoints.config.overrides import first_of_sweep, varied_by_hand
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from keypoints.config.overrides import all_values, first_of_sweep, varied_by_hand
 
 
 def test_swept_keys_are_separated_from_constant_ones():
@@ -12,6 +15,14 @@ def test_swept_keys_are_separated_from_constant_ones():
         "x=[",
     ]
     assert varied_by_hand(typed) == (["seed", "model.net.kernel_sizes"], ["experiment", "output", "logger"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "values"),
+    [("3", [3]), ("0,null", [0, None]), ("range(4)", [0, 1, 2, 3]), ("interval(0,1)", []), ("glob(*)", [])],
+)
+def test_known_values_of_a_sweep_are_listed(typed, values):
+    assert all_values(OverridesParser.create().parse_override(f"data.fold={typed}")) == values
 
 
 def test_the_first_run_of_a_sweep_has_the_first_values():

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from keypoints.data.face import Face
 from keypoints.data.photos import Photo
-from keypoints.data.splits import split_by_group, united_groups
+from keypoints.data.splits import check_fold, split_by_group, split_into_folds, united_groups
 from keypoints.errors import ConfigError, DataError
 
 
@@ -55,6 +55,60 @@ def test_a_fraction_out_of_range_is_refused(fraction):
 def test_a_single_group_cannot_be_split():
     with pytest.raises(DataError, match="1 group"):
         split_by_group(faces_of([1, 1]), 0.5, 0)
+
+
+@given(several, st.data(), st.integers(0, 5))
+def test_every_fold_has_complete_groups_and_about_equal_size(groups, data, seed):
+    faces = faces_of(groups)
+    folds = data.draw(st.integers(2, len(set(groups))))
+    places = split_into_folds(faces, folds, seed)
+    sizes = [places.count(fold) for fold in range(folds)]
+    assert sum(sizes) == len(faces)
+    assert min(sizes) > 0
+    assert max(sizes) - min(sizes) <= max(map(groups.count, groups))
+    assert len(set(zip(groups, places, strict=True))) == len(set(groups))
+
+
+@given(several, st.randoms(use_true_random=False))
+def test_folds_do_not_depend_on_the_order_of_the_faces(groups, random):
+    faces = faces_of(groups)
+    shuffled = random.sample(faces, len(faces))
+    first, second = (
+        {face.name: place for face, place in zip(order, split_into_folds(order, 2, seed=1), strict=True)}
+        for order in (faces, shuffled)
+    )
+    assert first == second
+
+
+def test_folds_of_single_faces_differ_by_one_and_depend_on_the_seed():
+    faces = faces_of(range(103))
+    first, second = (split_into_folds(faces, 5, seed) for seed in (0, 1))
+    assert [first.count(fold) for fold in range(5)] == [21, 21, 21, 20, 20]
+    assert first != second
+    assert first == split_into_folds(faces, 5, 0)
+
+
+def test_more_folds_than_groups_are_refused():
+    with pytest.raises(DataError, match="2 groups of faces cannot be divided into 3 folds; take fewer"):
+        split_into_folds(faces_of([1, 1, 2, 2]), 3, 0)
+    with pytest.raises(ConfigError, match="seed of a split"):
+        split_into_folds(faces_of([1, 2]), 2, -1)
+
+
+@pytest.mark.parametrize(
+    ("folds", "fold", "says"),
+    [
+        (1, None, "folds is a number from 2 up, or null, not 1"),
+        (True, 0, "folds is a number from 2 up, or null, not True"),
+        (None, 0, r"fold 0 needs the number of folds: data\.folds=5"),
+        (5, 5, "fold is a number from 0 to 4, or null for no cross-validation, not 5"),
+        (5, -1, "fold is a number from 0 to 4"),
+        (5, True, "fold is a number from 0 to 4"),
+    ],
+)
+def test_folds_out_of_range_are_refused(folds, fold, says):
+    with pytest.raises(ConfigError, match=says):
+        check_fold(folds, fold)
 
 
 def test_groups_that_share_a_photo_stay_together():

@@ -21,6 +21,21 @@ def test_the_courses_validation_faces_are_split_off_by_photo(wild):
     assert names[: len(names) // 2] == ["30844800_1", "image_0001", "image_0001"]
 
 
+@pytest.mark.parametrize("split", ["course", "official"])
+def test_folds_divide_the_training_photos_alone(wild, split):
+    whole = IBUG300WDataModule(wild, split=split, **SMALL).splits
+    trained = sorted(face.name for part in ("train", "val") for face in whole[part])
+    parts = [IBUG300WDataModule(wild, split=split, folds=2, fold=fold, **SMALL).splits for fold in range(2)]
+    assert sorted(face.name for splits in parts for face in splits["val"]) == trained
+    for splits in parts:
+        assert not groups(splits["train"]) & groups(splits["val"])
+        assert list(splits) == list(whole)
+        others = set(whole) - {"train", "val"}
+        assert all(len(splits[name]) == len(whole[name]) > 0 for name in others)
+    with pytest.raises(DataError, match=r"dataset: \d groups of faces cannot be divided into 4 folds"):
+        _ = IBUG300WDataModule(wild, split=split, folds=4, fold=0, **SMALL).splits
+
+
 def test_test_faces_have_no_points_even_from_dlibs_list(wild):
     (wild / PARSED_LIST).unlink()
     data = IBUG300WDataModule(wild, **SMALL)

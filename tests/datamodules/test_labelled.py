@@ -56,6 +56,49 @@ def test_validation_faces_may_have_their_own_list(photos):
     assert next(iter(data.val_dataloader())).targets.shape == (2, 2, 2)
 
 
+def test_every_training_face_validates_in_one_fold(photos):
+    path = listed(photos, "all.csv", [*range(10), 0, 1, 2])
+    sizes, validated = [], []
+    for fold in range(3):
+        splits = LabelledDataModule(path, folds=3, fold=fold, **SMALL).splits
+        assert not names(splits["train"]) & names(splits["val"])
+        assert len(splits["train"]) + len(splits["val"]) == 13
+        sizes.append(len(splits["val"]))
+        validated += names(splits["val"])
+        again = LabelledDataModule(path, folds=3, fold=fold, seed=1, **SMALL).splits
+        assert names(again["val"]) == names(splits["val"])
+    assert sorted(validated) == sorted(str(number) for number in range(10))
+    assert max(sizes) - min(sizes) <= 1
+    other = LabelledDataModule(path, folds=3, fold=0, val_seed=1, **SMALL).splits
+    assert names(other["val"]) != names(LabelledDataModule(path, folds=3, fold=0, **SMALL).splits["val"])
+
+
+def test_folds_divide_the_training_list_alone(photos, caplog):
+    train, val = listed(photos, "a.csv", range(6)), listed(photos, "b.csv", [8, 9])
+    test = listed(photos, "c.csv", [7])
+    with caplog.at_level("INFO"):
+        data = LabelledDataModule(train, val=val, test=test, folds=2, fold=1, **SMALL)
+    assert f"{val} is not used: fold 1 of {train} validates" in caplog.text
+    assert names(data.splits["train"]) | names(data.splits["val"]) == {str(number) for number in range(6)}
+    assert names(data.splits["test"]) == {"7"}
+    alone = LabelledDataModule(test=test, folds=2, fold=1, **SMALL)
+    assert list(alone.splits) == ["test"]
+
+
+def test_a_list_with_fewer_photos_than_folds_is_refused(photos):
+    path = listed(photos, "a.csv", [0, 0, 1])
+    with pytest.raises(DataError, match=r"a\.csv: 2 groups of faces cannot be divided into 3 folds"):
+        _ = LabelledDataModule(path, folds=3, fold=0, **SMALL).splits
+
+
+def test_copies_of_photos_in_another_fold_are_reported(photos, caplog):
+    for number in range(4):
+        shutil.copy(photos / "5.png", photos / f"{number}.png")
+    path = listed(photos, "a.csv", range(4))
+    _ = LabelledDataModule(path, folds=2, fold=0, **SMALL).splits
+    assert "val has copies of training photos under other names" in caplog.text
+
+
 def test_a_photo_in_both_lists_is_refused(photos):
     data = LabelledDataModule(listed(photos, "a.csv", range(7)), val=listed(photos, "b.csv", [6, 9]), **SMALL)
     with pytest.raises(DataError, match=r"6\.png: has faces in train and in val"):

@@ -5,6 +5,8 @@ import pytest
 from keypoints import FaceDataModule, IBUG300WDataModule, IMMDataModule, LabelledDataModule
 from keypoints.commands import compose
 from keypoints.crop import Crop
+from keypoints.data.face import Face
+from keypoints.data.photos import Photo
 from keypoints.datamodules.settings import BoxSettings, FaceSettings
 from keypoints.errors import ConfigError
 from keypoints.schemes import IMM58
@@ -55,12 +57,41 @@ def test_a_subclass_may_be_a_dataclass_or_have_a_constructor(kind):
     assert data.trainer is None  # Lightning's constructor was called
 
 
+def test_a_subclass_that_reads_only_training_faces_has_folds(tmp_path):
+    faces = [
+        Face(Photo(tmp_path / f"{number}.png"), None, None, group=f"{number // 2}") for number in range(10)
+    ]
+
+    class Listed(Own):
+        def read(self):
+            return {"train": faces}
+
+    validated = []
+    for fold in range(5):
+        splits = Listed("folder", folds=5, fold=fold).splits
+        assert list(splits) == ["train", "val"]
+        assert len(splits["train"]) == 8
+        validated += splits["val"]
+        other = Listed("folder", folds=5, fold=fold, seed=1).splits
+        assert other["val"] == splits["val"]
+    assert {face.name for face in validated} == {face.name for face in faces}
+    assert len(validated) == 10
+    assert Listed("folder", folds=5).splits == {"train": faces}
+
+
 @pytest.mark.parametrize("kind", [Own, Older])
 def test_an_invalid_value_is_refused(kind):
     with pytest.raises(ConfigError, match="batch_size has to be 1 or more"):
         kind("folder", batch_size=0)
     with pytest.raises(ConfigError, match="mouth"):
         kind("folder", landmarks="mouths")
+
+
+def test_invalid_folds_are_refused():
+    with pytest.raises(ConfigError, match="fold is a number from 0 to 4"):
+        Own("folder", folds=5, fold=5)
+    with pytest.raises(ConfigError, match=r"needs the number of folds: data\.folds"):
+        Own("folder", fold=0)
 
 
 def test_an_unknown_setting_of_a_subclass_is_refused():
