@@ -1,7 +1,7 @@
 """Table, figures and page of a sweep."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,20 @@ from keypoints.files import atomic_folder, write_atomically
 from keypoints.formatting import fixed, shown
 from keypoints.mean_face import predicts_the_mean
 from keypoints.reports import face_figures, figures, training_figures
+from keypoints.reports.fold_results import (
+    FoldResults,
+    against_baseline,
+    as_table,
+    fold_findings,
+    mean_of_all,
+    over_folds,
+    ranked,
+    shown_rows,
+)
 from keypoints.reports.page import Picture, write_page
 from keypoints.runs.history import by_epoch, read_logged
 from keypoints.runs.run_folder import RunFolder
-from keypoints.runs.sweep_folder import SweepFolder, shared_baseline
+from keypoints.runs.sweep_folder import SweepFolder, shared_baseline, split_fold
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +55,7 @@ _OVERFIT = 1.3
 
 
 def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
-    """Write ``summary.csv``, the figures and, last, ``report.html``.
+    """Write ``summary.csv``, the figures and, last, ``report.html``; of a cross-validation ``folds.csv`` too.
 
     Args:
         sweep: folder of the sweep.
@@ -57,7 +67,9 @@ def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
         DataError: if the folder holds no run; in this case nothing is written.
     """
     with atomic_folder(
-        sweep.path, last=sweep.report.name, own=[sweep.comparison.name, *_SHEETS.values()]
+        sweep.path,
+        last=sweep.report.name,
+        own=[sweep.comparison.name, sweep.folds.name, sweep.fold_errors.name, *_SHEETS.values()],
     ) as part:
         return _write(sweep, SweepFolder(part))
 
@@ -65,9 +77,12 @@ def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
 def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
     """Write the files of a report into the folder ``new``."""
     table = _with_numeric_columns(sweep.table())
-    write_atomically(new.summary, table.to_csv(index=False))
     runs = {run.path.name: run for run in sweep.runs()}
     histories = _histories(runs)
+    if over_folds(table):
+        table = _with_nme(table, histories)
+    write_atomically(new.summary, table.to_csv(index=False))
+    results = over_folds(table)
     finished = table[table["status"] == "finished"]
     name = sweep.name
     pictures = []
@@ -77,12 +92,14 @@ def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
             training_figures.comparison(histories, groups, f"{name}: validation over epochs"), new.comparison
         )
         caption = "All runs on one log axis; seeds of one setting share a colour; ★ marks the best epochs."
+        if results:
+            caption = caption.replace("seeds", "folds") + " The baseline is that of the first run."
         pictures.append(Picture(new.comparison, "Validation curves", caption))
-    pictures += _side_by_side(sweep, new, runs, finished)
-    settings = _settings(finished) if finished["setting"].duplicated().any() else []
-    ranked = table.reset_index(drop=True)
-    scores = ranked["best_mse"].where(ranked["status"] == "finished").to_numpy(np.float64)
-    best = None if np.isnan(scores).all() else int(np.nanargmin(scores))
+    pictures = [*_of_folds(new, name, results), *pictures, *_side_by_side(sweep, new, runs, finished)]
+    settings = _settings(finished) if finished["setting"].duplicated().any() and not results else []
+    rows = table.reset_index(drop=True)
+    scores = rows["best_mse"].where(rows["status"] == "finished").to_numpy(np.float64)
+    best = None if np.isnan(scores).all() or results else int(np.nanargmin(scores))
     command = "keypoints train -m " + " ".join(sweep.asked_for()) if sweep.manifest.is_file() else ""
     write_page(
         new.report,
@@ -92,10 +109,12 @@ def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
         notes=[("bad", f"{len(table) - len(finished)} of {len(table)} runs did not finish.")]
         if len(finished) < len(table)
         else [],
-        runs=[_shown_row(row) for row in _rows(ranked)],
+        runs=[_shown_row(row) for row in _rows(rows)],
         best=best,
         settings=settings,
-        findings=findings(finished, histories),
+        folds=shown_rows(results),
+        best_setting=results.index(ranked(results)[0]) if len(ranked(results)) > 1 else None,
+        findings=findings(finished, histories, results),
         pictures=pictures,
         failures=[
             f"{row['run']} ({row['status']}): {row['error']}"
@@ -116,11 +135,7 @@ def _against_baseline(finished: pd.DataFrame, best: float) -> list[str]:
     """
     constant = shared_baseline(finished)
     if constant is not None:
-        text = f"The mean-shape baseline scores {shown(constant)}"
-        if best > 0 and constant > 0:
-            times, word = (constant / best, "better") if best <= constant else (best / constant, "worse")
-            text += f"; the best setting is {fixed(times, 1)} times {word}"
-        return [f"{text}."]
+        return [against_baseline(constant, best)]
     if finished["constant_mse"].isna().all():
         return []
     return [
@@ -135,43 +150,52 @@ def _with_numeric_columns(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype(missing)
 
 
-def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> list[str]:
+def _with_nme(table: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return a sweep's table with a column ``nme`` of the best epoch, if the runs logged it."""
+    values = [
+        float(histories[run]["val/nme"].get(epoch, np.nan))
+        if run in histories and "val/nme" in histories[run]
+        else np.nan
+        for run, epoch in zip(table["run"], table["best_epoch"], strict=True)
+    ]
+    if np.isnan(values).all():
+        return table
+    wide = table.copy()
+    wide.insert(list(table.columns).index("mae_px") + 1, "nme", values)
+    return wide
+
+
+def _of_folds(new: SweepFolder, name: str, results: Sequence[FoldResults]) -> list[Picture]:
+    """Write table and figure of a cross-validation, if the sweep is one."""
+    if not results:
+        return []
+    write_atomically(new.folds, as_table(results).to_csv(index=False))
+    if not ranked(results):
+        return []
+    figure = training_figures.fold_errors(
+        {each.setting: each.mse for each in results},
+        mean_of_all(each.baseline for each in results),
+        f"{name}: validation MSE of each fold",
+    )
+    figures.save(figure, new.fold_errors)
+    caption = "One point per fold, with its number; the bar is the mean, its ends one standard deviation."
+    return [Picture(new.fold_errors, "Folds", caption)]
+
+
+def findings(
+    finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame], results: Sequence[FoldResults] = ()
+) -> list[str]:
     """Return sentences that compare the finished runs. Runs without a valid validation MSE are left out.
 
     Args:
         finished: rows of a sweep's table.
         histories: validated epochs of the runs, by the run's name.
+        results: results over folds, if the sweep is a cross-validation.
     """
     finished = finished[finished["best_mse"].notna()]
     if finished.empty:
         return []
-    sentences = []
-    by_setting = finished.groupby("setting", sort=False)["best_mse"]
-    order = by_setting.median().sort_values()
-    spread = by_setting.agg(lambda values: values.max() - values.min())
-    if len(order) > 1:
-        first, second = order.index[:2]
-        text = (
-            f"{first} does best: validation MSE {shown(order.iloc[0])}, against {shown(order.iloc[1])} for "
-            f"{second}"
-        )
-        if by_setting.size().max() > 1:
-            apart = by_setting.max()[first] < by_setting.min()[second]
-            text += " (medians over seeds); " + (
-                "all its seeds beat all of the other's" if apart else "but the ranges of their seeds overlap"
-            )
-        else:
-            text += "; with one seed each, a small difference says little"
-        sentences.append(text + ".")
-        sentences.append(
-            f"From best to worst: {', '.join(f'{name} {shown(value)}' for name, value in order.items())}."
-        )
-    if by_setting.size().max() > 1:
-        sentences.append(
-            f"Between seeds of one setting the best MSE differs by {shown(spread.min(), 2)} to "
-            f"{shown(spread.max(), 2)}."
-        )
-    sentences += _against_baseline(finished, order.iloc[0])
+    sentences = fold_findings(results) if results else _ranking(finished)
     rows = _rows(finished)
     for row in rows:
         if warning := predicts_the_mean(row["variance_ratio"]):
@@ -201,6 +225,37 @@ def findings(finished: pd.DataFrame, histories: Mapping[str, pd.DataFrame]) -> l
             + "."
         )
     return sentences
+
+
+def _ranking(finished: pd.DataFrame) -> list[str]:
+    """Return sentences that rank the settings and compare their seeds and the mean-shape baseline."""
+    sentences = []
+    by_setting = finished.groupby("setting", sort=False)["best_mse"]
+    order = by_setting.median().sort_values()
+    spread = by_setting.agg(lambda values: values.max() - values.min())
+    if len(order) > 1:
+        first, second = order.index[:2]
+        text = (
+            f"{first} does best: validation MSE {shown(order.iloc[0])}, against {shown(order.iloc[1])} for "
+            f"{second}"
+        )
+        if by_setting.size().max() > 1:
+            apart = by_setting.max()[first] < by_setting.min()[second]
+            text += " (medians over seeds); " + (
+                "all its seeds beat all of the other's" if apart else "but the ranges of their seeds overlap"
+            )
+        else:
+            text += "; with one seed each, a small difference says little"
+        sentences.append(text + ".")
+        sentences.append(
+            f"From best to worst: {', '.join(f'{name} {shown(value)}' for name, value in order.items())}."
+        )
+    if by_setting.size().max() > 1:
+        sentences.append(
+            f"Between seeds of one setting the best MSE differs by {shown(spread.min(), 2)} to "
+            f"{shown(spread.max(), 2)}."
+        )
+    return sentences + _against_baseline(finished, order.iloc[0])
 
 
 def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -271,7 +326,11 @@ def _side_by_side(
     sweep: SweepFolder, new: SweepFolder, runs: Mapping[str, RunFolder], finished: pd.DataFrame
 ) -> list[Picture]:
     """Plot the same good and the same bad faces for the best run of each setting."""
-    chosen = finished.sort_values("best_mse").drop_duplicates("setting").head(_COLUMNS)["run"].tolist()
+    ordered = finished.sort_values("best_mse")
+    folds = [split_fold(str(run))[1] for run in ordered["run"]]
+    same = [fold == folds[0] for fold in folds]  # other folds validate on other faces
+    ordered = ordered[np.asarray(same, bool)]
+    chosen = ordered.drop_duplicates("setting").head(_COLUMNS)["run"].tolist()
     tables = {name: read_faces(runs[name].faces) for name in chosen if runs[name].faces.exists()}
     if not tables:
         return []

@@ -1,5 +1,6 @@
 """Tables for the terminal."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -10,6 +11,7 @@ from keypoints.errors import one_line
 from keypoints.formatting import shown
 from keypoints.reports.console import PlainConsole
 from keypoints.reports.figures import BASELINE
+from keypoints.reports.fold_results import FoldResults, over_folds, ranked, shown_rows
 from keypoints.runs.sweep_folder import shared_baseline
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ _MOST_VALUES = 6
 def print_sweep(summary: pd.DataFrame) -> None:
     """Print the summary of a sweep, the best run marked, with the mean-shape baseline as its last row.
 
+    For a cross-validation, the means over folds follow, and the best setting is marked instead of a run.
+
     If the baseline's MSE differs between runs, each row shows its own baseline. ``var.`` is the variance of
     the predictions over faces, divided by the truth's variance.
 
@@ -47,7 +51,8 @@ def print_sweep(summary: pd.DataFrame) -> None:
     for title in columns.values():
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("status")
-    best = pd.to_numeric(summary["best_mse"]).min()
+    results = over_folds(summary)
+    best = None if results else pd.to_numeric(summary["best_mse"]).min()
     for row in summary.to_dict("records"):
         failed = row["status"] != "finished"
         style = "red" if failed else "bold green" if row["best_mse"] == best else None
@@ -61,11 +66,31 @@ def print_sweep(summary: pd.DataFrame) -> None:
     if constant is not None:
         table.add_row(BASELINE, shown(constant), *[""] * (len(columns) - 1), "", style="dim")
     PlainConsole().print(table)
+    if results:
+        _print_folds(results)
     for row in summary.to_dict("records"):
         if row["status"] != "finished" and row["error"]:
             PlainConsole(stderr=True).print(
                 one_line(f"{row['run']}: {row['error']}"), style="red", highlight=False, soft_wrap=True
             )
+
+
+def _print_folds(results: Sequence[FoldResults]) -> None:
+    """Print mean and standard deviation over the folds of each setting, the best setting marked."""
+    table = Table(
+        title="mean and standard deviation (SD) over folds",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    rows = shown_rows(results)
+    for title in rows[0]:
+        left = title == "setting"
+        table.add_column(title, justify="left" if left else "right", overflow="fold", no_wrap=not left)
+    order = ranked(results)
+    for row, each in zip(rows, results, strict=True):
+        table.add_row(*row.values(), style="bold green" if order[1:] and each is order[0] else None)
+    PlainConsole().print(table)
 
 
 def print_evaluation(result: "EvaluationResult") -> None:

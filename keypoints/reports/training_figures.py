@@ -93,6 +93,57 @@ def comparison(histories: Mapping[str, pd.DataFrame], groups: Mapping[str, str],
     return figure
 
 
+def fold_errors(errors: Mapping[str, Mapping[int, float]], constant: float, title: str) -> Figure:
+    """Plot the validation MSE of each fold on a log axis, one row for each setting, with mean and deviation.
+
+    Args:
+        errors: validation MSE of the finished folds, by setting and by the number of the fold.
+        constant: mean MSE of the mean-shape baseline over the folds; NaN for none.
+        title: title of the figure.
+    """
+    figure = new_figure(9, 1.8 + 0.7 * len(errors))
+    axes = figure.subplots()
+    for place, values in enumerate(errors.values()):
+        points = {fold: value for fold, value in values.items() if 0 < value < np.inf}
+        if not points:
+            continue
+        found = np.asarray(list(points.values()))
+        middle = float(found.mean())
+        spread = float(found.std(ddof=1)) if found.size > 1 else 0.0
+        lowest = max(middle - spread, found.min() / 2)  # a log axis cannot show 0
+        axes.plot([lowest, middle + spread], [place, place], color="tab:blue", lw=3, alpha=0.35)
+        axes.plot(middle, place, "|", ms=24, mew=2.5, color="tab:blue", label=_once(axes, "mean over folds"))
+        axes.plot(found, [place] * found.size, "o", ms=5, color="tab:orange", label=_once(axes, "one fold"))
+        for fold, value in points.items():
+            axes.annotate(
+                str(fold), (value, place), (0, 7), textcoords="offset points", fontsize=8, ha="center"
+            )
+        axes.annotate(
+            f"{shown(middle)} ± {shown(spread, 2)}",
+            (middle, place),
+            (0, -19),
+            textcoords="offset points",
+            fontsize=8,
+            color="tab:blue",
+            ha="center",
+        )
+    if 0 < constant < np.inf:
+        axes.axvline(constant, color="0.35", ls="--", lw=1.2, label=f"{BASELINE}, mean: {shown(constant)}")
+    axes.set_yticks(range(len(errors)), list(errors))
+    axes.set_ylim(len(errors) - 0.4, -0.6)
+    axes.set_xscale("log")
+    axes.set_xlabel(f"best validation {MSE_UNIT}")
+    axes.grid(visible=True, axis="x", which="both", alpha=0.25)
+    axes.set_title(title)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    return figure
+
+
+def _once(axes: Axes, label: str) -> str | None:
+    """Return a label for the legend, if no line of the axes has it yet."""
+    return None if any(line.get_label() == label for line in axes.lines) else label
+
+
 def _best(history: pd.DataFrame) -> tuple[int, float] | None:
     """Return the epoch of the smallest validation MSE and this MSE; ``None`` if it was never a number."""
     if "val/mse" not in history or history["val/mse"].isna().all():

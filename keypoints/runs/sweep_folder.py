@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 NOT_BEGUN = "not begun"
 """Status of a planned run that had not begun when the sweep was stopped."""
 
+ALL_FOLDS = "all folds"
+"""Name of the setting of runs that differ in nothing but the fold of a cross-validation."""
+
 _EXCLUDED = "job.config.override_dirname.exclude_keys"
 """Hydra's key for the keys that are left out of the runs' names."""
 
@@ -144,6 +147,16 @@ class SweepFolder:
         return self.path / "summary.csv"
 
     @property
+    def folds(self) -> Path:
+        """Table of a cross-validation: one row per setting, with means and deviations over folds."""
+        return self.path / "folds.csv"
+
+    @property
+    def fold_errors(self) -> Path:
+        """Figure of a cross-validation: the errors of each fold, by setting."""
+        return self.path / "folds.png"
+
+    @property
     def report(self) -> Path:
         """Page that compares the runs."""
         return self.path / "report.html"
@@ -220,8 +233,8 @@ class SweepFolder:
     def table(self) -> "pd.DataFrame":
         """Return the summary: one row per run.
 
-        ``setting`` is the run's name without the seed, for grouping. After ``seed`` there is a column for
-        each value of the configurations that differs between the runs.
+        ``setting`` is the run's name without the seed and the fold, for grouping. After ``seed`` there is a
+        column for each value of the configurations that differs between the runs.
 
         Raises:
             DataError: if no run has begun, or a configuration is damaged.
@@ -383,7 +396,7 @@ def _row(run: RunFolder, differing: Mapping[str, Any]) -> dict[str, Any]:
     epoch = metrics.get("best/epoch")
     row = {
         "run": name,
-        "setting": _without_seed(name),
+        "setting": _setting(name),
         "overrides": " ".join(status.overrides),
         "seed": run.setting("seed"),
     }
@@ -413,7 +426,7 @@ def _metrics_so_far(run: RunFolder) -> dict[str, float]:
 
 def _not_begun(name: str) -> dict[str, Any]:
     """Return the row of a planned run that has not begun."""
-    setting = _without_seed(name)
+    setting = _setting(name)
     return {"run": name, "setting": setting, "overrides": "", "status": NOT_BEGUN, "note": "", "error": ""}
 
 
@@ -463,6 +476,27 @@ def _planned(hydra: Mapping[str, Any]) -> list[str]:
     return list(named)
 
 
-def _without_seed(name: str) -> str:
-    parts = [part for part in name.split("--") if not re.fullmatch(r"seed-\d+", part)]
-    return "--".join(parts) or name
+def split_fold(name: str) -> tuple[str, int | None]:
+    """Return a run's name without the fold of a cross-validation, and the fold.
+
+    >>> split_fold("fold-2--lr-0.1"), split_fold("fold-0"), split_fold("lr-0.1")
+    (('lr-0.1', 2), ('all folds', 0), ('lr-0.1', None))
+
+    Args:
+        name: name of a run of a sweep.
+
+    Returns:
+        The name of the runs that differ in the fold alone, and the fold; ``None`` if the name has no fold.
+    """
+    parts = name.split("--")
+    folds = [part for part in parts if re.fullmatch(r"fold-\d+", part)]
+    if not folds:
+        return name, None
+    return "--".join(part for part in parts if part not in folds) or ALL_FOLDS, int(folds[0][len("fold-") :])
+
+
+def _setting(name: str) -> str:
+    """Return a run's name without the seed and the fold; the seed stays if nothing else would."""
+    without, fold = split_fold(name)
+    parts = [part for part in without.split("--") if not re.fullmatch(r"seed-\d+", part)]
+    return "--".join(parts) or (without if fold is None else ALL_FOLDS)

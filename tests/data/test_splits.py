@@ -80,7 +80,7 @@ def test_folds_do_not_depend_on_the_order_of_the_faces(groups, random):
     assert first == second
 
 
-def test_folds_of_single_faces_differ_by_one_and_depend_on_the_seed():
+def test_folds_of_single_faces_differ_by_one_face():
     faces = faces_of(range(103))
     first, second = (split_into_folds(faces, 5, seed) for seed in (0, 1))
     assert [first.count(fold) for fold in range(5)] == [21, 21, 21, 20, 20]
