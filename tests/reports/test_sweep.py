@@ -9,12 +9,14 @@ import warnings
 import pandas as pd
 import pytest
 
+from keypoints.cli import main
 from keypoints.commands.jobs import end_sweep
 from keypoints.errors import DataError
 from keypoints.reports.sweep import findings, report_sweep
 from keypoints.reports.terminal import print_sweep
 from keypoints.runs.history import read_logged
 from keypoints.runs.sweep_folder import SweepFolder
+from tests.conftest import SMALL
 
 
 def finished(rows):
@@ -164,3 +166,32 @@ def test_a_sweep_without_any_metric_has_a_report(finished_sweep, tmp_path, capsy
     page = re.sub('base64,[^"]+', "", copy.report.read_text())
     assert "<td>–</td>" in page
     assert not re.search(r"\bnan\b", page + capsys.readouterr().out)
+
+
+def test_a_cross_validation_reports_mean_and_spread_over_folds(made_up_imm, tmp_path, capsys):
+    folder = tmp_path / "sweep"
+    varied = ["data.fold=0,1,2", "optimizer.lr=1e-2,1e-3", f"data.root={made_up_imm}", f"output={folder}"]
+    main(["train", "-m", *SMALL, *varied, "trainer.max_epochs=1"])
+    printed = capsys.readouterr().out
+    table = pd.read_csv(folder / "folds.csv").set_index("setting")
+    runs = pd.read_csv(folder / "summary.csv")
+    assert sorted(table.index) == ["lr-0.001", "lr-0.01"]
+    for setting, row in table.iterrows():
+        mses = runs[runs["run"].str.endswith(setting)]["best_mse"]
+        assert (row["folds"], row["folds_asked"]) == (3, 3)
+        assert row["best_mse_mean"] == pytest.approx(mses.mean())
+        assert row["best_mse_std"] == pytest.approx(mses.std(ddof=1))
+    html = (folder / "report.html").read_text()
+    assert "does best: mean validation MSE" in html
+    assert "One point per fold" in html
+    assert (folder / "folds.png").is_file()
+    assert "mean and standard deviation (SD) over folds" in printed
+    assert "3 of 3" in printed
+
+
+def test_a_fold_out_of_range_is_refused_before_the_first_run(made_up_imm, tmp_path, capsys):
+    folder = tmp_path / "sweep"
+    with pytest.raises(SystemExit, match="1"):
+        main(["train", "-m", *SMALL, "data.fold=0,4", f"data.root={made_up_imm}", f"output={folder}"])
+    assert "fold is a number from 0 to 3" in capsys.readouterr().err
+    assert not list(folder.glob("fold-*"))
