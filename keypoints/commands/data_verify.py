@@ -15,7 +15,9 @@ class Verify:
     """Settings of ``keypoints data verify``."""
 
     defaults: list[Any] = defaults_list(*WITH_PATHS)
-    dataset: str | None = setting(None, "Data set to check.", choices=("imm", "ibug300w"))
+    dataset: str | None = setting(
+        None, "Data set to check.", choices=("imm", "ibug300w", "cofw", "kaggle15", "udacity", "wflw")
+    )
     list: FilePath | None = setting(
         None, "Instead of a data set: list of your own labelled photos, in any supported format."
     )

@@ -105,8 +105,8 @@ def option(group: str, name: str) -> dict[str, Any]:
         group: name of the group, such as ``data``.
         name: name of the option, such as ``labelled``.
     """
-    values: Any = OmegaConf.to_container(composed(f"{group}/{name}", ()))
-    return dict(values[group])
+    values: Any = OmegaConf.to_container(composed("train", (f"{group}={name}",))[group])
+    return dict(values)
 
 
 def preview(config: str, flags: Sequence[str], overrides: Sequence[str]) -> DictConfig | None:

@@ -4,14 +4,15 @@ import csv
 import io
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 
+from keypoints.config.compose import option
 from keypoints.data.checks import (
     Count,
     Finding,
@@ -33,12 +34,20 @@ from keypoints.data.readers.imm import VIEWS, read_imm_face
 from keypoints.data.readers.labelled import read_labelled
 from keypoints.errors import ConfigError, DataError
 from keypoints.files import write_atomically
+from keypoints.landmarks import LandmarkScheme
 from keypoints.schemes import IBUG68, scheme_named
 
 IMM_PERSONS = 40
 LISTED = {ibug300w.TRAIN_LIST: 6666, ibug300w.TEST_LIST: 1008, ibug300w.PARSED_LIST: 1008}
 ANNOTATED = {"train": 3148, "common": 554, "challenge": 135}
 """Published numbers of faces of 300-W: in dlib's lists (LISTED), and in its own protocol (ANNOTATED)."""
+LISTED_SETS = {
+    "cofw": {"train": 1345, "test": 507},
+    "kaggle15": {"train": 7049},
+    "udacity": {"train": 3462},
+    "wflw": {"train": 7500, "test": 2500},
+}
+"""Data sets whose option of the group ``data`` names their lists, and their published numbers of faces."""
 
 
 class Verification(NamedTuple):
@@ -63,7 +72,9 @@ def verify(cfg: DictConfig) -> Verification:
         ConfigError: if the data set is unknown, or both are given.
         DataError: if the folder is missing or holds no file of the data set, or no row of the list is usable.
     """
-    if cfg.list is None:
+    if cfg.list is None and cfg.dataset in LISTED_SETS:
+        found = verify_lists(cfg)
+    elif cfg.list is None:
         found = verify_folder(cfg.dataset, find_root(cfg.dataset, cfg.paths.data, cfg.root))
     elif cfg.dataset is None:
         root = None if cfg.root is None else Path(str(cfg.root))
@@ -88,6 +99,37 @@ def verify_folder(dataset: str, root: Path) -> Verification:
     return _verification(root, *(_verify_imm(root) if dataset == "imm" else _verify_ibug(root)))
 
 
+def verify_lists(cfg: DictConfig) -> Verification:
+    """Check every photo of a data set whose lists the option ``cfg.dataset`` of the group ``data`` names.
+
+    Args:
+        cfg: the configuration of ``keypoints data verify``; ``cfg.root`` replaces the folder of the photos.
+
+    Raises:
+        DataError: if a list is missing or is no list, or none of its rows is usable.
+    """
+    named: Any = OmegaConf.merge(
+        OmegaConf.create({"paths": cfg.paths}), {"data": option("data", cfg.dataset)}
+    )
+    given = cfg.root or named.data.root
+    root = None if given is None else Path(str(given))
+    scheme = scheme_named(str(named.data.scheme))
+    faces: dict[str, list[Face]] = {}
+    findings = []
+    for split in ("train", "val", "test"):
+        if named.data.get(split) is not None:
+            listed, found = _read_list(Path(str(named.data[split])), root, scheme)
+            faces[split] = listed
+            findings += found
+    if shared := shared_groups(faces["train"], faces.get("test", [])):
+        findings.append(Finding("test", f"{len(shared)} groups have other faces in train", wrong=False))
+    published = LISTED_SETS[cfg.dataset]
+    counts = [Count(f"{split} faces", len(listed), published.get(split)) for split, listed in faces.items()]
+    every = [face for listed in faces.values() for face in listed]
+    folder = root or Path(str(named.data.train)).parent
+    return _verification(folder, counts, [*findings, *_findings_of_lists(folder, every)])
+
+
 def verify_list(path: Path, root: Path | None = None, scheme: str | None = None) -> Verification:
     """Check every photo of a list of labelled photos, with its box and points.
 
@@ -101,22 +143,32 @@ def verify_list(path: Path, root: Path | None = None, scheme: str | None = None)
         DataError: if the file is no list, or none of its rows is usable.
     """
     folder = path.parent if root is None else root
-    known = None if scheme is None else scheme_named(scheme)
-    faces, skipped = read_labelled(path, root=root, scheme=known, strict=False, naming=ibug300w.NAMING)
-    findings = [finding(DataError(line)) for line in skipped]
-    seen = _decode_all(face.photo.path for face in faces)
-    far = {far_points(face, what.size) for face in faces if isinstance(what := seen[face.photo.path], Seen)}
-    findings += [each._replace(wrong=each.what not in far) for each in _findings_of(faces, seen)]
-    findings += _duplicates(folder, faces, seen)
-    listed = {found.resolve() for found in seen}
-    if others := sum(picture.resolve() not in listed for picture in _pictures(folder)):
-        findings.append(Finding(str(folder), f"{others} pictures in it are not in the list", wrong=False))
+    faces, findings = _read_list(path, root, None if scheme is None else scheme_named(scheme))
     counts = [
         Count("faces", len(faces), None),
-        Count("photos", len(seen), None),
+        Count("photos", len({face.photo.path for face in faces}), None),
         Count("points a face", len(faces[0].landmarks()), None),
     ]
-    return _verification(folder, counts, findings)
+    return _verification(folder, counts, [*findings, *_findings_of_lists(folder, faces)])
+
+
+def _read_list(
+    path: Path, root: Path | None, scheme: LandmarkScheme | None
+) -> tuple[list[Face], list[Finding]]:
+    """Return the usable faces of a list, and the findings about its other rows."""
+    faces, skipped = read_labelled(path, root=root, scheme=scheme, strict=False, naming=ibug300w.NAMING)
+    return faces, [finding(DataError(line)) for line in skipped]
+
+
+def _findings_of_lists(folder: Path, faces: Sequence[Face]) -> Iterator[Finding]:
+    """Yield the findings about the faces of one or more lists, and the other pictures of their folder."""
+    seen = _decode_all(face.photo.path for face in faces)
+    far = {far_points(face, what.size) for face in faces if isinstance(what := seen[face.photo.path], Seen)}
+    yield from (each._replace(wrong=each.what not in far) for each in _findings_of(faces, seen))
+    yield from _duplicates(folder, faces, seen)
+    listed = {found.resolve() for found in seen}
+    if others := sum(picture.resolve() not in listed for picture in _pictures(folder)):
+        yield Finding(str(folder), f"{others} pictures in it are not in the list", wrong=False)
 
 
 def _verification(root: Path, counts: list[Count], findings: Iterable[Finding]) -> Verification:

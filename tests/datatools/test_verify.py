@@ -227,3 +227,34 @@ def test_a_list_may_be_checked_against_a_scheme(tmp_path, capsys):
         verify(compose("verify", [f"list={listed}", "scheme=ibug68"]))
     with pytest.raises(ConfigError, match="give only one of both: the data set imm, or list="):
         verify(compose("verify", [f"list={listed}", "dataset=imm"]))
+
+
+def test_a_data_set_of_lists_is_checked_by_its_option(tmp_path, monkeypatch):
+    monkeypatch.setenv("KEYPOINTS_DATA", str(tmp_path))
+    folder = tmp_path / "udacity_faces"
+    (folder / "training").mkdir(parents=True)
+    listed = folder / "training_frames_keypoints.csv"
+    rows = [["", *range(136)], *([f"A_{place}.jpg", *[20] * 136] for place in range(3))]
+    listed.write_text("\n".join(",".join(map(str, row)) for row in rows) + "\n")
+    for place in range(2):
+        Image.new("RGBA", (60, 40), (place, 0, 0, 255)).save(folder / "training" / f"A_{place}.jpg", "PNG")
+    found = verify(compose("verify", ["dataset=udacity"]))
+    assert [tuple(count) for count in found.counts] == [("train faces", 2, 3462)]
+    assert "line 4: its picture A_2.jpg is missing" in str(wrongs(found))
+    with pytest.raises(DataError, match=r"list_98pt_rect_attr_train\.txt: .*"):
+        verify(compose("verify", ["dataset=wflw"]))
+
+
+def test_groups_in_both_lists_of_a_data_set_are_a_remark(tmp_path, monkeypatch):
+    monkeypatch.setenv("KEYPOINTS_DATA", str(tmp_path))
+    lists = tmp_path / "wflw" / "WFLW_annotations" / "list_98pt_rect_attr_train_test"
+    photos = tmp_path / "wflw" / "WFLW_images"
+    lists.mkdir(parents=True)
+    photos.mkdir()
+    Image.new("L", (60, 40)).save(photos / "a.jpg")
+    row = " ".join(map(str, [*(12, 12, 38, 37) * 49, 10, 10, 40, 39, *[0] * 6, "a.jpg"])) + "\n"
+    for split in ("train", "test"):
+        (lists / f"list_98pt_rect_attr_{split}.txt").write_text(row)
+    found = verify(compose("verify", ["dataset=wflw"]))
+    assert not wrongs(found)
+    assert "1 groups have other faces in train" in {finding.what for finding in found.findings}
