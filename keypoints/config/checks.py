@@ -308,4 +308,6 @@ def _is_absent(key: str, value: str) -> bool:
         return False
     if key.endswith(".weights") and re.fullmatch(r"\w+", value):
         return False  # name of pretrained weights in torchvision
+    if key.endswith(".scheme") and re.fullmatch(r"\w+", value):
+        return False  # name of a landmark scheme
     return not os.path.exists(value)  # noqa: PTH110 - Path.exists raises for names that are too long

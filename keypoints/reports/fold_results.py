@@ -93,37 +93,35 @@ def ranked(results: Sequence[FoldResults]) -> list[FoldResults]:
 
 def as_table(results: Sequence[FoldResults]) -> pd.DataFrame:
     """Return one row per setting with numbers of folds, means and standard deviations, for a file."""
-    columns: list[dict[str, Any]] = [
+    with_nme = any(each.nme for each in results)
+    rows: list[dict[str, Any]] = [
         {
             "setting": each.setting,
             "folds": len(each.mse),
             "folds_asked": each.asked,
             "best_mse_mean": mean(each.mse),
             "best_mse_std": deviation(each.mse),
-            "nme_mean": mean(each.nme),
-            "nme_std": deviation(each.nme),
+            **({"nme_mean": mean(each.nme), "nme_std": deviation(each.nme)} if with_nme else {}),
             "constant_mse_mean": mean(each.baseline),
         }
         for each in results
     ]
-    return pd.DataFrame(columns)
+    return pd.DataFrame(rows)
 
 
 def shown_rows(results: Sequence[FoldResults]) -> list[dict[str, str]]:
-    """Return one row per setting for pages and the terminal; SD is the standard deviation over folds."""
+    """Return one row per setting for pages and the terminal, with mean ± standard deviation over folds."""
     with_nme = any(each.nme for each in results)
-    return [
-        {
-            "setting": each.setting,
-            "folds": each.finished,
-            "best MSE, mean": shown(mean(each.mse)),
-            "SD": shown(deviation(each.mse), 2),
-            **({"NME %, mean": fixed(100 * mean(each.nme), 2)} if with_nme else {}),
-            **({"SD of NME %": fixed(100 * deviation(each.nme), 2)} if with_nme else {}),
-            "baseline, mean": shown(mean(each.baseline)),
-        }
-        for each in results
-    ]
+    rows = []
+    for each in results:
+        nme = {fold: 100 * value for fold, value in each.nme.items()}
+        row = {"setting": each.setting, "folds": each.finished, "best MSE": "–"}
+        if each.mse:
+            row["best MSE"] = f"{shown(mean(each.mse))} ± {shown(deviation(each.mse), 2)}"
+        if with_nme:
+            row["NME %"] = f"{fixed(mean(nme), 2)} ± {fixed(deviation(nme), 2)}" if nme else "–"
+        rows.append({**row, "baseline": shown(mean(each.baseline))})
+    return rows
 
 
 def fold_findings(results: Sequence[FoldResults]) -> list[str]:

@@ -178,7 +178,9 @@ def _of_folds(new: SweepFolder, name: str, results: Sequence[FoldResults]) -> li
         f"{name}: validation MSE of each fold",
     )
     figures.save(figure, new.fold_errors)
-    caption = "One point per fold, with its number; the bar is the mean, its ends one standard deviation."
+    caption = (
+        "One point per fold, with its number, at the same height for all settings; the line is their mean."
+    )
     return [Picture(new.fold_errors, "Folds", caption)]
 
 

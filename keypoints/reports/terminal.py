@@ -78,7 +78,7 @@ def print_sweep(summary: pd.DataFrame) -> None:
 def _print_folds(results: Sequence[FoldResults]) -> None:
     """Print mean and standard deviation over the folds of each setting, the best setting marked."""
     table = Table(
-        title="mean and standard deviation (SD) over folds",
+        title="mean ± standard deviation over folds",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,

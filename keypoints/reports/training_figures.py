@@ -1,5 +1,6 @@
 """Figures of trainings: loss curves of a run, and the comparison of a sweep's runs."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from keypoints.formatting import shown
 from keypoints.reports.figures import BASELINE, legend_label, new_figure
 
 MSE_UNIT = "MSE (ratio² of the photo)"
+_HEIGHT = 0.66
+"""Height of the folds of one setting, as a fraction of a row."""
 _DASHES = ("-", "--", "-.", ":")
 
 
@@ -94,39 +97,24 @@ def comparison(histories: Mapping[str, pd.DataFrame], groups: Mapping[str, str],
 
 
 def fold_errors(errors: Mapping[str, Mapping[int, float]], constant: float, title: str) -> Figure:
-    """Plot the validation MSE of each fold on a log axis, one row for each setting, with mean and deviation.
+    """Plot the validation MSE of each fold on a log axis, with mean and standard deviation of each setting.
 
     Args:
         errors: validation MSE of the finished folds, by setting and by the number of the fold.
         constant: mean MSE of the mean-shape baseline over the folds; NaN for none.
         title: title of the figure.
     """
-    figure = new_figure(9, 1.8 + 0.7 * len(errors))
+    folds = sorted({fold for values in errors.values() for fold in values})
+    figure = new_figure(9, 1.6 + len(errors) * (0.5 + 0.12 * len(folds)))
     axes = figure.subplots()
     for place, values in enumerate(errors.values()):
         points = {fold: value for fold, value in values.items() if 0 < value < np.inf}
-        if not points:
-            continue
-        found = np.asarray(list(points.values()))
-        middle = float(found.mean())
-        spread = float(found.std(ddof=1)) if found.size > 1 else 0.0
-        lowest = max(middle - spread, found.min() / 2)  # a log axis cannot show 0
-        axes.plot([lowest, middle + spread], [place, place], color="tab:blue", lw=3, alpha=0.35)
-        axes.plot(middle, place, "|", ms=24, mew=2.5, color="tab:blue", label=_once(axes, "mean over folds"))
-        axes.plot(found, [place] * found.size, "o", ms=5, color="tab:orange", label=_once(axes, "one fold"))
-        for fold, value in points.items():
-            axes.annotate(
-                str(fold), (value, place), (0, 7), textcoords="offset points", fontsize=8, ha="center"
-            )
-        axes.annotate(
-            f"{shown(middle)} ± {shown(spread, 2)}",
-            (middle, place),
-            (0, -19),
-            textcoords="offset points",
-            fontsize=8,
-            color="tab:blue",
-            ha="center",
-        )
+        if points:
+            heights = {
+                fold: place + _HEIGHT * ((folds.index(fold) + 0.5) / len(folds) - 0.5) for fold in points
+            }
+            _points_of_folds(axes, points, heights)
+            _mean_of_folds(axes, np.asarray(list(points.values())), place)
     if 0 < constant < np.inf:
         axes.axvline(constant, color="0.35", ls="--", lw=1.2, label=f"{BASELINE}, mean: {shown(constant)}")
     axes.set_yticks(range(len(errors)), list(errors))
@@ -135,13 +123,38 @@ def fold_errors(errors: Mapping[str, Mapping[int, float]], constant: float, titl
     axes.set_xlabel(f"best validation {MSE_UNIT}")
     axes.grid(visible=True, axis="x", which="both", alpha=0.25)
     axes.set_title(title)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9)
+    handles = dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))  # one of each label
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, fontsize=9)
     return figure
 
 
-def _once(axes: Axes, label: str) -> str | None:
-    """Return a label for the legend, if no line of the axes has it yet."""
-    return None if any(line.get_label() == label for line in axes.lines) else label
+def _points_of_folds(axes: Axes, points: Mapping[int, float], heights: Mapping[int, float]) -> None:
+    """Plot one point per fold, with its number; a fold has the same place in the rows of all settings."""
+    for fold, value in points.items():
+        axes.plot(value, heights[fold], "o", ms=5, color="tab:orange", label="one fold")
+        place = (value, heights[fold])
+        axes.annotate(str(fold), place, (6, 0), textcoords="offset points", fontsize=8, va="center")
+
+
+def _mean_of_folds(axes: Axes, found: np.ndarray, place: int) -> None:
+    """Plot the mean as a line through a setting's row, and one standard deviation around it as an area."""
+    middle, spread = float(found.mean()), float(found.std(ddof=1)) if found.size > 1 else math.nan
+    ends = (place - _HEIGHT / 2, place + _HEIGHT / 2)
+    axes.plot([middle] * 2, ends, color="tab:blue", lw=2, zorder=1, label="mean over folds")
+    if found.size > 1:
+        lowest = max(middle - spread, found.min() / 2)  # a log axis cannot show 0
+        label = "± one standard deviation"
+        axes.fill_betweenx(ends, lowest, middle + spread, color="tab:blue", alpha=0.15, lw=0, label=label)
+    text = f"{shown(middle)} ± {shown(spread, 2)}"
+    axes.annotate(
+        text,
+        (middle, ends[0]),
+        (0, 3),
+        textcoords="offset points",
+        fontsize=8,
+        color="tab:blue",
+        ha="center",
+    )
 
 
 def _best(history: pd.DataFrame) -> tuple[int, float] | None:

@@ -166,6 +166,7 @@ def test_existing_paths_and_other_values_can_be_swept(tmp_path, monkeypatch):
     (tmp_path / "t.csv").touch()
     swept("data=labelled", "data.train=t.csv,${data.test}", "data.test=t.csv", "start_from=null,.")
     swept("model=torchvision", "model.net.weights=null,DEFAULT", "seed=0,1")
+    swept("data=labelled", "data.train=t.csv", "data.scheme=null,ibug68")
 
 
 def test_paths_in_a_sweep_file_are_checked(tmp_path):

@@ -1,87 +1,101 @@
-"""Mean and spread of a sweep's settings over the folds of a cross-validation."""
-
 import math
 
 import pandas as pd
 import pytest
 
 from keypoints.reports.fold_results import (
-    against_baseline,
     as_table,
+    deviation,
     fold_findings,
+    mean,
+    mean_of_all,
     over_folds,
     ranked,
     shown_rows,
 )
 
 
-def rows(values, **columns):
-    """Return the table of a sweep from MSEs by setting and fold; ``None`` is a failed run."""
-    return pd.DataFrame(
-        [
-            {
-                "run": f"fold-{fold}--{setting}",
-                "status": "failed" if mse is None else "finished",
-                "best_mse": mse,
-                "constant_mse": 0.01,
-                **columns,
-            }
-            for setting, found in values.items()
-            for fold, mse in enumerate(found)
-        ]
-    )
+def table(errors, **columns):
+    """Return rows of a sweep's table; ``None`` is a run that failed."""
+    rows = [
+        {
+            "run": f"fold-{fold}--{setting}" if setting else f"fold-{fold}",
+            "best_mse": error,
+            "constant_mse": None if error is None else 0.01 * (fold + 1),
+            "status": "failed" if error is None else "finished",
+            **{name: values[fold] for name, values in columns.items()},
+        }
+        for setting, values in errors.items()
+        for fold, error in enumerate(values)
+    ]
+    return pd.DataFrame(rows)
 
 
-TABLE = rows({"lr-0.1": [0.004, 0.006, 0.005], "lr-0.01": [0.001, None, 0.003]})
+TWO = {"a": (0.002, 0.004, 0.006), "b": (0.001, 0.005, 0.003)}
 
 
-def test_each_setting_has_mean_and_deviation_over_finished_folds():
-    table = as_table(over_folds(TABLE)).set_index("setting")
-    assert table.loc["lr-0.1", ["folds", "folds_asked"]].tolist() == [3, 3]
-    assert table.loc["lr-0.1", "best_mse_mean"] == pytest.approx(0.005)
-    assert table.loc["lr-0.1", "best_mse_std"] == pytest.approx(0.001)  # n - 1, not n
-    assert table.loc["lr-0.01", ["folds", "folds_asked"]].tolist() == [2, 3]
-    assert table.loc["lr-0.01", "best_mse_std"] == pytest.approx(math.sqrt(2) * 0.001)
-    assert table["constant_mse_mean"].tolist() == pytest.approx([0.01, 0.01])
+def test_each_setting_has_mean_and_deviation_over_its_folds():
+    found = as_table(over_folds(table(TWO))).set_index("setting")
+    assert list(found["best_mse_mean"]) == pytest.approx([0.004, 0.003])
+    assert list(found["best_mse_std"]) == pytest.approx([0.002, 0.002])  # with n - 1 as divisor
+    assert list(found["constant_mse_mean"]) == pytest.approx([0.02, 0.02])
+    assert list(found["folds"]) == list(found["folds_asked"]) == [3, 3]
+    assert "nme_mean" not in found
 
 
-def test_runs_that_do_not_differ_in_the_fold_have_no_folds():
-    assert over_folds(rows({"lr-0.1": [0.1], "lr-0.01": [0.2]})) == []
-    assert over_folds(TABLE.assign(run=[f"lr-{place}" for place in range(len(TABLE))])) == []
+def test_the_nme_is_averaged_too():
+    results = over_folds(table({"": (0.001, 0.003)}, nme=(0.05, 0.07)))
+    assert as_table(results)["nme_mean"][0] == pytest.approx(0.06)
+    (row,) = shown_rows(results)
+    assert row == {
+        "setting": "all folds",
+        "folds": "2 of 2",
+        "best MSE": "0.002 ± 0.0014",
+        "NME %": "6.00 ± 1.41",
+        "baseline": "0.015",
+    }
 
 
-def test_a_sweep_over_folds_alone_is_one_setting():
-    table = TABLE.head(3).assign(run=["fold-0", "fold-1", "fold-2"])
-    (only,) = over_folds(table)
-    assert (only.setting, only.finished, sorted(only.mse)) == ("all folds", "3 of 3", [0, 1, 2])
+def test_folds_without_a_result_are_counted():
+    rows = table({"a": (0.002, None, 0.004), "b": (None, None, None)})
+    late = {"run": "fold-3--a", "best_mse": 0.9, "constant_mse": 0.1, "status": "interrupted"}
+    absent = {"run": "fold-4--a", "status": "not begun"}
+    results = over_folds(pd.concat([rows, pd.DataFrame([late, absent])]))
+    assert [each.finished for each in results] == ["2 of 5", "0 of 3"]
+    assert results[0].mse == {0: 0.002, 2: 0.004}
+    assert [row["best MSE"] for row in shown_rows(results)] == ["0.003 ± 0.0014", "–"]
+    assert [each.setting for each in ranked(results)] == ["a"]
+    assert fold_findings(results)[-1].endswith("Folds that did not finish: a (2 of 5), b (0 of 3).")
 
 
-def test_one_fold_has_no_deviation():
-    (row, _) = shown_rows(over_folds(rows({"a": [0.1, None], "b": [0.1, 0.2]})))
-    assert (row["folds"], row["SD"]) == ("1 of 2", "–")
+def test_runs_of_one_fold_or_none_are_no_cross_validation():
+    assert over_folds(pd.DataFrame([{"run": "lr-0.1", "status": "finished", "best_mse": 1.0}])) == []
+    assert over_folds(table({"a": (0.1,), "b": (0.1,)})) == []
 
 
-def test_the_nme_is_shown_where_runs_have_one():
-    assert "NME %, mean" not in shown_rows(over_folds(TABLE))[0]
-    (row, _) = shown_rows(over_folds(TABLE.assign(nme=[0.05, 0.07, 0.06, 0.1, 0.1, 0.1])))
-    assert (row["NME %, mean"], row["SD of NME %"]) == ("6.00", "1.00")
+def test_seeds_are_separate_settings():
+    rows = table({"lr-1--seed-0": (0.1, 0.2), "lr-1--seed-1": (0.3, 0.4)})
+    assert [each.setting for each in over_folds(rows)] == ["lr-1--seed-0", "lr-1--seed-1"]
 
 
-def test_sentences_rank_the_settings_and_count_the_folds():
-    said = " ".join(fold_findings(over_folds(TABLE)))
-    assert "lr-0.01 does best: mean validation MSE 0.002 over 2 folds" in said
-    assert "smaller than that of lr-0.1 (0.005) in 2 of 2 folds" in said
-    assert "the best setting is 5.0 times better" in said
-    assert "did not finish: lr-0.01 (2 of 3)" in said
+def test_means_of_no_fold_are_nan():
+    assert math.isnan(mean({}))
+    assert math.isnan(deviation({0: 0.1}))
+    assert mean_of_all([{0: 1.0, 1: 3.0}, {0: 1.0}]) == 2.0
 
 
-def test_settings_without_a_finished_fold_are_not_ranked():
-    results = over_folds(rows({"a": [None, None], "b": [0.2, 0.1]}))
-    assert [each.setting for each in ranked(results)] == ["b"]
-    assert fold_findings(over_folds(rows({"a": [None, None]}))) == []
+def test_findings_compare_settings_fold_by_fold():
+    said = " ".join(fold_findings(over_folds(table(TWO))))
+    assert "b does best: mean validation MSE 0.003 over 3 folds, standard deviation 0.002." in said
+    assert "smaller than that of a (0.004) in 2 of 3 folds" in said
+    assert "by the mean over folds: b 0.003, a 0.004" in said
+    assert "baseline scores 0.02 on average over its folds; the best setting is 6.7 times better" in said
+    assert "did not finish" not in said
 
 
-def test_a_setting_worse_than_the_baseline_is_called_so():
-    assert against_baseline(0.01, 0.02) == (
-        "The mean-shape baseline scores 0.01; the best setting is 2.0 times worse."
-    )
+def test_findings_of_one_setting_or_of_other_folds():
+    (first, *_) = fold_findings(over_folds(table({"": (0.001, 0.003)})))
+    assert first == "all folds: mean validation MSE 0.002 over 2 folds, standard deviation 0.0014."
+    apart = fold_findings(over_folds(table({"a": (0.1, None), "b": (None, 0.2)})))
+    assert "b, the second, has finished other folds." in apart[0]
+    assert fold_findings(over_folds(table({"a": (None, None)}))) == []

@@ -8,15 +8,17 @@ import warnings
 
 import pandas as pd
 import pytest
+from PIL import Image
 
 from keypoints.cli import main
 from keypoints.commands.jobs import end_sweep
 from keypoints.errors import DataError
 from keypoints.reports.sweep import findings, report_sweep
 from keypoints.reports.terminal import print_sweep
-from keypoints.runs.history import read_logged
+from keypoints.runs.history import read_history, read_logged
+from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.sweep_folder import SweepFolder
-from tests.conftest import SMALL
+from tests.conftest import SMALL, wild_points
 
 
 def finished(rows):
@@ -168,30 +170,78 @@ def test_a_sweep_without_any_metric_has_a_report(finished_sweep, tmp_path, capsy
     assert not re.search(r"\bnan\b", page + capsys.readouterr().out)
 
 
-def test_a_cross_validation_reports_mean_and_spread_over_folds(made_up_imm, tmp_path, capsys):
-    folder = tmp_path / "sweep"
-    varied = ["data.fold=0,1,2", "optimizer.lr=1e-2,1e-3", f"data.root={made_up_imm}", f"output={folder}"]
-    main(["train", "-m", *SMALL, *varied, "trainer.max_epochs=1"])
-    printed = capsys.readouterr().out
-    table = pd.read_csv(folder / "folds.csv").set_index("setting")
-    runs = pd.read_csv(folder / "summary.csv")
-    assert sorted(table.index) == ["lr-0.001", "lr-0.01"]
-    for setting, row in table.iterrows():
-        mses = runs[runs["run"].str.endswith(setting)]["best_mse"]
-        assert (row["folds"], row["folds_asked"]) == (3, 3)
-        assert row["best_mse_mean"] == pytest.approx(mses.mean())
-        assert row["best_mse_std"] == pytest.approx(mses.std(ddof=1))
-    html = (folder / "report.html").read_text()
-    assert "does best: mean validation MSE" in html
-    assert "One point per fold" in html
-    assert (folder / "folds.png").is_file()
-    assert "mean and standard deviation (SD) over folds" in printed
-    assert "3 of 3" in printed
+def write_list(folder):
+    """Write photos of twelve faces, two of each group, and a list of them."""
+    columns = [f"{axis}{index}" for index in range(68) for axis in "xy"]
+    rows = [["image", "group", *columns]]
+    for number in range(12):
+        Image.new("L", (200, 160), 20 * number).save(folder / f"{number}.png")
+        points = wild_points(5 * number).ravel()
+        rows.append([f"{number}.png", f"person {number // 2}", *(f"{value:.3f}" for value in points)])
+    path = folder / "list.csv"
+    path.write_text("".join(",".join(row) + "\n" for row in rows))
+    return path
 
 
-def test_a_fold_out_of_range_is_refused_before_the_first_run(made_up_imm, tmp_path, capsys):
-    folder = tmp_path / "sweep"
-    with pytest.raises(SystemExit, match="1"):
-        main(["train", "-m", *SMALL, "data.fold=0,4", f"data.root={made_up_imm}", f"output={folder}"])
-    assert "fold is a number from 0 to 3" in capsys.readouterr().err
-    assert not list(folder.glob("fold-*"))
+@pytest.fixture(scope="module")
+def folds(tmp_path_factory):
+    """Folder of a small cross-validation of two settings, one of which fails in its last fold."""
+    from keypoints.tasks.base import Task
+
+    def failing(task, batch, batch_idx):
+        if task.hparams["optimizer"]["lr"] == 1e-3 and task.trainer.datamodule.fold == 2:
+            raise DataError("made to fail")
+        return step(task, batch, batch_idx)
+
+    folder, step = tmp_path_factory.mktemp("sweeps") / "folds", Task.training_step
+    listed = [f"data.train={write_list(folder.parent)}", "data.scheme=ibug68", "data.source=image"]
+    small = [*SMALL[1:], "data=labelled", "model=convnet", *listed, "data.width=80", "data.height=60"]
+    varied = ["optimizer.lr=1e-2,1e-3", "data.folds=3", "data.fold=0,1,2"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Task, "training_step", failing)
+        with pytest.raises(SystemExit):
+            main(["train", "-m", *small, *varied, f"output={folder}"])
+    return folder
+
+
+def test_a_cross_validation_has_means_over_its_folds(folds):
+    summary, table = pd.read_csv(folds / "summary.csv"), pd.read_csv(folds / "folds.csv")
+    assert list(summary["setting"]) == ["lr-0.01"] * 3 + ["lr-0.001"] * 3
+    assert list(summary["status"]) == ["finished"] * 5 + ["failed"]
+    assert list(table["setting"]) == ["lr-0.01", "lr-0.001"]
+    assert list(table["folds"]) == [3, 2]
+    assert list(table["folds_asked"]) == [3, 3]
+    for row, runs in zip(table.to_dict("records"), (summary[:3], summary[3:5]), strict=True):
+        assert row["best_mse_mean"] == pytest.approx(runs["best_mse"].mean())
+        assert row["best_mse_std"] == pytest.approx(runs["best_mse"].std(ddof=1))
+        assert row["nme_mean"] == pytest.approx(runs["nme"].mean())
+    for row in summary[:5].to_dict("records"):
+        logged = read_history(RunFolder(folds / row["run"]))
+        assert row["nme"] == pytest.approx(logged["val/nme"][row["best_epoch"]])
+
+
+def test_every_face_of_a_cross_validation_validates_once(folds):
+    validated = [
+        photo
+        for fold in range(3)
+        for photo in pd.read_csv(folds / f"fold-{fold}--lr-0.01" / "faces.csv")["photo"]
+    ]
+    assert len(validated) == len(set(validated)) == 12
+
+
+def test_the_page_of_a_cross_validation_shows_its_folds(folds):
+    html = re.sub('base64,[^"]+', "", (folds / "report.html").read_text())
+    assert "Settings: mean ± standard deviation over folds" in html
+    assert "medians and ranges over seeds" not in html
+    assert "<td>3 of 3</td>" in html
+    assert "<td>2 of 3</td>" in html
+    assert "by the mean over folds" in html
+    assert "Folds that did not finish: lr-0.001 (2 of 3)" in html
+    assert (folds / "folds.png").is_file()
+    assert "Good faces by run" in html  # of the same fold
+
+
+def test_a_sweep_without_folds_has_no_files_of_folds(finished_sweep):
+    assert not (finished_sweep / "folds.csv").exists()
+    assert not (finished_sweep / "folds.png").exists()
+    assert "nme" not in pd.read_csv(finished_sweep / "summary.csv")

@@ -74,3 +74,19 @@ def test_a_large_number_keeps_its_exponent_in_a_narrow_terminal(capsys, monkeypa
     row = {"run": "a-run-with-a-long-name", "best_epoch": 1, "status": "finished", "note": "", "error": ""}
     print_sweep(pd.DataFrame([{**row, **dict.fromkeys(names, 4.3e18)}]))
     assert capsys.readouterr().out.count("4.3e+18") == len(names)
+
+
+def test_a_cross_validation_ends_with_its_means(capsys):
+    row = {"best_epoch": 1, "last_mse": 0.0077, "mae_px": 1.0, "variance_ratio": 0.8, "constant_mse": 0.005}
+    rest = {"status": "finished", "note": "", "error": ""}
+    print_sweep(
+        pd.DataFrame(
+            [
+                {"run": f"fold-{fold}", "best_mse": mse, **row, **rest}
+                for fold, mse in enumerate((0.001, 0.003))
+            ]
+        )
+    )
+    out = capsys.readouterr().out
+    assert "mean ± standard deviation over folds" in out
+    assert re.search(r"all folds +2 of 2 +0\.002 ± 0\.0014 +0\.005", out)

@@ -79,3 +79,28 @@ def test_curves_of_nan_infinite_zero_or_huge_metrics_are_plotted(tmp_path, value
     ]
     assert not any("nan" in label for label in said)
     assert value != 4.3e18 or "run: best 4.3e+18" in said
+
+
+def test_each_fold_is_a_point_and_each_setting_has_its_mean():
+    errors = {"a": {0: 0.002, 2: 0.004}, "b": {1: 0.003}, "c": {}}
+    figure = training_figures.fold_errors(errors, 0.01, "a title")
+    (axes,) = figure.axes
+    points = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [float(line.get_xdata()[0]) for line in points] == [0.002, 0.004, 0.003]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
+    said = {text.get_text() for text in axes.texts}
+    assert {"0", "1", "2", "0.003 ± 0.0014", "0.003 ± –"} == said
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "one fold",
+        "mean over folds",
+        "± one standard deviation",
+        "mean-shape baseline, mean: 0.01",
+    ]
+
+
+@pytest.mark.parametrize("value", [0.0, math.inf, 4.3e18])
+def test_folds_with_unusual_errors_are_plotted(value, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = training_figures.fold_errors({"a": {0: value, 1: 0.1}, "b": {0: value}}, math.nan, "")
+        figures.save(figure, tmp_path / "folds.png")

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from keypoints.errors import DataError
-from keypoints.runs.sweep_folder import SweepFolder, differences, same_overrides
+from keypoints.runs.sweep_folder import SweepFolder, differences, same_overrides, split_fold
 
 
 def write_run(folder, **status):
@@ -55,6 +55,31 @@ def test_a_folder_without_runs_is_refused(tmp_path):
 def test_runs_that_differ_only_in_seed_are_separate_settings(tmp_path):
     write_run(tmp_path / "seed-0")
     assert list(SweepFolder(tmp_path).table()["setting"]) == ["seed-0"]
+
+
+def test_runs_that_differ_in_fold_and_seed_are_one_setting(tmp_path):
+    for name in ("fold-0--lr-0.1--seed-0", "fold-1--lr-0.1--seed-1", "fold-0", "folds-5--lr-0.1"):
+        write_run(tmp_path / name)
+    table = SweepFolder(tmp_path).table().set_index("run")
+    assert dict(table["setting"]) == {
+        "fold-0--lr-0.1--seed-0": "lr-0.1",
+        "fold-1--lr-0.1--seed-1": "lr-0.1",
+        "fold-0": "all folds",
+        "folds-5--lr-0.1": "folds-5--lr-0.1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("fold-12--lr-0.1", ("lr-0.1", 12)),
+        ("lr-0.1--fold-0--seed-1", ("lr-0.1--seed-1", 0)),
+        ("fold-0", ("all folds", 0)),
+        ("fold-null", ("fold-null", None)),
+    ],
+)
+def test_the_fold_is_split_off_a_runs_name(name, parts):
+    assert split_fold(name) == parts
 
 
 def test_titles_name_the_experiment_in_any_folder(tmp_path):
