@@ -9,7 +9,7 @@ import pandas as pd
 
 from keypoints.errors import some_of
 from keypoints.formatting import fixed, shown
-from keypoints.runs.sweep_folder import split_fold
+from keypoints.runs.sweep_folder import ALL_FOLDS, split_fold, without_seed
 
 _NAMED = 6
 """Largest number of settings that a sentence names."""
@@ -91,6 +91,36 @@ def ranked(results: Sequence[FoldResults]) -> list[FoldResults]:
     return sorted((each for each in results if each.mse), key=lambda each: mean(each.mse))
 
 
+def over_seeds(results: Sequence[FoldResults]) -> list[FoldResults]:
+    """Return the results with the seeds of one setting as one, by the mean over seeds in each fold."""
+    seeds: dict[str, list[FoldResults]] = {}
+    for each in results:
+        seeds.setdefault(without_seed(each.setting) or ALL_FOLDS, []).append(each)
+    return [
+        FoldResults(
+            setting,
+            max(each.asked for each in own),
+            _mean_by_fold([each.mse for each in own]),
+            _mean_by_fold([each.nme for each in own]),
+            _mean_by_fold([each.baseline for each in own]),
+        )
+        for setting, own in seeds.items()
+    ]
+
+
+def _mean_by_fold(seeds: Sequence[Mapping[int, float]]) -> dict[int, float]:
+    folds = sorted({fold for values in seeds for fold in values})
+    return {fold: float(np.mean([values[fold] for values in seeds if fold in values])) for fold in folds}
+
+
+def best_of(results: Sequence[FoldResults]) -> int | None:
+    """Return the place of the best setting; ``None`` if nothing but seeds can be compared."""
+    order = ranked(results)
+    if len(order) < 2 or len(over_seeds(results)) < len(results):
+        return None
+    return list(results).index(order[0])
+
+
 def as_table(results: Sequence[FoldResults]) -> pd.DataFrame:
     """Return one row per setting with numbers of folds, means and standard deviations, for a file."""
     with_nme = any(each.nme for each in results)
@@ -126,12 +156,14 @@ def shown_rows(results: Sequence[FoldResults]) -> list[dict[str, str]]:
 
 def fold_findings(results: Sequence[FoldResults]) -> list[str]:
     """Return sentences that compare the settings, and the mean-shape baseline, by their means over folds."""
-    order = ranked(results)
+    merged = over_seeds(results)
+    order = ranked(merged)
     if not order:
         return []
     first, *others = order
+    seeds = "" if len(merged) == len(results) else " (in each the mean over seeds)"
     score = (
-        f"mean validation MSE {shown(mean(first.mse))} over {len(first.mse)} folds, "
+        f"mean validation MSE {shown(mean(first.mse))} over {len(first.mse)} folds{seeds}, "
         f"standard deviation {shown(deviation(first.mse), 2)}"
     )
     sentences = [f"{first.setting}: {score}."]

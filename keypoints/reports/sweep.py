@@ -17,6 +17,7 @@ from keypoints.reports.fold_results import (
     FoldResults,
     against_baseline,
     as_table,
+    best_of,
     fold_findings,
     mean_of_all,
     over_folds,
@@ -113,7 +114,7 @@ def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
         best=best,
         settings=settings,
         folds=shown_rows(results),
-        best_setting=results.index(ranked(results)[0]) if len(ranked(results)) > 1 else None,
+        best_setting=best_of(results),
         findings=findings(finished, histories, results),
         pictures=pictures,
         failures=[

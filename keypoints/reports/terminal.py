@@ -11,7 +11,7 @@ from keypoints.errors import one_line
 from keypoints.formatting import shown
 from keypoints.reports.console import PlainConsole
 from keypoints.reports.figures import BASELINE
-from keypoints.reports.fold_results import FoldResults, over_folds, ranked, shown_rows
+from keypoints.reports.fold_results import FoldResults, best_of, over_folds, shown_rows
 from keypoints.runs.sweep_folder import shared_baseline
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ def _print_folds(results: Sequence[FoldResults]) -> None:
     for title in rows[0]:
         left = title == "setting"
         table.add_column(title, justify="left" if left else "right", overflow="fold", no_wrap=not left)
-    order = ranked(results)
-    for row, each in zip(rows, results, strict=True):
-        table.add_row(*row.values(), style="bold green" if order[1:] and each is order[0] else None)
+    best = best_of(results)
+    for place, row in enumerate(rows):
+        table.add_row(*row.values(), style="bold green" if place == best else None)
     PlainConsole().print(table)
 
 

@@ -495,8 +495,16 @@ def split_fold(name: str) -> tuple[str, int | None]:
     return "--".join(part for part in parts if part not in folds) or ALL_FOLDS, int(folds[0][len("fold-") :])
 
 
+def without_seed(name: str) -> str:
+    """Return a run's name without the seed; "" if nothing else is left.
+
+    Args:
+        name: name of a run of a sweep.
+    """
+    return "--".join(part for part in name.split("--") if not re.fullmatch(r"seed-\d+", part))
+
+
 def _setting(name: str) -> str:
     """Return a run's name without the seed and the fold; the seed stays if nothing else would."""
     without, fold = split_fold(name)
-    parts = [part for part in without.split("--") if not re.fullmatch(r"seed-\d+", part)]
-    return "--".join(parts) or (without if fold is None else ALL_FOLDS)
+    return without_seed(without) or (without if fold is None else ALL_FOLDS)

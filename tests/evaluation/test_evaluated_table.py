@@ -1,16 +1,19 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from keypoints.cli import main
 from keypoints.commands import compose
 from keypoints.data.readers.imm import read_imm
 from keypoints.data.readers.labelled import read_labelled, write_labelled
 from keypoints.errors import ConfigError, DataError
+from keypoints.evaluation.evaluated_table import _list_of
 from keypoints.schemes import IMM58
 from tests.working import evaluate
 
@@ -229,3 +232,12 @@ def test_float_ids_of_coco_are_matched_with_the_splits_list(truth, tmp_path, spl
     )
     assert result["metrics"]["mae_px"] == pytest.approx(0.5, rel=1e-3)
     assert result["missing"] == []
+
+
+@pytest.mark.parametrize(("fold", "name"), [(None, "val.csv"), (0, "train.csv")])
+def test_faces_of_a_fold_are_of_the_training_list(tmp_path, fold, name):
+    lists = {split: str(tmp_path / f"{split}.csv") for split in ("train", "val")}
+    for path in lists.values():
+        Path(path).touch()
+    cfg = OmegaConf.create({"data": {**lists, "fold": fold}})
+    assert _list_of(cfg, "val") == tmp_path / name

@@ -5,11 +5,13 @@ import pytest
 
 from keypoints.reports.fold_results import (
     as_table,
+    best_of,
     deviation,
     fold_findings,
     mean,
     mean_of_all,
     over_folds,
+    over_seeds,
     ranked,
     shown_rows,
 )
@@ -75,7 +77,25 @@ def test_runs_of_one_fold_or_none_are_no_cross_validation():
 
 def test_seeds_are_separate_settings():
     rows = table({"lr-1--seed-0": (0.1, 0.2), "lr-1--seed-1": (0.3, 0.4)})
-    assert [each.setting for each in over_folds(rows)] == ["lr-1--seed-0", "lr-1--seed-1"]
+    results = over_folds(rows)
+    assert [each.setting for each in results] == ["lr-1--seed-0", "lr-1--seed-1"]
+    assert best_of(results) is None
+
+
+def test_findings_are_of_the_mean_over_seeds():
+    rows = table({"a--seed-0": (0.1, 0.2), "a--seed-1": (0.3, None), "b--seed-0": (0.3, 0.3)})
+    (first, second) = over_seeds(over_folds(rows))
+    assert (first.setting, second.setting) == ("a", "b")
+    assert first.mse == pytest.approx({0: 0.2, 1: 0.2})
+    said = " ".join(fold_findings(over_folds(rows)))
+    assert "a does best: mean validation MSE 0.2 over 2 folds (in each the mean over seeds)" in said
+    assert "in 2 of 2 folds" in said
+    assert "did not finish: a--seed-1 (1 of 2)" in said
+
+
+def test_the_best_setting_has_the_smallest_mean():
+    assert best_of(over_folds(table(TWO))) == 1
+    assert best_of(over_folds(table({"": (0.1, 0.2)}))) is None
 
 
 def test_means_of_no_fold_are_nan():
