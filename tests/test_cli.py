@@ -274,7 +274,7 @@ def test_a_sweep_continues_after_failures_and_lists_them(finished_sweep):
         (["-sc"], "-sc install=<shell>"),
         (["train", "--experimental-rerun", "x"], "--experimental-rerun: is not supported; .*resume=<folder>"),
         (["train", "--experimental=x"], "--experimental-rerun: is not supported"),
-        (["evaluate", "run0", "data=3"], "data=3: there is no such option; choose data=… of ibug300w"),
+        (["evaluate", "run0", "data=3"], "data=3: there is no such option; choose data=… of cofw"),
         (["train", "-m", "data=labelled", "data.train=no.csv,x.csv"], "data.train=no.csv: no such file or"),
         (["train", "sweep=learning_rate", "data.root=nowhere"], "data.root=nowhere: no such file or folder"),
         (["train", "output="], "output= is empty: name a folder"),
