@@ -7,6 +7,7 @@ killed process leaves such parts behind; the next process that writes to the fol
 import errno
 import hashlib
 import json
+import math
 import os
 import re
 import secrets
@@ -19,7 +20,7 @@ from datetime import datetime
 from functools import lru_cache
 from io import FileIO
 from pathlib import Path
-from time import time
+from time import monotonic, sleep, time
 
 from keypoints.errors import DataError
 
@@ -177,6 +178,35 @@ def locked(target: Path, *, beside: bool = False) -> Iterator[None]:
         stack.callback(_unlock, lock, file)
         _remove_parts_once.cache_clear()  # other commands may have been killed since the last removal
         _remove_parts(folder)
+        yield
+
+
+@contextmanager
+def locked_in_turn(
+    target: Path, *, beside: bool = False, pause: float = 1.0, patience: float = math.inf
+) -> Iterator[None]:
+    """Lock ``target`` as :func:`locked` does, but wait while another command holds the lock.
+
+    Args:
+        target: see :func:`locked`.
+        beside: see :func:`locked`.
+        pause: time between two attempts, in seconds.
+        patience: longest time to wait, in seconds.
+
+    Raises:
+        DataError: if another command still holds the lock after that time.
+        OSError: see :func:`locked`.
+    """
+    end = monotonic() + patience
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(locked(target, beside=beside))
+                break
+            except DataError:  # another command holds it
+                if monotonic() > end:
+                    raise
+                sleep(pause)
         yield
 
 

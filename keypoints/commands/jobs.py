@@ -3,11 +3,10 @@
 import logging
 import math
 import shlex
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from itertools import product
 from pathlib import Path
-from time import sleep
 from typing import TYPE_CHECKING, Literal
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -97,20 +96,11 @@ def check_swept_folds(cfg: DictConfig, overrides: Iterable[str]) -> None:
         check_fold(folds, fold)
 
 
-@contextmanager
-def _run_locked(folder: Path) -> Iterator[None]:
+def _run_locked(folder: Path) -> AbstractContextManager[None]:
     """Wait until no other job of a sweep trains the run in ``folder``: two jobs may have equal settings."""
-    from keypoints.files import locked
+    from keypoints.files import locked_in_turn
 
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(locked(folder, beside=True))
-            except DataError:
-                sleep(_POLL_SECONDS)
-            else:
-                break
-        yield
+    return locked_in_turn(folder, beside=True, pause=_POLL_SECONDS)
 
 
 def _earlier_objective(folder: Path, overrides: list[str]) -> float | None:

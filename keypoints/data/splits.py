@@ -39,10 +39,20 @@ def split_by_group(faces: Sequence[Face], fraction: float, seed: int) -> tuple[l
     # The number of groups that comes nearest to the fraction, with at least one group in each part.
     count = int(np.abs(reached[:-1] - fraction * len(faces)).argmin()) + 1
     chosen = set(shuffled[:count])
-    return (
-        [face for face, group in zip(faces, groups, strict=True) if group not in chosen],
-        [face for face, group in zip(faces, groups, strict=True) if group in chosen],
-    )
+    return split_off(faces, [group in chosen for group in groups])
+
+
+def split_off(faces: Sequence[Face], flags: Iterable[bool]) -> tuple[list[Face], list[Face]]:
+    """Return the faces whose flag is not set, and those whose flag is set, in their order.
+
+    Args:
+        faces: faces in any order.
+        flags: a flag for each face.
+    """
+    parts: tuple[list[Face], list[Face]] = [], []
+    for face, flag in zip(faces, flags, strict=True):
+        parts[flag].append(face)
+    return parts
 
 
 def split_into_folds(faces: Sequence[Face], folds: int, seed: int) -> list[int]:

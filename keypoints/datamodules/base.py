@@ -19,7 +19,7 @@ from keypoints.data.photo_facts import is_of_photo, read_photo_facts
 from keypoints.data.provenance import TrainedOn, TrainingFaces
 from keypoints.data.readers.ibug300w import NAMING
 from keypoints.data.sampler import EpochSampler, even_batch_size
-from keypoints.data.splits import split_into_folds
+from keypoints.data.splits import split_into_folds, split_off
 from keypoints.data.statistics import measure, training_statistics
 from keypoints.datamodules.settings import FaceSettings
 from keypoints.errors import ConfigError, DataError
@@ -180,11 +180,7 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         Raises:
             DataError: if the faces cannot be divided.
         """
-        places = split_into_folds(faces, folds, self.val_seed)
-        return (
-            [face for face, place in zip(faces, places, strict=True) if place != fold],
-            [face for face, place in zip(faces, places, strict=True) if place == fold],
-        )
+        return split_off(faces, [place == fold for place in split_into_folds(faces, folds, self.val_seed)])
 
     def setup(self, stage: str | None = None) -> None:
         """Prepare the faces that a stage needs, once. Other splits are prepared on first use.

@@ -7,6 +7,7 @@ from pathlib import Path
 from keypoints.crop import Crop
 from keypoints.data.face import Face
 from keypoints.data.readers.imm import VIEWS, read_imm
+from keypoints.data.splits import split_off
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, DataError
 from keypoints.schemes import IMM58
@@ -88,7 +89,4 @@ class IMMDataModule(FaceDataModule):
                 f"{self.root}: {len(persons)} training persons, {len(inside)} of them in fold {fold} of "
                 f"{folds}, do not suffice; take fewer folds: data.folds"
             )
-        return (
-            [face for face in faces if int(face.group) not in inside],
-            [face for face in faces if int(face.group) in inside],
-        )
+        return split_off(faces, [int(face.group) in inside for face in faces])

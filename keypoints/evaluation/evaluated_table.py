@@ -120,11 +120,8 @@ def evaluated_table(cfg: DictConfig) -> EvaluatedTable:
 
 def _list_of(cfg: DictConfig, split: str) -> Path | None:
     """Return the list that the faces of a split are read from, if there is one."""
-    listed = cfg.data.get(split)
-    if split == "val" and (
-        listed is None or cfg.data.get("fold") is not None
-    ):  # split off the training faces
-        listed = cfg.data.get("train")
+    split_off = split == "val" and (cfg.data.get("val") is None or cfg.data.get("fold") is not None)
+    listed = cfg.data.get("train" if split_off else split)
     return Path(listed) if isinstance(listed, str) and Path(listed).is_file() else None
 
 

@@ -92,9 +92,11 @@ def _write(sweep: SweepFolder, new: SweepFolder) -> pd.DataFrame:
         figures.save(
             training_figures.comparison(histories, groups, f"{name}: validation over epochs"), new.comparison
         )
-        caption = "All runs on one log axis; seeds of one setting share a colour; ★ marks the best epochs."
-        if results:
-            caption = caption.replace("seeds", "folds") + " The baseline is that of the first run."
+        equal, baseline = ("folds", " The baseline is that of the first run.") if results else ("seeds", "")
+        caption = (
+            f"All runs on one log axis; {equal} of one setting share a colour; ★ marks the best epochs."
+            f"{baseline}"
+        )
         pictures.append(Picture(new.comparison, "Validation curves", caption))
     pictures = [*_of_folds(new, name, results), *pictures, *_side_by_side(sweep, new, runs, finished)]
     settings = _settings(finished) if finished["setting"].duplicated().any() and not results else []

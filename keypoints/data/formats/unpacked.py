@@ -10,9 +10,7 @@ import json
 import os
 import re
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,7 +19,7 @@ from PIL import Image
 from rich.progress import track
 
 from keypoints.errors import DataError, one_line
-from keypoints.files import atomic_folder, flush_below, locked, write_atomically
+from keypoints.files import atomic_folder, flush_below, locked_in_turn, write_atomically
 from keypoints.geometry import ByteArray
 from keypoints.structured_files import read_json
 
@@ -34,6 +32,7 @@ _MANY = 500
 _PATIENCE = 600.0
 """Longest time in seconds to wait for another process that unpacks the same file."""
 _PAUSE = 0.2
+"""Time in seconds between two attempts to lock the folder."""
 
 Source = TypeVar("Source")
 
@@ -104,7 +103,7 @@ def unpack(
         return found
     folder = root / fresh.folder
     try:
-        with _locked_in_turn(folder):
+        with locked_in_turn(folder, pause=_PAUSE, patience=_PATIENCE):
             if (found := _recorded(fresh, root)) is not None:
                 return found
             old = [entry.name for entry in os.scandir(folder) if _OWN.fullmatch(entry.name)]
@@ -148,26 +147,6 @@ def _of_record(fresh: Unpacked, values: Mapping[str, Any]) -> Unpacked | None:
         return None
     found = replace(fresh, files=[str(file) for file in files], refused=refused)
     return found if asdict(found) == values else None
-
-
-@contextmanager
-def _locked_in_turn(folder: Path) -> Iterator[None]:
-    """Lock a folder; wait as long as another process holds the lock.
-
-    Raises:
-        DataError: if the other process does not end.
-    """
-    end = time.monotonic() + _PATIENCE
-    with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(locked(folder))
-                break
-            except DataError:  # another process holds it
-                if time.monotonic() > end:
-                    raise
-                time.sleep(_PAUSE)
-        yield
 
 
 def _tracked(sources: Iterable[Source], path: Path, total: int | None) -> Iterable[Source]:

@@ -130,7 +130,7 @@ def test_processes_that_unpack_at_once_agree(source):
 def test_a_process_waits_for_another_one(source, monkeypatch):
     folder = source.parent / "faces_pictures"
     free = threading.Event()
-    monkeypatch.setattr(unpacked.time, "sleep", lambda _: free.set() or held.__exit__(None, None, None))
+    monkeypatch.setattr("keypoints.files.sleep", lambda _: free.set() or held.__exit__(None, None, None))
     held = locked(folder)
     held.__enter__()
     unpack_numbers(source)
