@@ -14,7 +14,6 @@ from typing import Any
 
 from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.landmarks import LandmarkScheme, mirror_permutation
-from keypoints.schemes.coco_categories import read_category
 from keypoints.structured_files import read_plain_yaml
 
 log = logging.getLogger(__name__)
@@ -30,11 +29,10 @@ def known_schemes() -> list[str]:
 
 
 def scheme_named(name: str | Path) -> LandmarkScheme:
-    """Return a scheme by its name, or read it from a YAML file or the category of a COCO file.
+    """Return a scheme by its name, or read it from a YAML file.
 
     Args:
-        name: name of a scheme of this package, such as ``"ibug68"``, or path of a YAML file, or of a COCO
-            file (``.json``). A category with the names of a scheme of this package stands for that scheme.
+        name: name of a scheme of this package, such as ``"ibug68"``, or path of a YAML file.
 
     Raises:
         ConfigError: if there is no such scheme or file; the message lists the known ones.
@@ -43,26 +41,15 @@ def scheme_named(name: str | Path) -> LandmarkScheme:
     if str(name) in known_schemes():
         return _known(str(name))
     path = Path(name)
-    if path.suffix == ".json":
-        return _of_category(path)
     if path.suffix not in (".yaml", ".yml"):
         raise ConfigError(
             f"there is no landmark scheme {str(name)!r}; there are {', '.join(known_schemes())}, or give the "
-            "path of a YAML file, or of a COCO file"
+            "path of a YAML file"
         )
     try:
         return read_scheme(path)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such landmark scheme file") from error
-
-
-def _of_category(path: Path) -> LandmarkScheme:
-    scheme = read_category(path)
-    for known in map(_known, known_schemes()):
-        if known.names and known.names == scheme.names:
-            return known
-    _tell_flip(scheme)
-    return scheme
 
 
 @lru_cache
