@@ -194,6 +194,21 @@ def mirror_permutation(names: Sequence[str]) -> tuple[int, ...] | None:
     return tuple(places[name] for name in mirrored)
 
 
+def first_moved(one: LandmarkScheme, other: LandmarkScheme) -> int | None:
+    """Return the first point whose name differs between schemes that have the same names in another order.
+
+    Args:
+        one: a scheme.
+        other: another scheme.
+
+    Returns:
+        Index of the point; ``None`` if the names are equal, or are not the same set.
+    """
+    if one.names == other.names or sorted(one.names) != sorted(other.names):
+        return None
+    return next(place for place, name in enumerate(one.names) if name != other.names[place])
+
+
 _SIDES = {
     **{"left": "right", "Left": "Right", "LEFT": "RIGHT"},
     **{"right": "left", "Right": "Left", "RIGHT": "LEFT"},

@@ -48,7 +48,7 @@ WITHIN = {
     "input_files": {"errors"},
     "landmarks": {"errors", "older_names"},
     "logs": {"errors"},
-    "schemes": {"errors", "landmarks", "structured_files"},
+    "schemes": {"errors", "input_files", "landmarks", "structured_files"},
     "structured_files": {"errors", "input_files"},
     "workers": {"process"},
     # 1

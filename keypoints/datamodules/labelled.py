@@ -6,17 +6,19 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from keypoints.crop import Crop
 from keypoints.data.face import Face
 from keypoints.data.readers.ibug300w import NAMING, original_name
-from keypoints.data.readers.labelled import read_labelled
+from keypoints.data.readers.labelled import LabelledList, read_list
 from keypoints.data.splits import split_by_group, united_groups
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.settings import BoxSettings
 from keypoints.errors import ConfigError, DataError, some_of
-from keypoints.landmarks import LandmarkScheme
+from keypoints.landmarks import LandmarkScheme, first_moved
 from keypoints.logs import log_some
-from keypoints.schemes import scheme_named
+from keypoints.schemes import known_schemes, scheme_named, tell_flips
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +34,9 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
             this list.
         test: list of the test faces; all of them are in the split ``test``.
         root: folder that photo names in the lists are relative to; ``None``: each list's own folder.
-        scheme: name or YAML file of the points' landmark scheme; ``None`` for points without names,
-            without mirrored copies, and without normalising points.
+        scheme: name or file of the points' landmark scheme, see :func:`keypoints.schemes.scheme_named`;
+            ``None`` for the scheme that the first list describes, or else for points without names, without
+            mirrored copies, and without normalising points.
         source: ``"box"`` crops each face's box; ``"image"`` takes the full image.
 
     Further arguments are those of :class:`BoxSettings` and :class:`FaceSettings`.
@@ -68,22 +71,31 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
             log.info("%s is not used: fold %d of %s validates", unused, self.fold, self._lists["train"])
         if not {"train", "test"} & set(self._lists):
             raise ConfigError("say which list of labelled photos: data.train=<list>, or data.test=<list>")
-        self._faces: dict[str, list[Face]] = {}
-        points = self._points(next(iter(self._lists)))
+        self._contents: dict[str, LabelledList] = {}
+        first = next(iter(self._lists))
+        described, points = self._described(first), self._points(first)
+        if self._known is None and described is not None:
+            _tell(described, self._lists[first])
         crop = Crop(self.width, self.height, self.channels, source=self.source, margin=self.margin)
-        self.set_faces(self._known or _nameless(points), crop)
+        self.set_faces(self._known or described or _nameless(points), crop)
 
     def adopt(self, scheme: LandmarkScheme, crop: Crop) -> None:
-        """Use a checkpoint's landmarks and crop; points without names become its landmarks.
+        """Use a checkpoint's landmarks and crop; without the setting ``scheme``, as many points become them.
 
         Args:
             scheme: the checkpoint's landmarks.
             crop: the checkpoint's conversion from photo to network input.
 
         Raises:
-            ConfigError: if the faces do not have these landmarks.
+            ConfigError: if the faces do not have these landmarks, or have them in another order.
         """
         if self._known is None and len(self._all) == len(scheme):
+            if (place := first_moved(self._all, scheme)) is not None:
+                raise ConfigError(
+                    f"{next(iter(self._lists.values()))}: has the checkpoint's points in another order: "
+                    f"point {place} is {self._all.names[place]}, not {scheme.names[place]}; order them as "
+                    "the checkpoint does"
+                )
             self._all = scheme
         super().adopt(scheme, crop)
 
@@ -93,8 +105,8 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         For a cross-validation, ``val`` is left out.
 
         Raises:
-            DataError: if a list cannot be read, has another number of points than the first, lacks boxes, or
-                cannot be split.
+            DataError: if a list cannot be read, has another number of points than the first or names them
+                differently, lacks boxes, or cannot be split, or if a point has no label to train on.
         """
         first, *others = self._lists
         for split in others:
@@ -103,11 +115,43 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
                     f"{self._lists[split]}: has {points} points a face, "
                     f"but {self._lists[first]} has {expected}"
                 )
+            self._check_names(split, first)
         splits = {split: self._in_boxes(split) for split in self._lists}
         if "train" in splits and "val" not in splits and self.fold is None:
             splits["train"], splits["val"] = self._split_off_val(splits["train"])
+        if "train" in splits:
+            self._check_labels(splits["train"])
         self._warn_of_copies(splits)
         return splits
+
+    def _check_names(self, split: str, first: str) -> None:
+        """Check that the lists of two splits name the same points, if no scheme is set."""
+        one, other = (found.names if (found := self._described(each)) else () for each in (first, split))
+        if self._known is None and one and other and one != other:
+            place = next(place for place, name in enumerate(one) if name != other[place])
+            raise DataError(
+                f"{self._lists[split]}: point {place} is {other[place]}, but {one[place]} in "
+                f"{self._lists[first]}; give both lists the same points, or say which they have: "
+                "data.scheme=<scheme>"
+            )
+
+    def _check_labels(self, faces: Sequence[Face]) -> None:
+        """Check that each point to train on has a label in some training face."""
+        labelled = np.any([face.labelled() for face in faces], axis=0)
+        missing = [index for index in self.indices if not labelled[index]]
+        if not missing:
+            return
+        parts = [
+            name
+            for name, part in self._all.parts.items()
+            if len(self._all.parts) > 1 and {*part} <= {*missing}
+        ]
+        names = [self._all.names[index] if self._all.names else str(index) for index in missing]
+        what = f"the part {some_of(parts, 3)}" if parts else f"the point {some_of(names, 3)}"
+        raise DataError(
+            f"{self._lists['train']}: {what} has a label in none of the {len(faces)} training faces; "
+            "label it, or train on a part that has labels: data.landmarks=<part>"
+        )
 
     def _split_off_val(self, faces: Sequence[Face]) -> tuple[list[Face], list[Face]]:
         """Return the training faces and the validation faces."""
@@ -163,22 +207,26 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
 
     def _points(self, split: str) -> int:
         """Return the number of points of each face in the list for a split."""
-        return len(self._list(split)[0].landmarks())
+        return len(self._list(split).faces[0].landmarks())
 
-    def _list(self, split: str) -> list[Face]:
-        """Return the faces of the list for a split, which is read once."""
-        if split not in self._faces:
+    def _described(self, split: str) -> LandmarkScheme | None:
+        """Return the scheme that the list for a split describes."""
+        return self._list(split).scheme
+
+    def _list(self, split: str) -> LabelledList:
+        """Return the contents of the list for a split, which is read once."""
+        if split not in self._contents:
             strict = self.strict or split == "test"
-            reading = read_labelled(
+            contents = read_list(
                 self._lists[split], root=self._root, scheme=self._known, strict=strict, naming=NAMING
             )
-            log_some(log, "left out", reading.skipped, len(reading.skipped))
-            self._faces[split] = reading.faces
-        return self._faces[split]
+            log_some(log, "left out", contents.skipped, len(contents.skipped))
+            self._contents[split] = contents
+        return self._contents[split]
 
     def _in_boxes(self, split: str) -> list[Face]:
         """Return the faces of a split, after checking that they have boxes if boxes are cropped."""
-        faces = self._list(split)
+        faces = self._list(split).faces
         boxless = sum(face.box is None for face in faces)
         if self.crop.source == "box" and boxless:
             raise DataError(
@@ -208,6 +256,15 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
 def _digest(face: Face) -> str:
     """Return the part of the photo's id that depends on its contents alone."""
     return face.photo_id.rpartition(" ")[2]
+
+
+def _tell(scheme: LandmarkScheme, path: Path) -> None:
+    """Log which scheme a list describes."""
+    if scheme.name in known_schemes():
+        log.info("%s: names the points of %s", path, scheme.name)
+    else:
+        log.info("%s: names its %d points: %s", path, len(scheme), some_of(scheme.names or ["none"], 5))
+        tell_flips(scheme)
 
 
 def _nameless(count: int) -> LandmarkScheme:

@@ -6,7 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from keypoints.data.readers.ibug300w import NAMING
-from keypoints.data.readers.labelled import FORMATS, format_labelled, read_labelled, write_list
+from keypoints.data.readers.labelled import FORMATS, format_labelled, read_list, write_list
 from keypoints.errors import DataError
 from keypoints.files import locked
 from keypoints.logs import log_some
@@ -34,8 +34,10 @@ def convert(cfg: DictConfig) -> Path:
     with locked(output, beside=True):
         if output.exists() and output.resolve() == source.resolve():
             raise DataError(_THERE.format(output))
-        faces, skipped = read_labelled(source, root=root, scheme=scheme, strict=cfg.strict, naming=NAMING)
-        text = format_labelled(faces, output, str(cfg.format), root=root, scheme=scheme)
+        faces, skipped, described = read_list(
+            source, root=root, scheme=scheme, strict=cfg.strict, naming=NAMING
+        )
+        text = format_labelled(faces, output, str(cfg.format), root=root, scheme=scheme or described)
         if not output.exists():
             write_list(output, text)
         elif _differs(output, text):

@@ -1,9 +1,11 @@
 """Landmark schemes, a YAML file each: names of the points, parts, skeleton, mirror permutation.
 
 A scheme of your own is one such file; ``kaggle15.yaml`` is a short example. Points are given by name or
-number, ``0-16`` stands for the points 0 to 16.
+number, ``0-16`` stands for the points 0 to 16. COCO's categories describe points too, without parts and
+normalising points.
 """
 
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,8 +14,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from keypoints.errors import ConfigError, DataError, some_of
+from keypoints.errors import ConfigError, DataError, one_line, some_of
+from keypoints.input_files import MISSING, MOST_LIST, read_unpacked_text, why_not_regular
 from keypoints.landmarks import LandmarkScheme, mirror_permutation
+from keypoints.schemes.coco_category import category_name, category_points
 from keypoints.structured_files import read_plain_yaml
 
 log = logging.getLogger(__name__)
@@ -29,10 +33,11 @@ def known_schemes() -> list[str]:
 
 
 def scheme_named(name: str | Path) -> LandmarkScheme:
-    """Return a scheme by its name, or read it from a YAML file.
+    """Return a scheme by its name, or read it from a YAML file or from a COCO list.
 
     Args:
-        name: name of a scheme of this package, such as ``"ibug68"``, or path of a YAML file.
+        name: name of a scheme of this package, such as ``"ibug68"``, or path of a YAML file, or of a COCO
+            list (``.json``), whose category describes the points.
 
     Raises:
         ConfigError: if there is no such scheme or file; the message lists the known ones.
@@ -41,15 +46,72 @@ def scheme_named(name: str | Path) -> LandmarkScheme:
     if str(name) in known_schemes():
         return _known(str(name))
     path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
+    if path.suffix not in (".yaml", ".yml", ".json"):
         raise ConfigError(
             f"there is no landmark scheme {str(name)!r}; there are {', '.join(known_schemes())}, or give the "
-            "path of a YAML file"
+            "path of a YAML file, or of a COCO list (.json)"
         )
-    try:
+    if why_not_regular(path) == MISSING:
+        raise ConfigError(f"{path}: there is no such landmark scheme file")
+    if path.suffix != ".json":
         return read_scheme(path)
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such landmark scheme file") from error
+    scheme = _scheme_of_coco(path)
+    tell_flips(scheme)
+    return scheme
+
+
+def scheme_of_category(category: Mapping[str, Any], path: Path) -> LandmarkScheme | None:
+    """Return the scheme that a COCO category describes.
+
+    It is a scheme of this package if the names are the same. Else the mirror permutation is derived from
+    ``left`` and ``right`` in the names, and all points are one part.
+
+    Args:
+        category: entry of ``categories``.
+        path: the list, for messages.
+
+    Returns:
+        The scheme, called as the category; ``None`` if the category neither names its points nor joins them.
+
+    Raises:
+        DataError: if the description cannot be used; the message names list and category.
+    """
+    name = category_name(category)
+    try:
+        points = category_points(category)
+    except ValueError as error:
+        raise DataError(f"{path}: category {name}: {error}") from error
+    if not points.names and not points.skeleton:
+        return None
+    known = next((each for each in map(_known, known_schemes()) if each.names == points.names), None)
+    return known or LandmarkScheme(
+        name=name,
+        parts={"points": tuple(range(points.number))},
+        flip_indices=mirror_permutation(points.names),
+        normalizing_points=None,
+        skeleton=points.skeleton,
+        names=points.names,
+    )
+
+
+def _scheme_of_coco(path: Path) -> LandmarkScheme:
+    try:
+        whole = json.loads(read_unpacked_text(path, MOST_LIST))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is no JSON ({one_line(error)})") from error
+    given = whole.get("categories") if isinstance(whole, dict) else None
+    listed = given if isinstance(given, list) else []
+    categories = [each for each in listed if isinstance(each, dict) and each.get("keypoints")]
+    if len(categories) != 1:
+        found = some_of([category_name(each) for each in categories], 3) if categories else "none"
+        raise DataError(
+            f"{path}: a landmark scheme needs a COCO list with one category whose keypoints have names; it "
+            f"has {found}"
+        )
+    scheme = scheme_of_category(categories[0], path)
+    if scheme is None:
+        raise DataError(f"{path}: category {category_name(categories[0])}: its keypoints have no names")
+    return scheme
 
 
 @lru_cache
@@ -79,7 +141,7 @@ def read_scheme(path: Path, *, quiet: bool = False) -> LandmarkScheme:
     except (ConfigError, ValueError) as error:
         raise DataError(f"{path}: {error}") from error
     if not quiet and "flip_indices" not in values:
-        _tell_flip(scheme)
+        tell_flips(scheme)
     return scheme
 
 
@@ -149,7 +211,12 @@ def _numbers(key: str, given: object, names: Sequence[str], count: int) -> Itera
         raise ValueError(f"{key}: {given!r} is none of the {count} points")
 
 
-def _tell_flip(scheme: LandmarkScheme) -> None:
+def tell_flips(scheme: LandmarkScheme) -> None:
+    """Log which points a mirrored copy exchanges, as derived from the names.
+
+    Args:
+        scheme: scheme whose mirror permutation is derived.
+    """
     if scheme.flip_indices is None:
         log.warning(
             "%s: its points have no mirrored copies, so nothing is flipped: give flip_indices, or name the "

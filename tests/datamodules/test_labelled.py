@@ -1,3 +1,5 @@
+import json
+import logging
 import shutil
 from dataclasses import replace
 
@@ -327,3 +329,82 @@ def test_copies_of_300w_photos_leak_in_other_folders(wild, tmp_path):
     write_labelled([replace(face, group="") for face in copied], flat / "list.csv", "csv")
     data = LabelledDataModule(test=flat / "list.csv")
     assert len(data.leaks(seen, "test")) == len(faces) > 0
+
+
+NAMES = ["left_eye", "right_eye"]
+
+
+def coco(folder, name, numbers, names=NAMES, keypoints=(3, 4, 2, 15, 16, 2)):
+    """Write a COCO list of photos, whose category names the points."""
+    annotations = [
+        {
+            "id": number,
+            "image_id": number,
+            "category_id": 1,
+            "bbox": [1, 2, 20, 20],
+            "keypoints": [*keypoints],
+        }
+        for number in numbers
+    ]
+    images = [{"id": number, "file_name": f"{number}.png"} for number in numbers]
+    categories = [{"id": 1, "name": "face", "keypoints": names, "skeleton": [[1, 2]]}]
+    whole = {"images": images, "annotations": annotations, "categories": categories}
+    (folder / name).write_text(json.dumps(whole))
+    return folder / name
+
+
+def test_the_names_in_a_list_become_the_scheme(photos, caplog):
+    caplog.set_level(logging.INFO)
+    path = coco(photos, "a.json", range(7))
+    scheme = LabelledDataModule(path, **SMALL).scheme
+    assert (scheme.name, scheme.names, scheme.flip_indices) == ("face", ("left_eye", "right_eye"), (1, 0))
+    assert scheme.skeleton == ((0, 1),)
+    assert "a.json: names its 2 points: left_eye, right_eye" in caplog.text
+    assert "face: flip_indices derived from the names: left_eye ↔ right_eye" in caplog.text
+    assert LabelledDataModule(listed(photos, "a.csv", range(7)), scheme=path, **SMALL).scheme == scheme
+
+
+def test_known_names_give_the_known_scheme(photos, caplog):
+    caplog.set_level(logging.INFO)
+    points = [value for place in range(58) for value in (5 + place % 20, 5 + place // 20, 2)]
+    path = coco(photos, "a.json", range(7), list(IMM58.names), points)
+    assert LabelledDataModule(path, **SMALL).scheme is IMM58
+    assert "a.json: names the points of imm58" in caplog.text
+    assert len(LabelledDataModule(path, landmarks="nose_tip", **SMALL).scheme) == 1
+
+
+def test_lists_that_name_other_points_are_refused(photos):
+    train, val = coco(photos, "a.json", range(7)), coco(photos, "b.json", [8, 9], ["left_eye", "nose"])
+    with pytest.raises(
+        DataError, match=r"b\.json: point 1 is nose, but right_eye in .*a\.json; .*data\.scheme="
+    ):
+        _ = LabelledDataModule(train, val=val, **SMALL).splits
+    assert len(LabelledDataModule(train, val=val, scheme=train, **SMALL).splits["val"]) == 2
+    assert LabelledDataModule(train, val=listed(photos, "b.csv", [8, 9]), **SMALL).splits
+
+
+def test_a_checkpoints_landmarks_replace_the_names_of_a_list(photos):
+    path, crop = coco(photos, "a.json", [1]), Crop(8, 8, 1)
+    nameless = LabelledDataModule(test=listed(photos, "b.csv", [1]), **SMALL).scheme
+    data = LabelledDataModule(test=path, **SMALL)
+    data.adopt(nameless, crop)
+    assert data.scheme == nameless
+    turned = replace(data.scheme, names=("right_eye", "left_eye"))
+    with pytest.raises(
+        ConfigError, match=r"a\.json: has the checkpoint's points in another order: point 0 is"
+    ):
+        LabelledDataModule(test=path, **SMALL).adopt(turned, crop)
+
+
+def test_a_point_without_labels_in_training_is_named(photos):
+    path = coco(photos, "a.json", range(7), keypoints=(3, 4, 2, 0, 0, 0))
+    with pytest.raises(
+        DataError,
+        match=r"a\.json: the point right_eye has a label in none of the 6 training faces; .*data\.landmarks=",
+    ):
+        _ = LabelledDataModule(path, **SMALL).splits
+    scheme = photos / "two.yaml"
+    scheme.write_text("points: [left_eye, right_eye]\nparts: {left: 0, right: 1}\n")
+    with pytest.raises(DataError, match=r"a\.json: the part right has a label in none"):
+        _ = LabelledDataModule(path, scheme=scheme, **SMALL).splits
+    assert LabelledDataModule(path, scheme=scheme, landmarks="left", **SMALL).splits

@@ -55,6 +55,17 @@ def test_lists_and_photos_may_lie_in_different_folders(source, tmp_path):
     assert "a.png,1.0,2.0,30.0,30.0,5.0,6.0,,dim" in (tmp_path / "list.csv").read_text()
 
 
+def test_names_and_skeleton_of_points_are_kept(source, tmp_path):
+    category = {"id": 3, "name": "face", "keypoints": ["left_eye", "right_eye"], "skeleton": [[1, 2]]}
+    face = {"id": 5, "image_id": 7, "category_id": 3, "keypoints": [15, 24, 2, 19, 24, 1]}
+    whole = {"images": [{"id": 7, "file_name": "a.png"}], "annotations": [face], "categories": [category]}
+    first = source.with_name("first.json")
+    first.write_text(json.dumps(whole))
+    convert(f"source={first}", "format=coco", "output=list.json")
+    (written,) = json.loads((tmp_path / "list.json").read_text())["categories"]
+    assert (written["keypoints"], written["skeleton"]) == (category["keypoints"], category["skeleton"])
+
+
 def test_unusable_rows_are_errors_or_warnings(source, capsys):
     source.write_text(LIST + "none.png,,,,,1,2,\n" * 7)
     arguments = f"source={source}", "format=coco", f"output={source.with_name('list.json')}"

@@ -1,3 +1,4 @@
+import json
 import logging
 
 import pytest
@@ -130,6 +131,47 @@ def test_an_unknown_scheme_names_the_known_ones(tmp_path):
         scheme_named("ibug")
     with pytest.raises(ConfigError, match=r"gone\.yaml: there is no such"):
         scheme_named(tmp_path / "gone.yaml")
+
+
+FACE = {"id": 3, "name": "face", "keypoints": ["left_eye", "right_eye", "nose"], "skeleton": [[1, 3], [2, 3]]}
+
+
+def listed(folder, *categories):
+    path = folder / "list.json"
+    path.write_text(json.dumps({"categories": categories}))
+    return path
+
+
+def test_a_coco_category_is_a_scheme(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    scheme = scheme_named(listed(tmp_path, {"id": 1, "name": "car"}, FACE))
+    assert (scheme.name, scheme.names) == ("face", ("left_eye", "right_eye", "nose"))
+    assert (scheme.flip_indices, scheme.skeleton) == ((1, 0, 2), ((0, 2), (1, 2)))
+    assert (scheme.parts, scheme.normalizing_points) == ({"points": (0, 1, 2)}, None)
+    assert "face: flip_indices derived from the names: left_eye ↔ right_eye" in caplog.text
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_a_category_with_known_names_is_the_known_scheme(tmp_path, name):
+    known = scheme_named(name)
+    assert scheme_named(listed(tmp_path, {**FACE, "keypoints": known.names})) is known
+
+
+@pytest.mark.parametrize(
+    ("categories", "says"),
+    [
+        ([], "one category whose keypoints have names; it has none"),
+        ([FACE, {**FACE, "name": "hand"}], "it has face, hand"),
+        ([{**FACE, "keypoints": ["0", "1"], "skeleton": []}], "category face: its keypoints have no names"),
+        ([{**FACE, "keypoints": ["a", "a"]}], "category face: keypoints names the point a twice"),
+    ],
+)
+def test_a_coco_list_without_one_scheme_is_named(tmp_path, categories, says):
+    with pytest.raises(DataError, match=rf"list\.json: .*{says}"):
+        scheme_named(listed(tmp_path, *categories))
+    (tmp_path / "list.json").write_text("[1")
+    with pytest.raises(DataError, match=r"list\.json: is no JSON"):
+        scheme_named(tmp_path / "list.json")
 
 
 def test_names_swap_their_sides_as_words_only():

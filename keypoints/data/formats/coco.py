@@ -26,6 +26,8 @@ from keypoints.data.photos import Photo
 from keypoints.errors import DataError, one_line, shortened
 from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
+from keypoints.schemes import scheme_of_category
+from keypoints.schemes.coco_category import category_name
 
 log = logging.getLogger(__name__)
 
@@ -48,24 +50,27 @@ class _Image(NamedTuple):
 
 
 def read(reading: OpenList) -> None:
-    """Add the faces of the list to ``reading``.
+    """Add the faces of the list to ``reading``, and the scheme that their category describes.
 
     Raises:
-        DataError: if the list is not in the format, or an annotation cannot be used.
+        DataError: if the list is not in the format, or an annotation or the category cannot be used.
     """
     images, annotations, categories = _parts(reading)
     kinds = Counter(kind for _, each in annotations if (kind := _key(each.get("category_id"))) in categories)
     most = kinds.most_common(1)[0][0] if kinds else None
+    scheme = None if most is None else scheme_of_category(categories[most], reading.path)
+    if scheme is not None:
+        reading.describe(scheme)
     for place, annotation in annotations:
         with reading.row(_where(annotation, place)):
-            kind = _key(annotation.get("category_id"))
-            if kind in categories and kind != most:
-                raise ValueError(
-                    f"is of the category {categories[kind]}, and {kinds[most]} of {kinds.total()} are of "
-                    f"{categories[most]}; all faces of a list must have the same category"
-                )
+            _check_category(annotation, categories, kinds)
             name, size = _image_of(annotation, images)
             points, states = _points(annotation)
+            if scheme is not None and len(points) != len(scheme):
+                raise ValueError(
+                    f"has {len(points)} points, and the category {category_name(categories[most])} names "
+                    f"{len(scheme)}"
+                )
             group = annotation.get("group", "")
             tags = annotation.get("tags")
             kept = tags if isinstance(tags, dict) else {}
@@ -80,6 +85,21 @@ def read(reading: OpenList) -> None:
             )
 
 
+def _check_category(
+    annotation: Mapping[str, Any], categories: Mapping[object, Mapping[str, Any]], kinds: Counter[object]
+) -> None:
+    """Check that an annotation is of the category that most have, if it names a known one."""
+    kind = _key(annotation.get("category_id"))
+    if kind not in categories:
+        return
+    ((most, count),) = kinds.most_common(1)
+    if kind != most:
+        raise ValueError(
+            f"is of the category {category_name(categories[kind])}, and {count} of {kinds.total()} are of "
+            f"{category_name(categories[most])}; all faces of a list must have the same category"
+        )
+
+
 def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
     """Yield the boxes of the annotations, and then the photos without annotations.
 
@@ -87,7 +107,7 @@ def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
         DataError: if the list is not in the format, or a box cannot be used.
     """
     images, annotations, categories = _parts(reading)
-    faces = {key for key, name in categories.items() if name.lower() in _FACES}
+    faces = {key for key, each in categories.items() if str(each.get("name")).lower() in _FACES}
     boxed = set()
     for place, annotation in annotations:
         if faces and _key(annotation.get("category_id")) not in faces:
@@ -104,8 +124,8 @@ def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
 
 def _parts(
     reading: OpenList,
-) -> tuple[dict[object, _Image], list[tuple[int, dict[str, Any]]], dict[object, str]]:
-    """Return photos by id, annotations of faces with their positions, and names of categories by id.
+) -> tuple[dict[object, _Image], list[tuple[int, dict[str, Any]]], dict[object, dict[str, Any]]]:
+    """Return photos by id, annotations of faces with their positions, and categories by id.
 
     Annotations of crowds are left out, as are categories without keypoints if other categories have some.
     """
@@ -133,8 +153,7 @@ def _parts(
     ]
     if left_out := len(annotations) - len(faces):
         log.info("%s: %d annotations are of crowds or of other categories", reading.path, left_out)
-    names = {_key(each.get("id")): str(each.get("name", each.get("id"))) for each in listed}
-    return images, faces, {key: name for key, name in names.items() if key not in others}
+    return images, faces, {key: each for each in listed if (key := _key(each.get("id"))) not in others}
 
 
 def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -190,8 +209,15 @@ def _points(annotation: Mapping[str, Any]) -> tuple[list[tuple[float, float]], l
                 f"point {place} has v = {state:g}; v is 0 (not labelled), 1 (hidden) or 2 (visible)"
             )
         states.append(int(state))
-        points.append((math.nan, math.nan) if state == UNLABELLED else (coordinate(x), coordinate(y)))
+        points.append((math.nan, math.nan) if state == UNLABELLED else _point(x, y, place))
     return points, states
+
+
+def _point(x: object, y: object, place: int) -> tuple[float, float]:
+    try:
+        return coordinate(x), coordinate(y)
+    except ValueError as error:
+        raise ValueError(f"{error}: point {place} needs x and y, or v = 0") from error
 
 
 def _box(annotation: Mapping[str, Any]) -> Box | None:
@@ -280,6 +306,7 @@ def _category(count: int, scheme: LandmarkScheme | None) -> dict[str, Any]:
     return {
         "id": _CATEGORY,
         "name": "face",
+        "supercategory": "person",
         "keypoints": names,
         "skeleton": [[start + 1, end + 1] for start, end in lines],
     }

@@ -24,7 +24,7 @@ from keypoints.data.photos import Photo
 from keypoints.errors import DataError, one_line
 from keypoints.geometry import Box, FloatArray
 from keypoints.input_files import MOST_LIST, read_beginning, read_unpacked_text
-from keypoints.landmarks import LandmarkScheme
+from keypoints.landmarks import LandmarkScheme, first_moved
 from keypoints.logs import log_some
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,9 @@ class OpenList:
         scheme: the landmarks that each face must have; ``None`` takes the number that most faces have.
         strict: whether a row that cannot be used is an error; if not, it is left out.
         naming: naming convention of the data set whose photos may be in the list.
+
+    Attributes:
+        described: the landmarks that the list itself describes; ``None`` if it does not.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class OpenList:
         self._faces: list[tuple[Face, tuple[int, int] | None]] = []
         self._row = ""
         self._scheme = scheme
+        self.described: LandmarkScheme | None = None
 
     def text(self) -> str:
         """Return the full text of the file, with its original line ends.
@@ -111,6 +115,23 @@ class OpenList:
         if self.strict:
             raise problem
         self.skipped.append(str(problem))
+
+    def describe(self, scheme: LandmarkScheme) -> None:
+        """Set the scheme that the list itself describes.
+
+        Args:
+            scheme: the points as the list names them.
+
+        Raises:
+            DataError: if they are the points of the requested scheme in another order.
+        """
+        if self._scheme is not None and (place := first_moved(scheme, self._scheme)) is not None:
+            raise DataError(
+                f"{self.path}: has the points of {self._scheme.name} in another order: point {place} is "
+                f"{scheme.names[place]}, not {self._scheme.names[place]}; leave out the scheme, or give one "
+                "in the list's order"
+            )
+        self.described = scheme
 
     def check_count(self, points: int) -> None:
         """Check the number of points that all faces of the list have.

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from keypoints.data.face import Face, Reading
 from keypoints.data.formats import coco, cofw, dlib_list, hrnet, kaggle15, own_csv, udacity, wflw
@@ -88,6 +89,42 @@ def read_labelled(
 ) -> Reading:
     """Return the faces of a list, in its order; the format is detected from its content.
 
+    See :func:`read_list`.
+
+    Args:
+        path: see :func:`read_list`.
+        root: see :func:`read_list`.
+        scheme: see :func:`read_list`.
+        strict: see :func:`read_list`.
+        naming: see :func:`read_list`.
+
+    Raises:
+        DataError: see :func:`read_list`.
+    """
+    faces, skipped, _ = read_list(path, root=root, scheme=scheme, strict=strict, naming=naming)
+    return Reading(faces, skipped)
+
+
+class LabelledList(NamedTuple):
+    """Contents of a list of labelled photos."""
+
+    faces: list[Face]
+    skipped: list[str]
+    """Reason for each skipped row: a line that names the list and the row."""
+    scheme: LandmarkScheme | None
+    """Landmarks that the list itself describes; ``None`` if it does not name its points."""
+
+
+def read_list(
+    path: str | Path,
+    *,
+    root: str | Path | None = None,
+    scheme: LandmarkScheme | None = None,
+    strict: bool = True,
+    naming: Naming = PLAIN,
+) -> LabelledList:
+    """Return the contents of a list: faces in its order, and the scheme of its points if it names them.
+
     Faces are grouped by photo unless the list states a group. A photo's group does not depend on the list or
     the folder, see :func:`read_photo_facts`. Sizes, boxes and points are compared with the photos.
 
@@ -111,7 +148,8 @@ def read_labelled(
     if chosen.read is None:
         raise DataError(f"{path}: is {chosen.what}, which can only be written")
     chosen.read(reading)
-    return reading.finish()
+    faces, skipped = reading.finish()
+    return LabelledList(faces, skipped, reading.described)
 
 
 def detect_format(path: Path) -> str:

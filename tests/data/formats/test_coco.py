@@ -6,7 +6,7 @@ from PIL import Image
 
 from keypoints.data.face import Face
 from keypoints.data.photos import Photo
-from keypoints.data.readers.labelled import read_labelled, write_labelled
+from keypoints.data.readers.labelled import read_labelled, read_list, write_labelled
 from keypoints.errors import DataError
 from keypoints.geometry import Box
 from keypoints.inference.box_list import read_box_list
@@ -14,6 +14,8 @@ from keypoints.schemes import IBUG68
 
 IMAGE = {"id": 5, "file_name": "a.png", "width": 64, "height": 48}
 FACE = {"id": 7, "image_id": 5, "category_id": 1, "keypoints": [1, 2, 2, 3.5, 4, 1], "iscrowd": 0}
+
+NAMED = {"id": 1, "name": "face", "keypoints": ["left_eye", "right_eye"], "skeleton": [[1, 2]]}
 
 
 @pytest.fixture
@@ -64,7 +66,19 @@ DAMAGES = {
     "x, y alone": ({"annotations": [{**FACE, "keypoints": [1, 2, 3, 4]}]}, "annotation 7: keypoints is no"),
     "no number": (
         {"annotations": [{**FACE, "keypoints": [1, None, 2]}]},
-        "annotation 7: None is not a number",
+        "annotation 7: None is not a number: point 0 needs x and y, or v = 0",
+    ),
+    "other points than the category": (
+        {"annotations": [{**FACE, "keypoints": [1, 2, 2]}], "categories": [NAMED]},
+        "annotation 7: has 1 points, and the category face names 2",
+    ),
+    "a name twice": (
+        {"categories": [{**NAMED, "keypoints": ["a", "a"]}]},
+        "category face: keypoints names the point a twice",
+    ),
+    "a line to no point": (
+        {"categories": [{**NAMED, "skeleton": [[2, 3]]}]},
+        r"category face: skeleton: \[2, 3\] is no pair of its 2 points",
     ),
     "not finite": (
         {"annotations": [{**FACE, "keypoints": [1, float("nan"), 2]}]},
@@ -125,6 +139,7 @@ def test_a_written_list_has_the_fields_of_other_programs(root):
     assert not {"bbox", "center", "scale"} & set(second)
     (category,) = whole["categories"]
     assert (category["id"], category["name"], category["keypoints"][30]) == (1, "face", "nose_tip")
+    assert category["supercategory"] == "person"
     assert [1, 2] in category["skeleton"]
     assert max(map(max, category["skeleton"])) == 68
 
@@ -199,3 +214,32 @@ def test_states_of_points_survive_reading_and_writing(tmp_path):
     (written,) = json.loads((tmp_path / "again.coco").read_text())["annotations"]
     assert written["keypoints"] == [1, 2, 2, 0, 0, 0, 5, 6, 1]
     assert written["num_keypoints"] == 2
+
+
+def test_a_list_describes_the_scheme_of_its_points(root):
+    read(root, categories=[NAMED, {"id": 2, "name": "hand", "keypoints": ["a", "a"]}])
+    scheme = read_list(root / "list.json").scheme
+    assert (scheme.name, scheme.names) == ("face", ("left_eye", "right_eye"))
+    assert (scheme.flip_indices, scheme.skeleton) == ((1, 0), ((0, 1),))
+    read(root, categories=[{**NAMED, "keypoints": ["0", "1"], "skeleton": []}])
+    assert read_list(root / "list.json").scheme is None
+
+
+def test_a_scheme_survives_writing_and_reading(root):
+    faces = read(root, categories=[NAMED])
+    scheme = read_list(root / "list.json").scheme
+    write_labelled(faces, root / "again.json", "coco", scheme=scheme)
+    again = read_list(root / "again.json").scheme
+    assert (again, again.names) == (scheme, scheme.names)
+    (category,) = json.loads((root / "again.json").read_text())["categories"]
+    assert category["skeleton"] == [[1, 2]]
+
+
+def test_points_in_another_order_than_the_scheme_are_refused(root):
+    read(root, categories=[NAMED])
+    scheme = read_list(root / "list.json").scheme
+    read(root, categories=[{**NAMED, "keypoints": ["right_eye", "left_eye"]}])
+    with pytest.raises(DataError, match=r"another order: point 0 is right_eye, not left_eye; leave out the"):
+        read_list(root / "list.json", scheme=scheme)
+    read(root, categories=[{**NAMED, "keypoints": ["a", "b"]}])
+    assert read_list(root / "list.json", scheme=scheme).faces

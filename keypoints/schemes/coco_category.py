@@ -1,0 +1,64 @@
+"""COCO's description of the points in a category: their names, and the lines between them, counted from 1."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from keypoints.errors import shortened
+
+
+class CategoryPoints(NamedTuple):
+    """Points that a category describes."""
+
+    names: tuple[str, ...]
+    """Names of the points, in order; empty if the category only numbers them."""
+    number: int
+    """Number of the points."""
+    skeleton: tuple[tuple[int, int], ...]
+    """Pairs of points joined by a line, counted from 0."""
+
+
+def category_name(category: Mapping[str, Any]) -> str:
+    """Return the name of a category for messages and reports, or else its id.
+
+    Args:
+        category: entry of COCO's ``categories``.
+    """
+    return shortened(str(category.get("name") or category.get("id")), 60)
+
+
+def category_points(category: Mapping[str, Any]) -> CategoryPoints:
+    """Return the points that a category describes.
+
+    Names that only count the points from 0, as in a list without a scheme, are no names.
+
+    Args:
+        category: entry of COCO's ``categories``.
+
+    Raises:
+        ValueError: if the names or the skeleton cannot be used.
+    """
+    given = category.get("keypoints") or []
+    if not isinstance(given, list) or not all(isinstance(name, str) and name for name in given):
+        raise ValueError("keypoints is the list of the points' names")
+    if twice := [name for place, name in enumerate(given) if name in given[:place]]:
+        raise ValueError(f"keypoints names the point {shortened(twice[0], 60)} twice; give each its own name")
+    numbered = given == [str(number) for number in range(len(given))]
+    return CategoryPoints(() if numbered else tuple(given), len(given), _skeleton(category, len(given)))
+
+
+def _skeleton(category: Mapping[str, Any], count: int) -> tuple[tuple[int, int], ...]:
+    given = category.get("skeleton") or []
+    if not isinstance(given, list):
+        raise ValueError("skeleton is a list of pairs of points")  # noqa: TRY004  caught with the others
+    for line in given:
+        if not (isinstance(line, list) and len(line) == 2 and all(_is_point(point, count) for point in line)):
+            raise ValueError(
+                f"skeleton: {shortened(repr(line), 60)} is no pair of its {count} points, which are counted "
+                "from 1"
+            )
+    return tuple((int(start) - 1, int(end) - 1) for start, end in given)
+
+
+def _is_point(value: object, count: int) -> bool:
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    return whole and not isinstance(value, bool) and 1 <= value <= count  # type: ignore[operator]
