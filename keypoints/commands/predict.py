@@ -12,10 +12,11 @@ from omegaconf import MISSING, DictConfig
 
 from keypoints.commands.verb import PLAIN, Flipping, OfModel, Verb
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
-from keypoints.errors import DataError
+from keypoints.errors import ConfigError, DataError
 from keypoints.files import atomic_folder, locked, remove_leftovers
 
 if TYPE_CHECKING:
+    from keypoints.inference.label_list import LabelList
     from keypoints.inference.photo_inputs import PhotoInputs
     from keypoints.inference.predict import DonePhoto
     from keypoints.inference.predictor import Predictor
@@ -36,6 +37,20 @@ class Predict(Flipping, OfModel):
         None, "Folder that a list's photo names are relative to; null: the list's own folder."
     )
     report: bool = setting(False, "Also write report.html: each photo with the measurements of its faces.")
+    format: str | None = setting(
+        None, "Also write labels.json in this format, to be corrected by hand.", choices=("coco",)
+    )
+    visible_from: float = setting(
+        0.5,
+        "Confidence from which a point in labels.json is visible (v = 2), not hidden (v = 1).",
+        at_least=0,
+        at_most=1,
+    )
+    order: str = setting(
+        "input",
+        "Order of labels.json: as the input, or the least confident faces first.",
+        choices=("input", "worst"),
+    )
 
 
 class Predicted(NamedTuple):
@@ -87,12 +102,15 @@ def predict(cfg: DictConfig) -> Predicted:
         DataError: if there is no photo, the list cannot be read, the folder holds predictions already, or
             another command writes to it.
     """
+    from keypoints.inference.label_list import LABELS
     from keypoints.inference.photo_inputs import find_photos
     from keypoints.inference.predict import check_boxes
     from keypoints.inference.prediction_files import PAGE, TABLE
     from keypoints.inference.predictor import Predictor
 
     folder, root = Path(str(cfg.output)), None if cfg.root is None else Path(str(cfg.root))
+    if cfg.format is None and cfg.order != "input":
+        raise ConfigError(f"order={cfg.order} is the order of a list to correct; add format=coco")
     _check_free(folder)
     inputs = find_photos(str(cfg.input), root, without=folder)
     predictor = Predictor(str(cfg.checkpoint), cfg.which, flip_test=cfg.flip_test, trust=cfg.trust)
@@ -100,9 +118,15 @@ def predict(cfg: DictConfig) -> Predicted:
     with locked(folder):
         _check_free(folder)  # another command may have ended meanwhile
         with atomic_folder(folder, last=TABLE) as part:
-            photos = _write(predictor, inputs, part, with_report=cfg.report)
+            photos = _write(predictor, inputs, part, cfg)
     for problem in (problem for photo in photos for problem in photo.problems):
         log.warning("%s", os.fsencode(problem).decode("utf-8", "replace"))  # a name may be no Unicode text
+    if cfg.format is not None and any(photo.faces for photo in photos):
+        full = " data.source=image" if predictor.crop.source == "image" else ""
+        log.info(
+            "correct the labels, then: keypoints train data=labelled data.train=%s data.root=%s%s",
+            *(folder / LABELS, inputs.root, full),
+        )
     return Predicted(
         folder,
         len(photos),
@@ -134,18 +158,18 @@ def _check_free(folder: Path) -> None:
         raise DataError(f"{folder}: is a file; name a folder: output=<folder>")
 
 
-def _write(
-    predictor: "Predictor", inputs: "PhotoInputs", folder: Path, *, with_report: bool
-) -> list[_Counted]:
+def _write(predictor: "Predictor", inputs: "PhotoInputs", folder: Path, cfg: DictConfig) -> list[_Counted]:
     """Predict all photos and write their files into ``folder``, with progress in a terminal."""
     from rich.progress import Progress
 
+    from keypoints.inference.label_list import LABELS
     from keypoints.inference.overlays import OVERLAYS, write_overlay
     from keypoints.inference.predict import predict_photos
     from keypoints.inference.prediction_files import prediction_files
     from keypoints.reports.photos import PhotoReport
 
-    page = PhotoReport(folder, predictor) if with_report else None
+    page = PhotoReport(folder, predictor) if cfg.report else None
+    labels = None if cfg.format is None else _label_list(predictor, inputs, cfg)
     about = {"model": str(predictor.path), "crop": predictor.crop.to_dict()}
     photos: list[_Counted] = []
 
@@ -165,11 +189,24 @@ def _write(
             list(threads.map(draw, batch))
             for done in batch:
                 files.add(done.photo)
+                if labels is not None:
+                    labels.add(done.photo)
                 photos.append(_Counted(len(done.photo.faces), done.photo.problems))
             progress.advance(bar, len(batch))
         if page is not None:
             page.write()
+    if labels is not None:
+        labels.write(folder)
+        if not labels.has_confidences:
+            log.info("this model gives no confidence: all points are visible (v = 2) in %s", LABELS)
     return photos
+
+
+def _label_list(predictor: "Predictor", inputs: "PhotoInputs", cfg: DictConfig) -> "LabelList":
+    from keypoints.inference.label_list import LabelList
+
+    worst = cfg.order == "worst"
+    return LabelList(inputs.root, predictor.scheme, visible_from=cfg.visible_from, worst_first=worst)
 
 
 VERB = Verb(
@@ -181,8 +218,8 @@ VERB = Verb(
     examples=(
         "predict outputs/mine/2026-01-31_12-00-00 input=photos output=results",
         "predict model.onnx 'input=photos/*.jpg' output=results report=true",
-        "predict best.ckpt input=boxes.csv root=photos output=results",
+        "predict best.ckpt input=photos output=results format=coco",
     ),
     writes="output/overlays/ (the photos with points), output/predictions.csv and predictions.json; with "
-    "report=true also output/report.html",
+    "report=true also output/report.html; with format=coco also output/labels.json",
 )

@@ -8,6 +8,7 @@ normalising points.
 import json
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -63,8 +64,9 @@ def scheme_named(name: str | Path) -> LandmarkScheme:
 def scheme_of_category(category: Mapping[str, Any], path: Path) -> LandmarkScheme | None:
     """Return the scheme that a COCO category describes.
 
-    It is a scheme of this package if the names are the same. Else the mirror permutation is derived from
-    ``left`` and ``right`` in the names, and all points are one part.
+    It is a scheme of this package if the names are the same. Else all points are one part, and the mirror
+    permutation is derived from ``left`` and ``right`` in the names. Names that only count the points of
+    parts, as :func:`point_names` makes them, do not tell which points of two parts are mirrored.
 
     Args:
         category: entry of ``categories``.
@@ -83,15 +85,46 @@ def scheme_of_category(category: Mapping[str, Any], path: Path) -> LandmarkSchem
         raise DataError(f"{path}: category {name}: {error}") from error
     if not points.names and not points.skeleton:
         return None
-    known = next((each for each in map(_known, known_schemes()) if each.names == points.names), None)
+    all_known = map(_known, known_schemes())
+    known = next((each for each in all_known if points.names in (each.names, _names_by_part(each))), None)
     return known or LandmarkScheme(
         name=name,
         parts={"points": tuple(range(points.number))},
-        flip_indices=mirror_permutation(points.names),
+        flip_indices=None if _count_within_parts(points.names) else mirror_permutation(points.names),
         normalizing_points=None,
         skeleton=points.skeleton,
         names=points.names,
     )
+
+
+def point_names(scheme: LandmarkScheme) -> tuple[str, ...]:
+    """Return a name for each point: the scheme's own, or else parts and numbers, such as ``jaw_0``.
+
+    Older checkpoints have no names; a scheme of this package has its names there too.
+
+    Args:
+        scheme: landmarks with or without names.
+    """
+    known = next((each for each in map(_known, known_schemes()) if each == scheme), scheme)
+    return scheme.names or known.names or _names_by_part(scheme)
+
+
+def _names_by_part(scheme: LandmarkScheme) -> tuple[str, ...]:
+    names = {
+        index: f"{part}_{place}"
+        for part, indices in scheme.parts.items()
+        for place, index in enumerate(indices)
+    }
+    return tuple(names[index] for index in range(len(scheme)))
+
+
+def _count_within_parts(names: Sequence[str]) -> bool:
+    """Return whether names are made of parts and numbers from 0, with several points in a part."""
+    found = [name.rpartition("_") for name in names]
+    counts = Counter(part for part, _, _ in found)
+    numbers = {part: [place for each, _, place in found if each == part] for part in counts}
+    counted = all(own == list(map(str, range(len(own)))) for own in numbers.values())
+    return counted and len(counts) < len(names)
 
 
 def _scheme_of_coco(path: Path) -> LandmarkScheme:

@@ -1,11 +1,12 @@
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
 from keypoints.errors import ConfigError, DataError
 from keypoints.landmarks import mirror_permutation
-from keypoints.schemes import IBUG68, IMM58, known_schemes, read_scheme, scheme_named
+from keypoints.schemes import IBUG68, IMM58, known_schemes, point_names, read_scheme, scheme_named
 
 COUNTS = {"cofw29": 29, "ibug68": 68, "imm58": 58, "kaggle15": 15, "wflw98": 98}
 
@@ -155,6 +156,23 @@ def test_a_coco_category_is_a_scheme(tmp_path, caplog):
 def test_a_category_with_known_names_is_the_known_scheme(tmp_path, name):
     known = scheme_named(name)
     assert scheme_named(listed(tmp_path, {**FACE, "keypoints": known.names})) is known
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_older_schemes_without_names_get_those_of_the_package(name, tmp_path):
+    known = scheme_named(name)
+    assert point_names(replace(known, names=())) == known.names
+    by_part = point_names(replace(known, name="other", names=()))
+    part, points = next(iter(known.parts.items()))
+    assert by_part[points[0]] == f"{part}_0"
+    assert scheme_named(listed(tmp_path, {**FACE, "keypoints": by_part})) is known
+
+
+def test_names_that_count_within_parts_tell_no_flip(tmp_path):
+    counted = ["left_eye_0", "left_eye_1", "right_eye_0", "right_eye_1"]
+    assert scheme_named(listed(tmp_path, {**FACE, "keypoints": counted})).flip_indices is None
+    single = {**FACE, "keypoints": ["left_eye_0", "right_eye_0", "nose"]}
+    assert scheme_named(listed(tmp_path, single)).flip_indices == (1, 0, 2)
 
 
 @pytest.mark.parametrize(

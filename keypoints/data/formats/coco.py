@@ -26,7 +26,7 @@ from keypoints.data.photos import Photo
 from keypoints.errors import DataError, one_line, shortened
 from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
-from keypoints.schemes import scheme_of_category
+from keypoints.schemes import point_names, scheme_of_category
 from keypoints.schemes.coco_category import category_name
 
 log = logging.getLogger(__name__)
@@ -295,18 +295,12 @@ def _format_box(box: Box) -> dict[str, Any]:
 
 def _category(count: int, scheme: LandmarkScheme | None) -> dict[str, Any]:
     """Return COCO's description of the points, whose skeleton counts from 1."""
-    names = [str(index) for index in range(count)]
-    if scheme is not None and scheme.names:
-        names = list(scheme.names)
-    elif scheme is not None:
-        for part, indices in scheme.parts.items():
-            for place, index in enumerate(indices):
-                names[index] = f"{part}_{place}"
+    names = tuple(map(str, range(count))) if scheme is None else point_names(scheme)
     lines = () if scheme is None else scheme.skeleton
     return {
         "id": _CATEGORY,
         "name": "face",
         "supercategory": "person",
-        "keypoints": names,
+        "keypoints": list(names),
         "skeleton": [[start + 1, end + 1] for start, end in lines],
     }
