@@ -11,18 +11,16 @@ from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 import numpy as np
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
 
 from keypoints.data.formats import values
+from keypoints.data.formats.untrusted_xml import xml_root
 from keypoints.data.photo_names import PhotoNames
-from keypoints.errors import DataError, one_line, shortened
+from keypoints.errors import DataError, shortened
 from keypoints.geometry import Box, FloatArray
-from keypoints.input_files import MOST_LIST, read_unpacked
 
 _ESCAPES = {"'": "&apos;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 _MOST_NAME = 1024
@@ -140,15 +138,8 @@ def _entry(
 
 
 def _images(path: Path) -> list[Element]:
-    try:
-        root = fromstring(read_unpacked(path, MOST_LIST), forbid_dtd=True)
-    except DefusedXmlException as error:
-        raise DataError(
-            f"{path}: declares a document type or entities, which no list of dlib's does"
-        ) from error
-    except (ParseError, ValueError, LookupError) as error:
-        raise DataError(f"{path}: is no XML, damaged or cut off ({one_line(error)})") from error
-    images = root.findall("images/image") if root is not None and root.tag == "dataset" else []
+    root = xml_root(path, "dlib's")
+    images = root.findall("images/image") if root.tag == "dataset" else []
     if not images:
         raise DataError(f"{path}: lists no image; dlib's lists have dataset > images > image")
     return images

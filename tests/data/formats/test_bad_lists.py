@@ -50,9 +50,22 @@ def dlib(rows):
     return f"<?xml version='1.0' encoding='UTF-8'?><dataset><images>{''.join(images)}</images></dataset>"
 
 
-FORMATS = {"csv": csv, "hrnet": hrnet, "coco": coco, "dlib": dlib}
+def cvat(rows):
+    images = [
+        f"<image id='{place}' name={quoteattr(row['photo'])}>"
+        f"<box label='face' xtl='0' ytl='2' xbr={quoteattr(row['width'])} ybr='32'/>"
+        f"<points label='face' points={quoteattr(row['x'] + ',6')}/></image>"
+        for place, row in enumerate(rows)
+    ]
+    return f"<?xml version='1.0' encoding='UTF-8'?><annotations>{''.join(images)}</annotations>"
+
+
+FORMATS = {"csv": csv, "hrnet": hrnet, "coco": coco, "dlib": dlib, "cvat": cvat}
 GOOD = {"photo": "a.png", "width": "30", "x": "5"}
-SECOND = {"csv": "line 3", "hrnet": "line 3", "coco": "annotation 1", "dlib": r"image 2 \(.*\)"}
+SECOND = {
+    **{"csv": "line 3", "hrnet": "line 3", "coco": "annotation 1"},
+    **{"dlib": r"image 2 \(.*\)", "cvat": r"image 1 \(.*\)"},
+}
 BAD = {
     **{
         f"x is {x!r}": {"x": x}
@@ -85,7 +98,7 @@ def test_an_invalid_number_is_reported_with_its_row(written, name, bad):
     assert len(skipped) == 1
 
 
-@pytest.mark.parametrize("name", ["csv", "dlib"])
+@pytest.mark.parametrize("name", ["csv", "dlib", "cvat"])
 @pytest.mark.parametrize("bad", [bad for bad in BAD.values() if "width" in bad], ids=str)
 def test_boxes_to_predict_have_the_same_limits(written, name, bad):
     with pytest.raises(DataError, match=rf"list: {SECOND[name]}: .*(number|pixels|positive sides)"):
@@ -123,7 +136,7 @@ def test_a_compressed_list_is_read(written, name):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_compressed_list_that_unpacks_too_large_is_refused(written, monkeypatch, name):
-    for module in ("lists", "dlib_xml"):
+    for module in ("lists", "untrusted_xml"):
         monkeypatch.setattr(f"keypoints.data.formats.{module}.MOST_LIST", 10**6)
     path = written(gzip.compress(FORMATS[name]([GOOD]).encode() + b"\n" * 10**7))
     with pytest.raises(DataError, match="list: unpacks to more than the 1,000,000 bytes"):
@@ -179,6 +192,7 @@ def test_the_message_about_many_repeated_columns_is_short(written):
         ('{"images": [], "annotations": [' + "9" * 4000 + "]}", "has no list of annotations"),
         ("<?xml version='1.0'?><dataset>" + "<a>" * 100_000, "is no XML"),
         ("<?xml version='1.0'?><dataset>" + "<a>" * 10**5 + "</a>" * 10**5 + "</dataset>", "lists no image"),
+        ("<annotations>" + "<a>" * 10**5 + "</a>" * 10**5 + "</annotations>", "lists no image"),
         ("image\rx0,y0\ra.png,1,2\r", "is in no format"),
         ('image,"x0,y0\n', "is in no format"),
     ],
@@ -189,6 +203,7 @@ def test_the_message_about_many_repeated_columns_is_short(written):
         "a number",
         "tags in tags",
         "closed",
+        "closed in annotations",
         "\\r",
         "quote",
     ],
