@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -59,6 +59,15 @@ def scheme_named(name: str | Path) -> LandmarkScheme:
     scheme = _scheme_of_coco(path)
     tell_flips(scheme)
     return scheme
+
+
+def scheme_with_names(names: Collection[str]) -> LandmarkScheme | None:
+    """Return the scheme of this package whose points have these names, in any order; ``None`` if none has.
+
+    Args:
+        names: names of points.
+    """
+    return next((each for each in map(_known, known_schemes()) if {*each.names} == {*names}), None)
 
 
 def scheme_of_category(category: Mapping[str, Any], path: Path) -> LandmarkScheme | None:

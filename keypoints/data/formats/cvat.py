@@ -1,7 +1,7 @@
 """CVAT's own export, "CVAT for images 1.1": ``annotations > image > points`` or ``skeleton``, in XML.
 
-A face is one shape ``points`` with all its points in order, or one ``skeleton``, whose points are ordered by
-number if their labels are numbers, else as the labels of the task, or else by label. A skeleton's point with
+A face is one shape ``points`` with all its points in order, or one ``skeleton``, whose points are in
+the order of the scheme that is set, or of their numbers, or of the task's labels. A skeleton's point with
 ``outside="1"`` is not labelled; ``occluded="1"`` means labelled and hidden. The face's box is the ``box`` of
 its ``group_id``, or the only box of a photo with one face. The shape's attributes become tags.
 
@@ -57,7 +57,7 @@ def read(reading: OpenList) -> None:
     root, images = _images(reading)
     kinds = Counter(_kind(shape) for image in images for shape in _shapes(image))
     face = kinds.most_common(1)[0][0] if kinds else ("", "")
-    labels = _labels(root, images, face[1]) if face[0] == "skeleton" else []
+    labels = _labels(reading, root, images, face[1]) if face[0] == "skeleton" else []
     if labels and not all(map(_is_number, labels)):
         scheme = scheme_of_category({"name": face[1], "keypoints": labels}, reading.path)
         if scheme is not None:
@@ -125,7 +125,7 @@ def _check_kind(shape: Element, kinds: Counter[tuple[str, str]]) -> None:
         )
 
 
-def _labels(root: Element, images: Sequence[Element], face: str) -> list[str]:
+def _labels(reading: OpenList, root: Element, images: Sequence[Element], face: str) -> list[str]:
     """Return the labels of the points of the skeletons that are labelled ``face``, in the points' order."""
     found = {
         point.get("label", "")
@@ -134,14 +134,12 @@ def _labels(root: Element, images: Sequence[Element], face: str) -> list[str]:
         if skeleton.get("label") == face
         for point in skeleton.iterfind("points")
     }
-    if all(map(_is_number, found)):
-        return sorted(found, key=int)
     stated = [
         label.findtext("name", "")
         for label in root.iterfind("meta//labels/label")
         if label.findtext("parent") == face
     ]
-    return stated if found <= set(stated) else sorted(found)
+    return reading.order_names(found, [] if all(map(_is_number, found)) else stated)
 
 
 def _is_number(label: str) -> bool:

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from keypoints.data.checks import check_pixels, check_size, far_points
 from keypoints.data.face import HIDDEN, Face, Reading
-from keypoints.data.formats.values import box, coordinate
+from keypoints.data.formats.values import box, coordinate, quoted
 from keypoints.data.photo_facts import PLAIN, Naming, read_photo_facts
 from keypoints.data.photo_names import PhotoNames
 from keypoints.data.photos import Photo
@@ -26,11 +26,15 @@ from keypoints.geometry import Box, FloatArray
 from keypoints.input_files import MOST_LIST, read_beginning, read_unpacked_text
 from keypoints.landmarks import LandmarkScheme, first_moved
 from keypoints.logs import log_some
+from keypoints.schemes import scheme_with_names
 
 log = logging.getLogger(__name__)
 
 SIDE = 200.0
 """HRNet's and MMPose's unit of ``scale``, in pixels of the photo."""
+
+_MOST_DIGITS = 10
+"""Number of characters from which a point's name is not read as a number."""
 
 _MOST_ROW = 1 << 20
 """Longest row of a CSV, in characters: 10,000 points take 400,000."""
@@ -132,6 +136,33 @@ class OpenList:
                 "in the list's order"
             )
         self.described = scheme
+
+    def order_names(self, found: Collection[str], stated: Sequence[str] = ()) -> list[str]:
+        """Return the names of a list's points in the order of the points, for a list that gives each by name.
+
+        It is the order of the requested scheme, else of the list, else of the package's scheme with these
+        names, else of their numbers, else alphabetical.
+
+        Args:
+            found: names of the points in the list.
+            stated: names in the order that the list states; empty if it states none.
+
+        Raises:
+            DataError: if the requested scheme has other names.
+        """
+        numbered = all(name.isascii() and name.isdigit() and len(name) < _MOST_DIGITS for name in found)
+        asked = () if self._scheme is None else self._scheme.names
+        if self._scheme is not None and asked and not numbered and (others := {*found} - {*asked}):
+            raise DataError(
+                f"{self.path}: names the point {quoted(min(others))}, which {self._scheme.name} does not "
+                "have; leave out the scheme, or rename the point"
+            )
+        for names in (asked, stated):
+            if names and {*found} <= {*names}:
+                return list(names)
+        if (known := scheme_with_names(found)) is not None:
+            return list(known.names)
+        return sorted(found, key=int) if numbered else sorted(found)
 
     def check_count(self, points: int) -> None:
         """Check the number of points that all faces of the list have.

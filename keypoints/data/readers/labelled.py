@@ -11,7 +11,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from keypoints.data.face import Face, Reading
-from keypoints.data.formats import coco, cofw, cvat, dlib_list, hrnet, kaggle15, own_csv, udacity, wflw
+from keypoints.data.formats import (
+    coco,
+    cofw,
+    cvat,
+    dlib_list,
+    hrnet,
+    kaggle15,
+    label_studio,
+    own_csv,
+    udacity,
+    wflw,
+)
 from keypoints.data.formats.lists import ListedBox, OpenList, beginning
 from keypoints.data.photo_facts import PLAIN, Naming
 from keypoints.errors import ConfigError, DataError
@@ -67,6 +78,12 @@ FORMATS: Mapping[str, Format] = {
         loses="groups and tags are left out, and boxes and points are rounded to whole pixels",
     ),
     "cvat": Format("CVAT's export for images (XML)", cvat.recognises, cvat.read, cvat.read_boxes),
+    "label_studio": Format(
+        "Label Studio's export (JSON)",
+        label_studio.recognises,
+        label_studio.read,
+        label_studio.read_boxes,
+    ),
     "wflw": Format("WFLW's list (98 points, box, attributes)", wflw.recognises, wflw.read, wflw.read_boxes),
     "udacity": Format("Udacity's list of keypoints (,0,1,…,135)", udacity.recognises, udacity.read),
     "kaggle15": Format(

@@ -4,9 +4,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keypoints.data.formats.lists import box_round, centre_of, columns, exact, header, scale_of, table
+from keypoints.data.formats.lists import (
+    OpenList,
+    box_round,
+    centre_of,
+    columns,
+    exact,
+    header,
+    scale_of,
+    table,
+)
 from keypoints.data.formats.values import number
+from keypoints.errors import DataError
 from keypoints.geometry import Box
+from keypoints.schemes import IBUG68
 
 
 def test_the_centre_of_a_box_is_in_pixels_of_the_photo():
@@ -50,3 +61,15 @@ def test_rows_have_line_numbers_with_any_line_ends():
     for end in ("\n", "\r", "\r\n"):
         text = end.join(["image,x0,y0", "a.png,1,2", "", "b.png,3,4"])
         assert [line for line, _ in table(path, text)] == [2, 4]
+
+
+def test_named_points_have_a_defined_order(tmp_path):
+    reading = OpenList(tmp_path / "list", tmp_path, None, strict=True)
+    assert reading.order_names({"10", "9"}) == ["9", "10"]
+    assert reading.order_names({"b", "a"}) == ["a", "b"]
+    assert reading.order_names({"b", "a"}, ["b", "a", "c"]) == ["b", "a", "c"]
+    assert reading.order_names(set(IBUG68.names)) == list(IBUG68.names)
+    asked = OpenList(tmp_path / "list", tmp_path, IBUG68, strict=True)
+    assert asked.order_names({"chin"}, ["chin"]) == list(IBUG68.names)
+    with pytest.raises(DataError, match="list: names the point 'b', which ibug68 does not have"):
+        asked.order_names({"chin", "b"})
