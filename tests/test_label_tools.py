@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keypoints.commands import compose
+from keypoints.data.formats.predictions import VISIBLE_FROM
 from keypoints.data.readers.imm import read_imm
 from keypoints.data.readers.labelled import read_list, write_labelled
 from keypoints.errors import ConfigError
@@ -69,3 +70,7 @@ def test_a_list_to_correct_is_written_only_on_request(made_up_imm, tmp_path):
     with pytest.raises(ConfigError, match="order=worst is the order of a list to correct; add format=coco"):
         predicting(checkpoint, photo, tmp_path / "sorted", "order=worst")
     assert not (tmp_path / "sorted").exists()
+
+
+def test_predict_and_convert_have_the_same_limit():
+    assert compose("predict", ["checkpoint=a", "input=b", "output=c"]).visible_from == VISIBLE_FROM

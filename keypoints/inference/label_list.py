@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
-from keypoints.data.face import HIDDEN, VISIBLE, Face, StateArray
+from keypoints.data.face import Face
+from keypoints.data.formats.predictions import states_of
 from keypoints.data.photos import Photo
 from keypoints.data.readers.labelled import format_labelled, write_list
 from keypoints.errors import ConfigError
-from keypoints.geometry import Box, FloatArray
+from keypoints.geometry import Box
 from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto
 from keypoints.landmarks import LandmarkScheme
 
@@ -97,16 +96,6 @@ class LabelList:
         if faces := self.faces():
             path = folder / LABELS
             write_list(path, format_labelled(faces, path, "coco", root=self._root, scheme=self._scheme))
-
-
-def states_of(confidence: FloatArray, visible_from: float) -> StateArray:
-    """Return the state of each point, (N,): visible from a confidence on, else hidden.
-
-    Args:
-        confidence: (N,) from 0 to 1.
-        visible_from: smallest confidence of a visible point.
-    """
-    return np.where(confidence >= visible_from, VISIBLE, HIDDEN).astype(np.uint8)
 
 
 def _rounded_box(box: Box) -> Box:

@@ -7,7 +7,7 @@ from PIL import Image
 from keypoints.data.readers.labelled import read_list
 from keypoints.errors import ConfigError
 from keypoints.geometry import Box
-from keypoints.inference.label_list import LABELS, LabelList, states_of
+from keypoints.inference.label_list import LABELS, LabelList
 from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto
 from keypoints.landmarks import LandmarkScheme
 
@@ -44,7 +44,6 @@ def test_points_are_visible_from_a_confidence_on(write, tmp_path):
     assert face.visibility().tolist() == [2, 1]
     assert face.landmarks().tolist() == [[10.123, 5], [20, 6]]
     assert face.box == Box(1, 2, 30, 20)
-    assert states_of(np.array([0.5, 0.4]), 0.5).tolist() == [2, 1]
 
 
 def test_the_list_names_the_points_of_the_model(write, tmp_path):

@@ -20,6 +20,7 @@ from keypoints.data.formats import (
     kaggle15,
     label_studio,
     own_csv,
+    predictions,
     udacity,
     wflw,
 )
@@ -68,6 +69,7 @@ FORMATS: Mapping[str, Format] = {
         hrnet.write,
         loses="groups and tags are left out, and a box becomes the square of its longer side",
     ),
+    "predictions": Format("predictions.json of keypoints predict", predictions.recognises, predictions.read),
     "coco": Format("COCO's keypoints (JSON)", coco.recognises, coco.read, coco.read_boxes, coco.write),
     "dlib": Format(
         "dlib's list (XML)",
