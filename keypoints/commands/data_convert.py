@@ -22,7 +22,7 @@ class Convert:
     )
     scheme: str | None = setting(
         None,
-        "Scheme of the faces: a name such as ibug68, or a YAML file; its point names are written.",
+        "Scheme of the faces: a name such as ibug68, a YAML file or a COCO list; its names are written.",
     )
     strict: bool = setting(True, "Refuse a list with unusable rows; false: leave them out and report them.")
 

@@ -22,7 +22,7 @@ class Verify:
         None, "Instead of a data set: list of your own labelled photos, in any supported format."
     )
     scheme: str | None = setting(
-        None, "Scheme that the list's faces must have: a name such as ibug68, or a YAML file."
+        None, "Scheme that the list's faces must have: a name such as ibug68, a YAML file or a COCO list."
     )
     root: FilePath | None = setting(
         None, "Folder of the photos; null: the data set's folder below paths.data, or the list's folder."

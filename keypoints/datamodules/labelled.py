@@ -262,9 +262,11 @@ def _tell(scheme: LandmarkScheme, path: Path) -> None:
     """Log which scheme a list describes."""
     if scheme.name in known_schemes():
         log.info("%s: names the points of %s", path, scheme.name)
-    else:
-        log.info("%s: names its %d points: %s", path, len(scheme), some_of(scheme.names or ["none"], 5))
+    elif scheme.names:
+        log.info("%s: names its %d points: %s", path, len(scheme), some_of(scheme.names, 5))
         tell_flips(scheme)
+    else:
+        log.info("%s: numbers its %d points, and joins them by a skeleton", path, len(scheme))
 
 
 def _nameless(count: int) -> LandmarkScheme:

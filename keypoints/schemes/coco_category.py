@@ -29,7 +29,7 @@ def category_name(category: Mapping[str, Any]) -> str:
 def category_points(category: Mapping[str, Any]) -> CategoryPoints:
     """Return the points that a category describes.
 
-    Names that only count the points from 0, as in a list without a scheme, are no names.
+    Names that only count the points, from 0 as in a list without a scheme or from 1 as in CVAT, are no names.
 
     Args:
         category: entry of COCO's ``categories``.
@@ -42,7 +42,7 @@ def category_points(category: Mapping[str, Any]) -> CategoryPoints:
         raise ValueError("keypoints is the list of the points' names")
     if twice := [name for place, name in enumerate(given) if name in given[:place]]:
         raise ValueError(f"keypoints names the point {shortened(twice[0], 60)} twice; give each its own name")
-    numbered = given == [str(number) for number in range(len(given))]
+    numbered = any(given == [str(place + first) for place in range(len(given))] for first in (0, 1))
     return CategoryPoints(() if numbered else tuple(given), len(given), _skeleton(category, len(given)))
 
 

@@ -364,6 +364,13 @@ def test_the_names_in_a_list_become_the_scheme(photos, caplog):
     assert LabelledDataModule(listed(photos, "a.csv", range(7)), scheme=path, **SMALL).scheme == scheme
 
 
+def test_a_skeleton_of_numbered_points_is_used(photos, caplog):
+    caplog.set_level(logging.INFO)
+    scheme = LabelledDataModule(coco(photos, "a.json", range(7), ["1", "2"]), **SMALL).scheme
+    assert (scheme.names, scheme.flip_indices, scheme.skeleton) == ((), None, ((0, 1),))
+    assert "a.json: numbers its 2 points, and joins them by a skeleton" in caplog.text
+
+
 def test_known_names_give_the_known_scheme(photos, caplog):
     caplog.set_level(logging.INFO)
     points = [value for place in range(58) for value in (5 + place % 20, 5 + place // 20, 2)]

@@ -19,7 +19,8 @@ def test_a_category_names_its_points_and_joins_them():
 
 def test_numbers_and_missing_entries_are_no_names():
     assert category_points({"keypoints": ["0", "1"], "skeleton": [[1, 2]]}) == ((), 2, ((0, 1),))
-    assert category_points({"keypoints": ["1", "2"]}).names == ("1", "2")
+    assert category_points({"keypoints": ["1", "2"]}).names == ()
+    assert category_points({"keypoints": ["2", "1"]}).names == ("2", "1")
     assert category_points({"keypoints": None}) == ((), 0, ())
 
 

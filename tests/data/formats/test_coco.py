@@ -243,3 +243,8 @@ def test_points_in_another_order_than_the_scheme_are_refused(root):
         read_list(root / "list.json", scheme=scheme)
     read(root, categories=[{**NAMED, "keypoints": ["a", "b"]}])
     assert read_list(root / "list.json", scheme=scheme).faces
+
+
+def test_v_is_read_and_the_stated_number_of_labels_is_not(root):
+    (face,) = read(root, annotations=[{**FACE, "keypoints": [1, 2, 0, 3, 4, 2], "num_keypoints": 2}])
+    assert face.visibility().tolist() == [0, 2]
