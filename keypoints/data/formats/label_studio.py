@@ -244,7 +244,10 @@ def _shapes(task: _Task) -> list[_Shape]:
                 f"has the point {quoted(name)} twice; draw a rectangle for each face, and move its points "
                 "into it in the list of regions"
             )
-        own[name] = _point(each)
+        try:
+            own[name] = _point(each)
+        except ValueError as error:
+            raise ValueError(f"the point {quoted(name)}: {error}") from error
     if "" in faces and (len(faces) > 1 or len(boxes) > 1):
         raise ValueError(
             f"the point {quoted(next(iter(faces['']), ''))} belongs to no rectangle, and there are several "

@@ -136,7 +136,7 @@ def test_rectangles_are_read_for_prediction(listed):
 @pytest.mark.parametrize(
     ("bad", "says"),
     [
-        (task(point("nose", "a", 2), key=6), "'a' is not a number"),
+        (task(point("nose", "a", 2), key=6), "the point 'nose': 'a' is not a number"),
         (task(point("nose", 1, 2, value=None), key=6), "a key point has no label"),
         (task(point("nose", 1, 2, original_width=None), key=6), "None is not a number"),
         (task(point("nose", 1, 2, image_rotation=90), key=6), "its photo was rotated in Label Studio"),
