@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 
@@ -22,7 +23,7 @@ from keypoints.data.sampler import EpochSampler, even_batch_size
 from keypoints.data.splits import split_into_folds, split_off
 from keypoints.data.statistics import measure, training_statistics
 from keypoints.datamodules.settings import FaceSettings
-from keypoints.errors import ConfigError, DataError
+from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.geometry import Affine, ratio_to_pixels
 from keypoints.landmarks import LandmarkScheme
 from keypoints.process import configure_worker
@@ -178,9 +179,21 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
             The faces to train on, and the faces to validate on. Neither is empty.
 
         Raises:
-            DataError: if the faces cannot be divided.
+            DataError: if there are fewer groups than folds.
         """
-        return split_off(faces, [place == fold for place in split_into_folds(faces, folds, self.val_seed)])
+        try:
+            places = split_into_folds(faces, folds, self.val_seed)
+        except DataError as error:
+            raise DataError(f"{self.source_of('train')}: {error}") from error
+        return split_off(faces, [place == fold for place in places])
+
+    def source_of(self, split: str) -> str:
+        """Return the file or folder that the faces of a split are read from, for messages.
+
+        Args:
+            split: name of the split.
+        """
+        return f"split {split}"
 
     def setup(self, stage: str | None = None) -> None:
         """Prepare the faces that a stage needs, once. Other splits are prepared on first use.
@@ -188,10 +201,15 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         Args:
             stage: ``"fit"`` or ``None`` for ``train`` and ``val``, ``"validate"`` for ``val``; other stages
                 prepare nothing.
+
+        Raises:
+            DataError: if faces cannot be read, or those to train with lack the labels of a point or a part.
         """
         needed = {"fit": ("train", "val"), None: ("train", "val"), "validate": ("val",)}.get(stage, ())
         if all(split in self._datasets for split in needed):
             return
+        if {"train", "val"} <= {*needed} & {*self.splits}:
+            self._check_labels()
         datasets = {split: self.dataset(split) for split in needed}
         again = sum(dataset.read_again for dataset in datasets.values())
         log.info(
@@ -200,6 +218,29 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
             sum(dataset.nbytes for dataset in datasets.values()) / 1e6,
             f"; {again} faces are read from disk at each use (memory_mb)" if again else "",
         )
+
+    def _check_labels(self) -> None:
+        """Check that each point has a label in a training face, and each part in a validation face."""
+        for split in ("train", "val"):
+            faces = self.splits[split]
+            labelled = np.any([face.labelled()[list(self.indices)] for face in faces], axis=0)
+            missing = {place for place, known in enumerate(labelled) if not known}
+            parts = [name for name, part in self.scheme.parts.items() if {*part} <= missing]
+            if not parts and (split == "val" or not missing):
+                continue
+            names = [
+                self.scheme.names[place] if self.scheme.names else str(place) for place in sorted(missing)
+            ]
+            if len(missing) == len(self.scheme):
+                what = "no point has a label"
+            elif parts:
+                what = f"the part {some_of(parts, 3)} has no label"
+            else:
+                what = f"the point {some_of(names, 3)} has no label"
+            raise DataError(
+                f"{self.source_of(split)}: {what} in any of the {len(faces)} {split} faces; label it, or "
+                "train on a part that has labels: data.landmarks=<part>"
+            )
 
     def dataset(self, split: str) -> FaceDataset:
         """Return the faces of a split, prepared on first use.

@@ -100,13 +100,18 @@ class IBUG300WDataModule(BoxSettings, FaceDataModule):
             The faces to train on, and the faces to validate on.
 
         Raises:
-            DataError: if the faces cannot be divided.
+            DataError: if there are fewer photos than folds.
         """
-        try:
-            train, val = super().split_fold(faces, folds, fold)
-        except DataError as error:
-            raise DataError(f"{self._root}: {error}") from error
+        train, val = super().split_fold(faces, folds, fold)
         return train, _unmirrored(val)
+
+    def source_of(self, split: str) -> str:  # noqa: ARG002
+        """Return the folder of the data set.
+
+        Args:
+            split: name of the split.
+        """
+        return str(self._root)
 
     @cached_property
     def _originals(self) -> Mapping[str, Original]:

@@ -68,6 +68,14 @@ class IMMDataModule(FaceDataModule):
                 )
         return splits
 
+    def source_of(self, split: str) -> str:  # noqa: ARG002
+        """Return the folder of the data set.
+
+        Args:
+            split: name of the split.
+        """
+        return str(self.root)
+
     def split_fold(self, faces: Sequence[Face], folds: int, fold: int) -> tuple[list[Face], list[Face]]:
         """Split off the fold that validates: every person whose number minus 1 has the remainder ``fold``.
 

@@ -6,8 +6,6 @@ from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from keypoints.crop import Crop
 from keypoints.data.face import Face
 from keypoints.data.readers.ibug300w import NAMING, original_name
@@ -106,7 +104,7 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
 
         Raises:
             DataError: if a list cannot be read, has another number of points than the first or names them
-                differently, lacks boxes, or cannot be split, or if a point has no label to train on.
+                differently, lacks boxes, or cannot be split.
         """
         first, *others = self._lists
         for split in others:
@@ -119,8 +117,6 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         splits = {split: self._in_boxes(split) for split in self._lists}
         if "train" in splits and "val" not in splits and self.fold is None:
             splits["train"], splits["val"] = self._split_off_val(splits["train"])
-        if "train" in splits:
-            self._check_labels(splits["train"])
         self._warn_of_copies(splits)
         return splits
 
@@ -134,24 +130,6 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
                 f"{self._lists[first]}; give both lists the same points, or say which they have: "
                 "data.scheme=<scheme>"
             )
-
-    def _check_labels(self, faces: Sequence[Face]) -> None:
-        """Check that each point to train on has a label in some training face."""
-        labelled = np.any([face.labelled() for face in faces], axis=0)
-        missing = [index for index in self.indices if not labelled[index]]
-        if not missing:
-            return
-        parts = [
-            name
-            for name, part in self._all.parts.items()
-            if len(self._all.parts) > 1 and {*part} <= {*missing}
-        ]
-        names = [self._all.names[index] if self._all.names else str(index) for index in missing]
-        what = f"the part {some_of(parts, 3)}" if parts else f"the point {some_of(names, 3)}"
-        raise DataError(
-            f"{self._lists['train']}: {what} has a label in none of the {len(faces)} training faces; "
-            "label it, or train on a part that has labels: data.landmarks=<part>"
-        )
 
     def _split_off_val(self, faces: Sequence[Face]) -> tuple[list[Face], list[Face]]:
         """Return the training faces and the validation faces."""
@@ -176,12 +154,17 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         Raises:
             DataError: if the list has fewer groups than folds.
         """
-        try:
-            train, val = super().split_fold(faces, folds, fold)
-        except DataError as error:
-            raise DataError(f"{self._lists['train']}: {error}") from error
+        train, val = super().split_fold(faces, folds, fold)
         self._warn_of_copies({"train": train, "val": val})
         return train, val
+
+    def source_of(self, split: str) -> str:
+        """Return the list that the faces of a split are read from.
+
+        Args:
+            split: name of the split.
+        """
+        return str(self._lists.get(split, self._lists.get("train")))
 
     def of_groups(self, groups: Iterable[str], split: str) -> list[Face]:
         """Return the faces of a split that belong to certain groups.

@@ -17,6 +17,7 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import CheckpointError, ConfigError, some_of
 from keypoints.files import write_atomically
 from keypoints.instantiate import make_data, make_task, make_trainer, trust_of
+from keypoints.landmarks import LandmarkScheme
 from keypoints.models import pretrained
 from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.history import read_logged
@@ -71,7 +72,8 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
     step = None if before is None else int(before["global_step"])
     # Made before the faces, which may take minutes to decode, so that a wrong setting is reported at once.
     trainer = make_trainer(cfg, purge_step=step, recorded=recorded)
-    data, task = data_and_task(cfg, blank=checkpoint is not None, recorded=recorded)
+    scheme = None if checkpoint is None else _recorded_scheme(run)
+    data, task = data_and_task(cfg, blank=checkpoint is not None, recorded=recorded, scheme=scheme)
     write_atomically(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
     if before is not None:
         _log_again(trainer, _logged_before(run, before))
@@ -93,7 +95,8 @@ def prepare_to_join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded:
     seed(cfg)
     checkpoint = run.last_checkpoint if resumed and run.last_checkpoint.is_file() else None
     trainer = make_trainer(cfg, recorded=recorded)
-    return Prepared(trainer, *data_and_task(cfg, blank=True, recorded=recorded), checkpoint)
+    scheme = None if checkpoint is None else _recorded_scheme(run)
+    return Prepared(trainer, *data_and_task(cfg, blank=True, recorded=recorded, scheme=scheme), checkpoint)
 
 
 def best_task(run: RunFolder, parts: Prepared, cfg: DictConfig, *, recorded: bool) -> Task:
@@ -113,19 +116,25 @@ def best_task(run: RunFolder, parts: Prepared, cfg: DictConfig, *, recorded: boo
     return load_task(run.best_checkpoint, trust=trust_of(cfg, recorded=recorded))
 
 
-def data_and_task(cfg: DictConfig, *, blank: bool, recorded: bool) -> tuple[FaceDataModule, Task]:
+def data_and_task(
+    cfg: DictConfig, *, blank: bool, recorded: bool, scheme: LandmarkScheme | None = None
+) -> tuple[FaceDataModule, Task]:
     """Return the data module, set up for training, and the task.
 
     Args:
         cfg: configuration of ``keypoints train``.
         blank: load no initial weights, because the weights of a checkpoint or of another process follow.
         recorded: see :func:`prepare`.
+        scheme: landmarks of the run that resumes. A list of an older run may name its points by now; the run
+            keeps the points without names.
     """
     start = find_checkpoint(str(cfg.start_from), "best")[0] if cfg.get("start_from") and not blank else None
     trust = trust_of(cfg, recorded=recorded)
     # Loaded before the faces are decoded, so that an error in its file is reported at once.
     other = None if start is None else load_task(start, trust=trust)
     data = make_data(cfg, recorded=recorded)
+    if scheme is not None:
+        data.adopt(scheme, data.crop)
     data.setup("fit")
     with pretrained.blank() if blank else nullcontext():
         task = make_task(cfg, data, recorded=recorded)
@@ -158,6 +167,17 @@ def _start_from(task: Task, data: FaceDataModule, other: Task, path: Path) -> No
             len(leaked),
             len(data.splits["val"]),
         )
+
+
+def _recorded_scheme(run: RunFolder) -> LandmarkScheme | None:
+    """Return the landmarks that a run recorded; ``None`` for a run that recorded none."""
+    if not run.landmarks.is_file():
+        return None
+    try:
+        return LandmarkScheme.from_dict(json.loads(run.landmarks.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ConfigError) as error:
+        log.warning("%s: is not used (%s)", run.landmarks, error)
+        return None
 
 
 def _read_to_resume(path: Path) -> dict[str, Any]:

@@ -407,11 +407,26 @@ def test_a_point_without_labels_in_training_is_named(photos):
     path = coco(photos, "a.json", range(7), keypoints=(3, 4, 2, 0, 0, 0))
     with pytest.raises(
         DataError,
-        match=r"a\.json: the point right_eye has a label in none of the 6 training faces; .*data\.landmarks=",
+        match=r"a\.json: the point right_eye has no label in any of the 6 train faces; .*data\.landmarks=",
     ):
-        _ = LabelledDataModule(path, **SMALL).splits
+        LabelledDataModule(path, **SMALL).setup("fit")
     scheme = photos / "two.yaml"
     scheme.write_text("points: [left_eye, right_eye]\nparts: {left: 0, right: 1}\n")
-    with pytest.raises(DataError, match=r"a\.json: the part right has a label in none"):
-        _ = LabelledDataModule(path, scheme=scheme, **SMALL).splits
-    assert LabelledDataModule(path, scheme=scheme, landmarks="left", **SMALL).splits
+    with pytest.raises(DataError, match=r"a\.json: the part right has no label in any of the 6 train faces"):
+        LabelledDataModule(path, scheme=scheme, **SMALL).setup("fit")
+    with pytest.raises(DataError, match=r"a\.json: the part right has no label"):
+        LabelledDataModule(path, scheme=scheme, folds=2, fold=0, **SMALL).setup("fit")
+    LabelledDataModule(path, scheme=scheme, landmarks="left", **SMALL).setup("fit")
+    assert LabelledDataModule(path, scheme=scheme, **SMALL).dataset("val")  # a result shows it as –
+
+
+def test_a_part_without_labels_in_validation_is_named(photos):
+    train = coco(photos, "a.json", range(7))
+    val = coco(photos, "b.json", [8, 9], keypoints=(3, 4, 2, 0, 0, 0))
+    LabelledDataModule(train, val=val, **SMALL).setup("fit")  # its one part has labels
+    scheme = photos / "two.yaml"
+    scheme.write_text("points: [left_eye, right_eye]\nparts: {left: 0, right: 1}\n")
+    with pytest.raises(DataError, match=r"b\.json: the part right has no label in any of the 2 val faces"):
+        LabelledDataModule(train, val=val, scheme=scheme, **SMALL).setup("fit")
+    with pytest.raises(DataError, match=r"b\.json: no point has a label in any of the 2 val faces"):
+        LabelledDataModule(train, val=val, scheme=scheme, landmarks="right", **SMALL).setup("fit")

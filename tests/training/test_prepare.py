@@ -1,14 +1,20 @@
+import json
 import re
 import shutil
 
 import pytest
 import torch
 
+from keypoints.commands import compose
 from keypoints.data.photo_facts import is_of_photo
+from keypoints.data.readers.imm import read_imm
+from keypoints.data.readers.labelled import write_labelled
 from keypoints.errors import CheckpointError
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
+from keypoints.schemes import IMM58
 from keypoints.tasks.base import load_task
+from tests.conftest import SMALL
 from tests.working import interrupted_at, resume, train, weights
 
 
@@ -77,3 +83,18 @@ def test_training_does_not_resume_from_a_checkpoint_of_only_weights(configured, 
     shutil.copy(run.best_checkpoint, run.last_checkpoint)
     with pytest.raises(CheckpointError, match=r"only weights.*start_from="):
         resume(run.path)
+
+
+def test_a_resumed_run_keeps_its_points_without_names(made_up_imm, tmp_path):
+    faces, path, run = read_imm(made_up_imm), tmp_path / "list", RunFolder(tmp_path / "run")
+    write_labelled(faces, path, "csv", root=made_up_imm)
+    small = [each for each in SMALL if not each.startswith("experiment")]
+    given = ["data=labelled", f"data.train={path}", f"data.root={made_up_imm}", "data.source=image"]
+    given += ["data.width=64", "data.height=48", "data.batch_size=2"]
+    with interrupted_at(step=15):
+        train(compose("train", [*small, *given, f"output={run.path}"]))
+    path.unlink()
+    write_labelled(faces, path, "coco", root=made_up_imm, scheme=IMM58)  # names the points
+    resume(run.path)
+    assert json.loads(run.landmarks.read_text())["name"] == "58 points"
+    assert load_task(run.last_checkpoint).scheme.flip_indices is None
