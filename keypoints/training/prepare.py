@@ -72,7 +72,7 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
     step = None if before is None else int(before["global_step"])
     # Made before the faces, which may take minutes to decode, so that a wrong setting is reported at once.
     trainer = make_trainer(cfg, purge_step=step, recorded=recorded)
-    scheme = None if checkpoint is None else _recorded_scheme(run)
+    scheme = None if checkpoint is None else run.scheme()
     data, task = data_and_task(cfg, blank=checkpoint is not None, recorded=recorded, scheme=scheme)
     write_atomically(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
     if before is not None:
@@ -95,7 +95,7 @@ def prepare_to_join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded:
     seed(cfg)
     checkpoint = run.last_checkpoint if resumed and run.last_checkpoint.is_file() else None
     trainer = make_trainer(cfg, recorded=recorded)
-    scheme = None if checkpoint is None else _recorded_scheme(run)
+    scheme = None if checkpoint is None else run.scheme()
     return Prepared(trainer, *data_and_task(cfg, blank=True, recorded=recorded, scheme=scheme), checkpoint)
 
 
@@ -167,17 +167,6 @@ def _start_from(task: Task, data: FaceDataModule, other: Task, path: Path) -> No
             len(leaked),
             len(data.splits["val"]),
         )
-
-
-def _recorded_scheme(run: RunFolder) -> LandmarkScheme | None:
-    """Return the landmarks that a run recorded; ``None`` for a run that recorded none."""
-    if not run.landmarks.is_file():
-        return None
-    try:
-        return LandmarkScheme.from_dict(json.loads(run.landmarks.read_text(encoding="utf-8")))
-    except (OSError, ValueError, ConfigError) as error:
-        log.warning("%s: is not used (%s)", run.landmarks, error)
-        return None
 
 
 def _read_to_resume(path: Path) -> dict[str, Any]:
