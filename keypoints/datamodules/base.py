@@ -192,6 +192,9 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
 
         Args:
             split: name of the split.
+
+        Returns:
+            Path of the file or folder, or a name for the split.
         """
         return f"split {split}"
 

@@ -110,6 +110,9 @@ class IBUG300WDataModule(BoxSettings, FaceDataModule):
 
         Args:
             split: name of the split.
+
+        Returns:
+            Path of the file or folder.
         """
         return str(self._root)
 

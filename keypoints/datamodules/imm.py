@@ -73,6 +73,9 @@ class IMMDataModule(FaceDataModule):
 
         Args:
             split: name of the split.
+
+        Returns:
+            Path of the file or folder.
         """
         return str(self.root)
 

@@ -163,6 +163,9 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
 
         Args:
             split: name of the split.
+
+        Returns:
+            Path of the file or folder.
         """
         return str(self._lists.get(split, self._lists.get("train")))
 

@@ -51,7 +51,7 @@ def preview(cfg: DictConfig) -> Path:
         KeypointsError: if the data or the augmentation cannot be used.
     """
     data = make_data(cfg)
-    data.setup("fit")
+    data.dataset("train")  # an error in the faces is reported before the folder is locked
     folder = Path(cfg.output)
     with locked(folder), atomic_folder(folder, last="input.json", own=[_MIRRORED]) as part:
         numbers, batch = _draw(cfg, data, part)

@@ -175,10 +175,10 @@ def _photo(reading: OpenList, task: _Task, photos: dict[str, str], *, missing_ok
 def _names(image: str) -> list[str]:
     """Return possible names of a photo, the longest first: the ends of its path, and without a prefix.
 
-    >>> _names("/data/upload/1/0a1b2c3d-photo.jpg")[-2:]
-    ['0a1b2c3d-photo.jpg', 'photo.jpg']
+    >>> _names("/data/upload/1/0a1b2c3d-photo.jpg")[-3:]
+    ['0a1b2c3d-photo.jpg', 'images/0a1b2c3d-photo.jpg', 'photo.jpg']
     >>> _names("/data/local-files/?d=faces/photo.jpg")
-    ['faces/photo.jpg', 'photo.jpg']
+    ['faces/photo.jpg', 'photo.jpg', 'images/photo.jpg']
     """
     address = urlsplit(image)
     local = parse_qs(address.query).get("d") if "local-files" in address.path else None
