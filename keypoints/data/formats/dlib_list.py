@@ -28,7 +28,7 @@ def read(reading: OpenList) -> None:
     Raises:
         DataError: if the list cannot be read, or a face cannot be used.
     """
-    images = list(read_images(reading.path, None, reading.root))
+    images = list(read_images(reading.path, None, reading.root, scheme=reading.scheme))
     entries = [
         each for image in images for each in ([image] if isinstance(image, DataError) else image.faces)
     ]

@@ -6,7 +6,7 @@ are integer pixels, 0-based. Lists are untrusted input.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from keypoints.data.formats.untrusted_xml import xml_root
 from keypoints.data.photo_names import PhotoNames
 from keypoints.errors import DataError, shortened
 from keypoints.geometry import Box, FloatArray
+from keypoints.landmarks import LandmarkScheme
 
 _ESCAPES = {"'": "&apos;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 _MOST_NAME = 1024
@@ -93,6 +94,7 @@ def read_images(
     *,
     missing_ok: bool = False,
     boxes_alone: bool = False,
+    scheme: LandmarkScheme | None = None,
 ) -> Iterator[ListedImage | DataError]:
     """Yield the pictures of a list, in its order, with their faces.
 
@@ -102,10 +104,12 @@ def read_images(
     Args:
         path: the list.
         count: number of points, whose parts are named by numbers from 0 up; ``None`` takes the parts that
-            most faces have, in the order of their numbers, or else of their names, as in dlib.
+            most faces have, in the order of their numbers, or else of their names, as in dlib; or the points
+            of ``scheme``, if the parts are named or numbered as these are.
         root: the folder of the pictures; ``None`` for the folder of the list.
         missing_ok: whether pictures may be missing.
         boxes_alone: whether to ignore the parts.
+        scheme: the landmarks that each face must have, if they are known.
 
     Raises:
         DataError: if the list itself cannot be read: it is truncated, is no XML, not dlib's, has no image, or
@@ -113,7 +117,7 @@ def read_images(
     """
     photos = PhotoNames(path.parent if root is None else root)
     images = _images(path)
-    parts = None if boxes_alone else _Parts.of(images) if count is None else _Parts.numbered(count)
+    parts = None if boxes_alone else _Parts.of(images, scheme) if count is None else _Parts.numbered(count)
     for number, image in enumerate(images, start=1):
         where = f"{path}: image {number} ({shortened(image.get('file', 'no file'), _MOST_NAME)})"
         try:
@@ -220,8 +224,8 @@ class _Parts(NamedTuple):
         return cls(names, only, complete=True)
 
     @classmethod
-    def of(cls, images: Iterable[Element]) -> "_Parts":
-        """Return the parts that at least half of a list's faces with parts have."""
+    def of(cls, images: Iterable[Element], scheme: LandmarkScheme | None) -> "_Parts":
+        """Return the parts of the scheme, else those that at least half of a list's faces with parts have."""
         spelt: dict[str, str] = {}
         times: Counter[str] = Counter()
         total = 0
@@ -234,10 +238,17 @@ class _Parts(NamedTuple):
                 total += bool(own)
         if not times:
             return cls({}, "")
+        if scheme is not None and (own_names := _names_in(scheme, times)):
+            return cls(
+                {name: spelt.get(name, name) for name in own_names}, f"{scheme.name} has no such point"
+            )
         chosen = [name for name, count in times.items() if 2 * count >= total]
         numbers = all(name.isdigit() and name.isascii() for name in chosen)
         ordered = sorted(chosen, key=int) if numbers else sorted(chosen)
-        agree = f"at least half of the list's {total} faces with parts have {len(chosen)} parts without it"
+        agree = (
+            f"at least half of the list's {total} faces with parts have {len(chosen)} parts without it; take "
+            "it out, or give the scheme of the points"
+        )
         return cls({name: spelt[name] for name in ordered}, agree)
 
     def points(self, box: Element, where: str) -> FloatArray | None:
@@ -264,6 +275,27 @@ class _Parts(NamedTuple):
             )
         missing_point = (np.nan, np.nan)
         return np.array([points.get(plain, missing_point) for plain in self.names])
+
+
+def _names_in(scheme: LandmarkScheme, found: Collection[str]) -> list[str]:
+    """Return the names of a scheme's points in a list, in the order of the scheme.
+
+    Args:
+        scheme: the landmarks.
+        found: names of the list's parts, in normal form.
+
+    Returns:
+        The scheme's names if a part has one of them, or numbers from 0 or 1 up if the first or the last point
+        tells from which; empty if the parts do not tell which points they are.
+    """
+    if not {*scheme.names}.isdisjoint(found):
+        return [_normal_name(name) for name in scheme.names]
+    count = len(scheme)
+    for first, sure in ((0, 0), (1, count)):
+        numbered = [str(first + place) for place in range(count)]
+        if str(sure) in found and {*found} <= {*numbered}:
+            return numbered
+    return []
 
 
 def _normal_name(name: str) -> str:

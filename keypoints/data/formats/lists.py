@@ -61,6 +61,7 @@ class OpenList:
         naming: naming convention of the data set whose photos may be in the list.
 
     Attributes:
+        scheme: see above.
         described: the landmarks that the list itself describes; ``None`` if it does not.
     """
 
@@ -75,7 +76,7 @@ class OpenList:
         self._photos = PhotoNames(root)
         self._faces: list[tuple[Face, tuple[int, int] | None]] = []
         self._row = ""
-        self._scheme = scheme
+        self.scheme = scheme
         self.described: LandmarkScheme | None = None
 
     def text(self) -> str:
@@ -129,10 +130,10 @@ class OpenList:
         Raises:
             DataError: if they are the points of the requested scheme in another order.
         """
-        if self._scheme is not None and (place := first_moved(scheme, self._scheme)) is not None:
+        if self.scheme is not None and (place := first_moved(scheme, self.scheme)) is not None:
             raise DataError(
-                f"{self.path}: has the points of {self._scheme.name} in another order: point {place} is "
-                f"{scheme.names[place]}, not {self._scheme.names[place]}; leave out the scheme, or give one "
+                f"{self.path}: has the points of {self.scheme.name} in another order: point {place} is "
+                f"{scheme.names[place]}, not {self.scheme.names[place]}; leave out the scheme, or give one "
                 "in the list's order"
             )
         self.described = scheme
@@ -151,10 +152,10 @@ class OpenList:
             DataError: if the requested scheme has other names.
         """
         numbered = all(name.isascii() and name.isdigit() and len(name) < _MOST_DIGITS for name in found)
-        asked = () if self._scheme is None else self._scheme.names
-        if self._scheme is not None and asked and not numbered and (others := {*found} - {*asked}):
+        asked = () if self.scheme is None else self.scheme.names
+        if self.scheme is not None and asked and not numbered and (others := {*found} - {*asked}):
             raise DataError(
-                f"{self.path}: names the point {quoted(min(others))}, which {self._scheme.name} does not "
+                f"{self.path}: names the point {quoted(min(others))}, which {self.scheme.name} does not "
                 "have; leave out the scheme, or rename the point"
             )
         for names in (asked, stated):
@@ -170,9 +171,9 @@ class OpenList:
         Raises:
             DataError: if it differs from the scheme's.
         """
-        if self._scheme is not None and points != len(self._scheme):
+        if self.scheme is not None and points != len(self.scheme):
             raise DataError(
-                f"{self.path}: has {points} points, not the {len(self._scheme)} of {self._scheme.name}"
+                f"{self.path}: has {points} points, not the {len(self.scheme)} of {self.scheme.name}"
             )
 
     def add(
@@ -262,9 +263,9 @@ class OpenList:
 
     def _check_same_count(self, points: int, counts: Counter[int]) -> None:
         """Check that a face has as many points as the scheme, or as most faces of the list."""
-        if self._scheme is not None:
-            if points != len(self._scheme):
-                raise ValueError(f"has {points} points, not the {len(self._scheme)} of {self._scheme.name}")
+        if self.scheme is not None:
+            if points != len(self.scheme):
+                raise ValueError(f"has {points} points, not the {len(self.scheme)} of {self.scheme.name}")
             return
         ((most, faces),) = counts.most_common(1)
         if points != most:
