@@ -26,6 +26,9 @@ _RATIO = 1.5
 _OVERLAP = 0.2
 """Smallest overlap (IoU) of a face's box and the tight box of its points; in 300-W the smallest is 0.44."""
 
+_OUTLINE = 20
+"""Fewest labelled points whose tight box has about the size of the face: five points span a fifth of it."""
+
 _ROUNDING = 2.0
 """Tolerance for coordinates that a list or a mirrored copy rounds to integers, in pixels."""
 
@@ -81,7 +84,7 @@ def check_face(face: Face, size: tuple[int, int]) -> Iterator[str]:
     if (far := far_points(face, size)) is not None:
         yield far
     points = face.labelled_points()
-    if face.box is not None and _overlap(face.box, points) < _OVERLAP:
+    if face.box is not None and not _surrounds(face.box, points):
         reach = _describe_range(points)
         yield f"{_describe_box(face.box)} does not surround the points, which reach {reach}"
 
@@ -176,6 +179,16 @@ def _describe_box(box: Box) -> str:
 
 def _describe_point(point: FloatArray) -> str:
     return f"({point[0]:.0f}, {point[1]:.0f})"
+
+
+def _surrounds(box: Box, points: FloatArray) -> bool:
+    """Return whether a box belongs to points: it overlaps with many points, or contains half of a few."""
+    if len(points) >= _OUTLINE:
+        return _overlap(box, points) >= _OVERLAP
+    corner = np.array([box.left, box.top]) - 0.5
+    sides = np.array([box.width, box.height])
+    inside = ((points >= corner) & (points <= corner + sides)).all(axis=1)
+    return bool(2 * inside.sum() >= len(points))
 
 
 def _overlap(box: Box, points: FloatArray) -> float:

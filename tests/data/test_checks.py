@@ -58,6 +58,15 @@ def test_errors_of_box_and_points_are_reported(face, says):
     assert list(check_face(face, SIZE)) == [says]
 
 
+@pytest.mark.parametrize("labelled", [1, 2, 5])
+def test_a_box_may_be_much_larger_than_few_labelled_points(labelled):
+    points = np.full((5, 2), np.nan)
+    points[:labelled] = [(95, 70), (105, 70), (100, 75), (96, 80), (104, 80)][:labelled]
+    assert not list(check_face(face_of(points=points), SIZE))
+    (found,) = check_face(face_of(Box(0, 0, 50, 45), points), SIZE)
+    assert "does not surround the points" in found
+
+
 def test_points_slightly_outside_the_picture_pass():
     assert not list(check_face(face_of(None, wild_points(0) - (75, 0)), SIZE))
 
