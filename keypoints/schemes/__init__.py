@@ -18,12 +18,14 @@ from typing import Any
 from keypoints.errors import ConfigError, DataError, one_line, some_of
 from keypoints.input_files import MISSING, MOST_LIST, read_unpacked_text, why_not_regular
 from keypoints.landmarks import LandmarkScheme, mirror_permutation
-from keypoints.schemes.coco_category import category_name, category_points
+from keypoints.schemes.coco_category import category_name, category_points, is_point_name
 from keypoints.structured_files import read_plain_yaml
 
 log = logging.getLogger(__name__)
 
 _FOLDER = Path(__file__).parent
+_MOST_POINTS = 10_000
+"""Largest number of points of a scheme; a mistyped number would fill the memory."""
 _SPAN = re.compile(r"(\d+)-(\d+)")
 _KEYS = ("name", "source", "points", "parts", "skeleton", "flip_indices", "normalizing_points", "selections")
 
@@ -189,13 +191,13 @@ def read_scheme(path: Path, *, quiet: bool = False) -> LandmarkScheme:
 
 def _scheme(values: Mapping[str, Any], name: str) -> LandmarkScheme:
     points = values.get("points")
-    if isinstance(points, int) and not isinstance(points, bool) and points > 0:
+    if isinstance(points, int) and not isinstance(points, bool) and 0 < points <= _MOST_POINTS:
         names: tuple[str, ...] = ()
         count = points
-    elif isinstance(points, list) and points and all(isinstance(each, str) for each in points):
+    elif isinstance(points, list) and 0 < len(points) <= _MOST_POINTS and all(map(is_point_name, points)):
         names, count = tuple(points), len(points)
     else:
-        raise ValueError("points is the list of the points' names, or their number")
+        raise ValueError(f"points is the list of the points' names, or their number, up to {_MOST_POINTS:,}")
     if twice := [each for place, each in enumerate(names) if each in names[:place]]:
         raise ValueError(f"points: {twice[0]} is named twice")
 
@@ -207,11 +209,16 @@ def _scheme(values: Mapping[str, Any], name: str) -> LandmarkScheme:
     pair = None
     if (given := values.get("normalizing_points")) is not None:
         pair = numbers("normalizing_points", given)
-        if len(pair) != 2:
-            raise ValueError("normalizing_points is two points")
+        if len(pair) != 2 or pair[0] == pair[1]:
+            raise ValueError("normalizing_points is two points, whose distance divides the errors")
     if not isinstance(chains, list):
         raise ValueError("skeleton is a list of chains of points")  # noqa: TRY004  caught with the others
     lines = [numbers("skeleton", chain) for chain in chains]
+    if single := [chain for chain, line in zip(chains, lines, strict=True) if len(line) < 2]:
+        raise ValueError(
+            f"skeleton: {single[0]!r} joins nothing; it is a list of chains of two points or more, such as "
+            "[[0, 1, 2], 3-4]"
+        )
     parts = _groups("parts", values.get("parts"), numbers) or {"points": tuple(range(count))}
     if (contained := sum(map(len, parts.values()))) != count:
         raise ValueError(f"parts: contain {contained} points; each of the {count} belongs to one part")
@@ -233,7 +240,10 @@ def _groups(
         return {}
     if not isinstance(given, dict):
         raise ValueError(f"{key} is a mapping of names to points")  # noqa: TRY004  caught with the others
-    return {str(name): numbers(f"{key}.{name}", points) for name, points in given.items()}
+    groups = {str(name): numbers(f"{key}.{name}", points) for name, points in given.items()}
+    if empty := [name for name, points in groups.items() if not points]:
+        raise ValueError(f"{key}.{empty[0]} contains no point")
+    return groups
 
 
 def _numbers(key: str, given: object, names: Sequence[str], count: int) -> Iterator[int]:

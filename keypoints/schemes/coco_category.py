@@ -38,12 +38,21 @@ def category_points(category: Mapping[str, Any]) -> CategoryPoints:
         ValueError: if the names or the skeleton cannot be used.
     """
     given = category.get("keypoints") or []
-    if not isinstance(given, list) or not all(isinstance(name, str) and name for name in given):
-        raise ValueError("keypoints is the list of the points' names")
+    if not isinstance(given, list) or not all(map(is_point_name, given)):
+        raise ValueError("keypoints is the list of the points' names, each of one line")
     if twice := [name for place, name in enumerate(given) if name in given[:place]]:
         raise ValueError(f"keypoints names the point {shortened(twice[0], 60)} twice; give each its own name")
     numbered = any(given == [str(place + first) for place in range(len(given))] for first in (0, 1))
     return CategoryPoints(() if numbered else tuple(given), len(given), _skeleton(category, len(given)))
+
+
+def is_point_name(value: object) -> bool:
+    """Return whether a value can be the name of a point: a text of one line.
+
+    Args:
+        value: value of a file.
+    """
+    return isinstance(value, str) and bool(value.strip()) and value.splitlines() == [value]
 
 
 def _skeleton(category: Mapping[str, Any], count: int) -> tuple[tuple[int, int], ...]:
