@@ -11,7 +11,7 @@ from keypoints.data.formats.predictions import VISIBLE_FROM
 from keypoints.data.readers.imm import read_imm
 from keypoints.data.readers.labelled import read_list, write_labelled
 from keypoints.errors import ConfigError
-from keypoints.schemes import IMM58
+from keypoints.schemes import IMM58, scheme_named
 from tests.conftest import SMALL, save_untrained
 from tests.working import predict, train
 
@@ -53,6 +53,23 @@ def test_predictions_are_corrected_and_trained_on(made_up_imm, tmp_path):
     metrics = training(labels, tmp_path / "second", f"data.root={photos}", "model=heatmap")
     assert all(np.isfinite(value) for value in metrics.values())
     assert json.loads((tmp_path / "second" / "landmarks.json").read_text())["name"] == "imm58"
+
+
+def test_fine_tuning_names_the_scheme_that_a_list_lacks(made_up_imm, tmp_path, caplog):
+    scheme = tmp_path / "mine.yaml"
+    points = [f"left_{place}" for place in range(29)] + [f"right_{place}" for place in range(29)]
+    scheme.write_text(f"points: [{', '.join(points)}]\nnormalizing_points: [left_0, right_0]\n")
+    named = tmp_path / "list.json"
+    write_labelled(read_imm(made_up_imm), named, "coco", root=made_up_imm, scheme=scheme_named(scheme))
+    root = f"data.root={made_up_imm}"
+    training(named, tmp_path / "first", root, f"data.scheme={scheme}")
+    caplog.clear()
+    training(named, tmp_path / "second", root, f"start_from={tmp_path / 'first'}")
+    assert "the landmarks of face; the points have the same names" in caplog.text
+    assert "data.scheme=<file>" in caplog.text
+    caplog.clear()
+    training(named, tmp_path / "third", root, f"start_from={tmp_path / 'first'}", f"data.scheme={scheme}")
+    assert "same names" not in caplog.text
 
 
 def test_a_list_to_correct_is_written_only_on_request(made_up_imm, tmp_path):

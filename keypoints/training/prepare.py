@@ -151,7 +151,13 @@ def _start_from(task: Task, data: FaceDataModule, other: Task, path: Path) -> No
     log.info("initialised from the weights of %s", path)
     if other.scheme != task.scheme:
         names = other.scheme.name, task.scheme.name
-        log.warning("that model predicts the landmarks of %s, this model the landmarks of %s", *names)
+        same = (
+            "; the points have the same names, but not its parts, normalizing_points and flip_indices: name "
+            "its file, data.scheme=<file>"
+            if other.scheme.names and other.scheme.names == task.scheme.names
+            else ""
+        )
+        log.warning("that model predicts the landmarks of %s, this model the landmarks of %s%s", *names, same)
     if without:
         log.warning(
             "weights without a counterpart there, initialised from scratch: %s", some_of(without, _NAMED)

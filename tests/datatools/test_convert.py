@@ -37,7 +37,7 @@ def test_a_list_is_converted_to_each_format(source, capsys, name):
     convert(f"source={source}", f"format={name}", f"output={output}")
     said = capsys.readouterr().out
     assert f"1 faces are in {output}" in said
-    assert ("groups and tags are left out" in said) == (name == "hrnet")
+    assert ("groups, tags and which points are hidden are left out" in said) == (name == "hrnet")
     (face,) = read_labelled(output).faces
     assert face.landmarks().tolist() == [[5, 6]]
     assert face.tags == ({} if name == "hrnet" else {"light": "dim"})

@@ -67,7 +67,8 @@ FORMATS: Mapping[str, Format] = {
         hrnet.read,
         hrnet.read_boxes,
         hrnet.write,
-        loses="groups and tags are left out, and a box becomes the square of its longer side",
+        loses="groups, tags and which points are hidden are left out, and a box becomes the square of its "
+        "longer side",
     ),
     "predictions": Format("predictions.json of keypoints predict", predictions.recognises, predictions.read),
     "coco": Format("COCO's keypoints (JSON)", coco.recognises, coco.read, coco.read_boxes, coco.write),
@@ -77,7 +78,8 @@ FORMATS: Mapping[str, Format] = {
         dlib_list.read,
         dlib_list.read_boxes,
         dlib_list.write,
-        loses="groups and tags are left out, and boxes and points are rounded to whole pixels",
+        loses="groups, tags and which points are hidden are left out, and boxes and points are rounded to "
+        "whole pixels",
     ),
     "cvat": Format("CVAT's export for images (XML)", cvat.recognises, cvat.read, cvat.read_boxes),
     "label_studio": Format(
