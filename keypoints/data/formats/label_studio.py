@@ -231,6 +231,7 @@ def _shapes(task: _Task) -> list[_Shape]:
         for place, each in enumerate(task.results)
         if each.get("type") == _RECTANGLE
     }
+    regions = {str(each.get("id")) for each in task.results}
     faces: dict[str, dict[str, tuple[float, float, int]]] = defaultdict(dict)
     for each in task.results:
         if each.get("type") != _POINT:
@@ -238,7 +239,13 @@ def _shapes(task: _Task) -> list[_Shape]:
         name = _label(each, _POINT)
         if not name:
             raise ValueError("a key point has no label")
-        own = faces[str(each.get("parentID") or "")]
+        parent = str(each.get("parentID") or "")
+        if parent and parent not in regions:
+            raise ValueError(
+                f"the point {quoted(name)} belongs to the region {quoted(parent)}, which is missing; move it "
+                "into its rectangle in the list of regions"
+            )
+        own = faces[parent]
         if name in own:
             raise ValueError(
                 f"has the point {quoted(name)} twice; draw a rectangle for each face, and move its points "

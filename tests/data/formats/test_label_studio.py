@@ -73,6 +73,14 @@ def test_points_belong_to_the_rectangle_above_them(listed):
     assert second.source.endswith("task 5: face 1")
 
 
+def test_points_of_a_missing_region_are_refused(listed):
+    lost = {**EYES[0], "parentID": "gone"}
+    with pytest.raises(
+        DataError, match="task 5: the point 'right_eye' belongs to the region 'gone', which is"
+    ):
+        read_labelled(listed(task(rectangle("r"), lost, {**EYES[1], "parentID": "r"})))
+
+
 def test_cancelled_annotations_are_left_out(listed, caplog):
     caplog.set_level("INFO")
     good = {"result": [point("nose", 50, 50)]}
