@@ -121,8 +121,18 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         return splits
 
     def _check_names(self, split: str, first: str) -> None:
-        """Check that the lists of two splits name the same points, if no scheme is set."""
+        """Check that the lists of two splits name the same points, if no scheme is set.
+
+        A list without names is taken to have the other's order, which a warning tells.
+        """
         one, other = (found.names if (found := self._described(each)) else () for each in (first, split))
+        if self._known is None and bool(one) != bool(other):
+            named, nameless = (first, split) if one else (split, first)
+            log.warning(
+                "%s does not name its points; they are taken for those of %s, in its order: %s; if they are "
+                "others, set data.scheme=<scheme>",
+                *(self._lists[nameless], self._lists[named], some_of(one or other, 5)),
+            )
         if self._known is None and one and other and one != other:
             place = next(place for place, name in enumerate(one) if name != other[place])
             raise DataError(

@@ -387,7 +387,18 @@ def test_lists_that_name_other_points_are_refused(photos):
     ):
         _ = LabelledDataModule(train, val=val, **SMALL).splits
     assert len(LabelledDataModule(train, val=val, scheme=train, **SMALL).splits["val"]) == 2
-    assert LabelledDataModule(train, val=listed(photos, "b.csv", [8, 9]), **SMALL).splits
+
+
+def test_a_list_without_names_has_the_others_order_with_a_warning(photos, caplog):
+    named, nameless = coco(photos, "a.json", range(7)), listed(photos, "b.csv", [8, 9])
+    for train, val in ((named, nameless), (nameless, named)):
+        caplog.clear()
+        assert LabelledDataModule(train, val=val, **SMALL).splits
+        assert "b.csv does not name its points; they are taken for those of " in caplog.text
+        assert "a.json, in its order: left_eye, right_eye; if they are others" in caplog.text
+    caplog.clear()
+    assert LabelledDataModule(named, val=nameless, scheme=named, **SMALL).splits
+    assert "does not name its points" not in caplog.text
 
 
 def test_a_checkpoints_landmarks_replace_the_names_of_a_list(photos):
