@@ -10,6 +10,7 @@ from keypoints.data.photos import Photo
 from keypoints.errors import DataError
 from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
+from keypoints.schemes import scheme_of_category
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +21,9 @@ def recognises(beginning: str) -> bool:
 
 
 def read(reading: OpenList) -> None:
-    """Add the faces of the list to ``reading``; a picture whose boxes are all ignored has no face.
+    """Add the faces of the list to ``reading``, and the names of its parts if they are no numbers.
 
+    A picture whose boxes are all ignored has no face.
     imglab's other attributes of a box become tags. If some faces have one of imglab's flags, the others have
     the tag with the value 0.
 
@@ -29,6 +31,10 @@ def read(reading: OpenList) -> None:
         DataError: if the list cannot be read, or a face cannot be used.
     """
     images = list(read_images(reading.path, None, reading.root, scheme=reading.scheme))
+    names = next((image.names for image in images if isinstance(image, ListedImage)), ())
+    described = scheme_of_category({"name": "face", "keypoints": [*names]}, reading.path) if names else None
+    if described is not None:
+        reading.describe(described)
     entries = [
         each for image in images for each in ([image] if isinstance(image, DataError) else image.faces)
     ]

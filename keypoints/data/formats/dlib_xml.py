@@ -59,6 +59,8 @@ class ListedImage(NamedTuple):
     """Each face, or the error that prevents its use; empty if the picture has no box."""
     where: str
     """List, number and file of the picture, for messages."""
+    names: tuple[str, ...] = ()
+    """Names of the list's parts, in the order of the points; empty if they are numbers."""
 
 
 def read_entries(
@@ -128,7 +130,7 @@ def read_images(
         boxes = _boxes(image)
         names = [where] if len(boxes) == 1 else [f"{where}: box {place + 1}" for place in range(len(boxes))]
         faces = [_entry(file, size, box, parts, what) for box, what in zip(boxes, names, strict=True)]
-        yield ListedImage(file, size, faces, where)
+        yield ListedImage(file, size, faces, where, () if parts is None else parts.words())
 
 
 def _entry(
@@ -250,6 +252,11 @@ class _Parts(NamedTuple):
             "it out, or give the scheme of the points"
         )
         return cls({name: spelt[name] for name in ordered}, agree)
+
+    def words(self) -> tuple[str, ...]:
+        """Return the names in the order of the points; empty if they are numbers."""
+        numbers = all(name.isdigit() and name.isascii() for name in self.names)
+        return () if numbers else tuple(self.names.values())
 
     def points(self, box: Element, where: str) -> FloatArray | None:
         """Return the points of a box in the order of the names, (N, 2); ``None`` if it has no parts.

@@ -5,7 +5,7 @@ from PIL import Image
 from keypoints.data.face import Face
 from keypoints.data.photos import Photo
 from keypoints.data.readers.ibug300w import NAMING
-from keypoints.data.readers.labelled import detect_format, read_labelled, write_labelled
+from keypoints.data.readers.labelled import detect_format, read_labelled, read_list, write_labelled
 from keypoints.errors import DataError
 from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
@@ -112,3 +112,11 @@ def test_a_part_that_the_scheme_lacks_is_named(photos):
     path = write_parts(photos, {"nose_tip": 20, "chin": 10})
     with pytest.raises(DataError, match=r"image 1 .*: has a part 'chin'; eyes has no such point"):
         read_labelled(path, scheme=EYES)
+
+
+def test_named_parts_describe_the_points(photos):
+    path = write_parts(photos, {"left_eye": 30, "nose_tip": 20, "right_eye": 10})
+    found = read_list(path).scheme
+    assert (found.names, found.flip_indices) == (("left_eye", "nose_tip", "right_eye"), (2, 1, 0))
+    assert read_list(path, scheme=EYES).scheme.names == EYES.names
+    assert read_list(write_parts(photos, {"0": 30, "1": 20, "2": 10})).scheme is None
