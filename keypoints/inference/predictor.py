@@ -253,7 +253,8 @@ def load_model(
         return TaskModel(task, None if run is None else run.data_name)
     if flip_test:
         raise ConfigError(
-            f"{path}: an ONNX file does a flip test only if it was exported with flip_test=true"
+            f"{path}: an ONNX file does a flip test only if it was exported with flip_test=true, and then "
+            "always: leave out flip_test"
         )
     if device not in ("auto", "cpu"):
         raise ConfigError(f"{path}: an ONNX file is run on the CPU, so device is auto or cpu, not {device!r}")
