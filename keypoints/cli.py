@@ -28,7 +28,7 @@ from keypoints.commands.verb import Verb
 from keypoints.config.checks import as_typed, check_swept_files, check_values
 from keypoints.config.compose import check_files, preview, register
 from keypoints.config.missing import MissingValueError, check_complete, missing, need
-from keypoints.config.overrides import first_of_sweep, varied_by_hand
+from keypoints.config.overrides import first_of_sweep, named_by_data, varied_by_hand
 from keypoints.config.quoting import check_commas, is_given, is_multirun, own_folder, quote_paths
 from keypoints.config.registry import conf_dir, is_group, schema_of, setting_named
 from keypoints.distributed import is_recorded, run_to_join
@@ -231,6 +231,8 @@ def _check_flags(arguments: Iterable[str]) -> None:
 def _run_verb(verb: Verb, handler: Callable[[DictConfig], None], arguments: list[str]) -> None:
     """Run a verb other than ``train``."""
     flags, overrides = split_flags(arguments)
+    if "name" in schema_of(verb.config).settings:
+        overrides = named_by_data(overrides)
     if _shows(flags):
         flags, overrides = _to_show(verb.config, flags, overrides)
     failures: list[Exception] = []
@@ -315,6 +317,8 @@ def _train(arguments: list[str]) -> None:
 
     resumed = any(argument.startswith("resume=") for argument in arguments)
     flags, overrides = split_flags(_resumed(arguments) if resumed else arguments)
+    if not resumed:
+        overrides = named_by_data(overrides)
     if _shows(flags):
         flags, overrides = _to_show("train", flags, overrides)
     arguments = [*flags, *overrides]

@@ -30,7 +30,9 @@ _NAMED = 6
 class Train(Trusting):
     """Settings of ``keypoints train``, besides the settings in its groups."""
 
-    name: Text = setting("imm", "Name in figures, logs and folders: any text without / and \\.")
+    name: Text = setting(
+        "imm", "Name in figures, logs and folders: any text without / and \\; by default that of the data."
+    )
     start_from: FilePath | None = setting(
         None,
         "Checkpoint or run's folder whose weights initialise the network, where they fit (fine-tuning).",

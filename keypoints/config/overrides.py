@@ -1,10 +1,11 @@
 """Overrides as Hydra parses them. Imports no torch."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
-from keypoints.config.quoting import quote_paths
+from keypoints.config.quoting import is_given, quote_paths
 
 _MOST_VALUES = 10_000
 """Largest number of values of a range that are listed."""
@@ -30,6 +31,25 @@ def varied_by_hand(arguments: Iterable[str]) -> tuple[list[str], list[str]]:
             continue
         (varied if override.is_sweep_override() else constant).append(override.key_or_group)
     return varied, constant
+
+
+def named_by_data(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides; if they choose data, but neither a name nor an experiment, the data name the run.
+
+    >>> named_by_data(["data=udacity"]), named_by_data(["data=udacity", "name=mine"])
+    (['data=udacity', 'name=udacity'], ['data=udacity', 'name=mine'])
+
+    Args:
+        overrides: overrides of a verb that has a name.
+    """
+    data = is_given(overrides, "data")
+    if (
+        data is None
+        or is_given(overrides, "name") is not None
+        or is_given(overrides, "experiment") is not None
+    ):
+        return list(overrides)
+    return [*overrides, f"name={data}"] if re.fullmatch(r"(?!null$)[A-Za-z]\w*", data) else list(overrides)
 
 
 def first_of_sweep(overrides: Iterable[str]) -> list[str]:
