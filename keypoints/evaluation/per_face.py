@@ -126,7 +126,7 @@ def face_table(
     Columns: ``photo``, the file; a column for each tag; ``mse``, the mean squared error per coordinate, in
     the course's units (ratios of the photo); ``mae_px``, the mean absolute error per coordinate, and
     ``error_px``, the mean distance per point, in pixels of the photo; with a ``norm``, ``nme``;
-    ``confidence``, the mean over points, if the model has one; then ``truth_x0, truth_y0, …`` and
+    ``confidence``, the mean over points, if the model has one; ``group``; then ``truth_x0, truth_y0, …`` and
     ``predicted_x0, …``, in pixels of the photo; if a point is hidden, ``truth_v0, …``, COCO's states of the
     true points. Errors are over the labelled points; the truth of the others is empty.
 
@@ -156,6 +156,7 @@ def face_table(
         columns["nme"] = normalized_mean_error(*predictions[:3], norm=norm, pair=pair).numpy()
     if predictions.confidence is not None:
         columns["confidence"] = predictions.confidence.mean(dim=1).numpy()
+    columns["group"] = [str(face.group) for face in faces]
     for kind, points in (("truth", true), ("predicted", predicted)):
         for index in range(points.shape[1]):
             columns[f"{kind}_x{index}"] = points[:, index, 0]
