@@ -46,6 +46,7 @@ WITHIN = {
     "files": {"errors"},
     "geometry": {"errors"},
     "input_files": {"errors"},
+    "mean_face": {"formatting"},
     "landmarks": {"errors", "older_names"},
     "logs": {"errors"},
     "schemes": {"errors", "input_files", "landmarks", "structured_files"},

@@ -19,7 +19,7 @@ from keypoints.evaluation.result import (
     Scores,
     Tables,
 )
-from keypoints.mean_face import predicts_the_mean
+from keypoints.mean_face import collapse
 from keypoints.tasks.metrics import NME, evaluation_metrics, face_scale, normalized_mean_error
 
 _MOST_VALUES = 60
@@ -107,6 +107,7 @@ def _scores_of(case: Case, predictions: Predictions, chosen: Tensor) -> Scores:
     values = {
         "mse": (errors / predictions.photo_sizes[:, None]).square()[chosen],
         "mae_px": errors.abs()[chosen],
+        "distance_px": distances[chosen],
         "nme": nme[chosen.any(dim=-1) & scale.isfinite()],
     }
     means = {name: float(value.mean()) for name, value in values.items()}
@@ -131,7 +132,7 @@ def _warnings(predictions: Predictions, metrics: Scores) -> list[str]:
     if not bool(predictions.predicted.isfinite().all()):
         return ["some predictions are no finite numbers: the network's weights are broken"]
     ratio = metrics["variance_ratio"]
-    warning = predicts_the_mean(1.0 if ratio is None else ratio)
+    warning = collapse(ratio)
     return [warning] if warning else []
 
 

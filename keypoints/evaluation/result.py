@@ -109,7 +109,7 @@ class GroupScores:
 
 @dataclass(frozen=True)
 class PointScores:
-    """Number and metrics of the points in one state: ``mse``, ``mae_px`` and ``nme``."""
+    """Number and metrics of the points in one state: ``mse``, ``mae_px``, ``distance_px`` and ``nme``."""
 
     points: int
     scores: Scores

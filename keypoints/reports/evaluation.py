@@ -17,13 +17,18 @@ from keypoints.tasks.metrics import NORMS
 COLUMNS = {
     "mse": ("MSE", 1.0),
     "mae_px": ("MAE px", 1.0),
+    "distance_px": ("dist. px", 1.0),
     "nme": ("NME %", 100.0),
     "auc": ("AUC", 1.0),
     "failure_rate": ("fail %", 100.0),
     "variance_ratio": ("var.", 1.0),
     "rmse_px": ("RMSE px", 1.0),
 }
-"""Title of each metric in tables, and the factor of its values. ``var.`` is the variance ratio."""
+"""Title of each metric in tables, and the factor of its values.
+
+MAE is the mean absolute error per coordinate, ``dist.`` the mean distance of a point, ``var.`` the variance
+ratio.
+"""
 
 _ONLY_SOMETIMES = ("rmse_px",)
 """Metrics that only some landmark schemes have; tables of the others have no such column."""

@@ -144,6 +144,22 @@ class PixelMAE(FaceMetric):
         return self._chosen(truth.isfinite())
 
 
+class PixelDistance(FaceMetric):
+    """Mean distance between predicted and true points, in pixels of the photo.
+
+    If the errors in x and y are alike and independent, it is about 1.6 times the mean absolute error per
+    coordinate.
+    """
+
+    def values(self, predictions: Tensor, truth: Tensor, photo_sizes: Tensor) -> Tensor:  # noqa: ARG002
+        """Return the distances of all points, in pixels."""
+        return self._chosen((predictions - truth).square().sum(dim=-1).sqrt())
+
+    def counted(self, truth: Tensor, photo_sizes: Tensor) -> Tensor:  # noqa: ARG002
+        """Return which points are labelled."""
+        return self._chosen(truth.isfinite().all(dim=-1))
+
+
 class PixelRMSE(FaceMetric):
     """Root mean squared error per coordinate, in pixels of the photo: the score of Kaggle's 15 points.
 
@@ -326,6 +342,7 @@ def evaluation_metrics(
     metrics: dict[str, Metric] = {
         "mse": CourseMSE(points),
         "mae_px": PixelMAE(points),
+        "distance_px": PixelDistance(points),
         "nme": NME(**scale),
         "auc": AUC(threshold, **scale),
         "failure_rate": FailureRate(threshold, **scale),

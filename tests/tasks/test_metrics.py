@@ -9,6 +9,7 @@ from keypoints.tasks.metrics import (
     NME,
     CourseMSE,
     FailureRate,
+    PixelDistance,
     PixelMAE,
     PixelRMSE,
     VarianceRatio,
@@ -37,6 +38,11 @@ def test_pixel_mae_averages_over_all_coordinates():
     assert measured(PixelMAE(), TRUTH + torch.tensor([[[64.0, -24.0]], [[0.0, 24.0]]])) == pytest.approx(28)
 
 
+def test_pixel_distance_averages_over_all_points():
+    moved = TRUTH + torch.tensor([[[3.0, -4.0]], [[0.0, 24.0]]])
+    assert measured(PixelDistance(), moved) == pytest.approx(14.5)
+
+
 def test_variance_ratio_is_0_for_equal_faces_and_1_for_truth():
     ratios = TRUTH / SIZES[:, None]
     same = ratios.mean(dim=0, keepdim=True) * SIZES[:, None]
@@ -46,7 +52,7 @@ def test_variance_ratio_is_0_for_equal_faces_and_1_for_truth():
     assert measured(VarianceRatio(), halved) == pytest.approx(0.25, rel=1e-4)
 
 
-@pytest.mark.parametrize("metric", [CourseMSE, PixelMAE, VarianceRatio])
+@pytest.mark.parametrize("metric", [CourseMSE, PixelMAE, PixelDistance, VarianceRatio])
 def test_metrics_do_not_depend_on_the_batch_size(metric):
     predictions = TRUTH + torch.tensor([[[3.0, -5.0]], [[2.0, 7.0]]])
     assert measured(metric(), predictions, batches=2) == pytest.approx(measured(metric(), predictions))
@@ -148,7 +154,7 @@ def test_the_norm_without_normalising_points_is_the_diagonal():
     assert "nme" in validation_metrics(IMM58)
     assert "nme" not in validation_metrics(IMM58.select("nose_tip"))
     names = set(evaluation_metrics(IMM58, "pair", 0.08))
-    assert names == {"mse", "mae_px", "nme", "auc", "failure_rate", "variance_ratio"}
+    assert names == {"mse", "mae_px", "distance_px", "nme", "auc", "failure_rate", "variance_ratio"}
 
 
 def test_kaggles_points_are_scored_by_the_root_mean_squared_error():
