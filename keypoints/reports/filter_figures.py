@@ -1,5 +1,7 @@
 """Figures of the first layer: its learned filters, and their feature maps of a face."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -22,6 +24,33 @@ def filters(weight: FloatArray, title: str) -> Figure:
             axes.set_title(str(place), fontsize=8)
     colourbar = figure.colorbar(image, ax=grid, shrink=0.9)
     colourbar.set_label("weight" if weight.shape[1] == 1 else "weight, mean over input channels")
+    figure.suptitle(title)
+    return figure
+
+
+def filters_of_runs(weights: Mapping[str, FloatArray], title: str, most: int = 12) -> Figure:
+    """Show the first filters of several networks in a row each, on one common colour scale.
+
+    Args:
+        weights: (filters, channels, height, width) weight of each network, by the name of its run.
+        title: title of the figure.
+        most: largest number of filters of a network.
+    """
+    planes = {name: weight.mean(axis=1) for name, weight in weights.items()}
+    columns = min(most, max(map(len, planes.values())))
+    top = max(float(np.abs(each).max()) for each in planes.values()) or 1.0
+    figure = new_figure(0.95 * columns + 2.6, 1.3 * len(planes) + 0.7)
+    grid = figure.subplots(len(planes), columns, squeeze=False)
+    for row, (name, own) in zip(grid, planes.items(), strict=True):
+        for place, axes in enumerate(row):
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.set_frame_on(False)
+            if place < len(own):
+                image = axes.imshow(own[place], cmap="RdBu_r", vmin=-top, vmax=top)
+        shown = f"{min(len(own), columns)} of {len(own)}" if len(own) > columns else str(len(own))
+        row[0].set_title(f"{name}: {shown} filters", loc="left", fontsize=9)
+    figure.colorbar(image, ax=grid, shrink=0.9).set_label("weight, mean over input channels")
     figure.suptitle(title)
     return figure
 

@@ -14,11 +14,11 @@ from keypoints.datamodules.base import FaceDataModule
 from keypoints.evaluation.face_tables import by_error, read_faces
 from keypoints.files import atomic_folder
 from keypoints.formatting import shown
-from keypoints.mean_face import predicts_the_mean
+from keypoints.mean_face import collapse
 from keypoints.models.inspection import feature_maps, first_convolution
 from keypoints.reports import face_figures, figures, filter_figures, training_figures
 from keypoints.reports.page import Picture, write_page
-from keypoints.runs.history import by_epoch, read_logged
+from keypoints.runs.history import best_epoch, by_epoch, read_logged
 from keypoints.runs.run_folder import DEV_RUN, RunFolder
 from keypoints.runs.status import Status, is_alive, read_status
 from keypoints.structured_files import read_text
@@ -122,7 +122,7 @@ def _write(run: RunFolder, new: RunFolder, best: Task | None, trust: str | Seque
         title=run.name,
         about=_about(status),
         notes=[*_state_notes(run, status), *_mean_face_warning(metrics)],
-        numbers=_numbers(metrics),
+        numbers=_numbers(metrics, _mean_distance(run)),
         pictures=pictures,
         layers=[] if task is None else _layers(task),
         tree="" if task is None else str(task),
@@ -151,24 +151,35 @@ def _state_notes(run: RunFolder, status: Status) -> list[tuple[str, str]]:
 
 
 def _mean_face_warning(metrics: dict[str, float]) -> list[tuple[str, str]]:
-    warning = predicts_the_mean(metrics.get("best/variance_ratio"))
+    warning = collapse(*(metrics.get(name) for name in ("best/variance_ratio", "best/mse", "constant/mse")))
     return [("warn", warning)] if warning else []
 
 
-def _numbers(metrics: dict[str, float]) -> list[dict[str, str]]:
+def _mean_distance(run: RunFolder) -> float | None:
+    """Return the mean distance of a point over the validation faces, in pixels of the best checkpoint."""
+    return float(read_faces(run.faces)["error_px"].mean()) if run.faces.exists() else None
+
+
+def _numbers(metrics: dict[str, float], distance: float | None) -> list[dict[str, str]]:
     rows = [
         {
             "": f"{when} epoch ({metrics[f'{when}/epoch']:.0f})",
             "MSE (ratio²)": shown(metrics.get(f"{when}/mse"), 4),
-            "MAE (px)": shown(metrics.get(f"{when}/mae_px"), 4),
+            **({"NME (%)": shown(100 * metrics[f"{when}/nme"])} if f"{when}/nme" in metrics else {}),
+            "MAE per coordinate (px)": shown(metrics.get(f"{when}/mae_px"), 4),
+            "mean distance (px)": shown(distance if when == "best" else None, 4),
             "variance ratio": shown(metrics.get(f"{when}/variance_ratio"), 2),
         }
         for when in ("best", "last")
         if f"{when}/epoch" in metrics
     ]
     if rows and "constant/mse" in metrics:
-        constant = {"": figures.BASELINE, "MSE (ratio²)": shown(metrics["constant/mse"], 4)}
-        rows.append({**constant, "MAE (px)": "–", "variance ratio": "0"})
+        known = {
+            "": figures.BASELINE,
+            "MSE (ratio²)": shown(metrics["constant/mse"], 4),
+            "variance ratio": "0",
+        }
+        rows.append({name: known.get(name, "–") for name in rows[0]})
     return rows
 
 
@@ -180,7 +191,12 @@ def _curves(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
         return []
     words = ("loss", "its own unit") if task is None else task.loss_words
     path = figures.save(
-        training_figures.loss_curves(history, f"{run.name}: loss over epochs\n{_settings(run)}", *words),
+        training_figures.loss_curves(
+            history,
+            f"{run.name}: loss over epochs\n{_settings(run)}",
+            *words,
+            best_epoch(history, run.monitor),
+        ),
         new.figure("curves"),
     )
     caption = (
@@ -241,6 +257,8 @@ def _filters(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]
     weight = convolution.weight.detach().float().numpy().astype(np.float64)
     title = f"{run.name}: first-layer filters, {_epoch_shown(run)}"
     path = figures.save(filter_figures.filters(weight, title), new.figure("filters"))
+    with new.filters.open("wb") as file:
+        np.save(file, weight.astype(np.float32), allow_pickle=False)
     return [Picture(path, "First-layer filters", caption)]
 
 

@@ -15,12 +15,16 @@ from keypoints.formatting import shown
 from keypoints.reports.figures import BASELINE, legend_label, new_figure
 
 MSE_UNIT = "MSE (ratio² of the photo)"
+_UNITS = {"val/mse": MSE_UNIT, "val/nme": "NME (ratio)", "val/mae_px": "MAE per coordinate (px)"}
+"""Names and units of the metrics on an axis."""
 _HEIGHT = 0.66
 """Height of the folds of one setting, as a fraction of a row."""
 _DASHES = ("-", "--", "-.", ":")
+_COLOURED = 24
+"""Largest number of settings in colours of their own, the best; a figure shows the others in grey."""
 
 
-def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figure:
+def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str, best: int | None = None) -> Figure:
     """Plot training and validation loss over epochs on a log axis, with the mean-shape baseline as a line.
 
     If the loss is not the MSE, the validation MSE has axes of its own.
@@ -30,6 +34,7 @@ def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figu
         title: title of the figure, with the name of the run.
         loss: name of the loss, for the axis.
         unit: unit of the loss, for the axis.
+        best: best epoch; ``None`` for the epoch with the smallest validation MSE.
     """
     own_mse = "val/mse" in history and not (
         "loss/val" in history
@@ -46,8 +51,8 @@ def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figu
         _curve(axes[1], history, "val/mse", "validation MSE", color="tab:orange")
         _constant(axes[1], history, "val/mse_constant")
         _finish(axes[1], MSE_UNIT)
-    if (best := _best(history)) is not None:
-        epoch, column = best[0], "val/mse" if own_mse else "loss/val"
+    if (found := _best(history, epoch=best)) is not None:
+        epoch, column = found[0], "val/mse" if own_mse else "loss/val"
         axes[-1].plot(
             epoch, history[column][epoch], "*", ms=15, color="tab:red", label=f"best epoch: {epoch}"
         )
@@ -56,43 +61,116 @@ def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str) -> Figu
     return figure
 
 
-def comparison(histories: Mapping[str, pd.DataFrame], groups: Mapping[str, str], title: str) -> Figure:
+def comparison(
+    histories: Mapping[str, pd.DataFrame],
+    groups: Mapping[str, str],
+    title: str,
+    best: Mapping[str, int] | None = None,
+    column: str = "val/mse",
+) -> Figure:
     """Plot the validation curves of several runs on one log axis.
 
     Args:
         histories: validated epochs of each run, by the run's name.
         groups: setting of each run, by the run's name; runs of one setting (seeds) share a colour.
         title: title of the figure.
+        best: best epoch of each run; of a run that it lacks, the epoch with the smallest value.
+        column: metric to plot.
     """
     figure = new_figure(10, 5.6)
     axes = figure.subplots()
-    settings = list(dict.fromkeys(groups[name] for name in histories))
-    colours = mpl.colormaps["tab10" if len(settings) <= 10 else "turbo"]
+    points = {
+        name: point
+        for name, history in histories.items()
+        if (point := _best(history, column, (best or {}).get(name))) is not None
+    }
+    ranked = sorted(points, key=lambda name: points[name][1])
+    settings = [each for each in dict.fromkeys(groups.values()) if each in {groups[name] for name in points}]
+    coloured = list(dict.fromkeys(groups[name] for name in ranked))[:_COLOURED]
+    own = [each for each in settings if each in coloured]
+    few = len(own) <= 10
+    colours = {
+        each: mpl.colormaps["tab10" if few else "turbo"](place if few else place / (len(own) - 1))
+        for place, each in enumerate(own)
+    }
+    dashes = {each: _DASHES[place // 10 % len(_DASHES)] for place, each in enumerate(own)}
+    others = f"{len(settings) - len(coloured)} other settings"
     labelled: set[str] = set()
-    for name, history in histories.items():
-        if (best_point := _best(history)) is None:
-            continue
-        best_epoch, best = best_point
-        place = settings.index(groups[name])
-        colour = colours(place if len(settings) <= 10 else place / (len(settings) - 1))
-        many = list(groups.values()).count(groups[name]) > 1
-        label = groups[name] if many else f"{name}: best {shown(best, 2)}"
+    for name, (best_epoch, lowest) in points.items():
+        setting = groups[name]
+        many = list(groups.values()).count(setting) > 1
+        label = setting if many else f"{name}: best {shown(lowest, 2)}"
+        label = label if setting in colours else others
+        colour = colours.get(setting, "0.7")
         axes.plot(
-            history.index,
-            history["val/mse"],
-            _DASHES[place // 10 % len(_DASHES)],
+            histories[name].index,
+            histories[name][column],
+            dashes.get(setting, "-"),
             color=colour,
             alpha=0.75 if many else 1,
+            lw=1.5 if setting in colours else 0.7,
+            zorder=2 if setting in colours else 1,
             label=None if label in labelled else legend_label(label),
         )
         labelled.add(label)
-        axes.plot(best_epoch, best, "*", ms=9, color=colour)
+        if setting in colours:
+            axes.plot(best_epoch, lowest, "*", ms=9, color=colour)
     for history in histories.values():
-        _constant(axes, history, "val/mse_constant")
+        if column == "val/mse":
+            _constant(axes, history, "val/mse_constant")
         break
     axes.set_title(title)
     axes.set_xlabel("epoch (★ best)")
-    _finish(axes, f"validation {MSE_UNIT}", loc="center left", bbox_to_anchor=(1, 0.5))
+    unit = _UNITS.get(column, column)
+    _finish(axes, f"validation {unit}", loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def training_and_validation(
+    histories: Mapping[str, pd.DataFrame], groups: Mapping[str, str], title: str, best: Mapping[str, int]
+) -> Figure:
+    """Plot training beside validation loss, with axes for each setting on one common log scale.
+
+    Args:
+        histories: validated epochs of each run, by the run's name.
+        groups: setting of each run, by the run's name.
+        title: title of the figure.
+        best: best epoch of each run.
+    """
+    settings = list(dict.fromkeys(groups[name] for name in histories))
+    columns = min(3, len(settings))
+    rows = -(-len(settings) // columns)
+    figure = new_figure(3.7 * columns + 0.4, 2.7 * rows + 0.7)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True, sharex=True)
+    for axes, setting in zip(grid.flat, settings, strict=False):
+        for name, history in histories.items():
+            if groups[name] != setting:
+                continue
+            for column, colour, label in (
+                ("loss/train", "tab:blue", "training"),
+                ("loss/val", "tab:orange", "validation"),
+            ):
+                if column in history and not (values := history[column].dropna()).empty:
+                    axes.plot(values.index, values, color=colour, lw=1.2, alpha=0.8, label=label)
+            if name in best:
+                axes.axvline(best[name], color="tab:red", lw=0.8, ls=":", label="best epoch")
+        axes.set_title(legend_label(setting), fontsize=9)
+        axes.set_yscale("log")
+        axes.grid(visible=True, which="both", alpha=0.25)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    for axes in grid.flat[len(settings) :]:
+        axes.axis("off")
+    for row, own in enumerate(grid):
+        own[0].set_ylabel("loss")
+        for axes in own if row == rows - 1 else ():
+            axes.set_xlabel("epoch")
+    handles = {
+        label: handle
+        for axes in grid.flat
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3, fontsize=9)
+    figure.suptitle(title)
     return figure
 
 
@@ -157,11 +235,15 @@ def _mean_of_folds(axes: Axes, found: np.ndarray, place: int) -> None:
     )
 
 
-def _best(history: pd.DataFrame) -> tuple[int, float] | None:
-    """Return the epoch of the smallest validation MSE and this MSE; ``None`` if it was never a number."""
-    if "val/mse" not in history or history["val/mse"].isna().all():
+def _best(
+    history: pd.DataFrame, column: str = "val/mse", epoch: int | None = None
+) -> tuple[int, float] | None:
+    """Return an epoch, or that of the smallest value, and its value; ``None`` if it was never a number."""
+    if column not in history or history[column].isna().all():
         return None
-    values = history["val/mse"].to_numpy(np.float64)
+    values = history[column].to_numpy(np.float64)
+    if epoch is not None and epoch in history.index:
+        return epoch, float(values[history.index.get_loc(epoch)])
     place = int(np.nanargmin(values))
     return int(history.index.to_numpy()[place]), float(values[place])
 

@@ -4,8 +4,10 @@ import io
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from keypoints.errors import DataError, one_line
-from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.run_folder import BY_MSE, Monitor, RunFolder
 from keypoints.structured_files import MOST_TABLE_BYTES, read_text
 
 if TYPE_CHECKING:
@@ -57,19 +59,42 @@ def by_epoch(logged: "pd.DataFrame") -> "pd.DataFrame":
     return logged.dropna(subset=["epoch"]).astype({"epoch": int}).groupby("epoch").last()
 
 
-def summary(logged: "pd.DataFrame") -> dict[str, float]:
-    """Return the metrics of the best and the last epoch; empty if no epoch was validated."""
+def best_epoch(history: "pd.DataFrame", monitor: Monitor = BY_MSE) -> int | None:
+    """Return the best epoch; ``None`` if no epoch has the monitored metric or a validation MSE.
+
+    Args:
+        history: one row per epoch, see :func:`by_epoch`.
+        monitor: metric that decides. A run that did not log it is judged by its validation MSE.
+    """
+    metric, mode = monitor if monitor.metric in history and history[monitor.metric].notna().any() else BY_MSE
+    if metric not in history or history[metric].isna().all():
+        return None
+    values = history[metric].to_numpy(float)
+    return int(history.index.to_numpy()[(np.nanargmax if mode == "max" else np.nanargmin)(values)])
+
+
+def summary(logged: "pd.DataFrame", monitor: Monitor = BY_MSE) -> dict[str, float]:
+    """Return the metrics of the best and the last epoch; empty if no epoch was validated.
+
+    Args:
+        logged: table of the logged metrics, see :func:`read_logged`.
+        monitor: metric that decides which epoch is best.
+    """
     if "epoch" not in logged or "val/mse" not in logged:
         return {}
     history = by_epoch(logged).dropna(subset=["val/mse"])
-    if history.empty:
+    best = best_epoch(history, monitor)
+    if best is None:
         return {}
     metrics = {}
-    for when, place in (("best", int(history["val/mse"].to_numpy().argmin())), ("last", -1)):
-        row = history.iloc[place]
-        metrics[f"{when}/epoch"] = float(history.index[place])
-        for name in ("mse", "mae_px", "variance_ratio"):
-            metrics[f"{when}/{name}"] = float(row[f"val/{name}"])
+    for when, epoch in (("best", best), ("last", int(history.index[-1]))):
+        row: dict[str, float] = {str(name): column.loc[epoch] for name, column in history.items()}
+        metrics[f"{when}/epoch"] = float(epoch)
+        for name in ("mse", "mae_px", "nme", "variance_ratio"):
+            if name != "nme" or "val/nme" in history:
+                metrics[f"{when}/{name}"] = float(row[f"val/{name}"])
+        if monitor != BY_MSE and monitor.metric in history:
+            metrics[f"{when}/monitor"] = float(row[monitor.metric])
     if "val/mse_constant" in history:
         metrics["constant/mse"] = float(history["val/mse_constant"].iloc[-1])
     return metrics

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -49,6 +49,19 @@ OWN_SWEEP_FILE = "sweep.yaml"
 
 SWEEP_FILE = "multirun.yaml"
 """File name of Hydra's own record, written later and not atomically; older sweeps have only this one."""
+
+
+class Monitor(NamedTuple):
+    """Metric that decides which epoch is best."""
+
+    metric: str
+    """Name of the logged metric, such as ``val/nme``."""
+    mode: str = "min"
+    """``"min"`` or ``"max"``: whether small or large values are good."""
+
+
+BY_MSE = Monitor("val/mse")
+"""Monitor of a run that names no other."""
 
 
 def is_sweep(folder: Path) -> bool:
@@ -154,6 +167,14 @@ class RunFolder:
             raise DataError(f"{self.config}: {key}: {one_line(error).partition(' full_key:')[0]}") from error
 
     @property
+    def monitor(self) -> Monitor:
+        """Metric that chooses the best checkpoint; the validation MSE for a run that keeps none."""
+        metric = self.setting("callbacks.checkpoint.monitor")
+        if metric is None:
+            return BY_MSE
+        return Monitor(str(metric), str(self.setting("callbacks.checkpoint.mode") or "min"))
+
+    @property
     def data_name(self) -> str | None:
         """Name of the list or folder of the training data, if the configuration has one."""
         place = self.setting("data.train") or self.setting("data.root")
@@ -162,6 +183,11 @@ class RunFolder:
     def figure(self, name: str) -> Path:
         """Return the path of the figure ``name``."""
         return self.path / "figures" / f"{name}.png"
+
+    @property
+    def filters(self) -> Path:
+        """First layer's weight of the best epoch, (filters, channels, height, width), in NumPy's format."""
+        return self.path / "figures" / "filters.npy"
 
     @property
     def status_file(self) -> Path:

@@ -64,7 +64,12 @@ _STATUS = {
 _BEFORE_TRAINING = (
     *("config.yaml", "landmarks.json", "metrics.csv", "report.html"),
     *("figures/batch.png", "figures/curves.png", "figures/faces.png", "figures/feature_maps.png"),
-    *("figures/filters.png", "tensorboard/hparams.yaml", "tensorboard/events.out.tfevents.*"),
+    *(
+        "figures/filters.png",
+        "figures/filters.npy",
+        "tensorboard/hparams.yaml",
+        "tensorboard/events.out.tfevents.*",
+    ),
 )
 """Files that a run and its report may have written before the training, except status and log."""
 

@@ -18,7 +18,7 @@ from keypoints.config.run_names import SEPARATOR, normal_override, run_name
 from keypoints.config.values import chosen_groups, flat
 from keypoints.errors import DataError, one_line
 from keypoints.files import write_atomically
-from keypoints.mean_face import predicts_the_mean
+from keypoints.mean_face import collapse_note
 from keypoints.older_names import current, current_key
 from keypoints.runs.history import read_logged, summary
 from keypoints.runs.run_folder import OWN_SWEEP_FILE, SWEEP_FILE, RunFolder
@@ -35,11 +35,17 @@ NOT_BEGUN = "not begun"
 ALL_FOLDS = "all folds"
 """Name of the setting of runs that differ in nothing but the fold of a cross-validation."""
 
+ALL_SEEDS = "all seeds"
+"""Name of the setting of runs that differ in nothing but the seed."""
+
 _EXCLUDED = "job.config.override_dirname.exclude_keys"
 """Hydra's key for the keys that are left out of the runs' names."""
 
 _MOST_RUNS = 10_000
 """Largest number of runs of a sweep; its page has a row for each run."""
+
+_REPETITION = frozenset({"seed", "data.fold", "output", "name", "paths.outputs", "paths.data"})
+"""Keys of a configuration in which two runs of one setting may differ."""
 
 _SAME_BASELINE = 1e-4
 """Relative difference of two mean-shape baselines that comes from rounding alone."""
@@ -50,6 +56,9 @@ _RESOLVER = re.compile(r"\$\{[^}]*:")
 _OURS = ("hydra.mode", "hydra.sweep.dir", "hydra.job.config.override_dirname.exclude_keys")
 """Settings of Hydra that the command line adds by itself."""
 
+
+_IN_STATUS = {"val/mse": "best/mse", "val/nme": "best/nme", "val/mae_px": "best/mae_px"}
+"""Keys of a run's metrics that hold the value of a monitor, by its name; ``best/monitor`` for others."""
 
 _PLAIN_SETTINGS = frozenset(
     {
@@ -147,6 +156,11 @@ class SweepFolder:
         return self.path / "summary.csv"
 
     @property
+    def settings(self) -> Path:
+        """Table of the settings: one row each, with means and deviations over seeds, and the verdict."""
+        return self.path / "settings.csv"
+
+    @property
     def folds(self) -> Path:
         """Table of a cross-validation: one row per setting, with means and deviations over folds."""
         return self.path / "folds.csv"
@@ -241,9 +255,7 @@ class SweepFolder:
         """
         import pandas as pd
 
-        runs = self.runs()
-        differing = differences([_values(run) for run in runs], [_chosen(run) for run in runs])
-        rows = [_row(run, values) for run, values in zip(runs, differing, strict=True)]
+        rows = run_rows(self.runs())
         begun = {row["run"] for row in rows}
         missing = [name for name in self.planned() if name not in begun]
         return pd.DataFrame([*rows, *map(_not_begun, missing)])
@@ -260,6 +272,32 @@ class SweepFolder:
             return _planned(self._manifest())
         except ValueError as error:
             raise DataError(f"{self.manifest}: {error}; start the sweep again elsewhere") from error
+
+
+def run_rows(runs: Sequence[RunFolder]) -> list[dict[str, Any]]:
+    """Return the rows of a table of runs, see :meth:`SweepFolder.table`.
+
+    Args:
+        runs: runs that have begun, of one sweep or not.
+
+    Raises:
+        DataError: if a status or a configuration is damaged.
+    """
+    differing = differences([_values(run) for run in runs], [_chosen(run) for run in runs])
+    return [_row(run, values) for run, values in zip(runs, differing, strict=True)]
+
+
+def setting_of(name: str) -> str:
+    """Return a run's name without the seed and the fold.
+
+    >>> setting_of("lr-0.1--seed-3"), setting_of("seed-3")
+    ('lr-0.1', 'all seeds')
+
+    Args:
+        name: name of a run of a sweep.
+    """
+    without, fold = split_fold(name)
+    return without_seed(without) or (ALL_SEEDS if fold is None else ALL_FOLDS)
 
 
 def shared_baseline(table: "pd.DataFrame") -> float | None:
@@ -376,6 +414,21 @@ def _value_at(values: Mapping[str, Any], key: str) -> Any:
     return ", ".join(below) or None
 
 
+def settings_but_seed(run: RunFolder) -> frozenset[tuple[str, str]]:
+    """Return a run's configuration without the values that only make it a repetition, such as the seed.
+
+    Args:
+        run: folder of a run.
+    """
+    values = _values(run)
+    seed, output = values.get("seed"), str(values.get("output"))
+    return frozenset(
+        (key, str(value).replace(output, "output"))
+        for key, value in values.items()
+        if key not in _REPETITION and not (key.endswith(".seed") and value == seed)
+    )
+
+
 def _values(run: RunFolder) -> dict[str, Any]:
     """Return a run's values under dotted names; none if it has no configuration file."""
     if not run.config.is_file():
@@ -391,42 +444,46 @@ def _chosen(run: RunFolder) -> dict[str, str]:
 def _row(run: RunFolder, differing: Mapping[str, Any]) -> dict[str, Any]:
     name, status = run.path.name, read_status(run)
     killed = status.state == "running" and not is_alive(run)
-    metrics = status.metrics or _metrics_so_far(run)
-    ratio = metrics.get("best/variance_ratio")
-    epoch = metrics.get("best/epoch")
+    # Runs of older versions recorded the epoch of the smallest MSE, whatever their monitor.
+    metrics = {**status.metrics, **_logged_metrics(run)}
+    ratio, mse, constant = (metrics.get(key) for key in ("best/variance_ratio", "best/mse", "constant/mse"))
+    epoch, monitor = metrics.get("best/epoch"), run.monitor.metric
     row = {
         "run": name,
-        "setting": _setting(name),
+        "setting": setting_of(name),
         "overrides": " ".join(status.overrides),
         "seed": run.setting("seed"),
     }
     results = {
-        "best_mse": metrics.get("best/mse"),
+        "best_mse": mse,
         "best_epoch": None if epoch is None else int(epoch),
         "last_mse": metrics.get("last/mse"),
+        "nme": metrics.get("best/nme"),
         "mae_px": metrics.get("best/mae_px"),
         "variance_ratio": ratio,
-        "constant_mse": metrics.get("constant/mse"),
+        "constant_mse": constant,
+        "monitor": monitor,
+        "monitored": metrics.get(_IN_STATUS.get(monitor, "best/monitor")),
         "seconds": status.seconds,
         "status": "interrupted" if killed else status.state,
-        "note": "" if ratio is None or not predicts_the_mean(ratio) else "predicts the mean face",
+        "note": collapse_note(ratio, mse, constant),
         "error": "its process was killed" if killed else status.error,
     }
     own = {key: value for key, value in differing.items() if key not in (*row, *results)}
     return {**row, **own, **results}
 
 
-def _metrics_so_far(run: RunFolder) -> dict[str, float]:
-    """Return the metrics of a run that ended early, from its logged metrics."""
+def _logged_metrics(run: RunFolder) -> dict[str, float]:
+    """Return the metrics of a run from its table, also of one that ended early; none without a table."""
     try:
-        return summary(read_logged(run)) if run.metrics.is_file() else {}
+        return summary(read_logged(run), run.monitor) if run.metrics.is_file() else {}
     except DataError:  # it was stopped before its first epoch ended
         return {}
 
 
 def _not_begun(name: str) -> dict[str, Any]:
     """Return the row of a planned run that has not begun."""
-    setting = _setting(name)
+    setting = setting_of(name)
     return {"run": name, "setting": setting, "overrides": "", "status": NOT_BEGUN, "note": "", "error": ""}
 
 
@@ -502,9 +559,3 @@ def without_seed(name: str) -> str:
         name: name of a run of a sweep.
     """
     return "--".join(part for part in name.split("--") if not re.fullmatch(r"seed-\d+", part))
-
-
-def _setting(name: str) -> str:
-    """Return a run's name without the seed and the fold; the seed stays if nothing else would."""
-    without, fold = split_fold(name)
-    return without_seed(without) or (without if fold is None else ALL_FOLDS)

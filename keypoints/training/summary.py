@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 
 from keypoints.errors import ConfigError, KeypointsError, TrainingError
 from keypoints.formatting import fixed
-from keypoints.mean_face import predicts_the_mean
+from keypoints.mean_face import collapse
 from keypoints.runs.history import summary
 from keypoints.runs.metrics_table import MetricsTable
 from keypoints.runs.run_folder import DEV_RUN, RunFolder
@@ -34,7 +34,7 @@ def summarise(run: RunFolder, trainer: pl.Trainer) -> dict[str, float]:
     tables = [logger for logger in trainer.loggers if isinstance(logger, MetricsTable)]
     known = {name: float(value) for name, value in trainer.callback_metrics.items()}
     rows = tables[0].rows if tables else [{**known, "epoch": 0.0}]
-    if metrics := summary(pd.DataFrame(rows)):
+    if metrics := summary(pd.DataFrame(rows), run.monitor):
         return metrics
     if any("val/mse" in row for row in rows):
         raise TrainingError(
@@ -80,16 +80,18 @@ def tell(run: RunFolder, metrics: Mapping[str, float], *, is_trial: bool = False
         log.info("trainer.fast_dev_run: %s", DEV_RUN)
     constant = metrics.get("constant/mse")
     for when in ("best", "last"):
+        nme = f"NME {fixed(100 * metrics[f'{when}/nme'], 2)} %, " if f"{when}/nme" in metrics else ""
         log.info(
-            "%s epoch (%d): validation MSE %s, MAE %s px, variance ratio %s",
+            "%s epoch (%d): validation MSE %s, %sMAE per coordinate %s px, variance ratio %s",
             when,
             metrics[f"{when}/epoch"],
             fixed(metrics[f"{when}/mse"], 6),
+            nme,
             fixed(metrics[f"{when}/mae_px"], 2),
             fixed(metrics[f"{when}/variance_ratio"], 2),
         )
     if constant is not None:
         log.info("validation MSE of the mean-shape baseline: %s", fixed(constant, 6))
-    if warning := predicts_the_mean(metrics["best/variance_ratio"]):
+    if warning := collapse(metrics["best/variance_ratio"], metrics["best/mse"], constant):
         log.warning("%s", warning)
     log.info("look at it: %s", run.report)

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from keypoints.errors import CheckpointError, DataError
-from keypoints.mean_face import predicts_the_mean
+from keypoints.mean_face import collapse
 from keypoints.reports.run import report_run
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status, record
@@ -68,7 +68,7 @@ def test_the_page_warns_of_collapse_to_the_mean_face(run):
     assert "same face for everyone" not in page(run) or read_status(run).metrics["best/variance_ratio"] < 0.1
     change(run, metrics={**read_status(run).metrics, "best/variance_ratio": 0.02})
     assert "same face for everyone: its predictions vary 2.0 %" in page(run)
-    assert predicts_the_mean(0.5) is None
+    assert collapse(0.5) is None
 
 
 def test_the_page_of_a_failed_run_shows_the_error(tmp_path):

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from keypoints.errors import DataError
-from keypoints.runs.sweep_folder import SweepFolder, differences, same_overrides, split_fold
+from keypoints.runs.sweep_folder import ALL_SEEDS, SweepFolder, differences, same_overrides, split_fold
 
 
 def write_run(folder, **status):
@@ -37,7 +37,7 @@ def test_the_table_has_one_row_per_run_in_job_order(sweep):
     assert list(table["setting"]) == ["lr-0.1", "lr-0.1", "lr-0.2", "lr-0.2"]
     assert table["best_mse"][1] == 0.5
     assert table["error"][0] == "no"
-    assert list(table["note"]) == ["", "predicts the mean face", "", ""]
+    assert list(table["note"]) == ["", "predicts one face", "", ""]
 
 
 def test_a_run_without_a_process_counts_as_interrupted(sweep):
@@ -52,9 +52,10 @@ def test_a_folder_without_runs_is_refused(tmp_path):
         SweepFolder(tmp_path).asked_for()
 
 
-def test_runs_that_differ_only_in_seed_are_separate_settings(tmp_path):
-    write_run(tmp_path / "seed-0")
-    assert list(SweepFolder(tmp_path).table()["setting"]) == ["seed-0"]
+def test_runs_that_differ_only_in_seed_are_one_setting(tmp_path):
+    for name in ("seed-0", "seed-1"):
+        write_run(tmp_path / name)
+    assert list(SweepFolder(tmp_path).table()["setting"]) == [ALL_SEEDS] * 2
 
 
 def test_runs_that_differ_in_fold_and_seed_are_one_setting(tmp_path):
