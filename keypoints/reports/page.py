@@ -1,14 +1,22 @@
 """Self-contained HTML pages."""
 
 import base64
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
+from PIL import Image
 
 from keypoints.errors import printable
 from keypoints.files import write_atomically
+
+_MOST_PNG = 300_000
+"""Size of a PNG in bytes above which a page embeds it in another format."""
+
+_QUALITY = 85
+"""Quality of the pictures in WebP's format, from 0 to 100."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +29,18 @@ class Picture:
 
     @property
     def source(self) -> str:
-        """Data URL of the picture."""
-        return "data:image/png;base64," + base64.b64encode(self.path.read_bytes()).decode("ascii")
+        """Data URL of the picture. Large pictures, which show photos, are embedded in WebP's format."""
+        kind, contents = "png", self.path.read_bytes()
+        if len(contents) > _MOST_PNG:
+            kind, contents = "webp", _as_webp(contents)
+        return f"data:image/{kind};base64," + base64.b64encode(contents).decode("ascii")
+
+
+def _as_webp(contents: bytes) -> bytes:
+    made = io.BytesIO()
+    with Image.open(io.BytesIO(contents)) as picture:
+        picture.convert("RGB").save(made, "webp", quality=_QUALITY)
+    return made.getvalue()
 
 
 def write_page(path: Path, template: str, **values: Any) -> Path:

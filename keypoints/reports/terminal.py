@@ -12,6 +12,7 @@ from keypoints.formatting import shown
 from keypoints.reports.console import PlainConsole
 from keypoints.reports.figures import BASELINE
 from keypoints.reports.fold_results import FoldResults, best_of, over_folds, shown_rows
+from keypoints.reports.setting_results import MEASURES
 from keypoints.runs.sweep_folder import shared_baseline
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ _COLUMNS = {
     "best_mse": "best MSE",
     "best_epoch": "epoch",
     "last_mse": "last MSE",
+    "nme": "NME %",
+    "distance_px": "dist. px",
     "mae_px": "MAE px",
     "variance_ratio": "var.",
 }
@@ -43,7 +46,8 @@ def print_sweep(summary: pd.DataFrame) -> None:
     """
     constant = shared_baseline(summary)
     differs = constant is None and summary["constant_mse"].notna().any()
-    columns = {**_COLUMNS, "constant_mse": "constant"} if differs else _COLUMNS
+    columns = {name: title for name, title in _COLUMNS.items() if name in summary}
+    columns |= {"constant_mse": "constant"} if differs else {}
     table = Table(
         title="validation MSE of each run", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True
     )
@@ -56,7 +60,7 @@ def print_sweep(summary: pd.DataFrame) -> None:
     for row in summary.to_dict("records"):
         failed = row["status"] != "finished"
         style = "red" if failed else "bold green" if row["best_mse"] == best else None
-        values = [shown(None if row[name] is None else float(row[name])) for name in columns]
+        values = [_cell(name, row[name]) for name in columns]
         table.add_row(
             str(row["run"]),
             *values,
@@ -64,7 +68,8 @@ def print_sweep(summary: pd.DataFrame) -> None:
             style=style,
         )
     if constant is not None:
-        table.add_row(BASELINE, shown(constant), *[""] * (len(columns) - 1), "", style="dim")
+        empty = [shown(constant) if name == "best_mse" else "" for name in columns]
+        table.add_row(BASELINE, *empty, "", style="dim")
     PlainConsole().print(table)
     if results:
         _print_folds(results)
@@ -73,6 +78,37 @@ def print_sweep(summary: pd.DataFrame) -> None:
             PlainConsole(stderr=True).print(
                 one_line(f"{row['run']}: {row['error']}"), style="red", highlight=False, soft_wrap=True
             )
+
+
+def _cell(column: str, value: float | None) -> str:
+    factor = 100 if column == "nme" else 1
+    return shown(None if value is None else factor * float(value))
+
+
+def print_comparison(settings: pd.DataFrame) -> None:
+    """Print the settings of a comparison with the verdict, the best first.
+
+    Args:
+        settings: as :func:`keypoints.reports.compare.compare_folders` returns it.
+    """
+    table = Table(title="settings", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.add_column("setting", overflow="fold")
+    known = [each for each in MEASURES.values() if f"{each.name}_mean" in settings]
+    named = settings.get("compared_by", pd.Series(dtype=object)).dropna()
+    measure = next((each for each in known if len(named) and each.name == named.iloc[0]), None)
+    shown_measures = [each for each in known if each == measure or each.name in ("nme", "distance_px")]
+    for title in ["seeds", *(each.title for each in shown_measures), "difference", "p"]:
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    ordered = settings if measure is None else settings.sort_values(f"{measure.name}_mean")
+    for row in ordered.to_dict("records"):
+        values = [each.shown(row[f"{each.name}_mean"]) for each in shown_measures]
+        difference = "–" if measure is None else measure.shown(row["difference"])
+        verdict = str(row.get("verdict", "–"))
+        style = "bold green" if verdict in ("best", "reference") else None
+        cells = [str(row["seeds"]), *values, difference, shown(row.get("p_holm"), 2), verdict]
+        table.add_row(str(row["setting"]), *cells, style=style)
+    PlainConsole().print(table)
 
 
 def _print_folds(results: Sequence[FoldResults]) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from keypoints.cli import main
 from keypoints.commands.jobs import end_sweep
 from keypoints.errors import DataError
-from keypoints.reports.sweep import findings, report_sweep
+from keypoints.reports.sweep import report_sweep
 from keypoints.reports.terminal import print_sweep
 from keypoints.runs.history import read_history, read_logged
 from keypoints.runs.run_folder import RunFolder
@@ -21,23 +21,16 @@ from keypoints.runs.sweep_folder import SweepFolder
 from tests.conftest import SMALL, wild_points
 
 
-def finished(rows):
-    defaults = {"last_mse": 0.001, "best_epoch": 5, "variance_ratio": 0.8, "constant_mse": 0.005}
-    return pd.DataFrame([{**defaults, "last_mse": row["best_mse"], **row} for row in rows])
-
-
-def history(values):
-    return pd.DataFrame({"val/mse": values})
-
-
 def test_the_page_compares_the_runs(finished_sweep):
     html = (finished_sweep / "report.html").read_text()
-    assert html.count("data:image/png;base64,") == 3
+    assert html.count("data:image/png;base64,") == 5
     assert "Good faces by run" in html
     assert "Bad faces by run" in html
     assert "2 of 6 runs did not finish" in html
     assert "larger than the 80 × 60" in html
-    assert "Settings: medians and ranges over seeds" in html
+    assert "Settings: mean ± standard deviation over seeds" in html
+    assert "First-layer filters by run" in html
+    assert '<a href="kernel-sizes-7-5-3--seed-0/report.html">' in html
     assert "keypoints train -m experiment=nose_tip" in html
 
 
@@ -53,7 +46,7 @@ def test_the_report_can_be_made_again(finished_sweep, tmp_path):
 def test_a_report_that_fails_does_not_change_the_old_one(finished_sweep, tmp_path, monkeypatch):
     copy = SweepFolder(shutil.copytree(finished_sweep, tmp_path / "sweep"))
     files = {path: path.read_bytes() for path in copy.path.iterdir() if path.is_file()}
-    monkeypatch.setattr("keypoints.reports.sweep.write_page", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("keypoints.reports.comparison_page.write_page", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         report_sweep(copy)
     assert {path: path.read_bytes() for path in copy.path.iterdir() if path.is_file()} == files
@@ -78,42 +71,6 @@ def test_a_folder_without_runs_has_no_report(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_findings_rank_the_settings_and_compare_their_seeds():
-    rows = [
-        {"run": f"{name}--seed-{seed}", "setting": name, "best_mse": mse}
-        for name, values in {"a": (0.002, 0.003), "b": (0.001, 0.0025), "c": (0.004, 0.0041)}.items()
-        for seed, mse in enumerate(values)
-    ]
-    said = " ".join(findings(finished(rows), {}))
-    assert "b does best" in said
-    assert "ranges of their seeds overlap" in said
-    assert "From best to worst: b 0.00175, a 0.0025, c 0.00405" in said
-    apart = " ".join(findings(finished(rows[2:]), {}))
-    assert "all its seeds beat all of the other's" in apart
-
-
-def test_findings_name_collapse_overfitting_and_too_short_training():
-    rows = [
-        {"run": "flat", "setting": "flat", "best_mse": 0.005, "variance_ratio": 0.01},
-        {"run": "over", "setting": "over", "best_mse": 0.001, "last_mse": 0.002, "best_epoch": 1},
-        {"run": "short", "setting": "short", "best_mse": 0.002, "best_epoch": 9},
-    ]
-    said = findings(finished(rows), {"short": history([0.01 * 0.8**epoch for epoch in range(10)])})
-    assert any(sentence.startswith("flat: this network predicts nearly the same face") for sentence in said)
-    assert "The last epoch is over 30% worse than the best in over." in said
-    assert any("more epochs may help: short" in sentence for sentence in said)
-
-
-def test_findings_measure_how_smooth_the_curves_are():
-    rows = [{"run": name, "setting": name, "best_mse": 0.001} for name in ("calm", "wild")]
-    curves = {"calm": history([1.0, 0.9, 0.81, 0.729]), "wild": history([1.0, 0.5, 1.0, 0.5])}
-    assert any("calm 11%, wild 100%" in sentence for sentence in findings(finished(rows), curves))
-
-
-def test_without_finished_runs_there_are_no_findings():
-    assert findings(finished([{"run": "a", "setting": "a", "best_mse": 1.0}]).head(0), {}) == []
-
-
 def test_the_report_imports_no_slow_packages(finished_sweep):
     code = (
         "import sys; from pathlib import Path\n"
@@ -125,28 +82,6 @@ def test_the_report_imports_no_slow_packages(finished_sweep):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-
-
-def test_runs_with_nan_scores_are_left_out_of_findings():
-    rows = [
-        {"run": "a", "setting": "a", "best_mse": 0.002, "variance_ratio": math.nan},
-        {"run": "b", "setting": "b", "best_mse": math.nan},
-    ]
-    said = " ".join(findings(finished(rows), {"a": history([0.0, math.inf, 0.002, 0.002])}))
-    assert said.startswith("The mean-shape baseline scores 0.005; the best setting is 2.5 times better.")
-    assert "nan" not in said
-    assert findings(finished(rows[1:]), {}) == []
-    worse = " ".join(findings(finished([{**rows[0], "best_mse": 0.02}]), {}))
-    assert worse.startswith("The mean-shape baseline scores 0.005; the best setting is 4.0 times worse.")
-    exact = " ".join(findings(finished([{**rows[0], "best_mse": 0.0}]), {}))
-    assert exact == "The mean-shape baseline scores 0.005."
-
-
-def test_baselines_of_different_faces_are_not_compared():
-    rows = [{"run": name, "setting": name, "best_mse": 0.001} for name in ("a", "b")]
-    said = " ".join(findings(finished([{**rows[0], "constant_mse": 0.004}, rows[1]]), {}))
-    assert "score differs from run to run" in said
-    assert "times better" not in said
 
 
 def test_a_sweep_without_any_metric_has_a_report(finished_sweep, tmp_path, capsys):
@@ -232,7 +167,7 @@ def test_every_face_of_a_cross_validation_validates_once(folds):
 def test_the_page_of_a_cross_validation_shows_its_folds(folds):
     html = re.sub('base64,[^"]+', "", (folds / "report.html").read_text())
     assert "Settings: mean ± standard deviation over folds" in html
-    assert "medians and ranges over seeds" not in html
+    assert "over seeds" not in html
     assert "<td>3 of 3</td>" in html
     assert "<td>2 of 3</td>" in html
     assert "by the mean over folds" in html

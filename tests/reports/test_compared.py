@@ -1,0 +1,39 @@
+import math
+
+import pandas as pd
+import pytest
+
+from keypoints.reports.compared import Compared, completed, face_tables
+from keypoints.reports.setting_results import MEASURES
+from keypoints.runs.sweep_folder import SweepFolder
+
+
+@pytest.fixture
+def compared(finished_sweep):
+    sweep = SweepFolder(finished_sweep)
+    runs = {run.path.name: run for run in sweep.runs()}
+    faces = face_tables(runs)
+    return Compared("networks", completed(sweep.table(), faces), runs, faces, MEASURES["val/mse"])
+
+
+def test_the_table_has_the_mean_distance_beside_the_mean_absolute_error(compared):
+    for row in compared.finished.to_dict("records"):
+        faces = pd.read_csv(compared.runs[row["run"]].faces)
+        assert row["distance_px"] == pytest.approx(faces["error_px"].mean())
+        assert row["mae_px"] == pytest.approx(faces["mae_px"].mean(), rel=1e-4)
+        assert row["mae_px"] < row["distance_px"]
+    failed = compared.table[compared.table["status"] != "finished"]
+    assert failed["distance_px"].isna().all()
+    assert "nme" not in compared.table
+
+
+def test_settings_and_verdict_are_of_the_finished_runs(compared):
+    assert [each.setting for each in compared.settings] == ["kernel-sizes-7-5-3", "kernel-sizes-5-3-2"]
+    assert [len(each.runs) for each in compared.settings] == [2, 2]
+    found = compared.verdict
+    assert found.errors.by_setting["kernel-sizes-7-5-3"].shape[0] == 2
+    assert not math.isnan(found.differences[0].contrast.value)
+
+
+def test_runs_without_a_validated_epoch_have_no_history(compared):
+    assert set(compared.histories) == set(compared.finished["run"])

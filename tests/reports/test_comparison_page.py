@@ -1,0 +1,61 @@
+import re
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from keypoints.reports.compared import Compared, completed, face_tables
+from keypoints.reports.comparison_page import PageText, replaced_report, write_comparison
+from keypoints.reports.setting_results import MEASURES
+from keypoints.runs.sweep_folder import SweepFolder
+
+TEXT = PageText("two runs", "Ranked by MSE.", {}, "keypoints compare a b")
+
+
+@pytest.fixture
+def compared(finished_sweep):
+    sweep = SweepFolder(finished_sweep)
+    runs = {run.path.name: run for run in sweep.runs()}
+    faces = face_tables(runs)
+    return Compared("networks", completed(sweep.table(), faces), runs, faces, MEASURES["val/mse"])
+
+
+def written(compared, folder, text=TEXT, levels=None):
+    with replaced_report(SweepFolder(folder)) as new:
+        write_comparison(compared, new, text, levels or {})
+    return re.sub('base64,[^"]+', "", (folder / "report.html").read_text())
+
+
+def test_the_page_has_the_settings_as_text_to_paste(compared, tmp_path):
+    page = written(compared, tmp_path / "out")
+    assert "| setting | verdict | seeds | MSE |" in page
+    assert r"\begin{tabular}" in page
+    assert "Ranked by MSE." in page
+    settings = pd.read_csv(tmp_path / "out" / "settings.csv")
+    assert list(settings["seeds"]) == [2, 2]
+
+
+def test_two_factors_have_a_shaded_table_and_effects(compared, tmp_path):
+    names = [each.setting for each in compared.settings]
+    levels = {names[0]: {"lr": "1"}, names[1]: {"lr": "2"}}
+    assert "Effect of each factor" not in written(compared, tmp_path / "one", levels=levels)
+    both = {names[0]: {"lr": "1", "k": "3"}, names[1]: {"lr": "2", "k": "5"}}
+    page = written(compared, tmp_path / "two", levels=both)
+    assert "MSE by lr and k" in page
+    assert set(re.findall(r"--shade: ([\d.]+)", page)) == {"0.00", "1.00"}
+
+
+def test_only_runs_with_a_page_have_a_link(compared, tmp_path):
+    first = compared.table["run"][0]
+    page = written(compared, tmp_path / "out", replace(TEXT, links={first: "a&b/report.html"}))
+    assert re.findall(r'<a href="([^"]+)">([^<]+)</a>', page) == [("a&amp;b/report.html", first)]
+
+
+def test_files_of_an_earlier_report_are_removed(compared, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "folds.csv").write_text("old")
+    (out / "mine.txt").write_text("kept")
+    written(compared, out)
+    assert not (out / "folds.csv").exists()
+    assert (out / "mine.txt").read_text() == "kept"
