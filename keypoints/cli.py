@@ -6,6 +6,7 @@ Heavy libraries are imported only when a verb runs, so that help and error messa
 import argparse
 import errno
 import io
+import json
 import logging
 import os
 import re
@@ -124,6 +125,10 @@ def _with_key(verb: Verb, arguments: list[str]) -> list[str]:
         ConfigError: if another argument is neither a flag nor key=value.
     """
     flags, rest = split_flags(arguments)
+    words = [each for each in rest if not _OVERRIDE.match(each)] if verb.takes_words else []
+    if words:
+        others = [each for each in rest if _OVERRIDE.match(each)]
+        return [*flags, f"{verb.positional}={json.dumps(words, ensure_ascii=False)}", *others]
     if verb.positional and rest and not _OVERRIDE.match(rest[0]):
         rest[0] = f"{verb.positional}={rest[0]}"
     elif verb.positional and rest and os.path.lexists(rest[0]):

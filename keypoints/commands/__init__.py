@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from keypoints.commands import (
     bench,
+    compare,
     data_convert,
     data_download,
     data_preview,
@@ -38,6 +39,7 @@ VERBS: Mapping[str, Verb] = {
         export,
         submit,
         report,
+        compare,
         bench,
         data_preview,
         data_synthesize,

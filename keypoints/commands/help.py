@@ -67,6 +67,8 @@ def _usage(verb: Verb, required: Sequence[Setting], columns: int) -> Iterator[st
     words = [each for each in required if each.key != verb.positional]
     given = [f"{each.key}={_placeholder(each)}" for each in words]
     first = verb.positional.upper() if verb.positional else None
+    if verb.takes_words and first is not None:
+        first = f"{first.removesuffix('S')} …"
     if first is not None and all(each.key != verb.positional for each in required):
         first = f"[{first}]"
     usage = " ".join(filter(None, ["usage: keypoints", verb.name, first, *given, "[key=value …]"]))

@@ -29,6 +29,7 @@ class Verb:
         schema: dataclass of its settings.
         run: function that runs the verb with a configuration; ``None`` for ``train``, which Hydra runs.
         positional: key of the first word after the verb, if that word has no ``=``.
+        takes_words: whether all words without ``=`` belong to that key, as a list.
         examples: three commands, without ``keypoints``.
         writes: description of the files that it writes.
         typed: dataclass of settings that can be typed but are not part of the configuration.
@@ -43,6 +44,7 @@ class Verb:
     examples: Sequence[str]
     writes: str
     positional: str | None = None
+    takes_words: bool = False
     typed: type | None = None
     optional_group: str | None = None
 

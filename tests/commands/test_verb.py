@@ -47,7 +47,10 @@ def test_every_example_can_be_composed(verb, monkeypatch):
         assert example.startswith(verb.name)
         words = [word.strip("'") for word in example.removeprefix(verb.name).split()]
         given = [word for word in words if word != "-m" and not word.startswith("resume=")]
-        if given and "=" not in given[0]:
+        if verb.takes_words:
+            listed = ",".join(word for word in given if "=" not in word)
+            given = [f"{verb.positional}='[{listed}]'", *(word for word in given if "=" in word)]
+        elif given and "=" not in given[0]:
             assert verb.positional
             given[0] = f"{verb.positional}={given[0]}"
         flags = ["-m"] if "-m" in words else []
