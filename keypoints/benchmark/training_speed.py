@@ -178,7 +178,7 @@ class _Measurement:
         dataset, indices = self._data.dataset("train"), self._batch.indices.tolist()
         ways: dict[str, Callable[[], Batch]] = {"plain": lambda: dataset.batch(indices)}
         if self._cfg.get("augmentation"):
-            ways["augmented"] = lambda: dataset.__getitems__([(0, index) for index in indices])
+            ways["augmented"] = lambda: dataset.samples([(0, index) for index in indices])
         return {name: _rate_of_a_core(make, self._cfg.seconds) for name, make in ways.items()}
 
     def shares(self) -> tuple[dict[str, float], dict[str, float]]:

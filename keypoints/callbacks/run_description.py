@@ -48,7 +48,7 @@ class Description(pl.Callback):
         batch_idx: int,  # noqa: ARG002
     ) -> None:
         """Log the first training batch as the network receives it."""
-        if trainer.global_step == 0 and isinstance(pl_module, Task):
+        if trainer.global_step == 0 and isinstance(pl_module, Task) and isinstance(batch, Batch):
             add_picture(trainer, "training batch", picture_of(batch, pl_module.scheme), 0)
 
 

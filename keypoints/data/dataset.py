@@ -22,7 +22,7 @@ from keypoints.data.face import Face
 from keypoints.data.photos import Photo
 from keypoints.data.sampler import Key
 from keypoints.distributed import is_first
-from keypoints.errors import DataError
+from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import Affine, Box, ByteArray, FlagArray, FloatArray, pixels_to_ratio
 
 log = logging.getLogger(__name__)
@@ -106,6 +106,25 @@ class Batch(NamedTuple):
         if self.pixels.device == device:
             return self
         return Batch(*(field.to(device, non_blocking=device.type == "cuda") for field in self))
+
+
+def check_batch(batch: object) -> None:
+    """Check that a loader gives batches of this type.
+
+    Args:
+        batch: value that a loader gave.
+
+    Raises:
+        ConfigError: if it is something else.
+    """
+    if isinstance(batch, Batch):
+        return
+    parts = f" of {len(batch)} parts" if isinstance(batch, Sequence) else ""
+    raise ConfigError(
+        f"the loader gave a {type(batch).__name__}{parts}, not a batch; a batch is a keypoints.Batch with "
+        "the fields pixels (B, C, H, W) as bytes, targets (B, K, 2) as ratios of the input, to_photo "
+        "(B, 2, 3), photo_sizes (B, 2) and indices (B,); let each sample of your dataset be one, without the B"
+    )
 
 
 def _unpacked(pixels: Tensor, *small: npt.NDArray[Any]) -> Batch:
@@ -241,15 +260,26 @@ class FaceDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.faces)
 
-    def __getitem__(self, key: Key) -> Batch:
-        """Return the sample for ``key`` (epoch, index), with augmentation."""
-        return _single_sample(self.__getitems__([key]))
+    def __getitem__(self, key: Key | int) -> Batch:
+        """Return the sample for ``key`` (epoch, index), with augmentation; an index alone means epoch 0."""
+        return _single_sample(self.samples([key]))
 
-    def __getitems__(self, keys: Sequence[Key | int]) -> Batch:
-        """Return the samples for ``keys`` as one batch, with augmentation; a loader need not collate them.
+    def __getitems__(self, keys: Sequence[Key | int]) -> Batch | list[Batch]:
+        """Return the samples for ``keys``, with augmentation.
 
-        An index without an epoch, as from Lightning's ``overfit_batches``, stands for epoch 0.
+        Args:
+            keys: pairs (epoch, index); or indices, as from a plain loader or Lightning's ``overfit_batches``,
+                which stand for epoch 0, so the augmentation of a face is then always the same.
+
+        Returns:
+            One batch, which a loader need not collate; for indices, the list of the samples.
         """
+        if any(isinstance(key, int) for key in keys):
+            return [self[key] for key in keys]
+        return self.samples(keys)
+
+    def samples(self, keys: Sequence[Key | int]) -> Batch:
+        """Return the samples for ``keys`` as one batch, with augmentation; see :meth:`__getitems__`."""
         pairs = [(0, key) if isinstance(key, int) else key for key in keys]
         if self._augmentation is None:
             return self.batch([index for _, index in pairs])
@@ -394,9 +424,15 @@ def _single_sample(batch: Batch) -> Batch:
     return Batch(*(field[0] for field in batch))
 
 
-def identity(batch: Any) -> Any:
-    """Return the batch unchanged: the collate function for :class:`FaceDataset`, which returns batches."""
-    return batch
+def collate(samples: Batch | Sequence[Batch]) -> Batch:
+    """Return the samples as a batch: the collate function for :class:`FaceDataset`, which returns batches.
+
+    Args:
+        samples: a batch, which is returned unchanged, or single samples.
+    """
+    if isinstance(samples, Batch):
+        return samples
+    return Batch(*(torch.stack(fields) for fields in zip(*samples, strict=True)))
 
 
 def mean_targets(faces: Sequence[Face], landmarks: Sequence[int], crop: Crop) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 
 from keypoints.crop import Crop
 from keypoints.data.compact_copy import Original
-from keypoints.data.dataset import Batch, FaceDataset, identity, pixels_of
+from keypoints.data.dataset import Batch, FaceDataset, collate, pixels_of
 from keypoints.data.face import Face
 from keypoints.data.loader import BatchLoader
 from keypoints.data.photo_facts import is_of_photo, read_photo_facts
@@ -346,7 +346,47 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
 
     def val_dataloader(self) -> BatchLoader:
         """Return the loader of the validation faces, always in the same order and without augmentation."""
-        return self._loader("val", max(self.batch_size, 64), shuffle=False)
+        return self.loader("val")
+
+    def test_dataloader(self) -> BatchLoader:
+        """Return the loader of the split ``test``, for ``Trainer.test``; see :meth:`loader`.
+
+        Raises:
+            ConfigError: if the data have no such split, its faces have no points, or the model was trained on
+                them.
+        """
+        if "test" not in self.splits:
+            raise ConfigError(
+                f"these data have no split test, only {', '.join(self.splits)}; name one: "
+                f"trainer.test(task, data.loader({[*self.splits][-1]!r}))"
+            )
+        if any(face.points is None for face in self.splits["test"]):
+            raise ConfigError(
+                f"{self.source_of('test')}: its faces have no points; trainer.predict predicts them"
+            )
+        trained_on = getattr(self.trainer and self.trainer.lightning_module, "trained_on", None)
+        if trained_on is not None and (seen := self.leaks(trained_on, "test")):
+            raise ConfigError(
+                f"{self.source_of('test')}: the model was trained on {len(seen)} of the "
+                f"{len(self.splits['test'])} faces, or on others of their groups, so the result would say "
+                "nothing about new faces"
+            )
+        return self.loader("test")
+
+    def predict_dataloader(self) -> BatchLoader:
+        """Return the loader of the split ``test``, or ``val`` without it, for ``Trainer.predict``."""
+        return self.loader("test" if "test" in self.splits else "val")
+
+    def loader(self, split: str) -> BatchLoader:
+        """Return the loader of a split, always in the same order; only the faces of ``train`` are augmented.
+
+        Args:
+            split: name of the split.
+
+        Raises:
+            DataError: if there is no such split, or its faces cannot be read.
+        """
+        return self._loader(split, max(self.batch_size, 64), shuffle=False)
 
     def _loader(self, split: str, batch_size: int, *, shuffle: bool) -> BatchLoader:
         dataset = self.dataset(split)
@@ -362,7 +402,7 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
             sampler=sampler,
             # Batch normalisation fails on a last batch of one face. Each epoch leaves out another face.
             drop_last=shuffle and len(sampler) > batch_size and len(sampler) % batch_size == 1,
-            collate_fn=identity,
+            collate_fn=collate,
             generator=torch.Generator(),  # else each iterator advances the generator of dropout
             num_workers=self.num_workers,
             worker_init_fn=configure_worker,

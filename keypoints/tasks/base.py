@@ -34,7 +34,7 @@ from keypoints.components import (
     trusting,
 )
 from keypoints.crop import Crop
-from keypoints.data.dataset import Batch
+from keypoints.data.dataset import Batch, check_batch
 from keypoints.data.provenance import HasProvenance, TrainedOn
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.landmarks import LandmarkScheme
@@ -54,6 +54,17 @@ class Located(NamedTuple):
     """(B, K, 2) ratios of the input."""
     confidence: Tensor | None
     """(B, K) from 0 to 1; ``None`` for a task without confidences."""
+
+
+class Predicted(NamedTuple):
+    """Predicted landmarks of B faces, as ``Trainer.predict`` returns them for each batch."""
+
+    points: Tensor
+    """(B, K, 2) pixels of the photos."""
+    confidence: Tensor | None
+    """(B, K) from 0 to 1; ``None`` for a task without confidences."""
+    indices: Tensor
+    """(B,) int64: indices of the faces in the dataset."""
 
 
 class Task(pl.LightningModule, ABC):
@@ -268,6 +279,7 @@ class Task(pl.LightningModule, ABC):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch; its mean over the epoch is logged at the epoch's end."""
+        check_batch(batch)
         loss = self.training_loss(batch)
         if self.logs_each_step:
             self.log(
@@ -284,8 +296,35 @@ class Task(pl.LightningModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log the loss of a batch and update the metrics, in pixels of the photos."""
+        check_batch(batch)
         loss, predictions = self.compute_loss(batch)
         self.log("loss/val", loss, batch_size=len(batch.targets), sync_dist=True)
+        self._update_metrics(predictions, batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Log the loss of a batch and update the metrics, as in a validation; the names begin with test."""
+        check_batch(batch)
+        loss, predictions = self.compute_loss(batch)
+        self.log("loss/test", loss, batch_size=len(batch.targets), sync_dist=True)
+        self._update_metrics(predictions, batch)
+
+    def predict_step(self, batch: Batch | Tensor, batch_idx: int) -> Predicted | Tensor:  # noqa: ARG002
+        """Predict the landmarks of a batch.
+
+        Args:
+            batch: the faces, B; or only inputs, (B, C, H, W) in [-0.5, 0.5].
+            batch_idx: number of the batch.
+
+        Returns:
+            Points in pixels of the photos, and confidences; for inputs alone, (B, K, 2) ratios of the input.
+        """
+        if isinstance(batch, Tensor):
+            return self.locate(batch).points
+        check_batch(batch)
+        points, confidence = self.locate(batch.to_images())
+        return Predicted(self.to_photo(points, batch), confidence, batch.indices)
+
+    def _update_metrics(self, predictions: Tensor, batch: Batch) -> None:
         self.metrics.update(
             self.to_photo(predictions, batch), self.to_photo(batch.targets, batch), batch.photo_sizes
         )
@@ -299,6 +338,14 @@ class Task(pl.LightningModule, ABC):
         self.log_dict(self.metrics.compute(), sync_dist=True)
         self.metrics.reset()
         self._validated = not self.trainer.sanity_checking
+
+    def on_test_epoch_end(self) -> None:
+        """Log the metrics of the test faces."""
+        measured = self.metrics.compute()
+        self.log_dict(
+            {f"test/{name.removeprefix('val/')}": value for name, value in measured.items()}, sync_dist=True
+        )
+        self.metrics.reset()
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and, if there is one, the scheduler."""

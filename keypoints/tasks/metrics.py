@@ -106,8 +106,9 @@ class FaceMetric(Metric, ABC):
         """Add a batch."""
         values = self.values(predictions, truth, photo_sizes)
         counted = self.counted(truth, photo_sizes)
-        self.total += values.where(counted, 0.0).sum()
-        self.count += counted.sum()
+        # Not in place: Trainer.validate resets the states to tensors that a later fit must not change.
+        self.total = self.total + values.where(counted, 0.0).sum()
+        self.count = self.count + counted.sum()
 
     def compute(self) -> Tensor:
         """Return the mean over the batches so far."""

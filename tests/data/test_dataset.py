@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from keypoints.commands import compose
 from keypoints.crop import Crop, as_input
 from keypoints.data.augmentation import Augmentation
-from keypoints.data.dataset import Batch, FaceDataset, full_batch, identity, mean_targets, pixels_of
+from keypoints.data.dataset import Batch, FaceDataset, collate, full_batch, mean_targets, pixels_of
 from keypoints.data.face import HIDDEN
 from keypoints.data.photos import Photo
 from keypoints.data.readers.imm import read_imm
@@ -38,7 +38,7 @@ def augmented(made_up_imm):
 def drawn(faces, epochs, *, rank=0, ranks=1, batch_size=4, **how):
     """Return all training batches of the given epochs."""
     sampler = EpochSampler(len(faces), seed=0, shuffle=True, rank=rank, ranks=ranks)
-    loader = DataLoader(faces, batch_size=batch_size, sampler=sampler, collate_fn=identity, **how)
+    loader = DataLoader(faces, batch_size=batch_size, sampler=sampler, collate_fn=collate, **how)
     batches = []
     for epoch in epochs:
         sampler.set_epoch(epoch)
@@ -180,7 +180,9 @@ def test_points_without_a_label_stay_so_through_augmentation_and_flips(with_miss
             kind: FaceDataset(faces, every, CROP, augmentation=augmentation, flip=IMM58.flip_indices)
             for kind, faces in (("some", with_missing), ("all", read_imm(made_up_imm)[:6]))
         }
-        some, complete = (made[kind].__getitems__(list(range(6))) for kind in ("some", "all"))
+        some, complete = (
+            made[kind].__getitems__([(0, index) for index in range(6)]) for kind in ("some", "all")
+        )
         expected = torch.ones(6, 58).bool()
         for face, point in MISSING:
             expected[face, point if augmentation is None else IMM58.flip_indices[point]] = False
@@ -224,7 +226,7 @@ def test_hidden_points_are_flagged_and_permuted_by_a_flip(made_up_imm):
     dataset = FaceDataset(faces, range(58), CROP, augmentation=flip, flip=IMM58.flip_indices)
     expected = torch.from_numpy(np.stack([face.hidden() for face in faces]))
     assert torch.equal(dataset.batch(range(4)).hidden, expected)
-    mirrored = dataset.__getitems__(range(4))
+    mirrored = dataset.__getitems__([(0, index) for index in range(4)])
     assert torch.equal(mirrored.hidden, expected[:, list(IMM58.flip_indices)])
     assert torch.equal(pickle.loads(pickle.dumps(mirrored)).hidden, mirrored.hidden)
     assert mirrored.hidden_points.tolist() == mirrored.hidden.tolist()

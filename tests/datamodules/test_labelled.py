@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import pytorch_lightning as pl
 from PIL import Image
 
 from keypoints.commands import compose
@@ -15,6 +16,7 @@ from keypoints.datamodules.ibug300w import IBUG300WDataModule
 from keypoints.datamodules.labelled import LabelledDataModule
 from keypoints.errors import ConfigError, DataError
 from keypoints.schemes import IMM58
+from keypoints.tasks.regression import RegressionTask
 
 SMALL = {"width": 16, "height": 16, "batch_size": 2}
 
@@ -441,3 +443,33 @@ def test_a_part_without_labels_in_validation_is_named(photos):
         LabelledDataModule(train, val=val, scheme=scheme, **SMALL).setup("fit")
     with pytest.raises(DataError, match=r"b\.json: no point has a label in any of the 2 val faces"):
         LabelledDataModule(train, val=val, scheme=scheme, landmarks="right", **SMALL).setup("fit")
+
+
+def measured(data, trained_on):
+    task = RegressionTask(data.scheme, data.crop)
+    task.trained_on = trained_on
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = pl.Trainer(accelerator="cpu", **quiet)
+    return trainer.test(task, datamodule=data, verbose=False), trainer.predict(task, datamodule=data)
+
+
+BIG = {"width": 48, "height": 48, "batch_size": 2}
+
+
+def test_lightning_tests_and_predicts_the_test_list(photos):
+    lists = listed(photos, "a.csv", range(7)), listed(photos, "b.csv", [7, 8, 9])
+    (metrics,), (predicted,) = measured(LabelledDataModule(lists[0], test=lists[1], **BIG), None)
+    assert metrics["test/mse"] > 0
+    assert predicted.points.shape == (3, 2, 2)
+
+
+def test_lightning_refuses_to_test_on_training_faces(photos):
+    train, test = listed(photos, "a.csv", range(7)), listed(photos, "b.csv", [7, 8, 9])
+    seen = LabelledDataModule(test, **BIG).trained_on()
+    with pytest.raises(ConfigError, match=r"b\.csv: the model was trained on [123] of the 3 faces"):
+        measured(LabelledDataModule(train, test=test, **BIG), seen)
+
+
+def test_data_without_test_faces_name_their_splits(photos):
+    with pytest.raises(ConfigError, match=r"no split test, only train, val; .*data\.loader\('val'\)"):
+        measured(LabelledDataModule(listed(photos, "a.csv", range(7)), **BIG), None)

@@ -2,6 +2,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
+from torch.utils.data import DataLoader, TensorDataset
 
 from keypoints.components import configure
 from keypoints.crop import Crop
@@ -184,3 +185,63 @@ def test_losses_of_earlier_steps_do_not_count_in_the_first_epoch(made_up_imm, tm
         trainer.fit(task, datamodule=IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30))
         logged.append(float(trainer.callback_metrics["loss/train"]))
     assert logged[0] == logged[1]
+
+
+@pytest.fixture
+def small(made_up_imm):
+    """Return a datamodule of the nose tip and a task for it."""
+    data = IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30)
+    return data, RegressionTask(NOSE, CROP, net=NET)
+
+
+def test_testing_measures_what_validating_measures(small, tmp_path):
+    data, task = small
+    trainer = trainer_for(tmp_path)
+    trainer.fit(task, datamodule=data)
+    (validated,) = trainer.validate(task, datamodule=data, verbose=False)
+    (tested,) = trainer.test(task, data.loader("val"), verbose=False)
+    assert set(tested) == {"loss/test", "test/mse", "test/mae_px", "test/variance_ratio"}
+    assert tested["test/mse"] == validated["val/mse"]
+    assert tested["loss/test"] == validated["loss/val"]
+
+
+def test_predictions_of_a_trainer_are_in_pixels_of_the_photos(small, tmp_path):
+    data, task = small
+    (predicted,) = trainer_for(tmp_path).predict(task, datamodule=data)
+    batch = data.dataset("val").batch(range(6))
+    with torch.no_grad():
+        expected = task.eval().to_photo(task(batch.to_images()), batch)
+    assert torch.equal(predicted.points, expected)
+    assert predicted.confidence is None
+    assert predicted.indices.tolist() == list(range(6))
+    (ratios,) = trainer_for(tmp_path).predict(task, DataLoader(batch.to_images(), batch_size=6))
+    assert torch.allclose(ratios, task(batch.to_images()).detach(), atol=1e-6)
+
+
+def test_plain_loaders_of_the_datasets_train_and_validate(small, tmp_path):
+    data, task = small
+    trainer = trainer_for(tmp_path)
+    train, val = (DataLoader(data.dataset(split), batch_size=4) for split in ("train", "val"))
+    trainer.fit(task, train, val)
+    assert trainer.global_step == 6
+    (again,) = trainer.validate(task, data.loader("val"), verbose=False)
+    assert float(trainer.callback_metrics["val/mse"]) == pytest.approx(again["val/mse"], rel=1e-5)
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict"])
+def test_a_tuple_of_tensors_is_refused_with_the_parts_of_a_batch(small, tmp_path, verb):
+    pairs = DataLoader(TensorDataset(torch.zeros(4, 1, 30, 40), torch.zeros(4, 1, 2)), batch_size=2)
+    with pytest.raises(ConfigError, match=r"gave a list of 2 parts, not a batch; .*targets \(B, K, 2\)"):
+        getattr(trainer_for(tmp_path), verb)(small[1], pairs)
+
+
+def test_lightnings_loops_accept_the_path_of_a_checkpoint(saved, made_up_imm, tmp_path):
+    task, path = saved
+    data = IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30)
+    fresh = RegressionTask(NOSE, CROP, net=NET, loss=configure(WingLoss, width=0.1, curvature=0.05))
+    (tested,) = trainer_for(tmp_path).test(fresh, data.loader("val"), ckpt_path=path, verbose=False)
+    (expected,) = trainer_for(tmp_path).test(task, data.loader("val"), verbose=False)
+    assert tested == expected
+    longer = trainer_for(tmp_path, max_epochs=3)
+    longer.fit(fresh, datamodule=data, ckpt_path=path)
+    assert (longer.current_epoch, longer.global_step) == (3, 18)
