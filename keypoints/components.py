@@ -185,7 +185,7 @@ def build(
         name = "" if isinstance(cause, TypeError | ValueError) else f"{type(cause).__name__}: "
         raise ConfigError(f"{_key or target}: {name}{one_line(cause)}") from error
     if not isinstance(made, kind):
-        raise ConfigError(f"{_key or target}: {target} is no {kind.__name__}")
+        raise ConfigError(f"{_key or target}: {target} is no {kind.__name__}{_of_other_package(type(made))}")
     return made
 
 
@@ -252,9 +252,18 @@ def find_class(target: str, kinds: tuple[type, ...], *, nested: bool = False) ->
         wanted = " or ".join(kind.__name__ for kind in kinds)
         fits = isinstance(found, type) and issubclass(found, kinds)
     if not fits:
-        raise ConfigError(f"{target} is no {wanted}")
+        raise ConfigError(f"{target} is no {wanted}{_of_other_package(found)}")
     _check_trusted(f"{found.__module__}.{found.__qualname__}", nested)
     return found
+
+
+def _of_other_package(found: object) -> str:
+    """Return the end of a message about a class that derives from a class of the package ``lightning``."""
+    bases = found.__mro__ if isinstance(found, type) else ()
+    other = any(base.__module__.startswith("lightning.") for base in bases)
+    return (
+        " of pytorch_lightning, which trains here; derive it from there, not from lightning" if other else ""
+    )
 
 
 def _check_trusted(target: str, nested: bool) -> None:
@@ -286,9 +295,7 @@ def _import(target: str) -> Any:
             found = getattr(found, part)
         return getattr(found, target.rpartition(".")[2])
     except (ImportError, AttributeError, ValueError) as error:
-        hint, lightning = "", target.removeprefix("lightning.pytorch.")
-        if lightning != target:
-            hint = f"; here it is called pytorch_lightning.{lightning}"
-        elif isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == package:
+        hint = ""
+        if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == package:
             hint = "; install the package, or put its folder on PYTHONPATH"
         raise ConfigError(f"there is no {target}: {one_line(error)}{hint}") from error

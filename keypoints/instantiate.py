@@ -37,6 +37,7 @@ from keypoints.components import build, package_names, trusting, walk
 from keypoints.data.augmentation import Augmentation, check_targets
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, one_line
+from keypoints.older_names import current_class
 from keypoints.runs.metrics_table import MetricsTable
 from keypoints.tasks.base import Task
 
@@ -233,7 +234,8 @@ def _is_wanted(callback: pl.Callback, cfg: DictConfig) -> bool:
 
 
 def _logger(cfg: DictConfig, key: str, purge_step: int | None, recorded: bool) -> Logger:
-    is_tensorboard = OmegaConf.select(cfg, f"{key}._target_") == "pytorch_lightning.loggers.TensorBoardLogger"
+    target = current_class(str(OmegaConf.select(cfg, f"{key}._target_")))
+    is_tensorboard = target == "pytorch_lightning.loggers.TensorBoardLogger"
     extra = {"purge_step": purge_step} if is_tensorboard and purge_step else {}
     return _make(cfg, key, Logger, recorded, **extra)
 

@@ -47,6 +47,16 @@ CLASSES: Mapping[str, str] = {
 }
 """Public names of classes by their older names."""
 
+PACKAGES: Mapping[str, str] = {
+    "lightning.fabric.": "lightning_fabric.",
+    "lightning.pytorch.": "pytorch_lightning.",
+}
+"""Prefixes of Lightning's other package, and those of the same classes in the packages that train here.
+
+They are replaced even if the package ``lightning`` is installed: a Trainer of one refuses callbacks and
+loggers of the other.
+"""
+
 ARGUMENTS: Mapping[str, Mapping[str, str]] = {
     "keypoints.HeatmapNet": {"beyond": "heatmap_padding"},
 }
@@ -65,6 +75,9 @@ def current_class(target: str) -> str:
     Args:
         target: name in a file.
     """
+    for before, now in PACKAGES.items():
+        if target.startswith(before):
+            return now + target.removeprefix(before)
     return CLASSES.get(target, target)
 
 

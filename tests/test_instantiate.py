@@ -1,7 +1,8 @@
 import pytest
 import torch
 from omegaconf import open_dict
-from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint, ProgressBar
+from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, ProgressBar
 
 from keypoints.commands import compose
 from keypoints.components import trusted_by_user
@@ -95,6 +96,26 @@ def test_every_experiment_works_with_every_model(experiment):
         assert make_task(cfg, data)(images).shape == (2, len(data.scheme), 2)
 
 
+@pytest.mark.parametrize("recorded", [False, True])
+def test_targets_of_lightnings_other_package_are_understood(cfg, recorded):
+    with open_dict(cfg):
+        cfg.trainer._target_ = "lightning.pytorch.Trainer"
+        cfg.callbacks.stop = {"_target_": "lightning.pytorch.callbacks.EarlyStopping", "monitor": "val/mse"}
+        cfg.logger.tensorboard._target_ = "lightning.pytorch.loggers.TensorBoardLogger"
+    trainer = make_trainer(cfg, recorded=recorded)
+    assert type(trainer) is Trainer
+    assert any(type(each) is EarlyStopping for each in trainer.callbacks)
+
+
+def test_a_callback_of_lightnings_other_package_is_explained(cfg, monkeypatch):
+    base = type("Callback", (), {"__module__": "lightning.pytorch.callbacks.callback"})
+    monkeypatch.setattr("tests.test_instantiate.Foreign", type("Foreign", (base,), {}), raising=False)
+    with open_dict(cfg):
+        cfg.callbacks.mine = {"_target_": "tests.test_instantiate.Foreign"}
+    with pytest.raises(ConfigError, match="is no Callback of pytorch_lightning, which trains here"):
+        make_trainer(cfg)
+
+
 @pytest.mark.parametrize(
     ("setting", "kind"), [("enable_checkpointing", Checkpoint), ("enable_progress_bar", ProgressBar)]
 )
@@ -115,7 +136,6 @@ def test_a_trainer_without_loggers_keeps_metrics_only_in_memory(cfg):
 
 
 FILTERS = {"_target_": "keypoints.callbacks.filters.FirstLayerFilters", "every_n_epochs": 0}
-EARLY_STOPPING = {"_target_": "lightning.pytorch.callbacks.EarlyStopping", "monitor": "val/mse"}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +162,6 @@ EARLY_STOPPING = {"_target_": "lightning.pytorch.callbacks.EarlyStopping", "moni
             {"devices": 2, "use_distributed_sampler": True},
             "divide the faces among the processes twice",
         ),
-        ("callbacks", {"x": EARLY_STOPPING}, "called pytorch_lightning.callbacks.EarlyStopping"),
         *(
             ("trainer", {"precision": precision}, f"precision={precision}: .*take 32-true")
             for precision in ("16-true", "bf16-true", "64-true", 64, "transformer-engine", "half")

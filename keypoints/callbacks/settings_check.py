@@ -91,7 +91,7 @@ def check_length(trainer: pl.Trainer) -> None:
     ):
         if getattr(trainer, name) == 0:
             instead = (
-                "; to validate less often: +trainer.check_val_every_n_epoch=<epochs>" if "val" in name else ""
+                "; to validate less often: trainer.check_val_every_n_epoch=<epochs>" if "val" in name else ""
             )
             raise ConfigError(f"trainer.{name}=0 {what}; take 1 or more{instead}")
     if trainer.accumulate_grad_batches < 1:

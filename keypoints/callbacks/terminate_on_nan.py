@@ -103,7 +103,7 @@ def _message(trainer: pl.Trainer, step: int, what: str, loss: float, indices: Se
     rate = trainer.optimizers[0].param_groups[0]["lr"]
     return (
         f"step {step} of epoch {trainer.current_epoch}: the {what} is {loss}{_faces(trainer, indices)}; "
-        f"train again with a smaller optimizer.lr (here it was {rate:.3g}) or +trainer.gradient_clip_val=1; "
+        f"train again with a smaller optimizer.lr (here it was {rate:.3g}) or trainer.gradient_clip_val=1; "
         + (f"good checkpoints are kept: {good}" if good else "no epoch had ended, so no checkpoint is kept")
     )
 

@@ -137,6 +137,8 @@ def _about_groups(
     places = folders(own)
     yield from ("", *textwrap.wrap("Groups, each chosen by group=option; * is chosen here:", columns))
     for group, chosen in groups.items():
+        if not options.options(places, group):  # an optional group without a file
+            continue
         yield f"  {group}"
         rows = []
         for option in options.options(places, group):

@@ -124,7 +124,7 @@ def _train(
     from keypoints.reports.run import draw_batch, draw_feature_maps, report_run
     from keypoints.training.fit import fit_in_all_processes, without_expected_warnings
     from keypoints.training.prepare import best_task, prepare
-    from keypoints.training.summary import summarised, tell
+    from keypoints.training.summary import summarised, tell, tell_end
 
     config = None if resumed else OmegaConf.to_yaml(cfg, resolve=True)
     with record(run, overrides, job, config, resumed=resumed) as metrics, without_expected_warnings():
@@ -136,6 +136,7 @@ def _train(
         faces = measure_faces(best, parts.data.dataset("val"))
         write_atomically(run.faces, faces.to_csv(index=False))
         draw_feature_maps(run, parts.data, best)
+        tell_end(parts.trainer)
         tell(run, metrics, is_trial=bool(cfg.trainer.get("fast_dev_run")))
     report_run(run, best)
     return metrics

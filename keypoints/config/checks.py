@@ -14,6 +14,7 @@ from keypoints.config.overrides import is_listed, override_values, swept_values
 from keypoints.config.quoting import flag, own_folder, quote_paths
 from keypoints.config.registry import HYDRAS, conf_dir, is_group, is_swept, schema_of, types_of_key
 from keypoints.config.settings import PATH, Setting
+from keypoints.config.signatures import parameters
 from keypoints.config.values import in_yaml
 from keypoints.errors import ConfigError, shortened
 from keypoints.older_names import current_key
@@ -118,14 +119,31 @@ def _check_place(config: str, override: Any) -> None:
 
 
 def _with_additions(config: str, arguments: Sequence[str]) -> list[str]:
-    """Return the arguments, with ``++`` before values of an optional group that is not chosen.
+    """Return the arguments, with ``++`` before values that no file of the configuration has.
 
+    These are values of an optional group that is not chosen, and further parameters of Lightning's Trainer.
     Hydra rejects such values without it.
     """
+    arguments = [f"++{each}" if _is_of_trainer(config, each) else each for each in arguments]
     group = schema_of(config).optional_group
     if group is None or any(each.lstrip("+").startswith(f"{group}=") for each in arguments):
-        return list(arguments)
+        return arguments
     return [f"++{each}" if each.startswith(f"{group}.") else each for each in arguments]
+
+
+def _is_of_trainer(config: str, argument: str) -> bool:
+    """Return whether an argument sets a parameter of Lightning's Trainer that no file of the group has."""
+    key = argument.partition("=")[0]
+    name = key.removeprefix("trainer.")
+    if name == key or name not in parameters("pytorch_lightning.Trainer"):
+        return False
+    return name not in _trainers_keys() and _default_choice(config, "trainer") is not None
+
+
+@lru_cache(maxsize=1)
+def _trainers_keys() -> frozenset[str]:
+    """Return the parameters of Lightning's Trainer that the default option of the group has."""
+    return frozenset(map(str, OmegaConf.load(conf_dir() / "trainer" / "default.yaml")))
 
 
 def _replace_null(config: str, text: str, override: Any) -> str:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from docstring_parser import DocstringStyle, ParseError, parse
 
 from keypoints.config.settings import ANY, LIST, MAPPING, NUMBER, PATH, SWITCH, WHOLE, WORD
+from keypoints.older_names import current_class
 
 _LONGEST_CHAIN = 8
 """Largest number of imports that are followed from a public name to its class."""
@@ -53,7 +54,7 @@ def parameters(target: str) -> Mapping[str, Parameter]:
     Args:
         target: dotted name as in a configuration, such as ``keypoints.ConvNet``.
     """
-    found = _find(target)
+    found = _find(current_class(target))
     if found is None:
         return MappingProxyType({})
     module, node = found

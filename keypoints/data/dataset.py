@@ -123,7 +123,7 @@ def check_batch(batch: object) -> None:
     raise ConfigError(
         f"the loader gave a {type(batch).__name__}{parts}, not a batch; a batch is a keypoints.Batch with "
         "the fields pixels (B, C, H, W) as bytes, targets (B, K, 2) as ratios of the input, to_photo "
-        "(B, 2, 3), photo_sizes (B, 2) and indices (B,); let each sample of your dataset be one, without the B"
+        "(B, 2, 3), photo_sizes (B, 2) and indices (B,); let each sample of your dataset be one, without B"
     )
 
 

@@ -65,7 +65,7 @@ def fit(parts: Prepared) -> None:
         if isinstance(error, RuntimeError) and " returned nan values in its " in str(error):
             raise TrainingError(
                 f"trainer.detect_anomaly: {one_line(error)} Train again with a smaller optimizer.lr or "
-                "+trainer.gradient_clip_val=1"
+                "trainer.gradient_clip_val=1"
             ) from error
         if (key := _rejected_key(error, trainer)) is None:
             raise

@@ -3,9 +3,11 @@
 import logging
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pandas as pd
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping
 
 from keypoints.errors import ConfigError, KeypointsError, TrainingError
 from keypoints.formatting import fixed
@@ -66,6 +68,25 @@ def summarised(run: RunFolder, trainer: pl.Trainer, metrics: MutableMapping[str,
             metrics.update(summarise(run, trainer))
         raise
     metrics.update(summarise(run, trainer))
+
+
+def tell_end(trainer: pl.Trainer) -> None:
+    """Log that a training ended before its last epoch, and where its profile is.
+
+    Args:
+        trainer: Trainer after the fit.
+    """
+    for each in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(each, EarlyStopping) and each.stopped_epoch:
+            log.info(
+                "stopped early, after epoch %d: %s did not improve in %d validations",
+                each.stopped_epoch,
+                each.monitor,
+                each.patience,
+            )
+    profiler = trainer.profiler  # type: ignore[attr-defined]
+    if profiler.dirpath is not None:
+        log.info("profile: %s", Path(profiler.dirpath) / f"fit-{profiler.filename}.txt")
 
 
 def tell(run: RunFolder, metrics: Mapping[str, float], *, is_trial: bool = False) -> None:

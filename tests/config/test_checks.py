@@ -29,6 +29,17 @@ from keypoints.errors import ConfigError
         ("train", ["augmentation=null,wild"], ["augmentation=none,wild"]),
         ("train", ["experiment=null", "sweep=null", "launch=null"], []),
         ("evaluate", ["data=null"], []),
+        (
+            "train",
+            ["trainer.max_steps=9", "+trainer.max_time=1", "trainer.accumulate_grad_batches=4"],
+            ["++trainer.max_steps=9", "+trainer.max_time=1", "trainer.accumulate_grad_batches=4"],
+        ),
+        (
+            "bench",
+            ["trainer.max_steps=9", "trainer.max_stps=9"],
+            ["++trainer.max_steps=9", "trainer.max_stps=9"],
+        ),
+        ("evaluate", ["trainer.max_steps=9"], ["trainer.max_steps=9"]),
         ("bench", ["logger=null"], ["logger=none"]),
         (
             "train",

@@ -73,3 +73,16 @@ def test_each_head_trains_on_the_same_batch(conf):
 def test_an_invalid_configuration_has_no_preview():
     assert preview("train", [], ["experiment=nothing"]) is None
     assert preview("train", [], ["model.net.kernel_sizes=[7"]) is None
+
+
+def test_a_users_local_file_is_read_by_every_training(tmp_path):
+    (tmp_path / "local").mkdir()
+    text = "# @package _global_\n# My machine.\noptimizer:\n  lr: 0.5\n"
+    (tmp_path / "local" / "default.yaml").write_text(text)
+    (tmp_path / "local" / "laptop.yaml").write_text(text.replace("0.5", "0.25"))
+    flags = ["--config-dir", str(tmp_path)]
+    for config in ("train", "bench", "preview"):
+        assert preview(config, flags, ["experiment=nose_tip_best"]).optimizer.lr == 0.5
+    assert preview("train", flags, ["local=laptop"]).optimizer.lr == 0.25
+    assert preview("train", flags, ["optimizer.lr=2"]).optimizer.lr == 2
+    assert preview("train", [], []).optimizer.lr == 1e-3

@@ -65,3 +65,22 @@ def test_overfit_batches_has_the_same_faces_in_each_epoch(configured, tmp_path, 
     monkeypatch.setattr(Task, "training_step", training_step)
     train(configured("+trainer.overfit_batches=1", "trainer.max_epochs=3", "data.batch_size=4"))
     assert seen == [[0, 1, 2, 3]] * 3
+
+
+@pytest.mark.parametrize(
+    ("debug", "epochs", "steps"), [("fast", 1, 1), ("overfit", 4, 4), ("limit", 2, 8), ("profile", 2, 12)]
+)
+def test_each_trial_of_a_training_runs(configured, tmp_path, monkeypatch, debug, epochs, steps):
+    seen = []
+    before = Task.training_step
+
+    def training_step(self, batch, batch_idx):
+        seen.append(self.trainer.current_epoch)
+        return before(self, batch, batch_idx)
+
+    monkeypatch.setattr(Task, "training_step", training_step)
+    train(configured(f"debug={debug}", "trainer.max_epochs=4" if debug == "overfit" else "seed=0"))
+    assert (len(set(seen)), len(seen)) == (epochs, steps)
+    table = tmp_path / "run" / "fit-profile.txt"
+    assert table.is_file() == (debug == "profile")
+    assert debug != "profile" or "run_training_batch" in table.read_text()

@@ -30,3 +30,16 @@ def test_one_validation_face_gives_a_report_without_variance_ratio(configured, o
     assert "same face for everyone" not in caplog.text + run.report.read_text()
     assert "<td>–</td>" in run.report.read_text()
     assert not re.search(r"\bnan\b", caplog.text + re.sub('base64,[^"]+', "", run.report.read_text()))
+
+
+def test_a_training_that_stops_early_says_so(configured, caplog):
+    with caplog.at_level("INFO", "keypoints"):
+        early = configured(
+            "callbacks=early_stopping",
+            "callbacks.early_stopping.patience=1",
+            "callbacks.early_stopping.min_delta=9",
+            "trainer.max_epochs=9",
+        )
+        metrics = train(early)
+    assert metrics["last/epoch"] == 1
+    assert "stopped early, after epoch 1: val/mse did not improve in 1 validations" in caplog.text
