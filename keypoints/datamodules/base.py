@@ -378,10 +378,13 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         return self.loader("test" if "test" in self.splits else "val")
 
     def loader(self, split: str) -> BatchLoader:
-        """Return the loader of a split, always in the same order; only the faces of ``train`` are augmented.
+        """Return the loader of a split.
 
         Args:
             split: name of the split.
+
+        Returns:
+            The loader, always in the same order; only the faces of ``train`` are augmented.
 
         Raises:
             DataError: if there is no such split, or its faces cannot be read.

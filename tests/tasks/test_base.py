@@ -229,7 +229,7 @@ def test_plain_loaders_of_the_datasets_train_and_validate(small, tmp_path):
 
 
 @pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict"])
-def test_a_tuple_of_tensors_is_refused_with_the_parts_of_a_batch(small, tmp_path, verb):
+def test_a_tuple_is_refused_with_the_parts_of_a_batch(small, tmp_path, verb):
     pairs = DataLoader(TensorDataset(torch.zeros(4, 1, 30, 40), torch.zeros(4, 1, 2)), batch_size=2)
     with pytest.raises(ConfigError, match=r"gave a list of 2 parts, not a batch; .*targets \(B, K, 2\)"):
         getattr(trainer_for(tmp_path), verb)(small[1], pairs)
