@@ -18,7 +18,7 @@ _CHARTS = {
     "loss": {
         "loss: training, validation, mean-shape baseline": [
             "Multiline",
-            ["loss/train", "loss/val", "loss/constant"],
+            ["loss/train$", "loss/val", "loss/constant"],
         ]
     },
     "validation": {

@@ -124,20 +124,26 @@ def _with_additions(config: str, arguments: Sequence[str]) -> list[str]:
     These are values of an optional group that is not chosen, and further parameters of Lightning's Trainer.
     Hydra rejects such values without it.
     """
-    arguments = [f"++{each}" if _is_of_trainer(config, each) else each for each in arguments]
+    arguments = [_with_addition(config, each) for each in arguments]
     group = schema_of(config).optional_group
     if group is None or any(each.lstrip("+").startswith(f"{group}=") for each in arguments):
         return arguments
     return [f"++{each}" if each.startswith(f"{group}.") else each for each in arguments]
 
 
-def _is_of_trainer(config: str, argument: str) -> bool:
-    """Return whether an argument sets a parameter of Lightning's Trainer that no file of the group has."""
-    key = argument.partition("=")[0]
+def _with_addition(config: str, argument: str) -> str:
+    """Return an argument; for a parameter of Lightning's Trainer with ``++`` if no file has it, else without.
+
+    Files of older versions had fewer of them, and ``+`` was needed.
+    """
+    plain = argument.removeprefix("+")
+    key = plain.partition("=")[0]
     name = key.removeprefix("trainer.")
     if name == key or name not in parameters("pytorch_lightning.Trainer"):
-        return False
-    return name not in _trainers_keys() and _default_choice(config, "trainer") is not None
+        return argument
+    if _default_choice(config, "trainer") is None:
+        return argument
+    return plain if name in _trainers_keys() else f"++{plain}"
 
 
 @lru_cache(maxsize=1)

@@ -44,6 +44,7 @@ from keypoints.tasks.checkpoint import CHECKPOINT_FORMAT, OURS, read_checkpoint
 from keypoints.tasks.epoch_mean import EpochMean
 from keypoints.tasks.labelled_mean import coordinate_loss
 from keypoints.tasks.metrics import validation_metrics
+from keypoints.tasks.step_loss import StepLoss
 from keypoints.tasks.trusted_loss import RefusedLoss, build_loss, loss_name, untrusted_losses_left_out
 
 
@@ -121,6 +122,7 @@ class Task(pl.LightningModule, ABC):
         self._validated = False
         self._flip_test = False
         self._epoch_mean = EpochMean()
+        self._step_loss = StepLoss()
         self.example_input_array = torch.zeros(1, self.crop.channels, self.crop.height, self.crop.width)
 
     @property
@@ -332,6 +334,12 @@ class Task(pl.LightningModule, ABC):
     def on_train_epoch_start(self) -> None:
         """Discard losses of steps outside an epoch, such as steps of Lightning's batch size finder."""
         self._epoch_mean.reset()
+        self._step_loss.begin(self.trainer.global_step)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Log the loss of the step, every ``log_every_n_steps`` steps."""
+        if outputs:  # None if training_step skipped the batch
+            self._step_loss.add(outputs["loss"], self.trainer)
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the epoch; they are reduced over processes by torchmetrics."""
@@ -385,6 +393,7 @@ class Task(pl.LightningModule, ABC):
         Lightning would step them only after it has written the epoch's checkpoint, so a run that resumes
         from that checkpoint would miss the step.
         """
+        self._step_loss.log(self.trainer)
         if self._epoch_mean:
             mean, faces = self._epoch_mean.compute(), self._epoch_mean.faces
             self.log("loss/train", mean, batch_size=faces, sync_dist=True)

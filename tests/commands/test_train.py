@@ -294,7 +294,7 @@ def logged(folder):
         ["scheduler=none", "data.num_workers=2"],
         ["scheduler=cosine"],
         ["scheduler=cosine", "callbacks.last_checkpoint.seconds=60"],
-        ["scheduler=one_cycle"],
+        ["scheduler=one_cycle", "trainer.log_every_n_steps=2"],
         ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.1"],
         ["scheduler=cosine", "+trainer.val_check_interval=0.34"],
         ["scheduler=cosine", "+trainer.check_val_every_n_epoch=2"],
@@ -313,6 +313,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(dropping, tmp_path, how
     assert all(torch.equal(one[name], other[name]) for name in one)
     if "scheduler=none" not in how:
         assert logged(tmp_path / "whole")["lr-Adam"].nunique() > 1
+    assert logged(tmp_path / "whole")["loss/train_step"].count() == (6 if "one_cycle" in how[0] else 1)
     pd.testing.assert_frame_equal(logged(tmp_path / "stopped"), logged(tmp_path / "whole"), check_like=True)
     status = read_status(RunFolder(tmp_path / "stopped"))
     assert status.state == "finished"

@@ -31,8 +31,8 @@ from keypoints.errors import ConfigError
         ("evaluate", ["data=null"], []),
         (
             "train",
-            ["trainer.max_steps=9", "+trainer.max_time=1", "trainer.accumulate_grad_batches=4"],
-            ["++trainer.max_steps=9", "+trainer.max_time=1", "trainer.accumulate_grad_batches=4"],
+            ["trainer.max_steps=9", "+trainer.max_time=1", "+trainer.accumulate_grad_batches=4"],
+            ["++trainer.max_steps=9", "++trainer.max_time=1", "trainer.accumulate_grad_batches=4"],
         ),
         (
             "bench",
