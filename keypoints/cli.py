@@ -515,14 +515,16 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
     flags, given = split_flags([each for each in arguments if each not in ("-m", "--multirun")])
     (first, *_) = (argument for argument in given if argument.startswith("resume="))
     beside = [argument for argument in given if argument != first]
-    if any(argument.partition("=")[0] != "trust" and not _is_hydras(argument) for argument in beside):
-        raise ConfigError(
-            "resume=<folder> takes no other setting, except trust=<package>: the original configuration is "
-            "used again"
-        )
     folder = Path(first.partition("=")[2].strip("'\""))
+    is_run = RunFolder(folder).status_file.exists()
+    allowed = ("trust", jobs.LENGTH) if is_run else ("trust",)
+    if any(argument.partition("=")[0] not in allowed and not _is_hydras(argument) for argument in beside):
+        raise ConfigError(
+            "resume=<folder> takes no other setting, except trust=<package>, and for a run "
+            "trainer.max_epochs: the original configuration is used again"
+        )
     output = quote_paths([f"output={folder}"])
-    if RunFolder(folder).status_file.exists():
+    if is_run:
         return [*flags, *output, *beside]
     if folder.is_file():
         from keypoints.file_kinds import describe_file

@@ -32,6 +32,9 @@ _NAMED = 6
 _POLL_SECONDS = 0.2
 """Seconds between two checks whether another job has ended."""
 
+LENGTH = "trainer.max_epochs"
+"""Setting that lengthens a run which is resumed."""
+
 OBJECTIVE = "best/mse"
 """Metric that a hyperparameter search minimises."""
 
@@ -131,8 +134,14 @@ def _train(cfg: DictConfig, overrides: list[str], number: int, resumed: bool) ->
     if left == "nothing":
         return _objective(RunFolder(Path(cfg.output)))
     if left == "some":
-        return resume(Path(cfg.output)).get(OBJECTIVE)
+        return resume(Path(cfg.output), _epochs(cfg, overrides)).get(OBJECTIVE)
     return train(cfg, overrides, number, recorded=resumed).get(OBJECTIVE)
+
+
+def _epochs(cfg: DictConfig, overrides: Iterable[str]) -> int | None:
+    """Return the number of epochs by which the command lengthens a run; ``None`` if it does not."""
+    given = any(each.startswith(f"{LENGTH}=") for each in overrides)
+    return int(cfg.trainer.max_epochs) if given else None
 
 
 def _objective(run: "RunFolder") -> float:

@@ -142,7 +142,7 @@ def _train(
     return metrics
 
 
-def resume(folder: Path) -> dict[str, float]:
+def resume(folder: Path, epochs: int | None = None) -> dict[str, float]:
     """Resume the run in ``folder`` from its last checkpoint, or restart it if there is none.
 
     The metrics equal those of a run that was never stopped: the order of the faces, augmentation and dropout
@@ -151,20 +151,24 @@ def resume(folder: Path) -> dict[str, float]:
 
     Args:
         folder: the run's folder.
+        epochs: new number of epochs, by which a finished run is lengthened; ``None`` for the recorded one.
 
     Returns:
         The run's metrics, as :func:`train` returns them.
 
     Raises:
         DataError: if the folder holds no run.
-        ConfigError: if the run is finished or still running, its folder was moved, it names code that is not
-            trusted, or all its checkpoints have names other than ``last.ckpt``.
+        ConfigError: if the run is finished and not lengthened, or still running, its folder was moved, it
+            names code that is not trusted, or all its checkpoints have names other than ``last.ckpt``.
         CheckpointError: if its checkpoint is damaged, or holds only weights.
     """
     run = RunFolder(folder)
     status = read_status(run)
-    if is_finished(run):
-        raise ConfigError(f"{run.path}: is finished; there is nothing to resume")
+    if is_finished(run) and epochs is None:
+        raise ConfigError(
+            f"{run.path}: is finished; there is nothing to resume; to train it longer, add "
+            "trainer.max_epochs=<epochs>"
+        )
     cfg = run.configuration()
     if not run.last_checkpoint.is_file() and (others := other_checkpoints(run)):
         raise ConfigError(
@@ -176,6 +180,10 @@ def resume(folder: Path) -> dict[str, float]:
             f"{folder}: was started as {cfg.get('output')}, and its files name that folder; move it back, or "
             "give the command in the directory where the first one was given"
         )
+    if epochs is not None:
+        from keypoints.training.lengthen import lengthen
+
+        cfg = lengthen(run, cfg, epochs)
     log.info("resuming %s", folder)
     try:
         return train(cfg, status.overrides, status.job, resumed=True, recorded=True)

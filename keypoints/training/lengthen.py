@@ -1,0 +1,134 @@
+"""Lengthening of a finished run: more epochs from its last checkpoint, with a schedule of the new length."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from keypoints.callbacks.checkpoint_io import AtomicCheckpointIO
+from keypoints.components import build
+from keypoints.errors import ConfigError
+from keypoints.files import write_atomically
+from keypoints.runs.run_folder import RunFolder
+from keypoints.tasks.checkpoint import read_checkpoint
+
+log = logging.getLogger(__name__)
+
+_LENGTHS = ("T_max", "total_iters")
+"""Settings of torch's schedulers that are the number of epochs, if the schedule ends with the training."""
+
+_OF_LIGHTNING = ("interval", "monitor")
+"""Settings of a scheduler that belong to Lightning, see :class:`keypoints.tasks.base.Task`."""
+
+
+def lengthen(run: RunFolder, cfg: DictConfig, epochs: int) -> DictConfig:
+    """Change a finished run so that it can be resumed and trains until ``epochs``.
+
+    A schedule that ended with the training becomes the schedule of the new length: the next epoch has the
+    learning rate that a run of this length would have there. Other schedules and a constant learning rate
+    continue. The changes can be repeated if the process ends before the run is resumed.
+
+    Args:
+        run: folder of the run.
+        cfg: its configuration.
+        epochs: new number of epochs.
+
+    Returns:
+        The new configuration, which is also written.
+
+    Raises:
+        ConfigError: if the run has as many epochs already, its length is not given in epochs, or its schedule
+            has a fixed length.
+        CheckpointError: if its last checkpoint cannot be used.
+    """
+    checkpoint = read_checkpoint(run.last_checkpoint)
+    done = int(checkpoint["epoch"]) + 1
+    if epochs <= done:
+        raise ConfigError(f"{run.path}: has {done} epochs already; give more: trainer.max_epochs={2 * done}")
+    if (steps := cfg.trainer.get("max_steps")) is not None and steps > 0:
+        raise ConfigError(
+            f"{run.path}: its length is trainer.max_steps={steps}, so more epochs do not lengthen it"
+        )
+    longer = _longer(cfg, epochs)
+    length = int(checkpoint["global_step"]) // done * epochs
+    said = _reschedule(longer, checkpoint, length, run)
+    AtomicCheckpointIO().save_checkpoint(checkpoint, run.last_checkpoint)
+    write_atomically(run.config, OmegaConf.to_yaml(longer))
+    log.info("%s: %d epochs become %d; %s", run.path, done, epochs, said)
+    return longer
+
+
+def _longer(cfg: DictConfig, epochs: int) -> DictConfig:
+    """Return the configuration with the new length, also of a schedule that ended with the training."""
+    longer = cfg.copy()
+    before, longer.trainer.max_epochs = cfg.trainer.get("max_epochs"), epochs
+    for name in _LENGTHS:
+        if longer.get("scheduler") and before is not None and longer.scheduler.get(name) == before:
+            longer.scheduler[name] = epochs
+    return longer
+
+
+def _reschedule(cfg: DictConfig, checkpoint: dict[str, Any], length: int, run: RunFolder) -> str:
+    """Set the states of the scheduler and the optimizer in a checkpoint; return what the schedule does.
+
+    Args:
+        cfg: configuration with the new length.
+        checkpoint: contents of the last checkpoint, which are changed.
+        length: number of steps of the lengthened training.
+        run: folder of the run, for messages.
+
+    Raises:
+        ConfigError: if the schedule has a fixed length.
+    """
+    groups = checkpoint["optimizer_states"][0]["param_groups"]
+    rate = float(groups[0]["lr"])
+    settings: Any = OmegaConf.to_container(cfg.scheduler) if cfg.get("scheduler") else None
+    if not settings or not checkpoint["lr_schedulers"]:
+        return f"the learning rate stays {rate:.3g}"
+    name = str(settings["_target_"]).rpartition(".")[2]
+    if settings.get("total_steps") is not None:
+        raise ConfigError(
+            f"{run.path}: its schedule {name} ends after scheduler.total_steps={settings['total_steps']}; "
+            "only a run with scheduler.total_steps=null can be lengthened"
+        )
+    epochs = cfg.trainer.max_epochs
+    if "total_steps" in settings:
+        settings["total_steps"] = length
+    elif all(settings.get(each) != epochs for each in _LENGTHS):
+        return f"the schedule {name} continues, from the learning rate {rate:.3g}"
+    fresh, state = _stepped(cfg, settings, groups, int(checkpoint["lr_schedulers"][0]["last_epoch"]))
+    for group, new in zip(groups, fresh, strict=True):
+        group.update({key: value for key, value in new.items() if key != "params"})
+    checkpoint["lr_schedulers"][0] = state
+    now = float(groups[0]["lr"])
+    return (
+        f"the schedule {name} becomes that of {epochs} epochs: the learning rate changes from {rate:.3g} to "
+        f"{now:.3g} and continues from there; a single training of this length gives another result"
+    )
+
+
+def _stepped(
+    cfg: DictConfig, settings: Mapping[str, Any], groups: list[dict[str, Any]], steps: int
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the optimizer's groups and the scheduler's state after some steps of the schedule."""
+    given: Any = OmegaConf.to_container(cfg.optimizer) if cfg.get("optimizer") else None
+    given = given or {"_target_": "torch.optim.Adam", "lr": 1e-3}
+    rates = [
+        {"params": [torch.zeros(1, requires_grad=True)], "lr": group.get("initial_lr", group["lr"])}
+        for group in groups
+    ]
+    optimizer = build(given, Optimizer, rates)
+    own = {key: value for key, value in settings.items() if key not in _OF_LIGHTNING}
+    scheduler = build(own, LRScheduler, optimizer)
+    assert not isinstance(scheduler, ReduceLROnPlateau)  # it has no length
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns if a scheduler steps before the optimizer
+        for _ in range(steps):
+            optimizer.step()
+            scheduler.step()
+    return optimizer.param_groups, scheduler.state_dict()

@@ -1,0 +1,84 @@
+import logging
+
+import pytest
+import torch
+
+from keypoints.cli import main
+from keypoints.errors import ConfigError
+from keypoints.runs.history import read_history, read_logged
+from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
+from tests.working import interrupted_at, resume, train
+
+
+@pytest.fixture
+def finished(configured, tmp_path):
+    """Return a function that trains two epochs of 6 steps with a schedule and returns the run's folder."""
+
+    def trained(*overrides, output="run"):
+        train(configured("callbacks.last_checkpoint.seconds=0", *overrides, output=output))
+        return RunFolder(tmp_path / output)
+
+    return trained
+
+
+def rates(run):
+    return read_logged(run)["lr-Adam"].dropna().tolist()
+
+
+@pytest.mark.parametrize("scheduler", ["none", "plateau"])
+def test_a_lengthened_run_equals_a_longer_one(finished, configured, scheduler):
+    run = finished(f"scheduler={scheduler}")
+    whole = finished(f"scheduler={scheduler}", "trainer.max_epochs=4", output="whole")
+    assert resume(run.path, 4) == read_status(whole).metrics
+    one, other = (torch.load(each.last_checkpoint, weights_only=True)["state_dict"] for each in (run, whole))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert list(read_history(run).index) == [0, 1, 2, 3]
+    assert run.configuration().trainer.max_epochs == 4
+
+
+@pytest.mark.parametrize("scheduler", ["cosine", "one_cycle"])
+def test_a_schedule_becomes_that_of_the_new_length(finished, caplog, scheduler):
+    run = finished(f"scheduler={scheduler}")
+    whole = finished(f"scheduler={scheduler}", "trainer.max_epochs=4", output="whole")
+    with caplog.at_level(logging.INFO, "keypoints"):
+        resume(run.path, 4)
+    assert rates(run)[2:] == pytest.approx(rates(whole)[2:], rel=1e-6)
+    assert rates(run)[:2] != pytest.approx(rates(whole)[:2])
+    assert "2 epochs become 4; the schedule" in caplog.text
+    assert "becomes that of 4 epochs: the learning rate changes from" in caplog.text
+
+
+def test_a_stopped_lengthened_run_resumes_exactly(finished, tmp_path):
+    run, whole = finished("scheduler=cosine"), finished("scheduler=cosine", output="whole")
+    with interrupted_at(step=14):  # in the third epoch, before its checkpoint
+        resume(run.path, 4)
+    assert resume(run.path) == resume(whole.path, 4)
+    assert rates(run) == rates(whole)
+
+
+def test_the_command_line_lengthens_a_run(finished, capsys):
+    run = finished("scheduler=none")
+    main(["train", f"resume={run.path}", "trainer.max_epochs=3"])
+    assert list(read_history(run).index) == [0, 1, 2]
+    assert "the learning rate stays 0.001" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["train", f"resume={run.path}"])
+    assert "add trainer.max_epochs=<epochs>" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("overrides", "epochs", "says"),
+    [
+        ([], 2, "has 2 epochs already; give more: trainer.max_epochs=4"),
+        (["trainer.max_steps=12"], 4, "its length is trainer.max_steps=12"),
+        (["scheduler=one_cycle", "scheduler.total_steps=12"], 4, "ends after scheduler.total_steps=12"),
+    ],
+)
+def test_a_run_that_cannot_be_lengthened_stays_as_it_is(finished, overrides, epochs, says):
+    run = finished(*overrides)
+    before = run.last_checkpoint.read_bytes(), run.config.read_text()
+    with pytest.raises(ConfigError, match=says):
+        resume(run.path, epochs)
+    assert (run.last_checkpoint.read_bytes(), run.config.read_text()) == before
+    assert read_status(run).state == "finished"
