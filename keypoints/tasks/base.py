@@ -41,6 +41,7 @@ from keypoints.landmarks import LandmarkScheme
 from keypoints.models.budget import TooLargeError, bounded
 from keypoints.models.pretrained import blank
 from keypoints.tasks.checkpoint import CHECKPOINT_FORMAT, OURS, read_checkpoint
+from keypoints.tasks.encoder_rate import ENCODER_RATE, checked_rate, encoder_layers, parameters_of
 from keypoints.tasks.epoch_mean import EpochMean
 from keypoints.tasks.labelled_mean import coordinate_loss
 from keypoints.tasks.metrics import validation_metrics
@@ -75,7 +76,8 @@ class Task(pl.LightningModule, ABC):
         scheme: landmarks to predict; a :class:`LandmarkScheme`, or its plain values as in a checkpoint.
         crop: crop that makes the input from a photo; a :class:`Crop`, or its plain values.
         loss: component called with predictions and targets, both (B, K, 2) ratios; MSE if ``None``.
-        optimizer: component; Adam with learning rate 1e-3 if ``None``.
+        optimizer: component; Adam with learning rate 1e-3 if ``None``. Besides the settings of its class it
+            may have ``encoder_lr``, the learning rate of the encoder; 0 freezes it and its batch statistics.
         scheduler: component, or ``None``. Besides the settings of its class it may have ``interval``,
             ``epoch`` (the default) or ``step``, and ``monitor``, the metric that it watches. If
             ``total_steps`` is null, it is set to the number of steps of the training.
@@ -335,6 +337,9 @@ class Task(pl.LightningModule, ABC):
         """Discard losses of steps outside an epoch, such as steps of Lightning's batch size finder."""
         self._epoch_mean.reset()
         self._step_loss.begin(self.trainer.global_step)
+        if self._optimizer.get(ENCODER_RATE) == 0:
+            for layer in encoder_layers(self._network()):
+                layer.training = False  # keeps the statistics of batch normalisation
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log the loss of the step, every ``log_every_n_steps`` steps."""
@@ -361,10 +366,13 @@ class Task(pl.LightningModule, ABC):
             return self._optimizers()
 
     def _optimizers(self) -> OptimizerLRScheduler:
-        optimizer = build(self._optimizer, Optimizer, self.parameters())
+        optimizer = self._built_optimizer()
         if self._scheduler is None:
             return optimizer
         settings = dict(self._scheduler)
+        if len(optimizer.param_groups) > 1 and isinstance(highest := settings.get("max_lr"), int | float):
+            first = optimizer.param_groups[0]["lr"]
+            settings["max_lr"] = [highest * group["lr"] / first for group in optimizer.param_groups]
         schedule: LRSchedulerConfigType = {
             "interval": settings.pop("interval", "epoch"),
             "monitor": settings.pop("monitor", None),
@@ -381,6 +389,25 @@ class Task(pl.LightningModule, ABC):
             settings["total_steps"] = int(steps)
         schedule["scheduler"] = build(settings, LRScheduler, optimizer)
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def _built_optimizer(self) -> Optimizer:
+        """Build the optimizer; the encoder has a group of its own if it has its own learning rate."""
+        component = {name: value for name, value in self._optimizer.items() if name != ENCODER_RATE}
+        rate = checked_rate(self._optimizer.get(ENCODER_RATE))
+        if rate is None:
+            return build(component, Optimizer, self.parameters())
+        encoder = parameters_of(encoder_layers(self._network()))
+        known = set(encoder)
+        groups: list[dict[str, Any]] = [{"params": [each for each in self.parameters() if each not in known]}]
+        if rate > 0:
+            groups.append({"params": encoder, "lr": rate})
+        for each in encoder:
+            each.requires_grad_(rate > 0)
+        return build(component, Optimizer, groups)
+
+    def _network(self) -> nn.Module:
+        net = getattr(self, "net", self)
+        return net if isinstance(net, nn.Module) else self
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
         """Step a scheduler, unless it watches a metric: see :meth:`on_train_epoch_end`."""

@@ -16,6 +16,7 @@ from keypoints.errors import ConfigError
 from keypoints.files import write_atomically
 from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.checkpoint import read_checkpoint
+from keypoints.tasks.encoder_rate import ENCODER_RATE
 
 log = logging.getLogger(__name__)
 
@@ -122,8 +123,11 @@ def _stepped(
         {"params": [torch.zeros(1, requires_grad=True)], "lr": group.get("initial_lr", group["lr"])}
         for group in groups
     ]
+    given = {key: value for key, value in given.items() if key != ENCODER_RATE}
     optimizer = build(given, Optimizer, rates)
     own = {key: value for key, value in settings.items() if key not in _OF_LIGHTNING}
+    if all("max_lr" in group for group in groups):
+        own["max_lr"] = [group["max_lr"] for group in groups]
     scheduler = build(own, LRScheduler, optimizer)
     assert not isinstance(scheduler, ReduceLROnPlateau)  # it has no length
     with warnings.catch_warnings():
