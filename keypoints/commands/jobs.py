@@ -64,6 +64,8 @@ def job(cfg: DictConfig, *, resumed: bool) -> float | None:
         check_complete(cfg)
         with trusting(*package_names(cfg.trust)):
             if not in_sweep:
+                if resumed and (epochs := _epochs(cfg, overrides)) is not None:
+                    return resume(Path(cfg.output), epochs).get(OBJECTIVE)
                 return _train(cfg, overrides, 0, resumed)
             with _run_locked(Path(cfg.output)):
                 if not resumed and (before := _earlier_objective(Path(cfg.output), overrides)) is not None:
@@ -134,7 +136,7 @@ def _train(cfg: DictConfig, overrides: list[str], number: int, resumed: bool) ->
     if left == "nothing":
         return _objective(RunFolder(Path(cfg.output)))
     if left == "some":
-        return resume(Path(cfg.output), _epochs(cfg, overrides)).get(OBJECTIVE)
+        return resume(Path(cfg.output)).get(OBJECTIVE)
     return train(cfg, overrides, number, recorded=resumed).get(OBJECTIVE)
 
 

@@ -40,6 +40,12 @@ class Train(Trusting):
     seed: int = setting(
         0, "Seed of the initial weights, the order of the faces and the augmentation.", at_least=0
     )
+    keep: str = setting(
+        "all",
+        "Checkpoints that a finished run keeps; best needs a third of the disk space, but a run that keeps "
+        "only this one cannot be lengthened.",
+        choices=("all", "best"),
+    )
     output: OutputFolder = setting(
         "${paths.outputs}/${name}/${now:%Y-%m-%d_%H-%M-%S}", "Folder of the run, or of the sweep."
     )
@@ -139,6 +145,8 @@ def _train(
         tell_end(parts.trainer)
         tell(run, metrics, is_trial=bool(cfg.trainer.get("fast_dev_run")))
     report_run(run, best)
+    if cfg.get("keep") == "best" and run.best_checkpoint.is_file():
+        run.last_checkpoint.unlink(missing_ok=True)
     return metrics
 
 
@@ -179,6 +187,11 @@ def resume(folder: Path, epochs: int | None = None) -> dict[str, float]:
         raise ConfigError(
             f"{folder}: was started as {cfg.get('output')}, and its files name that folder; move it back, or "
             "give the command in the directory where the first one was given"
+        )
+    if epochs is not None and not run.last_checkpoint.is_file():
+        raise ConfigError(
+            f"{run.path}: has no {run.last_checkpoint.relative_to(run.path)}, as with keep=best, and cannot "
+            f"be lengthened; start a new run from its weights: start_from={run.path}"
         )
     if epochs is not None:
         from keypoints.training.lengthen import lengthen

@@ -433,3 +433,18 @@ def test_real_nose_tips_are_predicted_better_than_the_baseline(real_imm, tmp_pat
         for seed in range(2)
     ]
     assert statistics.mean(best) < 0.0030  # mean-shape baseline: 0.0051; 25 epochs reach 0.0013
+
+
+def test_keep_best_removes_the_last_checkpoint_of_a_finished_run(configured, tmp_path):
+    with interrupted_at(step=7):
+        train(configured("keep=best"))
+    run = RunFolder(tmp_path / "run")
+    assert run.last_checkpoint.is_file()
+    resume(run.path)
+    assert [path.name for path in run.checkpoints.iterdir()] == ["best.ckpt"]
+    with pytest.raises(
+        ConfigError, match=r"has no checkpoints/last\.ckpt, as with keep=best, .* start_from="
+    ):
+        resume(run.path, 9)
+    with pytest.raises(ConfigError, match="is finished; there is nothing to resume"):
+        resume(run.path)
