@@ -31,6 +31,9 @@ from .geometry import Affine as Affine
 from .geometry import Box as Box
 from .inference.prediction_files import PredictedFace as PredictedFace
 from .inference.predictor import Predictor as Predictor
+from .instantiate import make_data as make_data
+from .instantiate import make_task as make_task
+from .instantiate import make_trainer as make_trainer
 from .landmarks import LandmarkScheme as LandmarkScheme
 from .models.convnet import ConvNet as ConvNet
 from .models.encoders import (

@@ -27,6 +27,9 @@ T = TypeVar("T")
 Component = Mapping[str, Any]
 """Mapping with the name of the class, ``_target_``, and its keyword arguments, all plain values."""
 
+OBJECT = "_object_"
+"""Key of the mark that stands for an object made in Python: the name of its class."""
+
 TRUST = "KEYPOINTS_TRUST"
 """Environment variable with the names of trusted packages, separated by commas."""
 
@@ -120,6 +123,17 @@ def configure(target: type, **settings: Any) -> dict[str, Any]:
     return {"_target_": public_name(target), **settings}
 
 
+def recorded(part: Component | object | None) -> Mapping[str, Any] | None:
+    """Return what a checkpoint stores of a part: a component as it is, for an object the name of its class.
+
+    Args:
+        part: a component, or an object made in Python; ``None`` for neither.
+    """
+    if part is None or isinstance(part, Mapping):
+        return part
+    return {OBJECT: public_name(type(part))}
+
+
 def public_name(named: type) -> str:
     """Return the shortest name under which a class can be imported, since modules change and files stay.
 
@@ -139,17 +153,17 @@ def public_name(named: type) -> str:
 
 
 def build(
-    component: Component,
+    component: Component | object,
     kind: type[T],
     *args: Any,
     _key: str = "",
     _nested: tuple[type, ...] = (),
     **extra: Any,
 ) -> T:
-    """Instantiate a component.
+    """Instantiate a component; return an object that was made in Python as it is.
 
     Args:
-        component: the class and its settings.
+        component: the class and its settings, or an object of type ``kind``.
         kind: required class of the object.
         args: positional arguments, besides the component's own settings.
         _key: dotted key of the component in a configuration, for messages.
@@ -164,6 +178,8 @@ def build(
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
+    if not isinstance(component, Mapping) and isinstance(component, kind):
+        return component
     target = current_class(target_of(component))
     settings = {name: value for name, value in current(component).items() if name not in {"_target_", *extra}}
     if not _nested:  # Hydra copies and resolves the settings, but not the arguments of the later call
@@ -224,6 +240,11 @@ def target_of(component: object) -> str:
         ConfigError: if the component has no ``_target_``.
     """
     target = component.get("_target_") if isinstance(component, Mapping) else None
+    if target is None and isinstance(component, Mapping) and OBJECT in component:
+        raise UntrustedError(
+            f"needs an object of {component[OBJECT]}, which was made in Python; give one with the same layers"
+            ": load_task(path, net=<network>), or loss=<loss>"
+        )
     if not isinstance(target, str):
         raise ConfigError(
             f"a component needs a _target_, the name of its class, not a {type(component).__name__}"

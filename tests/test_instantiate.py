@@ -184,3 +184,11 @@ def test_an_impossible_trainer_setting_is_refused_with_an_alternative(
 def test_precisions_with_weights_in_32_bits_are_accepted(cfg, precision):
     cfg.trainer.precision = precision
     assert make_trainer(cfg).precision in ("32-true", "bf16-mixed")  # on a CPU, 16-mixed becomes bf16-mixed
+
+
+def test_the_parts_of_a_configuration_have_public_names(cfg):
+    import keypoints
+
+    data = keypoints.make_data(cfg)
+    task = keypoints.make_task(cfg, data)
+    keypoints.make_trainer(cfg).fit(task, datamodule=data)

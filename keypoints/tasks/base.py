@@ -30,6 +30,7 @@ from keypoints.components import (
     configure,
     package_names,
     public_name,
+    recorded,
     trusted_by_user,
     trusting,
 )
@@ -75,7 +76,8 @@ class Task(pl.LightningModule, ABC):
     Args:
         scheme: landmarks to predict; a :class:`LandmarkScheme`, or its plain values as in a checkpoint.
         crop: crop that makes the input from a photo; a :class:`Crop`, or its plain values.
-        loss: component called with predictions and targets, both (B, K, 2) ratios; MSE if ``None``.
+        loss: component called with predictions and targets, both (B, K, 2) ratios; MSE if ``None``. Like
+            the network, it may be an object; a checkpoint then holds its weights and the name of its class.
         optimizer: component; Adam with learning rate 1e-3 if ``None``. Besides the settings of its class it
             may have ``encoder_lr``, the learning rate of the encoder; 0 freezes it and its batch statistics.
         scheduler: component, or ``None``. Besides the settings of its class it may have ``interval``,
@@ -96,7 +98,7 @@ class Task(pl.LightningModule, ABC):
         self,
         scheme: LandmarkScheme | Mapping[str, Any],
         crop: Crop | Mapping[str, Any],
-        loss: Component | None,
+        loss: Component | nn.Module | None,
         optimizer: Component | None,
         scheduler: Component | None,
         **hyperparameters: Any,
@@ -111,7 +113,7 @@ class Task(pl.LightningModule, ABC):
             {
                 "scheme": self.scheme.to_dict(),
                 "crop": self.crop.to_dict(),
-                "loss": loss,
+                "loss": recorded(loss),
                 "optimizer": self._optimizer,
                 "scheduler": scheduler,
                 **hyperparameters,
@@ -508,7 +510,13 @@ def _mean(one: Located, other: Located) -> Located:
     return Located((one.points + other.points) / 2, confidence)
 
 
-def load_task(path: str | Path, *, flip_test: bool = False, trust: str | Iterable[str] | None = None) -> Task:
+def load_task(
+    path: str | Path,
+    *,
+    flip_test: bool = False,
+    trust: str | Iterable[str] | None = None,
+    **parts: nn.Module,
+) -> Task:
     """Return the task of a checkpoint, on the CPU, in evaluation mode. No other file is needed.
 
     Only classes of trusted packages are built. A loss that is not trusted is left out: the task can predict,
@@ -518,6 +526,7 @@ def load_task(path: str | Path, *, flip_test: bool = False, trust: str | Iterabl
         path: checkpoint file.
         flip_test: predict the mean over an image and its mirrored copy, see :meth:`Task.flip_test`.
         trust: packages of the user whose classes the checkpoint may name; see :mod:`keypoints.components`.
+        parts: network or loss, by the argument's name, of a task that was made with such objects.
 
     Returns:
         The task.
@@ -530,7 +539,7 @@ def load_task(path: str | Path, *, flip_test: bool = False, trust: str | Iterabl
     """
     checkpoint = read_checkpoint(path)
     with trusting(*package_names(trust)):
-        task = _build_task(Path(path), checkpoint)
+        task = _build_task(Path(path), checkpoint, **parts)
     if flip_test:
         task.flip_test()
     return task.eval()

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from keypoints.components import Component, build, configure
+from keypoints.components import Component, build, configure, recorded
 from keypoints.crop import Crop
 from keypoints.data.dataset import Batch
 from keypoints.landmarks import LandmarkScheme
@@ -50,13 +50,13 @@ class HeatmapTask(Task):
         self,
         scheme: LandmarkScheme | Mapping[str, Any],
         crop: Crop | Mapping[str, Any],
-        net: Component | None = None,
-        loss: Component | None = None,
+        net: Component | nn.Module | None = None,
+        loss: Component | nn.Module | None = None,
         optimizer: Component | None = None,
         scheduler: Component | None = None,
         coordinate_weight: float = 1.0,
         heatmap_weight: float = 0.0,
-        heatmap_loss: Component | None = None,
+        heatmap_loss: Component | nn.Module | None = None,
         sigma: float = 1.0,
     ) -> None:
         if (
@@ -76,10 +76,10 @@ class HeatmapTask(Task):
             loss,
             optimizer,
             scheduler,
-            net=net,
+            net=recorded(net),
             coordinate_weight=coordinate_weight,
             heatmap_weight=heatmap_weight,
-            heatmap_loss=heatmap_loss,
+            heatmap_loss=recorded(heatmap_loss),
             sigma=sigma,
         )
         self.net = build(

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from keypoints.components import Component, build, configure
+from keypoints.components import Component, build, configure, recorded
 from keypoints.crop import Crop
 from keypoints.landmarks import LandmarkScheme
 from keypoints.models.convnet import ConvNet
@@ -19,7 +19,8 @@ class RegressionTask(Task):
         scheme: landmarks to predict, see :class:`~keypoints.tasks.base.Task`.
         crop: crop that makes the input from a photo, see :class:`~keypoints.tasks.base.Task`.
         net: component whose class takes ``input_size``, ``in_channels`` and ``out_features``;
-            :class:`~keypoints.models.convnet.ConvNet` if ``None``.
+            :class:`~keypoints.models.convnet.ConvNet` if ``None``. Or the network itself, which maps images
+            to two numbers for each landmark.
         loss: component that builds the loss of coordinates, see :class:`~keypoints.tasks.base.Task`.
         optimizer: component, see :class:`~keypoints.tasks.base.Task`.
         scheduler: component or ``None``, see :class:`~keypoints.tasks.base.Task`.
@@ -29,13 +30,13 @@ class RegressionTask(Task):
         self,
         scheme: LandmarkScheme | Mapping[str, Any],
         crop: Crop | Mapping[str, Any],
-        net: Component | None = None,
-        loss: Component | None = None,
+        net: Component | nn.Module | None = None,
+        loss: Component | nn.Module | None = None,
         optimizer: Component | None = None,
         scheduler: Component | None = None,
     ) -> None:
         net = net or configure(ConvNet)
-        super().__init__(scheme, crop, loss, optimizer, scheduler, net=net)
+        super().__init__(scheme, crop, loss, optimizer, scheduler, net=recorded(net))
         self.net = build(
             net,
             nn.Module,

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from keypoints.components import Component, UntrustedError, build, find_class, is_trusted, target_of
+from keypoints.components import OBJECT, Component, UntrustedError, build, find_class, is_trusted, target_of
 from keypoints.errors import ConfigError
 
 _TORCH_LOSS_MODULES = ("torch.nn.modules.loss", "torch.nn.modules.distance")
@@ -26,22 +26,24 @@ def untrusted_losses_left_out() -> Iterator[None]:
         _untrusted_allowed.reset(token)
 
 
-def build_loss(component: Component) -> nn.Module:
+def build_loss(component: Component | nn.Module) -> nn.Module:
     """Build a loss; inside :func:`untrusted_losses_left_out`, a :class:`RefusedLoss` if it is not trusted.
 
     Args:
-        component: the loss's class and settings.
+        component: the loss's class and settings, or the loss itself.
 
     Raises:
         ConfigError: as for :func:`keypoints.components.build`.
     """
+    if isinstance(component, nn.Module):
+        return component
     try:
         loss = _class_of_loss(component)
         return build(component, loss)
     except UntrustedError as error:
         if not _untrusted_allowed.get():
             raise
-        return RefusedLoss(target_of(component), str(error))
+        return RefusedLoss(str(component.get("_target_") or component[OBJECT]), str(error))
 
 
 def _class_of_loss(component: Component) -> type[nn.Module]:

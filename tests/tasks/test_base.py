@@ -1,6 +1,13 @@
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import (
+    BatchSizeFinder,
+    EarlyStopping,
+    LearningRateFinder,
+    StochasticWeightAveraging,
+)
+from torch import nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -245,3 +252,73 @@ def test_lightnings_loops_accept_the_path_of_a_checkpoint(saved, made_up_imm, tm
     longer = trainer_for(tmp_path, max_epochs=3)
     longer.fit(fresh, datamodule=data, ckpt_path=path)
     assert (longer.current_epoch, longer.global_step) == (3, 18)
+
+
+class MyNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(40 * 30, 2)
+
+    def forward(self, images):
+        return self.layer(images.flatten(1))
+
+
+class MyLoss(nn.Module):
+    def forward(self, predictions, targets):
+        return (predictions - targets).abs().mean()
+
+
+def test_a_checkpoint_says_which_objects_it_needs(small, tmp_path):
+    task = RegressionTask(NOSE, CROP, net=MyNet(), loss=MyLoss())
+    trainer = trainer_for(tmp_path)
+    trainer.fit(task, datamodule=small[0])
+    trainer.save_checkpoint(path := tmp_path / "own.ckpt")
+    with pytest.raises(CheckpointError, match=r"own\.ckpt: needs an object of .*MyNet, .* net=<network>"):
+        load_task(path)
+    images = torch.rand(3, 1, 30, 40) - 0.5
+    loaded = load_task(path, net=MyNet())
+    assert torch.equal(loaded(images), task.eval()(images))
+    with pytest.raises(ConfigError, match=r"needs an object of .*MyLoss"):
+        trainer.validate(loaded, small[0].loader("val"), verbose=False)
+    complete = RegressionTask.load_from_checkpoint(path, net=MyNet(), loss=MyLoss())
+    trainer.validate(complete, small[0].loader("val"), verbose=False)
+    with pytest.raises(CheckpointError, match="weights do not fit"):
+        load_task(path, net=nn.Linear(2, 2))
+
+
+def test_an_object_of_another_kind_is_refused():
+    with pytest.raises(ConfigError, match=r"a component needs a _target_, .* not a str"):
+        RegressionTask(NOSE, CROP, net="resnet18")
+
+
+def test_lightnings_finders_set_rate_and_batch_size(small, tmp_path):
+    data, task = small
+    data.batch_size = 4
+    trainer_for(tmp_path, max_epochs=30, callbacks=[LearningRateFinder(num_training_steps=60)]).fit(
+        task, datamodule=data
+    )
+    assert task.lr != 1e-3
+    again = RegressionTask(NOSE, CROP, net=NET)
+    finder = BatchSizeFinder(init_val=2, max_trials=2, steps_per_trial=1)
+    trainer_for(tmp_path, callbacks=[finder]).fit(again, datamodule=data)
+    assert data.batch_size == finder.optimal_batch_size > 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"callbacks": [EarlyStopping("val/mse")]},
+        {"callbacks": [StochasticWeightAveraging(swa_lrs=1e-3)]},
+        {"accumulate_grad_batches": 4},
+        {"gradient_clip_val": 0.1},
+        {"profiler": "simple"},
+        {"profiler": "advanced"},
+    ],
+    ids=str,
+)
+def test_lightnings_settings_and_callbacks_train_a_task(small, tmp_path, settings):
+    data, task = small
+    trainer = trainer_for(tmp_path, max_epochs=4, **settings)
+    trainer.fit(task, datamodule=data)
+    assert trainer.current_epoch > 1
+    assert trainer.callback_metrics["val/mse"] > 0
