@@ -57,6 +57,9 @@ def make_data(cfg: DictConfig, *, recorded: bool = False) -> FaceDataModule:
         cfg: the configuration of ``keypoints train``.
         recorded: whether ``cfg`` was read from a folder instead of given by the user.
 
+    Returns:
+        The datamodule, without its faces read.
+
     Raises:
         ConfigError: if a part of it cannot be built, or is not trusted.
     """
@@ -85,6 +88,9 @@ def make_task(cfg: DictConfig, data: FaceDataModule, *, recorded: bool = False) 
         cfg: the configuration of ``keypoints train``.
         data: the datamodule that provides its training data.
         recorded: whether ``cfg`` was read from a folder instead of given by the user.
+
+    Returns:
+        The task, with its network, loss, optimizer and scheduler.
 
     Raises:
         ConfigError: if a part of it cannot be built, or is not trusted.
@@ -120,6 +126,9 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
         cfg: the configuration of ``keypoints train``.
         purge_step: for a resumed run, the step from which TensorBoard hides the entries of the older process.
         recorded: whether ``cfg`` was read from a folder instead of given by the user.
+
+    Returns:
+        The trainer.
 
     Raises:
         ConfigError: if a part of it cannot be built, or is not trusted.
