@@ -11,6 +11,7 @@ Packages and modules, lowest layer first; imports run downwards only:
 ``datamodules``     faces in, splits and batches out
 ``tasks``           networks with a loss, metrics and an optimizer
 ``callbacks``       logging and checkpoints during a training
+``loggers``         pictures, texts and metrics for each kind of logger
 ``runs``            folders of runs and sweeps
 ``training``        configuration in, a run's folder out
 ``evaluation``      predictions compared with true landmarks
@@ -29,6 +30,9 @@ import os
 import lazy_loader
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would check for updates online
+os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # mlflow refuses to write to a folder without it
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # mlflow would send usage data
+os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # wandb would send its errors, also offline
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime 1.29 and later send usage data
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import pytorch_lightning as pl
@@ -21,7 +22,7 @@ from lightning_fabric.plugins import ClusterEnvironment
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.accelerators import Accelerator, CPUAccelerator
 from pytorch_lightning.callbacks import Checkpoint, ProgressBar
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.loggers import CSVLogger, Logger
 from pytorch_lightning.plugins import CheckpointIO, Precision
 from pytorch_lightning.profilers import Profiler
 from pytorch_lightning.strategies import Strategy
@@ -36,9 +37,13 @@ from keypoints.callbacks.terminate_on_nan import FiniteLoss
 from keypoints.components import build, package_names, trusting, walk
 from keypoints.data.augmentation import Augmentation, check_targets
 from keypoints.datamodules.base import FaceDataModule
+from keypoints.distributed import is_first
 from keypoints.errors import ConfigError, one_line
+from keypoints.loggers.failures import guard
+from keypoints.loggers.settings import check_package, check_recorded, of_run
 from keypoints.older_names import current_class
 from keypoints.runs.metrics_table import MetricsTable
+from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.base import Task
 
 T = TypeVar("T")
@@ -119,12 +124,22 @@ def trust_of(cfg: DictConfig, *, recorded: bool = False) -> tuple[str, ...]:
     return (*package_names(cfg.get("trust")), *_packages({name: _plain(cfg, name) for name in _TASK_GROUPS}))
 
 
-def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bool = False) -> pl.Trainer:
+def make_trainer(
+    cfg: DictConfig,
+    purge_step: int | None = None,
+    *,
+    identifiers: Mapping[str, str] = MappingProxyType({}),
+    recorded: bool = False,
+) -> pl.Trainer:
     """Make the trainer of ``cfg``, with its callbacks and loggers.
+
+    Only the first of several processes has the loggers; the table of metrics is written even if the
+    configuration names only other loggers.
 
     Args:
         cfg: the configuration of ``keypoints train``.
         purge_step: for a resumed run, the step from which TensorBoard hides the entries of the older process.
+        identifiers: for a resumed run, the identifiers under which its loggers continue, by their names.
         recorded: whether ``cfg`` was read from a folder instead of given by the user.
 
     Returns:
@@ -145,10 +160,12 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
         if _is_wanted(callback := _make(cfg, key := f"callbacks.{name}", pl.Callback, recorded), cfg)
     }
     callbacks = list(by_key.values())
-    named = () if cfg.trainer.get("logger") is False else cfg.get("logger") or {}
-    loggers = [_logger(cfg, f"logger.{name}", purge_step, recorded) for name in named]
+    named = logger_names(cfg)
+    loggers = [_logger(cfg, name, purge_step, identifiers.get(name), recorded) for name in named]
     if not any(isinstance(each, MetricsTable) for each in loggers):
-        loggers.append(MetricsTable())
+        # Older configurations have Lightning's own table, in the same file.
+        has_file = named and not any(isinstance(each, CSVLogger) for each in loggers)
+        loggers.append(MetricsTable(str(cfg.output) if has_file else None))
     # Lightning would add its own checkpoint and progress bar if there are none.
     extra: dict[str, Any] = {
         "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in callbacks),
@@ -161,6 +178,7 @@ def make_trainer(cfg: DictConfig, purge_step: int | None = None, *, recorded: bo
         if isinstance(each, SettingsCheck):
             each.watch(by_key)
     trainer = _make(cfg, "trainer", pl.Trainer, recorded, callbacks=callbacks, logger=loggers, **extra)
+    guard(trainer)
     check_length(trainer)
     cores = os.cpu_count() or 1
     if isinstance(trainer.accelerator, CPUAccelerator) and trainer.num_devices > cores:
@@ -242,10 +260,29 @@ def _is_wanted(callback: pl.Callback, cfg: DictConfig) -> bool:
     return not isinstance(callback, kinds)
 
 
-def _logger(cfg: DictConfig, key: str, purge_step: int | None, recorded: bool) -> Logger:
-    target = current_class(str(OmegaConf.select(cfg, f"{key}._target_")))
-    is_tensorboard = target == "pytorch_lightning.loggers.TensorBoardLogger"
-    extra = {"purge_step": purge_step} if is_tensorboard and purge_step else {}
+def logger_names(cfg: DictConfig) -> list[str]:
+    """Return the names of the loggers that this process has, in the order of the trainer's loggers.
+
+    Args:
+        cfg: the configuration of ``keypoints train``.
+    """
+    if cfg.trainer.get("logger") is False or not is_first():
+        return []
+    return [str(name) for name in cfg.get("logger") or {}]
+
+
+def _logger(
+    cfg: DictConfig, name: str, purge_step: int | None, identifier: str | None, recorded: bool
+) -> Logger:
+    key = f"logger.{name}"
+    settings = _plain(cfg.logger, name) or {}
+    check_package(settings, key)
+    if recorded:
+        check_recorded(settings, key)
+    extra = of_run(settings, RunFolder(Path(str(cfg.output))), identifier)
+    target = current_class(str(settings.get("_target_")))
+    if target == "pytorch_lightning.loggers.TensorBoardLogger" and purge_step:
+        extra["purge_step"] = purge_step
     return _make(cfg, key, Logger, recorded, **extra)
 
 

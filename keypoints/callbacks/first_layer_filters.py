@@ -4,12 +4,13 @@ import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor
 
-from keypoints.callbacks.tensorboard import add_picture, is_due
+from keypoints.callbacks.pictures import is_due
 from keypoints.data.dataset import full_batch
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.drawing import contact_sheet
 from keypoints.errors import ConfigError
 from keypoints.geometry import ByteArray
+from keypoints.loggers.methods import add_picture
 from keypoints.models.inspection import feature_maps, first_convolution
 
 _SIDE = 64

@@ -1,15 +1,21 @@
-"""Description of a run in TensorBoard: architecture, first batch, charts and hyper-parameters."""
+"""Description of a run for its loggers: architecture, first batch, charts and hyper-parameters."""
 
 from pathlib import Path
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
-from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
-from keypoints.callbacks.tensorboard import add_picture, picture_of, writers
+from keypoints.callbacks.pictures import picture_of
 from keypoints.config.values import chosen_groups, flat
 from keypoints.data.dataset import Batch
+from keypoints.loggers.methods import (
+    add_charts,
+    add_final_metrics,
+    add_hyper_parameters,
+    add_picture,
+    add_text,
+)
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
 from keypoints.tasks.base import Task
@@ -36,9 +42,8 @@ class Description(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the charts and the architecture."""
-        for writer in writers(trainer):
-            writer.add_custom_scalars(_CHARTS)
-            writer.add_text("architecture", _preformatted(architecture(pl_module)))
+        add_charts(trainer, _CHARTS)
+        add_text(trainer, "architecture", architecture(pl_module))
 
     def on_train_batch_start(
         self,
@@ -53,7 +58,9 @@ class Description(pl.Callback):
 
 
 class HyperParameters(pl.Callback):
-    """Logger of the run's hyper-parameters and final metrics to the HPARAMS tab, once the run has ended.
+    """Logger of the run's hyper-parameters at its start, and of its final metrics once it has ended.
+
+    TensorBoard's HPARAMS tab takes both together, at the end.
 
     Args:
         folder: folder of the run; without a configuration file in it, nothing is logged.
@@ -62,18 +69,20 @@ class HyperParameters(pl.Callback):
     def __init__(self, folder: str | Path) -> None:
         self._run = RunFolder(Path(folder))
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Log the hyper-parameters where a logger takes them alone."""
+        if self._run.config.is_file():
+            add_hyper_parameters(trainer, hyper_parameters(self._run))
+
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Log the hyper-parameters with the best and the last validation MSE."""
         if not self._run.config.is_file():
             return
-        values = hyper_parameters(self._run)
         metrics = {"last/mse": trainer.callback_metrics.get("val/mse")}
         if isinstance(trainer.checkpoint_callback, ModelCheckpoint):
             metrics["best/mse"] = trainer.checkpoint_callback.best_model_score
         known = {name: float(value) for name, value in metrics.items() if value is not None}
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(values, known)
+        add_final_metrics(trainer, hyper_parameters(self._run), known)
 
 
 def hyper_parameters(run: RunFolder) -> dict[str, int | float | str]:
@@ -91,8 +100,3 @@ def hyper_parameters(run: RunFolder) -> dict[str, int | float | str]:
 def architecture(module: pl.LightningModule) -> str:
     """Return the module tree and a table of the layers with their parameters and shapes, as text."""
     return f"{module}\n\n{ModelSummary(module, max_depth=-1)}"
-
-
-def _preformatted(text: str) -> str:
-    """Return Markdown that shows ``text`` verbatim."""
-    return "\n".join(f"    {line}" for line in text.splitlines())

@@ -4,10 +4,11 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from keypoints.callbacks.tensorboard import add_picture, is_due, picture_of
+from keypoints.callbacks.pictures import is_due, picture_of
 from keypoints.data.dataset import Batch, full_batch
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError
+from keypoints.loggers.methods import add_picture
 from keypoints.tasks.base import Task
 
 

@@ -127,6 +127,7 @@ def _train(
     run: RunFolder, cfg: DictConfig, overrides: Sequence[str], job: int, *, resumed: bool, recorded: bool
 ) -> dict[str, float]:
     from keypoints.evaluation.per_face import measure_faces
+    from keypoints.loggers.opening import opened
     from keypoints.reports.run import draw_batch, draw_feature_maps, report_run
     from keypoints.training.fit import fit_in_all_processes, without_expected_warnings
     from keypoints.training.prepare import best_task, prepare
@@ -136,7 +137,7 @@ def _train(
     with record(run, overrides, job, config, resumed=resumed) as metrics, without_expected_warnings():
         parts = prepare(run, cfg, resumed=resumed, recorded=recorded)  # data, task, trainer
         draw_batch(run, parts.data)
-        with summarised(run, parts.trainer, metrics):
+        with summarised(run, parts.trainer, metrics), opened(parts.trainer, run, parts.loggers):
             fit_in_all_processes(parts, run, recorded=recorded)
         best = best_task(run, parts, cfg, recorded=recorded)
         faces = measure_faces(best, parts.data.dataset("val"))

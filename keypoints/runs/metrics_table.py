@@ -60,8 +60,8 @@ class MetricsTable(Logger):
         self._columns = []
         self.save()
 
-    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        """Do nothing: the run's folder has the configuration."""
+    def log_hyperparams(self, params: Any, metrics: Any = None) -> None:
+        """Do nothing: ``config.yaml`` has the hyper-parameters, and ``status.json`` the final metrics."""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

@@ -105,6 +105,11 @@ class RunFolder:
         return self.path / "metrics.csv"
 
     @property
+    def logger_ids(self) -> Path:
+        """File of the identifiers under which loggers resume the run, by the loggers' names."""
+        return self.path / "loggers.json"
+
+    @property
     def faces(self) -> Path:
         """Table of the validation faces with the predictions of the best epoch."""
         return self.path / "faces.csv"

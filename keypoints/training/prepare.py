@@ -16,8 +16,10 @@ from keypoints.callbacks.metrics_history import LOGGED
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import CheckpointError, ConfigError, some_of
 from keypoints.files import write_atomically
-from keypoints.instantiate import make_data, make_task, make_trainer, trust_of
+from keypoints.instantiate import logger_names, make_data, make_task, make_trainer, trust_of
 from keypoints.landmarks import LandmarkScheme
+from keypoints.loggers.opening import read_identifiers
+from keypoints.loggers.settings import how_resumed
 from keypoints.models import pretrained
 from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.history import read_logged
@@ -42,12 +44,14 @@ class Prepared:
         data: data module, set up for training.
         task: network with its loss and optimizer.
         checkpoint: file from which the training resumes, if any.
+        loggers: names of the first of the trainer's loggers in the configuration.
     """
 
     trainer: pl.Trainer
     data: FaceDataModule
     task: Task
     checkpoint: Path | None
+    loggers: Sequence[str] = ()
 
 
 def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> Prepared:
@@ -71,13 +75,15 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
     before = None if checkpoint is None else _read_to_resume(checkpoint)
     step = None if before is None else int(before["global_step"])
     # Made before the faces, which may take minutes to decode, so that a wrong setting is reported at once.
-    trainer = make_trainer(cfg, purge_step=step, recorded=recorded)
+    identifiers = {} if checkpoint is None else read_identifiers(run)
+    trainer = make_trainer(cfg, purge_step=step, identifiers=identifiers, recorded=recorded)
+    _say_what_loggers_do(cfg, None if checkpoint is None else identifiers)
     scheme = None if checkpoint is None else run.scheme()
     data, task = data_and_task(cfg, blank=checkpoint is not None, recorded=recorded, scheme=scheme)
     write_atomically(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
     if before is not None:
         _log_again(trainer, _logged_before(run, before))
-    return Prepared(trainer, data, task, checkpoint)
+    return Prepared(trainer, data, task, checkpoint, logger_names(cfg))
 
 
 def prepare_to_join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> Prepared:
@@ -201,6 +207,23 @@ def _logged_before(run: RunFolder, checkpoint: Mapping[str, Any]) -> list[Row]:
     # Checkpoints of older versions have no logged rows, so take the rows of the file.
     rows = logged[logged["step"] < int(checkpoint["global_step"])].to_dict("records")
     return [{str(name): value for name, value in row.items() if value == value} for row in rows]  # noqa: PLR0124
+
+
+def _say_what_loggers_do(cfg: DictConfig, identifiers: Mapping[str, str] | None) -> None:
+    """Log what a run without loggers lacks, and which loggers begin another run when a run is resumed.
+
+    Args:
+        cfg: configuration of ``keypoints train``.
+        identifiers: identifiers of the loggers' earlier runs; ``None`` if the run is not resumed.
+    """
+    names = logger_names(cfg)
+    if identifiers is None:
+        if not names:
+            log.info("no logger: metrics.csv is not written, the report has no curves; logger=csv writes it")
+        return
+    for name in names:
+        if remark := how_resumed(cfg.logger[name], identifiers.get(name)):
+            log.info("logger.%s: %s", name, remark)
 
 
 def _log_again(trainer: pl.Trainer, rows: Sequence[Row]) -> None:
