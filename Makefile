@@ -9,7 +9,7 @@ LOGS ?= outputs
 PIP := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format format-check lint types unit test demo tensorboard clean
+.PHONY: help setup format format-check lint types unit test test-extras demo tensorboard clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,11 @@ unit: $(READY) ## run only the tests
 	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 test: format-check lint types unit ## check format, lint and types, and run the tests
+
+# Not part of `make test`: it installs some fifty packages that a training does not need.
+test-extras: $(READY) ## install wandb and mlflow, and test the loggers with them
+	@$(PIP) --no-build-isolation --editable '.[dev,parallel,slurm,search,wandb,mlflow]'
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/extras
 
 demo: $(READY) ## make up faces, train on them with three learning rates, and compare: two minutes
 	@$(BIN)/keypoints data synthesize

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import open_dict
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, ProgressBar
@@ -133,6 +134,21 @@ def test_a_trainer_without_loggers_keeps_metrics_only_in_memory(cfg):
         cfg.trainer.logger = False
     (table,) = make_trainer(cfg).loggers
     assert (type(table), table.save_dir) == (MetricsTable, None)
+
+
+def test_a_further_process_has_no_loggers(cfg, monkeypatch):
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    (table,) = make_trainer(cfg).loggers
+    assert (type(table), table.save_dir) == (MetricsTable, None)
+
+
+@pytest.mark.parametrize("name", ["csv", "tensorboard", "none"])
+def test_the_table_of_metrics_is_written_unless_there_are_no_loggers(made_up_imm, tmp_path, name):
+    cfg = compose("train", [*SMALL, f"logger={name}", f"data.root={made_up_imm}", f"output={tmp_path}"])
+    if name == "tensorboard":
+        del cfg.logger.csv
+    (table,) = (each for each in make_trainer(cfg).loggers if isinstance(each, MetricsTable))
+    assert table.save_dir == (None if name == "none" else str(tmp_path))
 
 
 FILTERS = {"_target_": "keypoints.callbacks.filters.FirstLayerFilters", "every_n_epochs": 0}

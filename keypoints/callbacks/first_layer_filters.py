@@ -43,7 +43,7 @@ class FirstLayerFilters(pl.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if isinstance(data, FaceDataModule):
             self._face = full_batch(data.dataset("val"), [0]).to_images()
-        if trainer.global_step == 0:
+        if trainer.ckpt_path is None:  # a resumed run has logged them
             self._log(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -22,7 +22,7 @@ Only the first of several processes logs. A logger without a method for pictures
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 from weakref import WeakSet
 
@@ -119,6 +119,8 @@ def add_charts(trainer: pl.Trainer, charts: Mapping[str, Any]) -> None:
 def add_hyper_parameters(trainer: pl.Trainer, values: Values) -> None:
     """Log hyper-parameters at the start of a run, unless a logger takes them with the final metrics.
 
+    Hyper-parameters in MLflow cannot change, so a resumed run logs only those that it did not log before.
+
     Args:
         trainer: the trainer.
         values: hyper-parameters by dotted name.
@@ -126,7 +128,8 @@ def add_hyper_parameters(trainer: pl.Trainer, values: Values) -> None:
     for logger in _loggers(trainer):
         if not _takes_metrics(logger):
             with attempt(trainer, logger):
-                logger.log_hyperparams(dict(values))
+                known = _known(logger)
+                logger.log_hyperparams({name: each for name, each in values.items() if name not in known})
 
 
 def add_final_metrics(trainer: pl.Trainer, values: Values, metrics: Mapping[str, float]) -> None:
@@ -158,6 +161,13 @@ def _method(owner: object, name: str) -> Callable[..., Any] | None:
 def _run_id(logger: Logger) -> str | None:
     found = getattr(logger, "run_id", None)
     return found if isinstance(found, str) else None
+
+
+def _known(logger: Logger) -> Container[str]:
+    """Return the names of the hyper-parameters that MLflow's run has already; empty for other loggers."""
+    get_run = _method(getattr(logger, "experiment", None), "get_run")
+    run = _run_id(logger)
+    return get_run(run).data.params if get_run is not None and run is not None else ()
 
 
 def _takes_metrics(logger: Logger) -> bool:

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-import logging
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +17,8 @@ from keypoints.loggers.settings import has_identifier
 from keypoints.runs.run_folder import RunFolder
 from keypoints.structured_files import read_json
 
-log = logging.getLogger(__name__)
+_SET = ("MLFLOW_TRACKING_URI", "WANDB_MODE")
+"""Environment variables that loggers set; the next run of a sweep would take them for the user's."""
 
 _IDENTIFIER = re.compile(r"[\w.-]{1,128}", re.ASCII)
 
@@ -40,6 +41,7 @@ def opened(trainer: pl.Trainer, run: RunFolder, names: Sequence[str]) -> Iterato
         {} if getattr(trainer, "fast_dev_run", False) else dict(zip(names, trainer.loggers, strict=False))
     )
     opened_loggers: list[Logger] = []
+    before = {name: os.environ.get(name) for name in _SET}
     failed = True
     try:
         for name, logger in loggers.items():
@@ -52,6 +54,10 @@ def opened(trainer: pl.Trainer, run: RunFolder, names: Sequence[str]) -> Iterato
         for logger in opened_loggers:
             with attempt(trainer, logger):
                 _close(logger, failed=failed)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def read_identifiers(run: RunFolder) -> dict[str, str]:

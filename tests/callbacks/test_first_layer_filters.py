@@ -2,6 +2,9 @@ import numpy as np
 import torch
 
 from keypoints.callbacks.first_layer_filters import FirstLayerFilters, picture_of_filters, picture_of_maps
+from keypoints.components import trusting
+from tests.loggers.recorder import Recorder
+from tests.working import interrupted_at, resume, train
 
 
 def test_the_filters_are_logged_before_training_and_after_each_epoch(watched):
@@ -42,3 +45,16 @@ def test_feature_maps_share_one_scale_about_mid_grey():
     assert picture[6, 6].tolist() == [255] * 3
     assert picture[6, 6 + 10 + 6].tolist() == [64] * 3
     assert picture[10, 10].tolist() == [128] * 3
+
+
+def test_a_resumed_run_logs_no_filters_of_step_zero_again(configured, tmp_path):
+    Recorder.made.clear()
+    ours = ["callbacks.last_checkpoint.seconds=0", f"+logger.own._target_={Recorder.__module__}.Recorder"]
+    with interrupted_at(8):
+        train(configured(*ours))
+    with trusting("tests"):
+        resume(tmp_path / "run")
+    steps = [
+        [step for step, key, _ in each.pictures if key == "first-layer filters"] for each in Recorder.made
+    ]
+    assert steps == [[0], [12]]
