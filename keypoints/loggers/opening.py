@@ -95,8 +95,8 @@ def _open(name: str, logger: Logger) -> None:
             update(run, status="RUNNING")
     except Exception as error:
         raise ConfigError(
-            f"logger.{name}: {type(error).__name__}: {one_line(error)[:200]}; to train without it: "
-            f"~logger.{name}"
+            f"logger.{name}: {type(error).__name__}: {one_line(error)[:200]}; to train without it, remove it "
+            f"from config.yaml of a resumed run; for a new run, say ~logger.{name}"
         ) from error
 
 

@@ -24,7 +24,7 @@ _UNSENT = ("offline", "disabled")
 
 @dataclass(frozen=True)
 class _Kind:
-    """What is known about a logger of a package that may be missing.
+    """Kind of logger whose package may be missing.
 
     Args:
         package: the package, which is also the name of its extra.
