@@ -61,6 +61,7 @@ def test_a_missing_package_is_one_line_with_the_command(monkeypatch, option, ext
         ({"_target_": f"{BASE}WandbLogger", "mode": "offline", "settings": {"mode": "online"}}, "wandb"),
         ({"_target_": f"{BASE}MLFlowLogger", "tracking_uri": "http://127.0.0.1:1"}, "mlflow"),
         ({"_target_": f"{BASE}CometLogger"}, "pytorch_lightning"),
+        ({"_target_": "lightning.pytorch.loggers.CometLogger"}, "pytorch_lightning"),
     ],
 )
 def test_a_recorded_logger_that_may_send_needs_trust(settings, package):
