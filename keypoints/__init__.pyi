@@ -45,8 +45,10 @@ from .models.encoders import (
 from .models.encoders import (
     TorchvisionEncoder as TorchvisionEncoder,
 )
+from .models.heatmap import HeatmapModule as HeatmapModule
 from .models.heatmap import HeatmapNet as HeatmapNet
 from .models.torchvision import TorchvisionNet as TorchvisionNet
+from .models.unet import UNet as UNet
 from .runs.metrics_table import MetricsTable as MetricsTable
 from .runs.sweep_folder import RememberSweep as RememberSweep
 from .schemes import IBUG68 as IBUG68

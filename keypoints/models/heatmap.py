@@ -1,7 +1,12 @@
 """Heatmap network (one heatmap for each landmark), and functions that make and decode heatmaps.
 
 The softmax of a heatmap is a distribution over the image's cells and over the heatmap padding around them.
+
+To add another heatmap network, subclass :class:`HeatmapModule` in a new file of this package, and reference
+it as ``net`` in ``conf/model/<name>.yaml``.
 """
+
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +17,24 @@ from keypoints.models.encoders import ConvEncoder, Encoder
 from keypoints.models.layers import CoordinateConvolution, convolution
 
 
-class HeatmapNet(nn.Module):
+class HeatmapModule(nn.Module, ABC):
+    """Base class of the networks with one heatmap for each landmark.
+
+    Their constructors take ``input_size`` (width, height), ``in_channels``, ``landmarks`` and their own
+    settings.
+
+    Attributes:
+        heatmap_padding: cells by which the heatmaps extend beyond each edge of the image.
+    """
+
+    heatmap_padding: int
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, C, H, W) images to the heatmaps' logits, (B, K, h, w), in full precision."""
+
+
+class HeatmapNet(HeatmapModule):
     """Encoder, feature pyramid on top of it, and one heatmap for each landmark.
 
     The encoder downsamples the image repeatedly; the pyramid upsamples its features to the resolution of
@@ -65,7 +87,7 @@ class HeatmapNet(nn.Module):
         self.heatmap_padding = heatmap_padding
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map (B, C, H, W) images to the heatmaps' logits, (B, K, h, w), in full precision."""
+        """Map images to heatmaps as described in :meth:`HeatmapModule.forward`."""
         levels = self.encoder(images)
         numbers = sorted(map(int, self.lateral), reverse=True)
         merged: Tensor = self.lateral[str(numbers[0])](levels[numbers[0]])

@@ -9,7 +9,7 @@ from keypoints.components import Component, build, configure, recorded
 from keypoints.crop import Crop
 from keypoints.data.dataset import Batch
 from keypoints.landmarks import LandmarkScheme
-from keypoints.models.heatmap import HeatmapNet, gaussian_maps, share_near, soft_argmax
+from keypoints.models.heatmap import HeatmapModule, HeatmapNet, gaussian_maps, share_near, soft_argmax
 from keypoints.tasks.base import Located, Task
 from keypoints.tasks.labelled_mean import coordinate_loss, heatmap_loss
 from keypoints.tasks.losses import HeatmapKLLoss
@@ -30,7 +30,7 @@ class HeatmapTask(Task):
     Args:
         scheme: landmarks to predict, see :class:`~keypoints.tasks.base.Task`.
         crop: crop that makes the input from a photo, see :class:`~keypoints.tasks.base.Task`.
-        net: component that builds a :class:`~keypoints.models.heatmap.HeatmapNet`; a HeatmapNet
+        net: component that builds a :class:`~keypoints.models.heatmap.HeatmapModule`; a HeatmapNet
             with a small encoder if ``None``.
         loss: component that builds the loss of coordinates, see :class:`~keypoints.tasks.base.Task`.
         optimizer: component, see :class:`~keypoints.tasks.base.Task`.
@@ -84,7 +84,7 @@ class HeatmapTask(Task):
         )
         self.net = build(
             net,
-            HeatmapNet,
+            HeatmapModule,
             input_size=self.crop.size,
             in_channels=self.crop.channels,
             landmarks=len(self.scheme),
