@@ -47,6 +47,8 @@ from .models.encoders import (
 )
 from .models.heatmap import HeatmapModule as HeatmapModule
 from .models.heatmap import HeatmapNet as HeatmapNet
+from .models.timm import TimmEncoder as TimmEncoder
+from .models.timm import TimmNet as TimmNet
 from .models.torchvision import TorchvisionNet as TorchvisionNet
 from .models.unet import UNet as UNet
 from .runs.metrics_table import MetricsTable as MetricsTable

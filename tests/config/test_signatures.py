@@ -9,7 +9,7 @@ from keypoints.config.signatures import parameters
 
 OURS = [
     *("ConvNet", "HeatmapNet", "TorchvisionNet", "ConvEncoder", "TorchvisionEncoder"),
-    *("UNet",),
+    *("TimmNet", "TimmEncoder", "UNet"),
     *("RegressionTask", "HeatmapTask", "WingLoss", "AdaptiveWingLoss", "HeatmapKLLoss"),
     *("IMMDataModule", "IBUG300WDataModule", "LabelledDataModule", "Augmentation", "LowResolution"),
     *("FirstLayerFilters", "ValidationPanel", "ProgressBar", "LastCheckpoint", "MetricsTable"),
