@@ -16,6 +16,7 @@ from keypoints.errors import CheckpointError, DataError
 from keypoints.evaluation.face_tables import read_faces
 from keypoints.inference.onnx_model import ExportedModel
 from keypoints.runs.history import read_history, read_logged
+from keypoints.runs.network_file import read_network_cost
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
 from keypoints.runs.sweep_folder import SweepFolder, recorded_overrides
@@ -32,6 +33,7 @@ READ_BY = {
     "metrics.csv": ["report"],
     "faces.csv": ["report"],
     "landmarks.json": [],  # by the report of a sweep
+    "network.json": [],  # by the report of a sweep
 }
 READERS = {
     "status.json": read_status,
@@ -39,6 +41,7 @@ READERS = {
     "metrics.csv": read_logged,
     "faces.csv": lambda run: read_faces(run.faces),
     "landmarks.json": RunFolder.scheme,
+    "network.json": read_network_cost,
 }
 ODD = [None, True, -1, 10**400, float("nan"), "text", [1], {"a": {"b": 1}}]
 BYTES = {

@@ -1,7 +1,52 @@
-"""Inspection of networks: their first convolution and its output."""
+"""Inspection of networks: their first convolution and its output, and the cost of a forward pass."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+class Cost(NamedTuple):
+    """Size of a network, and the arithmetic of its forward pass."""
+
+    parameters: int
+    """Number of weights; the statistics of normalisation layers are none."""
+    trainable: int
+    """Number of weights that a training changes."""
+    flops: int
+    """Floating-point operations of a forward pass; a multiplication with an addition counts as 2."""
+
+
+def cost_of(net: nn.Module, images: Tensor) -> Cost:
+    """Return the cost of a network: torch's count of the operations in convolutions and matrix products.
+
+    The network and the random numbers are the same afterwards.
+
+    Args:
+        net: the network.
+        images: (B, C, H, W) images; for a batch of 1 the operations are those for one face.
+    """
+    weights = [(each.numel(), each.requires_grad) for each in net.parameters()]
+    counter = FlopCounterMode(display=False)
+    with _evaluating(net), torch.random.fork_rng(devices=[]), torch.no_grad(), counter:
+        net(images)
+    trainable = sum(count for count, is_trained in weights if is_trained)
+    return Cost(sum(count for count, _ in weights), trainable, int(counter.get_total_flops()))
+
+
+@contextmanager
+def _evaluating(net: nn.Module) -> Iterator[None]:
+    """Switch a network and its parts to evaluation mode during the block."""
+    before = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, was_training in before:
+            module.training = was_training
 
 
 def first_convolution(net: nn.Module) -> nn.Conv2d | None:

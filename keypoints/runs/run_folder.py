@@ -119,6 +119,11 @@ class RunFolder:
         """File of the landmark scheme that the run predicts, as plain values."""
         return self.path / "landmarks.json"
 
+    @property
+    def network(self) -> Path:
+        """File of the number of weights and operations of the run's network."""
+        return self.path / "network.json"
+
     def scheme(self) -> LandmarkScheme | None:
         """Return the landmark scheme that the run predicts; ``None`` for an older run without the file.
 

@@ -62,7 +62,7 @@ _STATUS = {
 """Kinds of the values of ``status.json``. Older files lack some of them."""
 
 _BEFORE_TRAINING = (
-    *("config.yaml", "landmarks.json", "loggers.json", "metrics.csv", "report.html"),
+    *("config.yaml", "landmarks.json", "loggers.json", "network.json", "metrics.csv", "report.html"),
     *("figures/batch.png", "figures/curves.png", "figures/faces.png", "figures/feature_maps.png"),
     *(
         "figures/filters.png",

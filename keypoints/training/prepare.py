@@ -14,16 +14,18 @@ from pytorch_lightning.loggers import CSVLogger
 
 from keypoints.callbacks.metrics_history import LOGGED
 from keypoints.datamodules.base import FaceDataModule
-from keypoints.errors import CheckpointError, ConfigError, some_of
+from keypoints.errors import CheckpointError, ConfigError, one_line, some_of
 from keypoints.files import write_atomically
 from keypoints.instantiate import logger_names, make_data, make_task, make_trainer, trust_of
 from keypoints.landmarks import LandmarkScheme
 from keypoints.loggers.opening import read_identifiers
 from keypoints.loggers.settings import how_resumed
 from keypoints.models import pretrained
+from keypoints.models.inspection import cost_of
 from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.history import read_logged
 from keypoints.runs.metrics_table import MetricsTable, Row
+from keypoints.runs.network_file import NetworkCost, write_network_cost
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import clear
 from keypoints.tasks.base import Task, load_task
@@ -55,7 +57,7 @@ class Prepared:
 
 
 def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> Prepared:
-    """Seed the random numbers, make the parts of a run, and write ``landmarks.json``.
+    """Seed the random numbers, make the parts of a run; write ``landmarks.json`` and ``network.json``.
 
     A resumed run without a checkpoint starts again: its remaining files are removed.
 
@@ -81,9 +83,21 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
     scheme = None if checkpoint is None else run.scheme()
     data, task = data_and_task(cfg, blank=checkpoint is not None, recorded=recorded, scheme=scheme)
     write_atomically(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
+    _write_cost(run, task)
     if before is not None:
         _log_again(trainer, _logged_before(run, before))
     return Prepared(trainer, data, task, checkpoint, logger_names(cfg))
+
+
+def _write_cost(run: RunFolder, task: Task) -> None:
+    """Write the cost of the network; a network whose operations cannot be counted can still be trained."""
+    try:
+        cost = cost_of(task, task.example_input_array)  # type: ignore[arg-type]  # a task sets it to a tensor
+    except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
+        log.warning("operations of the network are not counted (%s)", one_line(error)[:120])
+        return
+    crop = task.crop
+    write_network_cost(run, NetworkCost(*cost, crop.width, crop.height, crop.channels))
 
 
 def prepare_to_join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> Prepared:

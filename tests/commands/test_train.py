@@ -40,6 +40,7 @@ def test_a_run_writes_all_its_files(configured, tmp_path):
         "status.json",
         "faces.csv",
         "landmarks.json",
+        "network.json",
         "figures",
         "report.html",
     }

@@ -3,7 +3,7 @@ from torch import nn
 from torchvision.models import mobilenet_v3_small, resnet18
 
 from keypoints.models.convnet import ConvNet
-from keypoints.models.inspection import feature_maps, first_convolution
+from keypoints.models.inspection import cost_of, feature_maps, first_convolution
 
 
 def test_the_first_convolution_is_found_by_order_not_by_name():
@@ -49,3 +49,24 @@ def test_feature_maps_are_the_output_of_the_first_convolution():
     assert torch.equal(feature_maps(Tripling(), images), Tripling.first(images.repeat(1, 3, 1, 1)))
     assert feature_maps(net.bfloat16(), images).dtype == torch.bfloat16
     assert feature_maps(nn.Sequential(nn.Flatten(), nn.Linear(4, 4)), images) is None
+
+
+def test_the_cost_is_two_operations_for_each_product():
+    net = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Flatten(), nn.Linear(4 * 6 * 8, 2))
+    net[0].bias.requires_grad_(False)
+    cost = cost_of(net, torch.zeros(1, 1, 6, 8))
+    assert cost.parameters == 4 * 9 + 4 + 2 * 192 + 2
+    assert cost.trainable == cost.parameters - 4
+    assert cost.flops == 2 * (4 * 9 * 48 + 192 * 2)
+
+
+def test_counting_changes_neither_the_network_nor_random_numbers():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Dropout()).train()
+    net[1].eval()
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    cost_of(net, torch.rand(1, 1, 8, 8, generator=torch.Generator()))
+    assert torch.equal(torch.rand(3), expected)
+    assert [module.training for module in net] == [True, False, True]
+    assert net[1].num_batches_tracked == 0

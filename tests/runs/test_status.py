@@ -60,7 +60,15 @@ def failed(run, config="logger: {csv: {}}\n"):
         raise DataError("no faces")
     run.checkpoints.mkdir()
     events, mine = (run.path / "tensorboard" / name for name in ("events.out.tfevents.1", "mine.txt"))
-    for path in (run.landmarks, run.figure("batch"), run.metrics, events, mine, run.path / "mine.txt"):
+    for path in (
+        run.landmarks,
+        run.network,
+        run.figure("batch"),
+        run.metrics,
+        events,
+        mine,
+        run.path / "mine.txt",
+    ):
         path.parent.mkdir(exist_ok=True)
         path.write_text("step\n")
 

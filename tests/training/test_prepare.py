@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from keypoints.data.photo_facts import is_of_photo
 from keypoints.data.readers.imm import read_imm
 from keypoints.data.readers.labelled import write_labelled
 from keypoints.errors import CheckpointError
+from keypoints.runs.network_file import read_network_cost
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
 from keypoints.schemes import IMM58
@@ -98,3 +100,23 @@ def test_a_resumed_run_keeps_its_points_without_names(made_up_imm, tmp_path):
     resume(run.path)
     assert json.loads(run.landmarks.read_text())["name"] == "58 points"
     assert load_task(run.last_checkpoint).scheme.flip_indices is None
+
+
+def test_the_cost_of_the_network_is_recorded(finished_run):
+    cost = read_network_cost(RunFolder(finished_run))
+    task = load_task(RunFolder(finished_run).best_checkpoint)
+    assert cost.parameters == cost.trainable == sum(each.numel() for each in task.parameters())
+    assert (cost.width, cost.height, cost.channels) == (80, 60, 1)
+    first = 2 * 74 * 54 * 4 * 49  # 4 filters of 7 × 7 pixels
+    assert first < cost.flops < 3 * first
+
+
+def test_a_network_that_cannot_be_counted_is_trained(configured, monkeypatch, caplog):
+    def cost_of(net, images):
+        raise RuntimeError("no\nformula")
+
+    monkeypatch.setattr("keypoints.training.prepare.cost_of", cost_of)
+    cfg = configured("trainer.max_epochs=1")
+    assert train(cfg)["best/mse"] > 0
+    assert "operations of the network are not counted (no formula)" in caplog.text
+    assert read_network_cost(RunFolder(Path(cfg.output))) is None
