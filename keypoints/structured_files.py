@@ -290,6 +290,12 @@ NUMBERS = Kind(
 )
 
 
+TEXT_VALUES = Kind(
+    "texts by name",
+    lambda value: isinstance(value, Mapping) and TEXTS.fits([*value, *value.values()]),
+)
+
+
 def or_none(kind: Kind) -> Kind:
     """Return the kind of a value that may be null."""
     return Kind(f"{kind.words} or null", lambda value: value is None or kind.fits(value))

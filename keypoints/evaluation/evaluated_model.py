@@ -27,6 +27,7 @@ from keypoints.evaluation.seen_in_training import training_notes
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.inference.detection import with_found_boxes
 from keypoints.inference.predictor import Model, load_model
+from keypoints.library_versions import opencv_changed
 from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.metrics import default_norm, evaluation_metrics
@@ -108,6 +109,9 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
     """
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
     model = load_model(path, run, flip_test=cfg.flip_test, trust=cfg.trust, device=cfg.device)
+    if changed := opencv_changed(model.versions):
+        # Only stress changes pictures by OpenCV; photos are cropped by Pillow.
+        log.log(logging.WARNING if cfg.stress else logging.INFO, "%s: %s", cfg.checkpoint, changed)
     norm = cfg.norm or default_norm(model.scheme)
     evaluation_metrics(model.scheme, norm, cfg.threshold)  # reports a wrong value before the faces are read
     data = chosen_data(cfg, run, str(cfg.checkpoint))

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,6 +101,7 @@ class ExportedModel:
         support: training-data statistics; ``None`` if the file does not store them.
         precision: precision of the weights: ``float32``, ``fp16`` or ``int8``.
         trained_on: provenance of the training faces; ``None`` if the file does not store it.
+        versions: versions of the libraries of the training; empty, because the file does not store them.
         at_once: largest number of faces in one batch.
         runtime: name of the runtime and device, for reports.
         mean_shape: mean of the training faces, (K, 2) ratios of the crop; ``None`` without ``trained_on``.
@@ -109,6 +111,8 @@ class ExportedModel:
             that this version does not know.
         ConfigError: if onnxruntime is not installed.
     """
+
+    versions: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, path: Path) -> None:
         if not path.is_file():

@@ -5,7 +5,7 @@
 >>> faces = p("photo.jpg")  # doctest: +SKIP
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -45,6 +45,7 @@ class Model(Protocol):
         mean_shape: mean of the training faces, (K, 2) ratios of the input; ``None`` if not stored.
         support: training-data statistics; ``None`` if not stored.
         trained_on: provenance of the training faces; ``None`` if not stored.
+        versions: versions of the libraries of the training; empty if not stored.
         at_once: largest number of faces in one batch.
         runtime: name of the runtime and device, for reports.
     """
@@ -54,6 +55,7 @@ class Model(Protocol):
     mean_shape: FloatArray | None
     support: Support | None
     trained_on: TrainingFaces | None
+    versions: Mapping[str, str]
     at_once: int
     runtime: str
 
@@ -276,6 +278,7 @@ class TaskModel:
         self.runtime = f"torch on {task.device}"
         self.scheme = task.scheme
         self.crop = task.crop
+        self.versions = task.versions
         self.trained_on: TrainingFaces | None = None
         self.support: Support | None = None
         self.mean_shape: FloatArray | None = None

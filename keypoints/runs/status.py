@@ -1,6 +1,7 @@
 """State of a run: its ``status.json``, written while it runs. Imports no torch."""
 
 import json
+import logging
 import math
 import os
 import shutil
@@ -17,6 +18,7 @@ import psutil
 from keypoints import __version__
 from keypoints.errors import ConfigError, DataError, KeypointsError, one_line, printable
 from keypoints.files import write_atomically
+from keypoints.library_versions import library_versions, opencv_changed
 from keypoints.runs.checkpoint_files import other_checkpoints
 from keypoints.runs.run_folder import RunFolder, is_sweep
 from keypoints.stopping import stop_of
@@ -26,6 +28,7 @@ from keypoints.structured_files import (
     NUMBER,
     NUMBERS,
     TEXT,
+    TEXT_VALUES,
     TEXTS,
     Kind,
     check_kinds,
@@ -35,6 +38,8 @@ from keypoints.structured_files import (
     read_json,
     read_text,
 )
+
+log = logging.getLogger(__name__)
 
 State = Literal["running", "finished", "failed", "interrupted"]
 
@@ -47,6 +52,7 @@ _STATUS_BYTES = 4096
 _STATUS = {
     "status": one_of(("running", "finished", "failed", "interrupted")),
     "version": TEXT,
+    "versions": TEXT_VALUES,
     "command": TEXTS,
     "overrides": TEXTS,
     "job": COUNT,
@@ -83,7 +89,8 @@ class Status:
 
     Args:
         state: running, finished, failed or interrupted.
-        version: keypoints version that began the run.
+        version: keypoints version of the last attempt.
+        versions: versions of the libraries of the last attempt, see :mod:`keypoints.library_versions`.
         command: command line of the process.
         overrides: overrides of the command.
         job: number of the run in its sweep.
@@ -99,6 +106,7 @@ class Status:
 
     state: State
     version: str = "?"
+    versions: Mapping[str, str] = field(default_factory=dict)
     command: Sequence[str] = ("", "?")
     overrides: Sequence[str] = ()
     job: int = 0
@@ -234,7 +242,8 @@ def record(
     """Keep ``status.json`` up to date while the block runs: running, then finished, failed or interrupted.
 
     The block fills the dict that it receives; it is written under ``metrics``. A single run that failed
-    before its training is replaced by the new run; a run of a sweep has to be resumed.
+    before its training is replaced by the new run; a run of a sweep has to be resumed. A warning says if a
+    run resumes with another major version of OpenCV.
 
     Args:
         run: its folder.
@@ -263,6 +272,7 @@ def record(
     about: dict[str, Any] = {
         "status": "running",
         "version": __version__,
+        "versions": library_versions(),
         "command": sys.argv,
         "overrides": list(overrides),
         "job": job,
@@ -276,6 +286,8 @@ def record(
         earlier = _read(run)
         before = float(earlier.get("seconds", 0))
         about |= {key: earlier[key] for key in _KEPT if key in earlier}
+        if changed := opencv_changed(earlier.get("versions", {})):
+            log.warning("%s: %s", run.path, changed)
         about["resumed"] = [*earlier.get("resumed", []), now]
     _write(run, about)
     try:

@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from math import inf
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 import pytorch_lightning as pl
@@ -39,6 +40,7 @@ from keypoints.data.dataset import Batch, check_batch
 from keypoints.data.provenance import HasProvenance, TrainedOn
 from keypoints.errors import CheckpointError, ConfigError, one_line
 from keypoints.landmarks import LandmarkScheme
+from keypoints.library_versions import library_versions
 from keypoints.models.budget import TooLargeError, bounded
 from keypoints.models.pretrained import blank
 from keypoints.tasks.checkpoint import CHECKPOINT_FORMAT, OURS, read_checkpoint
@@ -88,9 +90,12 @@ class Task(pl.LightningModule, ABC):
     Attributes:
         trained_on: provenance of the training faces, for a task that is loaded or initialised from a
             checkpoint; ``None`` if it was trained without a datamodule of this package.
+        versions: versions of the libraries that wrote the checkpoint from which the task was loaded, see
+            :mod:`keypoints.library_versions`; empty for an older one.
     """
 
     trained_on: TrainedOn | None = None
+    versions: Mapping[str, str] = MappingProxyType({})
     logs_each_step: bool = False
     """True to log the training loss through Lightning at each step, see :mod:`keypoints.tasks.epoch_mean`."""
 
@@ -477,7 +482,7 @@ class Task(pl.LightningModule, ABC):
         return task.to(map_location or "cpu")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the format, the task's class and the provenance of the training data to the checkpoint."""
+        """Add the format, the versions, the task's class and the provenance of the training data."""
         data = getattr(self._trainer, "datamodule", None)
         trained_on = (
             data.trained_on().after(self.trained_on) if isinstance(data, HasProvenance) else self.trained_on
@@ -485,6 +490,7 @@ class Task(pl.LightningModule, ABC):
         checkpoint[OURS] = {
             "format": CHECKPOINT_FORMAT,
             "version": __version__,
+            "versions": library_versions(),
             "task": public_name(type(self)),
             "trained_on": None if trained_on is None else trained_on._asdict(),
         }
@@ -556,6 +562,7 @@ def _build_task(path: Path, checkpoint: Mapping[str, Any], **changed: Any) -> Ta
         for name in [name for name in weights if name.startswith(refused)]:
             del weights[name]  # in place, to keep the versions of layers that torch attaches to the dict
         task.load_state_dict(weights)
+        task.versions = checkpoint[OURS].get("versions", {})
         if (trained_on := checkpoint[OURS].get("trained_on")) is not None:
             task.trained_on = TrainedOn(**trained_on)
             if len(task.trained_on.mean) != len(task.scheme):

@@ -8,7 +8,17 @@ from zipfile import ZIP_STORED, ZipFile
 from keypoints._version import __version__
 from keypoints.errors import CheckpointError
 from keypoints.file_kinds import ONNX, TORCH, mistaken
-from keypoints.structured_files import COUNT, TEXT, TEXTS, VALUES, Kind, check_kinds, is_pair, or_none
+from keypoints.structured_files import (
+    COUNT,
+    TEXT,
+    TEXT_VALUES,
+    TEXTS,
+    VALUES,
+    Kind,
+    check_kinds,
+    is_pair,
+    or_none,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,7 +53,7 @@ _KINDS = {
     "optimizer_states": Kind("a list", lambda value: isinstance(value, list)),
     "lr_schedulers": Kind("a list", lambda value: isinstance(value, list)),
 }
-_OWN_KINDS = {"task": TEXT, "version": TEXT, "trained_on": or_none(VALUES)}
+_OWN_KINDS = {"task": TEXT, "version": TEXT, "versions": TEXT_VALUES, "trained_on": or_none(VALUES)}
 _TRAINED_ON_KINDS = {
     "groups": TEXTS,
     "validated": Kind("texts", lambda value: isinstance(value, list | tuple) and TEXTS.fits(list(value))),

@@ -13,7 +13,7 @@ from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
-from tests.conftest import SMALL, draw_portrait
+from tests.conftest import SMALL, change_checkpoint, draw_portrait
 from tests.working import evaluate, train
 
 
@@ -173,6 +173,18 @@ def few_stresses():
         "blur": replace(STRESSES["blur"], levels=(0, 2)),
         "rotation": replace(STRESSES["rotation"], levels=(0, 10)),
     }
+
+
+@pytest.mark.parametrize(("stress", "level"), [("true", "WARNING"), ("false", "INFO")])
+def test_another_opencv_than_in_the_training_is_told(full_face, tmp_path, caplog, stress, level):
+    path = tmp_path / "other.ckpt"
+    shutil.copy(RunFolder(full_face).best_checkpoint, path)
+    change_checkpoint(path, lambda checkpoint: checkpoint["keypoints"]["versions"].update(opencv="3.4.18"))
+    data = [f"data.root={RunFolder(full_face).setting('data.root')}", "data=imm", "faces=1", "stress_faces=1"]
+    with caplog.at_level("INFO", "keypoints"):
+        of(f"checkpoint={path}", *data, f"stress={stress}", f"output={tmp_path / 'out'}")
+    told = [each for each in caplog.records if "trained with OpenCV 3.4.18" in each.message]
+    assert [each.levelname for each in told] == [level]
 
 
 def test_the_command_prints_the_mean_shape_baseline_next_to_the_model(full_face, tmp_path, capsys):

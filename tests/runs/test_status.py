@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from keypoints.errors import ConfigError, DataError
+from keypoints.library_versions import library_versions
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import is_alive, is_resumable, read_status, record
 from keypoints.stopping import Stopped
@@ -180,3 +181,22 @@ def test_an_unfinished_run_with_a_checkpoint_is_resumable(run, status):
     assert is_resumable(left_running(run, status=status))
     run.last_checkpoint.unlink()
     assert not is_resumable(run)
+
+
+def test_the_versions_of_the_libraries_are_recorded(run):
+    with record(run):
+        pass
+    assert read_status(run).versions == library_versions()
+
+
+@pytest.mark.parametrize(("version", "warned"), [("3.4.18", True), (library_versions()["opencv"], False)])
+def test_a_run_that_resumes_with_another_opencv_warns(run, version, warned, caplog):
+    with pytest.raises(KeyboardInterrupt), record(run):
+        raise KeyboardInterrupt
+    status = json.loads(run.status_file.read_text())
+    status["versions"]["opencv"] = version
+    run.status_file.write_text(json.dumps(status))
+    with record(run, resumed=True):
+        pass
+    assert (f"{run.path}: trained with OpenCV 3.4.18, and this is" in caplog.text) == warned
+    assert read_status(run).versions == library_versions()

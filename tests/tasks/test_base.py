@@ -15,6 +15,7 @@ from keypoints.components import configure
 from keypoints.crop import Crop
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import CheckpointError, ConfigError
+from keypoints.library_versions import library_versions
 from keypoints.models.convnet import ConvNet
 from keypoints.schemes import IMM58
 from keypoints.tasks.base import load_task, usable_device
@@ -92,6 +93,16 @@ def test_an_invalid_checkpoint_is_refused_and_the_message_names_it(saved, change
     _, path = saved
     change_checkpoint(path, change)
     with pytest.raises(CheckpointError, match=rf"task\.ckpt: .*{says}"):
+        load_task(path)
+
+
+def test_a_checkpoint_has_the_versions_of_the_libraries(saved):
+    _, path = saved
+    assert load_task(path).versions == library_versions()
+    change_checkpoint(path, lambda checkpoint: checkpoint["keypoints"].pop("versions"))
+    assert load_task(path).versions == {}  # an older checkpoint
+    change_checkpoint(path, lambda checkpoint: checkpoint["keypoints"].update(versions=["4.14"]))
+    with pytest.raises(CheckpointError, match="versions"):
         load_task(path)
 
 
