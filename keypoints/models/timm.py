@@ -6,6 +6,7 @@ They need the extra ``timm``, which is imported when a network is built: all oth
 import difflib
 import math
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -193,13 +194,12 @@ def _timm(name: str) -> ModuleType:
         ConfigError: if it is not installed.
     """
     try:
-        import timm
+        return import_module("timm")
     except ImportError as error:
         raise ConfigError(
             f"{name}: networks of timm need {error.name}, which is not installed: pip install "
             "'keypoints[timm]', or in the checkout pip install -c constraints.txt -e '.[timm]'"
         ) from error
-    return timm
 
 
 def _has_fixed_size(timm: ModuleType, name: str) -> bool:

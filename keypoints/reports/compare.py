@@ -63,7 +63,7 @@ def compare_folders(
     if which is not None:
         table["ms_per_face"] = [_milliseconds(run, which, trust) for run in found.values()]
     faces = face_tables(found)
-    table = completed(table, faces)
+    table = completed(table, faces, found)
     chosen, ranked_by = measure_of(table["monitor"].tolist())
     if measure is not None:
         chosen = next(each for each in MEASURES.values() if each.name == measure)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from keypoints.evaluation.face_errors import FaceErrors, face_errors
 from keypoints.evaluation.face_tables import read_faces
+from keypoints.formatting import shown
 from keypoints.reports.setting_results import (
     MEASURES,
     Measure,
@@ -20,6 +21,7 @@ from keypoints.reports.setting_results import (
     verdict,
 )
 from keypoints.runs.history import by_epoch, read_logged
+from keypoints.runs.network_file import read_network_cost
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.sweep_folder import split_fold
 
@@ -109,14 +111,24 @@ def face_tables(runs: Mapping[str, RunFolder]) -> dict[str, pd.DataFrame]:
     return {name: read_faces(run.faces) for name, run in runs.items() if run.faces.exists()}
 
 
-def completed(table: pd.DataFrame, faces: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return a table of runs with the mean distance of a point, and with NaN instead of missing numbers.
+def completed(
+    table: pd.DataFrame, faces: Mapping[str, pd.DataFrame], runs: Mapping[str, RunFolder]
+) -> pd.DataFrame:
+    """Return a table of runs with the mean distance of a point, the size of the network, and NaN for gaps.
 
     Args:
         table: as :meth:`keypoints.runs.sweep_folder.SweepFolder.table` returns it.
         faces: tables of the validation faces of the runs that have one.
+        runs: folders of the runs, by name.
+
+    Raises:
+        DataError: if the file of a network's size is damaged.
     """
     wide = table.copy()
+    costs = [read_network_cost(runs[name]) if name in runs else None for name in table["run"]]
+    if any(cost is not None for cost in costs):
+        wide["parameters"] = [np.nan if cost is None else cost.parameters for cost in costs]
+        wide["flops"] = [np.nan if cost is None else cost.flops for cost in costs]
     distances = [
         float(faces[run]["error_px"].mean()) if run in faces and status == "finished" else np.nan
         for run, status in zip(table["run"], table["status"], strict=True)
@@ -125,6 +137,21 @@ def completed(table: pd.DataFrame, faces: Mapping[str, pd.DataFrame]) -> pd.Data
     if wide["nme"].isna().all():  # the landmarks have no normalising points
         wide = wide.drop(columns="nme")
     return wide.astype({name: float for name in _NUMBERS if name in wide and wide[name].dtype == object})
+
+
+def size_of(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the size of a run's network for a table, if it is known.
+
+    Args:
+        row: row of a table of :func:`completed`.
+    """
+    if "parameters" not in row:
+        return {}
+    known = not np.isnan(row["parameters"])
+    return {
+        "parameters": f"{row['parameters']:,.0f}" if known else "–",
+        "MFLOPs a face": shown(row["flops"] / 1e6) if known else "–",
+    }
 
 
 def first_runs(settings: Sequence[SettingResult]) -> dict[str, str]:

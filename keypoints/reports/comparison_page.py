@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from keypoints.files import atomic_folder, write_atomically
 from keypoints.formatting import shown
-from keypoints.reports.compared import Compared, rows_of
+from keypoints.reports.compared import Compared, first_runs, rows_of, size_of
 from keypoints.reports.factors import Levels, effects, factor_table
 from keypoints.reports.fold_results import best_of, over_folds, shown_rows
 from keypoints.reports.page import write_page
@@ -70,7 +70,7 @@ def write_comparison(compared: Compared, new: SweepFolder, text: PageText, level
     write_atomically(new.summary, table.to_csv(index=False))
     write_atomically(new.settings, setting_table(settings, found).to_csv(index=False))
     folds = over_folds(table)
-    shown_rows_of_settings = [] if folds or len(finished) < 2 else shown_settings(settings, found, measure)
+    shown_rows_of_settings = [] if folds or len(finished) < 2 else _shown_settings(compared)
     stopped = table[table["status"] != "finished"]
     write_page(
         new.report,
@@ -100,6 +100,15 @@ def write_comparison(compared: Compared, new: SweepFolder, text: PageText, level
     )
 
 
+def _shown_settings(compared: Compared) -> list[dict[str, str]]:
+    """Return the rows of the settings, with the size of their networks if it differs."""
+    rows = shown_settings(compared.settings, compared.verdict, compared.measure)
+    by_run = {str(row["run"]): row for row in rows_of(compared.finished)}
+    sizes = {setting: size_of(by_run[run]) for setting, run in first_runs(compared.settings).items()}
+    differ = len({tuple(size.values()) for size in sizes.values()}) > 1
+    return [{**row, **sizes[row["setting"]]} for row in rows] if differ else rows
+
+
 def _best_row(compared: Compared) -> int | None:
     rows = compared.table.reset_index(drop=True)
     values = rows[compared.measure.column].where(rows["status"] == "finished").to_numpy(np.float64)
@@ -119,6 +128,7 @@ def _shown_row(row: Mapping[str, Any], measure: Measure, link: str | None) -> di
         "epoch": shown(number("best_epoch")),
         "last MSE": shown(number("last_mse")),
         "variance ratio": shown(number("variance_ratio"), 2),
+        **size_of(row),
         **({"ms a face": shown(number("ms_per_face"))} if "ms_per_face" in row else {}),
         "seconds": shown(number("seconds")),
         "status": " · ".join(filter(None, [str(row["status"]), str(row["note"])])),

@@ -29,7 +29,7 @@ def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
     """
     runs = {run.path.name: run for run in sweep.runs()}
     faces = face_tables(runs)
-    table = completed(sweep.table(), faces)
+    table = completed(sweep.table(), faces, runs)
     measure, ranked_by = measure_of(table[table["status"] == "finished"]["monitor"].tolist())
     compared = Compared(sweep.name, table, runs, faces, measure)
     overrides = {name: list(read_status(run).overrides) for name, run in runs.items()}

@@ -3,9 +3,11 @@ import math
 import pandas as pd
 import pytest
 
-from keypoints.reports.compared import Compared, completed, face_tables
+from keypoints.reports.compared import Compared, completed, face_tables, size_of
 from keypoints.reports.setting_results import MEASURES
 from keypoints.runs.sweep_folder import SweepFolder
+
+NAMES = ["kernel-sizes-7-5-3", "kernel-sizes-5-3-2"]
 
 
 @pytest.fixture
@@ -13,7 +15,7 @@ def compared(finished_sweep):
     sweep = SweepFolder(finished_sweep)
     runs = {run.path.name: run for run in sweep.runs()}
     faces = face_tables(runs)
-    return Compared("networks", completed(sweep.table(), faces), runs, faces, MEASURES["val/mse"])
+    return Compared("networks", completed(sweep.table(), faces, runs), runs, faces, MEASURES["val/mse"])
 
 
 def test_the_table_has_the_mean_distance_beside_the_mean_absolute_error(compared):
@@ -27,8 +29,18 @@ def test_the_table_has_the_mean_distance_beside_the_mean_absolute_error(compared
     assert "nme" not in compared.table
 
 
+def test_the_size_of_the_networks_is_beside_their_errors(compared):
+    first, second = (compared.table[compared.table["setting"] == name] for name in NAMES)
+    assert first["parameters"].min() > second["parameters"].max()
+    assert first["flops"].min() > second["flops"].max()
+    shown = size_of(first.to_dict("records")[0])
+    assert shown["parameters"] == f"{first['parameters'].iloc[0]:,.0f}"
+    assert set(shown) == {"parameters", "MFLOPs a face"}
+    assert size_of({}) == {}
+
+
 def test_settings_and_verdict_are_of_the_finished_runs(compared):
-    assert [each.setting for each in compared.settings] == ["kernel-sizes-7-5-3", "kernel-sizes-5-3-2"]
+    assert [each.setting for each in compared.settings] == NAMES
     assert [len(each.runs) for each in compared.settings] == [2, 2]
     found = compared.verdict
     assert found.errors.by_setting["kernel-sizes-7-5-3"].shape[0] == 2

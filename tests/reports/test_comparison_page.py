@@ -17,7 +17,7 @@ def compared(finished_sweep):
     sweep = SweepFolder(finished_sweep)
     runs = {run.path.name: run for run in sweep.runs()}
     faces = face_tables(runs)
-    return Compared("networks", completed(sweep.table(), faces), runs, faces, MEASURES["val/mse"])
+    return Compared("networks", completed(sweep.table(), faces, runs), runs, faces, MEASURES["val/mse"])
 
 
 def written(compared, folder, text=TEXT, levels=None):

@@ -18,7 +18,7 @@ def compared(finished_sweep):
     sweep = SweepFolder(finished_sweep)
     runs = {run.path.name: run for run in sweep.runs()}
     faces = face_tables(runs)
-    table = completed(sweep.table(), faces)
+    table = completed(sweep.table(), faces, runs)
     table.loc[table["status"] == "finished", "variance_ratio"] = 0.9
     return Compared("networks", table, runs, faces, MEASURES["val/mse"])
 
