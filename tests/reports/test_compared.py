@@ -5,6 +5,7 @@ import pytest
 
 from keypoints.reports.compared import Compared, completed, face_tables, size_of
 from keypoints.reports.setting_results import MEASURES
+from keypoints.runs.network_file import read_network_cost
 from keypoints.runs.sweep_folder import SweepFolder
 
 NAMES = ["kernel-sizes-7-5-3", "kernel-sizes-5-3-2"]
@@ -31,8 +32,11 @@ def test_the_table_has_the_mean_distance_beside_the_mean_absolute_error(compared
 
 def test_the_size_of_the_networks_is_beside_their_errors(compared):
     first, second = (compared.table[compared.table["setting"] == name] for name in NAMES)
-    assert first["parameters"].min() > second["parameters"].max()
-    assert first["flops"].min() > second["flops"].max()
+    for own in (first, second):
+        cost = read_network_cost(compared.runs[own["run"].iloc[0]])
+        assert set(own["parameters"]) == {cost.parameters}
+        assert set(own["flops"]) == {cost.flops}
+    assert first["parameters"].iloc[0] != second["parameters"].iloc[0]
     shown = size_of(first.to_dict("records")[0])
     assert shown["parameters"] == f"{first['parameters'].iloc[0]:,.0f}"
     assert set(shown) == {"parameters", "MFLOPs a face"}
