@@ -325,7 +325,7 @@ def test_lightnings_finders_set_rate_and_batch_size(small, tmp_path):
         {"profiler": "simple"},
         {"profiler": "advanced"},
     ],
-    ids=str,
+    ids=["early_stopping", "averaging", "accumulation", "clipping", "simple_profiler", "advanced_profiler"],
 )
 def test_lightnings_settings_and_callbacks_train_a_task(small, tmp_path, settings):
     data, task = small
