@@ -217,10 +217,15 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         again = sum(dataset.read_again for dataset in datasets.values())
         log.info(
             "%s; %.1f MB of crops held in memory%s",
-            ", ".join(f"{len(dataset)} {split} faces" for split, dataset in datasets.items()),
+            ", ".join(self._count(split, dataset) for split, dataset in datasets.items()),
             sum(dataset.nbytes for dataset in datasets.values()) / 1e6,
             f"; {again} faces are read from disk at each use (memory_mb)" if again else "",
         )
+
+    def _count(self, split: str, dataset: FaceDataset) -> str:
+        """Return the number of faces in words; that they are not augmented may be a surprise."""
+        plain = split == "train" and self.augmentation is None
+        return f"{len(dataset)} {split} faces{' without augmentation' if plain else ''}"
 
     def _check_labels(self) -> None:
         """Check that each point has a label in a training face, and each part in a validation face."""
