@@ -304,7 +304,9 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
     def _measure(self, sample: Batch) -> dict[str, float]:
         (image,) = pixels_of(Batch(*(field[None] for field in sample)))
         points = ratio_to_pixels(sample.targets.numpy(), self.crop.size)
-        return measure(image, points, Affine(sample.to_photo.double().numpy()), self.scheme, self.crop)
+        return measure(
+            image, points, Affine(sample.to_photo.numpy().astype(np.float64)), self.scheme, self.crop
+        )
 
     def leaks(self, trained_on: TrainedOn | TrainingFaces, split: str) -> list[Face]:
         """Return the faces of a split that share a group or a photo with a model's training data.

@@ -293,6 +293,8 @@ class TaskModel:
 
         with torch.inference_mode():
             points, confidence = self._task.locate(torch.from_numpy(images).to(self._task.device))
+        # Converted by NumPy: some devices (MPS) have no float64.
         return Located(
-            points.cpu().double().numpy(), None if confidence is None else confidence.cpu().double().numpy()
+            points.cpu().numpy().astype(np.float64),
+            None if confidence is None else confidence.cpu().numpy().astype(np.float64),
         )
