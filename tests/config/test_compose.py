@@ -70,6 +70,19 @@ def test_each_head_trains_on_the_same_batch(conf):
     assert len(heads) == 5
 
 
+@pytest.mark.parametrize("experiment", ["nose_tip", "full_face", "ibug300w_best"])
+def test_each_backbone_is_a_network_of_torchvision(conf, experiment):
+    import torchvision
+
+    cfg = compose("train", [f"experiment={experiment}", "sweep=backbones"])
+    assert cfg.model.net._target_ == "keypoints.TorchvisionNet"
+    assert list(cfg.model.net) == ["name", "weights", "antialiased", "_target_"]
+    sweep = OmegaConf.load(conf / "sweep/backbones.yaml").hydra.sweeper.params
+    names = sweep["model.net.name"].split(",")
+    assert len(set(names)) == 6
+    assert set(names) <= set(torchvision.models.list_models(module=torchvision.models))
+
+
 def test_an_invalid_configuration_has_no_preview():
     assert preview("train", [], ["experiment=nothing"]) is None
     assert preview("train", [], ["model.net.kernel_sizes=[7"]) is None
