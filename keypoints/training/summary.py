@@ -85,7 +85,7 @@ def tell_end(trainer: pl.Trainer) -> None:
                 each.patience,
             )
     profiler = trainer.profiler  # type: ignore[attr-defined]
-    if profiler.dirpath is not None:
+    if profiler.dirpath is not None and profiler.filename is not None:  # Lightning sets only the folder
         log.info("profile: %s", Path(profiler.dirpath) / f"fit-{profiler.filename}.txt")
 
 

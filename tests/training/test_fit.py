@@ -70,7 +70,8 @@ def test_overfit_batches_has_the_same_faces_in_each_epoch(configured, tmp_path, 
 @pytest.mark.parametrize(
     ("debug", "epochs", "steps"), [("fast", 1, 1), ("overfit", 4, 4), ("limit", 2, 8), ("profile", 2, 12)]
 )
-def test_each_trial_of_a_training_runs(configured, tmp_path, monkeypatch, debug, epochs, steps):
+def test_each_trial_of_a_training_runs(configured, tmp_path, monkeypatch, caplog, debug, epochs, steps):
+    caplog.set_level("INFO", "keypoints")
     seen = []
     before = Task.training_step
 
@@ -82,5 +83,6 @@ def test_each_trial_of_a_training_runs(configured, tmp_path, monkeypatch, debug,
     train(configured(f"debug={debug}", "trainer.max_epochs=4" if debug == "overfit" else "seed=0"))
     assert (len(set(seen)), len(seen)) == (epochs, steps)
     table = tmp_path / "run" / "fit-profile.txt"
-    assert table.is_file() == (debug == "profile")
+    assert table.is_file() == (f"profile: {table}" in caplog.text) == (debug == "profile")
+    assert "fit-None" not in caplog.text
     assert debug != "profile" or "run_training_batch" in table.read_text()
