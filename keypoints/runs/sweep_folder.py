@@ -142,6 +142,8 @@ class SweepFolder:
         given = runs[0].setting("name")
         if given is None or kind.startswith(str(given)):
             return kind
+        if self.path.name.startswith(str(given)):
+            return self.path.name
         return f"{given}, {self.path.name}"
 
     @property

@@ -84,11 +84,13 @@ def test_the_fold_is_split_off_a_runs_name(name, parts):
 
 
 def test_titles_name_the_experiment_in_any_folder(tmp_path):
-    for folder in (tmp_path / "nose_tip-learning_rate" / "now", tmp_path / "elsewhere" / "first"):
+    for name in ("nose_tip-learning_rate/now", "elsewhere/first", "elsewhere/nose_tip-grid"):
+        folder = tmp_path / name
         write_run(folder / "lr-0.1")
         (folder / "lr-0.1" / "config.yaml").write_text("name: nose_tip")
     assert SweepFolder(tmp_path / "nose_tip-learning_rate" / "now").name == "nose_tip-learning_rate"
     assert SweepFolder(tmp_path / "elsewhere" / "first").name == "nose_tip, first"
+    assert SweepFolder(tmp_path / "elsewhere" / "nose_tip-grid").name == "nose_tip-grid"
 
 
 def write_manifest(folder, *overrides, **params):
