@@ -10,6 +10,7 @@ To add an approach:
 Metrics, callbacks, checkpoints and reports then work as for every task.
 """
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from math import inf
@@ -50,6 +51,8 @@ from keypoints.tasks.labelled_mean import coordinate_loss
 from keypoints.tasks.metrics import validation_metrics
 from keypoints.tasks.step_loss import StepLoss
 from keypoints.tasks.trusted_loss import RefusedLoss, build_loss, loss_name, untrusted_losses_left_out
+
+log = logging.getLogger(__name__)
 
 
 class Located(NamedTuple):
@@ -288,6 +291,17 @@ class Task(pl.LightningModule, ABC):
         """
         return batch.in_photo(ratios, self.crop.size)
 
+    def on_fit_start(self) -> None:
+        """Log loss, optimizer and schedule: a task that was made without them has the default ones."""
+        schedule = "none" if self._scheduler is None else _class_of(self._scheduler)
+        log.info(
+            "loss: %s; optimizer: %s, lr %s; schedule: %s",
+            self.loss_words[0],
+            _class_of(self._optimizer),
+            self._optimizer.get("lr", "of its class"),
+            schedule,
+        )
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch; its mean over the epoch is logged at the epoch's end."""
         check_batch(batch)
@@ -507,6 +521,10 @@ def _mirror_back(mirrored: Located, scheme: LandmarkScheme) -> Located:
     x, y = mirrored.points[:, order].unbind(-1)
     confidence = None if mirrored.confidence is None else mirrored.confidence[:, order]
     return Located(torch.stack([1 - x, y], -1), confidence)
+
+
+def _class_of(component: Component) -> str:
+    return str(component.get("_target_")).rpartition(".")[2]
 
 
 def _mean(one: Located, other: Located) -> Located:

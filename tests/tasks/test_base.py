@@ -333,3 +333,24 @@ def test_lightnings_settings_and_callbacks_train_a_task(small, tmp_path, setting
     trainer.fit(task, datamodule=data)
     assert trainer.current_epoch > 1
     assert trainer.callback_metrics["val/mse"] > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({}, "loss: MSE; optimizer: Adam, lr 0.001; schedule: none"),
+        (
+            {
+                "loss": configure(torch.nn.L1Loss),
+                "optimizer": configure(torch.optim.SGD, lr=0.5),
+                "scheduler": configure(torch.optim.lr_scheduler.StepLR, step_size=1),
+            },
+            "loss: L1; optimizer: SGD, lr 0.5; schedule: StepLR",
+        ),
+    ],
+    ids=["default", "given"],
+)
+def test_a_training_says_what_it_minimises_and_how(small, tmp_path, caplog, given, says):
+    caplog.set_level("INFO", "keypoints")
+    trainer_for(tmp_path).fit(RegressionTask(NOSE, CROP, net=NET, **given), datamodule=small[0])
+    assert says in caplog.text
