@@ -24,6 +24,7 @@ from keypoints.schemes import IBUG68, IMM58
 from keypoints.synthetic.portrait import Head, Person, Pose, portrait
 
 if TYPE_CHECKING:
+    from keypoints.reports.compared import Compared
     from keypoints.tasks.base import Task
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -234,6 +235,19 @@ def finished_sweep(made_up_imm: Path, tmp_path_factory: pytest.TempPathFactory) 
     with pytest.raises(SystemExit, match="1"):
         main(["train", "-m", *SMALL, *varied, f"data.root={made_up_imm}", f"output={folder}"])
     return folder
+
+
+@pytest.fixture
+def compared(finished_sweep: Path) -> "Compared":
+    """Runs of the finished sweep, as the reports compare them."""
+    from keypoints.reports.compared import Compared, completed, face_tables
+    from keypoints.reports.setting_results import MEASURES
+    from keypoints.runs.sweep_folder import SweepFolder
+
+    sweep = SweepFolder(finished_sweep)
+    runs = {run.path.name: run for run in sweep.runs()}
+    faces = face_tables(runs)
+    return Compared("networks", completed(sweep.table(), faces, runs), runs, faces, MEASURES["val/mse"])
 
 
 @pytest.fixture(scope="session")

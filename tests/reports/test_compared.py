@@ -3,20 +3,10 @@ import math
 import pandas as pd
 import pytest
 
-from keypoints.reports.compared import Compared, completed, face_tables, size_of
-from keypoints.reports.setting_results import MEASURES
+from keypoints.reports.compared import size_of
 from keypoints.runs.network_file import read_network_cost
-from keypoints.runs.sweep_folder import SweepFolder
 
 NAMES = ["kernel-sizes-7-5-3", "kernel-sizes-5-3-2"]
-
-
-@pytest.fixture
-def compared(finished_sweep):
-    sweep = SweepFolder(finished_sweep)
-    runs = {run.path.name: run for run in sweep.runs()}
-    faces = face_tables(runs)
-    return Compared("networks", completed(sweep.table(), faces, runs), runs, faces, MEASURES["val/mse"])
 
 
 def test_the_table_has_the_mean_distance_beside_the_mean_absolute_error(compared):

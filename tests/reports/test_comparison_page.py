@@ -2,22 +2,11 @@ import re
 from dataclasses import replace
 
 import pandas as pd
-import pytest
 
-from keypoints.reports.compared import Compared, completed, face_tables
 from keypoints.reports.comparison_page import PageText, replaced_report, write_comparison
-from keypoints.reports.setting_results import MEASURES
 from keypoints.runs.sweep_folder import SweepFolder
 
 TEXT = PageText("two runs", "Ranked by MSE.", {}, "keypoints compare a b")
-
-
-@pytest.fixture
-def compared(finished_sweep):
-    sweep = SweepFolder(finished_sweep)
-    runs = {run.path.name: run for run in sweep.runs()}
-    faces = face_tables(runs)
-    return Compared("networks", completed(sweep.table(), faces, runs), runs, faces, MEASURES["val/mse"])
 
 
 def written(compared, folder, text=TEXT, levels=None):

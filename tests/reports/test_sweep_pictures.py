@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from keypoints.reports.compared import Compared, completed, face_tables
-from keypoints.reports.setting_results import MEASURES
 from keypoints.reports.sweep_pictures import draw_pictures
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.sweep_folder import SweepFolder
@@ -14,13 +12,9 @@ GOOD, BAD = "kernel-sizes-7-5-3", "kernel-sizes-5-3-2"
 
 
 @pytest.fixture
-def compared(finished_sweep):
-    sweep = SweepFolder(finished_sweep)
-    runs = {run.path.name: run for run in sweep.runs()}
-    faces = face_tables(runs)
-    table = completed(sweep.table(), faces, runs)
-    table.loc[table["status"] == "finished", "variance_ratio"] = 0.9
-    return Compared("networks", table, runs, faces, MEASURES["val/mse"])
+def compared(compared):
+    finished = compared.table["status"] == "finished"
+    return replace(compared, table=compared.table.assign(variance_ratio=np.where(finished, 0.9, np.nan)))
 
 
 @pytest.fixture
