@@ -45,9 +45,9 @@ unit: $(READY) ## run only the tests
 test: format-check lint types unit ## check format, lint and types, and run the tests
 
 # Not part of `make test`: it installs some fifty packages that a training does not need.
-test-extras: $(READY) ## install wandb and mlflow, and test the loggers with them
-	@$(PIP) --no-build-isolation --editable '.[dev,parallel,slurm,search,wandb,mlflow]'
-	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/extras
+test-extras: $(READY) ## install wandb, mlflow and timm, and test with them
+	@$(PIP) --no-build-isolation --editable '.[dev,parallel,slurm,search,wandb,mlflow,timm]'
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/extras tests/models/test_timm.py
 
 demo: $(READY) ## make up faces, train on them with three learning rates, and compare: two minutes
 	@$(BIN)/keypoints data synthesize
