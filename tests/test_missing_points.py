@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from keypoints.cli import main
 from keypoints.commands import compose
 from keypoints.data.photos import Photo
 from keypoints.data.readers.imm import read_imm
@@ -81,3 +82,17 @@ def test_faces_with_missing_points_are_trained_on_and_measured(lists, tmp_path, 
     assert all(np.isfinite(group["nme"]) for group in of_states.values())
     assert hidden_of(read_faces(tmp_path / "out" / "faces.csv")).sum() == of_states["hidden"]["points"]
     assert hidden_of(read_faces(run / "faces.csv")).any()
+
+
+def test_a_part_that_some_faces_lack_is_trained_on(lists, tmp_path):
+    faces, nose = read_labelled(lists / "train.json", scheme=IMM58).faces, list(IMM58.parts["nose"])
+    for face in faces[::2]:
+        face.points[nose] = np.nan
+        face.states[nose] = 0
+    write_labelled(faces, lists / "nose.json", "coco", scheme=IMM58)
+    data = ["data=labelled", f"data.train={lists / 'nose.json'}", "data.landmarks=nose", "data.batch_size=1"]
+    size = ["data.scheme=imm58", "data.source=image", "data.width=80", "data.height=60"]
+    model = ["model=convnet", "model.net.pooling=2", "model.net.hidden=16"]
+    main(["train", *SMALLER, *data, *size, *model, f"output={tmp_path / 'run'}"])
+    assert read_faces(tmp_path / "run" / "faces.csv")["mse"].isna().any()
+    assert (tmp_path / "run" / "report.html").is_file()

@@ -98,6 +98,8 @@ def measure(
 ) -> dict[str, float]:
     """Return the measures of a face, by name; measures that need landmarks it lacks are left out.
 
+    A face without a labelled point, such as in a training on a part, has only the measures of its picture.
+
     ``width``: width of the input's region, in pixels of the photo. ``sharpness``: see :func:`sharpness`.
     ``tilt``: absolute angle of the line between the outer eye corners to the horizontal, in degrees.
     ``turn``: distance of the tip of the nose from the middle of that line, along the line: 0 in the middle,
@@ -106,7 +108,7 @@ def measure(
 
     Args:
         image: (H, W) grey or (H, W, 3) RGB, the network's input.
-        points: (K, 2) pixels of the input; NaN without a label, at least one with.
+        points: (K, 2) pixels of the input; NaN without a label.
         to_photo: map from pixels of the input to pixels of the photo.
         scheme: the model's landmarks.
         crop: the model's crop convention.
@@ -121,6 +123,8 @@ def measure(
             tip = points[scheme.indices("nose_tip")[0]] - (left + right) / 2
             found["turn"] = 2 * abs(float(tip @ across)) / max(float(across @ across), 1e-9)
     known = points[np.isfinite(points).all(axis=1)]
+    if not len(known):
+        return found
     low, high = ((known[each(known, axis=0), [0, 1]] + 0.5) / crop.size for each in (np.argmin, np.argmax))
     if len(points) > 1:
         found["size"] = math.sqrt(np.prod(high - low))

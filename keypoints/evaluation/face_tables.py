@@ -93,15 +93,26 @@ def read_faces(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: holds no faces")
     if faces["photo"].isna().any():
         raise DataError(f"{path}: its column 'photo' has empty places")
-    for name in ("mse", "error_px", *numbers):
-        values = faces[name].dropna() if name.startswith("truth_") else faces[name]  # points without a label
-        if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
-            raise DataError(f"{path}: its column {name!r} holds something else than numbers")
+    for name in numbers:
+        _check_numbers(path, name, faces[name].dropna() if name.startswith("truth_") else faces[name])
+    labelled = are_labelled(points_of(faces, "truth")).any(axis=1)
+    for name in ("mse", "error_px"):
+        _check_numbers(path, name, faces[name][labelled])  # a face without a label has no error
     for name in (name for name in numbers if name.startswith("truth_x")):
         if (faces[name].isna() != faces[name.replace("_x", "_y")].isna()).any():
             raise DataError(f"{path}: its column {name!r} and its column of y have different empty places")
     _check_states(path, faces, points)
     return faces
+
+
+def _check_numbers(path: Path, name: str, values: pd.Series) -> None:
+    """Check that values of a column are finite numbers.
+
+    Raises:
+        DataError: if one is not.
+    """
+    if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+        raise DataError(f"{path}: its column {name!r} holds something else than numbers")
 
 
 def _check_states(path: Path, faces: pd.DataFrame, points: int) -> None:

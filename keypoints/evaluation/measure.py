@@ -75,7 +75,7 @@ def _result(
         by_confidence=by_confidence(predictions, case.norm, case.scheme.normalizing_points),
         words={tag: dict(meanings) for tag, meanings in words.items()},
         worst_faces=in_common(table, words),
-        notes=[*_warnings(predictions, metrics), *_states(predictions, counted), *predicted.notes],
+        notes=[*_warnings(predictions, metrics), *_states(case, predictions, counted), *predicted.notes],
         by_visibility=_by_visibility(case, predictions),
     )
 
@@ -136,8 +136,8 @@ def _warnings(predictions: Predictions, metrics: Scores) -> list[str]:
     return [warning] if warning else []
 
 
-def _states(predictions: Predictions, counted: Tensor) -> list[str]:
-    """Return notes about points that lack a label or are hidden, and faces that have no NME."""
+def _states(case: Case, predictions: Predictions, counted: Tensor) -> list[str]:
+    """Return notes about points without a label, hidden points, and faces that lack a label or an NME."""
     labelled = predictions.truth.isfinite().all(dim=-1)
     known, total = int(labelled.sum()), labelled.numel()
     hidden = 0 if predictions.hidden is None else int(predictions.hidden.sum())
@@ -146,6 +146,10 @@ def _states(predictions: Predictions, counted: Tensor) -> list[str]:
     note = f"{known} of {total} points are labelled"
     note += f", {hidden} of them hidden" if hidden else ""
     notes = [note if known == total else f"{note}; errors are over the labelled points"]
-    if without := int((~counted).sum()):
-        notes.append(f"{without} of {len(counted)} faces have no NME: their normalising points have no label")
+    bare = ~labelled.any(dim=-1)
+    if without := int(bare.sum()):
+        notes.append(f"{without} of {len(bare)} faces have no labelled point, and do not count")
+    if without := int((~counted & ~bare).sum()):
+        why = "normalising points have no label" if case.norm == "pair" else "labelled points span no box"
+        notes.append(f"{without} of {len(counted)} faces have no NME: their {why}")
     return notes

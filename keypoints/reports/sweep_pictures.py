@@ -148,8 +148,9 @@ def _side_by_side(compared: Compared, folder: Path, chosen: pd.DataFrame) -> lis
         return []
     ratios = dict(zip(chosen["run"], chosen["variance_ratio"], strict=True))
     choosing = [name for name in tables if not is_collapsed(ratios[name])] or list(tables)
-    mean = sum(tables[name]["error_px"].to_numpy() for name in choosing) / len(choosing)
-    order = np.argsort(mean)
+    order = ranked_places([tables[name] for name in choosing])
+    if not order:
+        return []
     count = min(_FACES, len(order) // 2 or 1)
     scheme = compared.runs[names[0]].scheme()
     lines = () if scheme is None else scheme.skeleton
@@ -167,6 +168,17 @@ def _side_by_side(compared: Compared, folder: Path, chosen: pd.DataFrame) -> lis
             caption += f" Not chosen by {some_of(collapsed, _NAMED)}, which predict one face for everyone."
         pictures.append(Picture(path, f"{label} faces by run", caption + _left_out(chosen, names)))
     return pictures
+
+
+def ranked_places(tables: Sequence[pd.DataFrame]) -> list[int]:
+    """Return the places of the faces that have a labelled point, the smallest mean error first.
+
+    Args:
+        tables: tables of the same faces, one for each run.
+    """
+    mean = np.sum([table["error_px"].to_numpy(np.float64) for table in tables], axis=0) / len(tables)
+    ranked: list[int] = np.argsort(mean)[: np.isfinite(mean).sum()].tolist()  # NaN is sorted last
+    return ranked
 
 
 def _of_filters(compared: Compared, folder: Path, chosen: pd.DataFrame) -> list[Picture]:

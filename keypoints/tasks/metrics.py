@@ -43,7 +43,8 @@ def face_scale(truth: Tensor, photo_sizes: Tensor, norm: str, pair: tuple[int, i
     ``"pair"``: the distance of two landmarks, for 300-W the outer eye corners (C. Sagonas et al.,
     300 faces in-the-wild challenge, ICCV workshops 2013). ``"box"``: the square root of the area of
     the true points' bounding box (A. Bulat, G. Tzimiropoulos, How far are we from solving the 2D & 3D
-    face alignment problem?, ICCV 2017). ``"diagonal"``: the photo's diagonal, if a face has neither.
+    face alignment problem?, ICCV 2017); NaN if labels are missing and the others span no box. ``"diagonal"``:
+    the photo's diagonal, if a face has neither.
     """
     if norm == "pair" and pair is not None:
         return (truth[:, pair[0]] - truth[:, pair[1]]).square().sum(dim=-1).sqrt()
@@ -51,7 +52,8 @@ def face_scale(truth: Tensor, photo_sizes: Tensor, norm: str, pair: tuple[int, i
         known = truth.isfinite()
         high, low = truth.where(known, -math.inf).amax(dim=1), truth.where(known, math.inf).amin(dim=1)
         sides = high - low
-        return (sides[:, 0] * sides[:, 1]).sqrt()
+        scale = (sides[:, 0] * sides[:, 1]).sqrt()
+        return scale.where((scale > 0) | known.all(dim=2).all(dim=1), math.nan)
     return photo_sizes.square().sum(dim=-1).sqrt()
 
 

@@ -33,6 +33,12 @@ def measured(points, scheme=IBUG68):
     return measure(np.zeros((100, 100), np.uint8), points, DOUBLED, scheme, CROP)
 
 
+def test_a_face_without_labels_has_the_measures_of_its_picture():
+    points = np.full((68, 2), np.nan)
+    found = {name for name, value in measured(points).items() if np.isfinite(value)}
+    assert found == {"width", "sharpness"}
+
+
 def test_measures_describe_the_input_of_the_network():
     found = measured(face())
     assert found == pytest.approx(

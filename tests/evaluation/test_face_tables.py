@@ -54,6 +54,17 @@ def test_a_file_that_is_no_table_of_faces_is_named(tmp_path, contents):
         read_faces(path)
 
 
+def test_a_face_without_labels_needs_no_error(tmp_path):
+    path, table = tmp_path / "faces.csv", TABLE.copy()
+    table.loc[0, ["mse", "error_px"]] = np.nan
+    table.to_csv(path, index=False)
+    with pytest.raises(DataError, match="its column 'mse' holds something else than numbers"):
+        read_faces(path)
+    table.loc[0, ["truth_x0", "truth_y0", "truth_x1", "truth_y1"]] = np.nan
+    table.to_csv(path, index=False)
+    assert by_error(read_faces(path))["photo"].tolist() == ["b.jpg"]
+
+
 def test_states_of_points_are_kept_and_checked(tmp_path):
     path = tmp_path / "faces.csv"
     assert not hidden_of(TABLE).any()

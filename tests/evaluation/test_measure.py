@@ -65,6 +65,24 @@ def test_faces_without_labelled_normalising_points_do_not_count(made_up_imm):
     assert "1 of 24 faces have no NME" in result.notes[-1]
 
 
+@pytest.mark.parametrize(
+    ("norm", "reason"), [("pair", "normalising points have no label"), ("box", "labelled points span no box")]
+)
+def test_faces_that_cannot_be_normalised_are_counted(made_up_imm, norm, reason):
+    data = IMMDataModule(made_up_imm)
+    case = Case("a model, train", data, "train", data.scheme, norm, 0.08, 2)
+    given = predicted(case, 1.0)
+    given.predictions.truth[0] = torch.nan
+    given.predictions.truth[1, 1:] = torch.nan
+    result, tables = measure(case, given)
+    assert tables.counted.tolist() == [False] * 2 + [True] * (result.faces - 2)
+    assert result.metrics["nme"] is not None
+    assert result.notes[-2:] == [
+        f"1 of {result.faces} faces have no labelled point, and do not count",
+        f"1 of {result.faces} faces have no NME: their {reason}",
+    ]
+
+
 def hide(given, hidden):
     """Return predictions some of whose points are hidden."""
     return replace(given, predictions=given.predictions._replace(hidden=hidden))

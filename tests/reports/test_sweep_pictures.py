@@ -1,10 +1,11 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from keypoints.reports.sweep_pictures import draw_pictures
+from keypoints.reports.sweep_pictures import draw_pictures, ranked_places
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.sweep_folder import SweepFolder
 
@@ -91,3 +92,11 @@ def test_filters_are_of_the_best_run_of_each_setting(compared, tmp_path, monkeyp
     best = compared.finished.sort_values("best_mse").drop_duplicates("setting")["run"]
     assert list(seen) == list(best)
     assert all(weight.ndim == 4 and np.isfinite(weight).all() for weight in seen.values())
+
+
+def test_faces_without_labels_are_not_among_the_bad_faces():
+    tables = [
+        pd.DataFrame({"error_px": [2.0, np.nan, 5.0, 1.0]}),
+        pd.DataFrame({"error_px": [2, np.nan, 1, 6]}),
+    ]
+    assert ranked_places(tables) == [0, 2, 3]
