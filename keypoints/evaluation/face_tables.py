@@ -95,9 +95,9 @@ def read_faces(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: its column 'photo' has empty places")
     for name in numbers:
         _check_numbers(path, name, faces[name].dropna() if name.startswith("truth_") else faces[name])
-    labelled = are_labelled(points_of(faces, "truth")).any(axis=1)
+    labelled = np.asarray(are_labelled(points_of(faces, "truth")).any(axis=1))
     for name in ("mse", "error_px"):
-        _check_numbers(path, name, faces[name][labelled])  # a face without a label has no error
+        _check_numbers(path, name, faces.loc[labelled, name])  # a face without a label has no error
     for name in (name for name in numbers if name.startswith("truth_x")):
         if (faces[name].isna() != faces[name.replace("_x", "_y")].isna()).any():
             raise DataError(f"{path}: its column {name!r} and its column of y have different empty places")
