@@ -305,33 +305,38 @@ class Task(pl.LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch; its mean over the epoch is logged at the epoch's end."""
         check_batch(batch)
-        loss = self.training_loss(batch)
+        loss, labelled = self.training_loss(batch), self.labelled_points(batch)
         if self.logs_each_step:
             self.log(
                 "loss/train",
                 loss,
                 on_step=False,
                 on_epoch=True,
-                batch_size=len(batch.targets),
+                batch_size=self._weight(batch, labelled),
                 sync_dist=True,
             )
         else:
-            self._epoch_mean.add(loss, len(batch.targets))
+            self._epoch_mean.add(loss, len(batch.targets), labelled)
         return loss
+
+    def _weight(self, batch: Batch, labelled: Tensor | None) -> int:
+        """Return the weight of a batch's loss in an epoch's mean: its faces, or its labelled points.
+
+        Args:
+            batch: the faces.
+            labelled: result of :meth:`labelled_points`; it is multiplied by the processes to be an integer.
+        """
+        if labelled is None:
+            return len(batch.targets)
+        return round(float(labelled) * (self.trainer.world_size if self.training else 1))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log the loss of a batch and update the metrics, in pixels of the photos."""
-        check_batch(batch)
-        loss, predictions = self.compute_loss(batch)
-        self.log("loss/val", loss, batch_size=len(batch.targets), sync_dist=True)
-        self._update_metrics(predictions, batch)
+        self._measure(batch, "loss/val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log the loss of a batch and update the metrics, as in a validation; the names begin with test."""
-        check_batch(batch)
-        loss, predictions = self.compute_loss(batch)
-        self.log("loss/test", loss, batch_size=len(batch.targets), sync_dist=True)
-        self._update_metrics(predictions, batch)
+        self._measure(batch, "loss/test")
 
     def predict_step(self, batch: Batch | Tensor, batch_idx: int) -> Predicted | Tensor:  # noqa: ARG002
         """Predict the landmarks of a batch.
@@ -349,7 +354,12 @@ class Task(pl.LightningModule, ABC):
         points, confidence = self.locate(batch.to_images())
         return Predicted(self.to_photo(points, batch), confidence, batch.indices)
 
-    def _update_metrics(self, predictions: Tensor, batch: Batch) -> None:
+    def _measure(self, batch: Batch, name: str) -> None:
+        """Log the loss of a batch under a name, and update the metrics."""
+        check_batch(batch)
+        loss, predictions = self.compute_loss(batch)
+        weight = self._weight(batch, self.labelled_points(batch))
+        self.log(name, loss, batch_size=weight, sync_dist=True)
         self.metrics.update(
             self.to_photo(predictions, batch), self.to_photo(batch.targets, batch), batch.photo_sizes
         )
