@@ -26,6 +26,16 @@ class ListedPhoto(NamedTuple):
     """Width and height of the photo in pixels; ``None`` if the list does not state them."""
 
 
+def has_list_format(path: Path) -> bool:
+    """Return whether the contents of a file are in a format of lists.
+
+    Raises:
+        DataError: if the file cannot be read.
+    """
+    begins = beginning(path)
+    return any(known.recognises(begins) for known in FORMATS.values())
+
+
 def read_box_list(path: str | Path, root: str | Path | None = None) -> list[ListedPhoto]:
     """Return the photos of a list, each once, in the order of their first rows.
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from keypoints.errors import DataError
-from keypoints.inference.box_list import ListedPhoto, read_box_list
+from keypoints.inference.box_list import ListedPhoto, has_list_format, read_box_list
 from keypoints.input_files import check_regular
 
 _NAMED = frozenset({".heic", ".heif"})
@@ -23,6 +23,9 @@ _BY_OTHERS = frozenset({"MPO"})
 """Formats that Pillow reads as another format: two-lens cameras write JPEG with a second picture."""
 
 LISTS = tuple(f".{kind}{packed}" for kind in ("csv", "xml", "json") for packed in ("", ".gz"))
+
+_PERHAPS_LISTS = (".mat", ".txt")
+"""Suffixes of lists of data sets; such a file is a list if a format recognises its contents."""
 
 
 @cache
@@ -49,8 +52,8 @@ def find_photos(named: str, root: Path | None = None, without: Path | None = Non
 
     Args:
         named: a picture; a folder, for all pictures in it and its subfolders; a pattern with ``*``, ``?``,
-            ``[…]`` or ``**``; or a list (``.csv``, ``.xml``, ``.json``, also with ``.gz``), which may have
-            boxes.
+            ``[…]`` or ``**``; or a list (``.csv``, ``.xml``, ``.json``, also with ``.gz``; of a data set
+            ``.mat`` or ``.txt``), which may have boxes.
         root: folder that a list's names are relative to; ``None`` for the list's own folder.
         without: folder to leave out: the folder of the results.
 
@@ -61,7 +64,7 @@ def find_photos(named: str, root: Path | None = None, without: Path | None = Non
     path = Path(named)
     if os.path.lexists(path) and not path.is_dir():
         check_regular(path)
-    if path.is_file() and path.name.lower().endswith(LISTS):
+    if path.is_file() and _is_list(path):
         return PhotoInputs(path.parent if root is None else root, read_box_list(path, root))
     if path.is_file():
         return PhotoInputs(path.parent, [ListedPhoto(path, ())])
@@ -77,6 +80,12 @@ def find_photos(named: str, root: Path | None = None, without: Path | None = Non
     if not kept:
         raise DataError(f"{named}: holds no picture: no file has a suffix such as .jpg or .png")
     return PhotoInputs(start, [ListedPhoto(file, ()) for file in kept])
+
+
+def _is_list(path: Path) -> bool:
+    """Return whether a file is a list, by its suffix, or by its suffix and its contents."""
+    name = path.name.lower()
+    return name.endswith(LISTS) or (name.endswith(_PERHAPS_LISTS) and has_list_format(path))
 
 
 def _pictures(folder: Path) -> list[Path]:

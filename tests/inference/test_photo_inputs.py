@@ -112,3 +112,17 @@ def test_cocos_lists_are_read(folder):
     path = folder / "list.json"
     path.write_text('{"images": [{"id": 1, "file_name": "b.jpg"}], "annotations": []}')
     assert names(find_photos(str(path))) == ["b.jpg"]
+
+
+def test_lists_of_data_sets_are_recognised_by_their_contents(folder):
+    wflw = folder / "list_98pt_rect_attr_test.txt"
+    wflw.write_text(" ".join([*["1"] * 196, "1 2 5 8", *"000000", "b.jpg"]) + "\n")
+    (photo,) = find_photos(str(wflw)).photos
+    assert photo.path == folder / "b.jpg"
+    assert photo.boxes == (Box(1, 2, 4, 6),)
+    udacity = folder / "frames.csv"
+    udacity.write_text(
+        ",".join(["", *map(str, range(136))]) + "\n" + ",".join(["b.jpg", *["3"] * 136]) + "\n"
+    )
+    (photo,) = find_photos(str(udacity)).photos
+    assert (photo.path, photo.boxes) == (folder / "b.jpg", ())

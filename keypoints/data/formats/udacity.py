@@ -9,9 +9,9 @@ file's name before its last ``_NN``.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from keypoints.data.formats.lists import OpenList, columns, header, table
+from keypoints.data.formats.lists import ListedBox, OpenList, columns, header, table
 from keypoints.data.formats.values import coordinate
 from keypoints.errors import DataError
 
@@ -32,15 +32,36 @@ def read(reading: OpenList) -> None:
     Raises:
         DataError: if the columns do not match the format, or a row cannot be used.
     """
-    text = reading.text()
-    if columns(reading.path, text) != _COLUMNS:
-        raise DataError(f"{reading.path}: Udacity's columns are an empty name and 0 to {2 * _POINTS - 1}")
+    text = _checked_text(reading)
     reading.check_count(_POINTS)
     for line, cells in table(reading.path, text):
         with reading.row(f"line {line}"):
             if len(cells) != len(_COLUMNS):
                 raise ValueError(f"has {len(cells)} cells; the first line names {len(_COLUMNS)}")
             reading.add(cells[0], None, _points(cells[1:]), group=person_of(cells[0]))
+
+
+def read_boxes(reading: OpenList) -> Iterator[ListedBox]:
+    """Yield the picture of each row; there are no boxes.
+
+    Raises:
+        DataError: if the columns do not match the format, or a row cannot be used.
+    """
+    for line, cells in table(reading.path, _checked_text(reading)):
+        with reading.row(f"line {line}"):
+            yield reading.listed(cells[0], None)
+
+
+def _checked_text(reading: OpenList) -> str:
+    """Return the text of a list.
+
+    Raises:
+        DataError: if its columns do not match the format.
+    """
+    text = reading.text()
+    if columns(reading.path, text) != _COLUMNS:
+        raise DataError(f"{reading.path}: Udacity's columns are an empty name and 0 to {2 * _POINTS - 1}")
+    return text
 
 
 def _points(cells: Sequence[str]) -> list[tuple[float, float]]:

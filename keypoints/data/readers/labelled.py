@@ -89,7 +89,9 @@ FORMATS: Mapping[str, Format] = {
         label_studio.read_boxes,
     ),
     "wflw": Format("WFLW's list (98 points, box, attributes)", wflw.recognises, wflw.read, wflw.read_boxes),
-    "udacity": Format("Udacity's list of keypoints (,0,1,…,135)", udacity.recognises, udacity.read),
+    "udacity": Format(
+        "Udacity's list of keypoints (,0,1,…,135)", udacity.recognises, udacity.read, udacity.read_boxes
+    ),
     "kaggle15": Format(
         "Kaggle's list with pictures (left_eye_center_x,…,Image)",
         kaggle15.recognises,
