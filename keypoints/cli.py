@@ -272,12 +272,14 @@ def _check_given(verb: Verb, cfg: DictConfig, own: Path | None) -> None:
 def _is_of_output(error: Exception, output: object) -> bool:
     """Return whether an error says that the output of a verb cannot be created or written to.
 
+    An error that names another key to change, such as ``root=<folder>``, is not of the output.
+
     Args:
         error: error of the verb, which may be caused by an OSError.
         output: the configuration's output; ``None`` if the verb chooses the path.
     """
     cause = error if isinstance(error, OSError) else error.__cause__
-    if not isinstance(cause, OSError) or not isinstance(cause.filename, str):
+    if not isinstance(cause, OSError) or not isinstance(cause.filename, str) or "=<" in str(error):
         return False
     place = Path(cause.filename).absolute()
     if output is None:

@@ -11,6 +11,7 @@ import pytest
 
 from keypoints import __version__
 from keypoints.cli import _WITH_VALUE, NO_READER, _is_of_output, main, split_flags
+from keypoints.errors import DataError
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
 from tests.conftest import SMALL, seconds_of_processes
@@ -330,6 +331,12 @@ def test_the_error_of_an_unwritable_output_says_how_to_change_it(
     )
 
 
+def caused_by(error, cause):
+    """Return an error that was raised from another one."""
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "output", "its_own"),
     [
@@ -341,6 +348,8 @@ def test_the_error_of_an_unwritable_output_says_how_to_change_it(
         (OSError(errno.EACCES, "no", "/dev/null"), None, False),
         (OSError(errno.ENOSPC, "no"), "/there/out", False),
         (ValueError("no"), "/there/out", False),
+        (caused_by(DataError("name root=<folder>"), OSError(errno.EACCES, "no", "/data/new")), None, False),
+        (caused_by(DataError("no"), OSError(errno.EACCES, "no", "/data/new")), None, True),
     ],
     ids=str,
 )
