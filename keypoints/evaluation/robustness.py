@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import albumentations
+import numpy as np
 import pandas as pd
 from torch import Tensor
 from torch.utils.data import default_collate
@@ -214,12 +215,14 @@ def stress(
 def tolerances(table: pd.DataFrame, factor: float = 1.5) -> list[str]:
     """Return a sentence for each stress: the level at which the NME is ``factor`` times as large as without.
 
-    Levels are interpolated between the measured ones.
+    Levels are interpolated between the measured ones. If no face has an NME, one sentence says so.
 
     Args:
         table: result of :func:`stress`.
         factor: increase of the NME to find, above 1.
     """
+    if not np.isfinite(table["nme"]).any():
+        return ["No face has an NME, so no level is compared; take another length: norm=diagonal."]
     sentences = []
     for name, kind in STRESSES.items():
         rows = table[table["stress"] == name].sort_values("level")

@@ -106,6 +106,11 @@ def test_a_change_without_affine_map_is_refused(faces):
         next(faces.batches(bend))
 
 
+def test_nothing_is_compared_without_an_nme(table):
+    (sentence,) = tolerances(table.assign(nme=np.nan))
+    assert sentence.startswith("No face has an NME")
+
+
 def test_tolerances_are_reported_for_each_stress(table):
     sentences = tolerances(table.assign(nme=np.where(table["stress"] == "blur", 1 + table["level"], 1.0)))
     assert sentences[3] == "blur: errors are 1.5 times as large from 0.5 on (σ in pixels of the input)."
