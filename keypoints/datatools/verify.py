@@ -29,6 +29,7 @@ from keypoints.data.checks import (
 from keypoints.data.dataset_folders import find_root
 from keypoints.data.face import Face
 from keypoints.data.formats.dlib_xml import read_entries
+from keypoints.data.formats.unpacked import RECORD
 from keypoints.data.readers import ibug300w
 from keypoints.data.readers.imm import VIEWS, read_imm_face
 from keypoints.data.readers.labelled import read_labelled
@@ -167,7 +168,10 @@ def _findings_of_lists(folder: Path, faces: Sequence[Face]) -> Iterator[Finding]
     yield from (each._replace(wrong=each.what not in far) for each in _findings_of(faces, seen))
     yield from _duplicates(folder, faces, seen)
     listed = {found.resolve() for found in seen}
-    if others := sum(picture.resolve() not in listed for picture in _pictures(folder)):
+    if others := sum(
+        picture.resolve() not in listed and not (picture.parent / RECORD).is_file()  # of another list
+        for picture in _pictures(folder)
+    ):
         yield Finding(str(folder), f"{others} pictures in it are not in the list", wrong=False)
 
 

@@ -217,6 +217,17 @@ def test_a_list_is_checked_row_by_row(tmp_path, capsys):
     assert f"{tmp_path}: wrong entries: {found.wrong}, see above" in capsys.readouterr().err
 
 
+def test_unpacked_pictures_of_another_list_are_no_finding(tmp_path):
+    Image.new("L", (60, 40)).save(tmp_path / "a.png")
+    other = tmp_path / "test_pictures"
+    other.mkdir()
+    Image.new("L", (60, 40)).save(other / "00001.png")
+    (other / "unpacked.json").write_text("{}")
+    listed = tmp_path / "list.csv"
+    listed.write_text("image,x0,y0\na.png,1,2\n")
+    assert not verify(compose("verify", [f"list={listed}"])).findings
+
+
 def test_a_list_may_be_checked_against_a_scheme(tmp_path, capsys):
     Image.new("L", (60, 40)).save(tmp_path / "a.png")
     listed = tmp_path / "list.csv"
