@@ -68,7 +68,8 @@ class BoxSettings(FaceSettings):
     """Settings of a datamodule whose faces have boxes, and whose validation faces are split off ``train``.
 
     Args:
-        margin: factor by which each box is enlarged; dlib's boxes cut off part of the jaw.
+        margin: factor by which each box is enlarged, or the full image if no box is cropped; dlib's boxes cut
+            off part of the jaw.
         val_fraction: approximate fraction of the training faces that validate; without effect in a
             cross-validation.
     """
