@@ -186,7 +186,8 @@ def verdict(
         )
     except DataError as error:
         return Verdict(measure, best, reference is not None, doubt=str(error))
-    found = compare(errors, best if reference is not None else None)
+    # Without an honest interval, the many comparisons that correct p would be made for nothing.
+    found = compare(errors, best if reference is not None or errors.doubt else None)
     chosen = found[0].reference
     return Verdict(measure, chosen, reference is not None, found, errors.doubt, errors)
 
