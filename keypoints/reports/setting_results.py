@@ -158,6 +158,12 @@ def measure_of(monitors: Sequence[str]) -> tuple[Measure, str]:
     return MEASURES["val/mse"], f"Ranked by MSE: {known}, the runs' monitor, is no error of single faces."
 
 
+def _ranked(results: Sequence[SettingResult], measure: Measure) -> list[SettingResult]:
+    """Return the settings whose error is known, the smallest mean first."""
+    known = [each for each in results if each.seeds(measure.column)]
+    return sorted(known, key=lambda each: each.mean(measure.column))
+
+
 def verdict(
     results: Sequence[SettingResult], measure: Measure, reference: str | None = None
 ) -> Verdict | None:
@@ -171,9 +177,7 @@ def verdict(
     Raises:
         DataError: if the reference is no finished setting.
     """
-    ranked = sorted(
-        (each for each in results if each.seeds(measure.column)), key=lambda each: each.mean(measure.column)
-    )
+    ranked = _ranked(results, measure)
     names = [each.setting for each in ranked]
     if reference is not None and reference not in names:
         raise DataError(f"reference={reference}: is none of the settings: {some_of(names, _NAMED)}")
@@ -182,7 +186,7 @@ def verdict(
     best = names[0] if reference is None else reference
     try:
         errors = joined(
-            {each.setting: _folds_by_seed(each) for each in results if each in ranked}, measure.name
+            {each.setting: _folds_by_seed(each) for each in results if each.setting in names}, measure.name
         )
     except DataError as error:
         return Verdict(measure, best, reference is not None, doubt=str(error))
@@ -225,9 +229,8 @@ def shown_settings(
     others = [each for each in MEASURES.values() if each != measure]
     titles = [measure, *(each for each in others if any(result.seeds(each.column) for result in results))]
     rows = []
-    for result in sorted(
-        results, key=lambda each: (np.isnan(each.mean(measure.column)), each.mean(measure.column))
-    ):
+    ranked = _ranked(results, measure)
+    for result in [*ranked, *(each for each in results if not each.seeds(measure.column))]:
         row = {"setting": result.setting}
         if found is not None:
             row["verdict"] = found.word(result.setting)
@@ -292,9 +295,7 @@ def setting_findings(results: Sequence[SettingResult], found: Verdict | None, me
         found: see :func:`verdict`.
         measure: error by which they are ranked.
     """
-    ranked = sorted(
-        (each for each in results if each.seeds(measure.column)), key=lambda each: each.mean(measure.column)
-    )
+    ranked = _ranked(results, measure)
     if not ranked:
         return []
     most = max(len(each.seeds(measure.column)) for each in ranked)
