@@ -11,7 +11,7 @@ from markupsafe import Markup
 from keypoints.files import atomic_folder, write_atomically
 from keypoints.formatting import shown
 from keypoints.reports.compared import Compared, first_runs, rows_of, size_of
-from keypoints.reports.factors import Levels, effects, factor_table
+from keypoints.reports.factors import Levels, effect_findings, effects, factor_table, shown_effects
 from keypoints.reports.fold_results import best_of, over_folds, shown_rows
 from keypoints.reports.page import write_page
 from keypoints.reports.setting_results import MEASURES, Measure, setting_table, shown_settings
@@ -71,6 +71,7 @@ def write_comparison(compared: Compared, new: SweepFolder, text: PageText, level
     write_atomically(new.settings, setting_table(settings, found).to_csv(index=False))
     folds = over_folds(table)
     shown_rows_of_settings = [] if folds or len(finished) < 2 else _shown_settings(compared)
+    known = effects(settings, levels, found)
     stopped = table[table["status"] != "finished"]
     write_page(
         new.report,
@@ -84,10 +85,13 @@ def write_comparison(compared: Compared, new: SweepFolder, text: PageText, level
         settings=shown_rows_of_settings,
         factors=factor_table(settings, levels, measure),
         measure=measure.title,
-        effects=effects(settings, levels, found),
+        effects=shown_effects(known, found),
         folds=shown_rows(folds),
         best_setting=best_of(folds),
-        findings=findings(finished, compared.histories, folds, settings, found, measure),
+        findings=[
+            *effect_findings(known, found),
+            *findings(finished, compared.histories, folds, settings, found, measure),
+        ],
         pictures=draw_pictures(compared, new, folds),
         texts=[
             (name, text_of(shown_rows_of_settings))

@@ -5,12 +5,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from keypoints.evaluation.comparison import compare
+from keypoints.errors import some_of
+from keypoints.evaluation.comparison import Difference, compare
 from keypoints.formatting import shown
 from keypoints.reports.setting_results import Measure, SettingResult, Verdict, interval_of
 
 _NO_FACTORS = ("seed", "data.fold", "data.seed", "output")
 """Keys that make repetitions of a setting, not settings."""
+_NAMED = 6
+"""Largest number of levels that a sentence names."""
 
 Levels = Mapping[str, Mapping[str, str]]
 """Level of each factor, by the setting's name and the factor's."""
@@ -112,8 +115,27 @@ def _factors(levels: Levels) -> dict[str, list[str]]:
     return {name: list(dict.fromkeys(own[name] for own in levels.values())) for name in names}
 
 
-def effects(results: Sequence[SettingResult], levels: Levels, found: Verdict | None) -> list[dict[str, str]]:
-    """Return one row per level of each factor: its mean error, and the difference to the factor's best level.
+@dataclass(frozen=True)
+class Effect:
+    """Mean error of one level of a factor.
+
+    Args:
+        factor: name of the factor.
+        level: its level.
+        mean: mean error over the settings of the level.
+        settings: number of these settings.
+        difference: difference to the factor's best level; ``None`` for the best level itself.
+    """
+
+    factor: str
+    level: str
+    mean: float
+    settings: int
+    difference: Difference | None
+
+
+def effects(results: Sequence[SettingResult], levels: Levels, found: Verdict | None) -> list[Effect]:
+    """Return the effect of each level of each factor, in the order of the settings.
 
     The mean is over the settings of the other factors' levels that all levels of the factor have, so that
     levels are compared under the same conditions.
@@ -121,40 +143,82 @@ def effects(results: Sequence[SettingResult], levels: Levels, found: Verdict | N
     Args:
         results: results of the settings.
         levels: levels of the factors.
-        found: verdict on the settings, with their errors; without errors there are no rows.
+        found: verdict on the settings, with their errors; without errors there are no effects.
     """
     factors = _factors(levels)
     if len(factors) < 2 or found is None or found.errors is None:
         return []
     finished = {each.setting for each in results} & found.errors.by_setting.keys()
-    rows = []
+    known: list[Effect] = []
     for factor, own in factors.items():
         members = _same_conditions(factor, own, {name: levels[name] for name in finished})
-        if len(own) < 2 or not all(members.values()) or len(members) < 2:
+        if len(own) < 2 or not all(members.values()):
             continue
-        means = {
-            level: sum(found.errors.means[name] for name in names) / len(names)
-            for level, names in members.items()
-        }
         differences = {each.setting: each for each in compare(found.errors, averages=members)}
-        for level in own:
-            row = {
-                "factor": factor,
-                "level": level,
-                f"{found.measure.title}, mean": found.measure.shown(means[level]),
-                "settings": str(len(members[level])),
-            }
-            difference = differences.get(level)
-            known = difference is not None and not found.doubt
-            row["difference to best"] = (
-                "best" if difference is None else found.measure.shown(difference.contrast.value)
-            )
-            row["95 % interval"] = (
-                interval_of(difference.contrast, found.measure) if difference and known else "–"
-            )
-            row["p"] = shown(difference.p, 2) if difference and known else "–"
-            rows.append(row)
+        for level, names in members.items():
+            mean = sum(found.errors.means[name] for name in names) / len(names)
+            known.append(Effect(factor, level, mean, len(names), differences.get(level)))
+    return known
+
+
+def shown_effects(known: Sequence[Effect], found: Verdict | None) -> list[dict[str, str]]:
+    """Return one row per effect for pages.
+
+    Args:
+        known: effects of the levels.
+        found: verdict on the settings, see :func:`effects`.
+    """
+    if found is None:
+        return []
+    rows = []
+    for each in known:
+        row = {
+            "factor": each.factor,
+            "level": each.level,
+            f"{found.measure.title}, mean": found.measure.shown(each.mean),
+            "settings": str(each.settings),
+            "difference to best": "best",
+            "95 % interval": "–",
+            "p": "–",
+        }
+        if each.difference is not None:
+            row["difference to best"] = found.measure.shown(each.difference.contrast.value)
+            if not found.doubt:
+                row["95 % interval"] = interval_of(each.difference.contrast, found.measure)
+                row["p"] = shown(each.difference.p, 2)
+        rows.append(row)
     return rows
+
+
+def effect_findings(known: Sequence[Effect], found: Verdict | None) -> list[str]:
+    """Return a sentence per factor: its best level, and which levels are certainly worse.
+
+    Args:
+        known: effects of the levels.
+        found: verdict on the settings, see :func:`effects`.
+    """
+    if found is None:
+        return []
+    sentences = []
+    for factor in dict.fromkeys(each.factor for each in known):
+        own = [each for each in known if each.factor == factor]
+        best = next(each for each in own if each.difference is None)
+        order = [f"{each.level} ({found.measure.shown(each.mean)})" for each in sorted(own, key=_mean)]
+        over = "1 setting" if best.settings == 1 else f"{best.settings} settings"
+        text = f"{factor}, mean {found.measure.title} over {over} a level: {some_of(order, _NAMED)}"
+        others = [each.difference for each in own if each.difference is not None and not found.doubt]
+        worse = [each.setting for each in others if each.is_certain]
+        unsure = [each.setting for each in others if not each.is_certain]
+        if worse:
+            text += f"; worse than {best.level}: {some_of(worse, _NAMED)}"
+        if unsure:
+            text += f"; not told apart from {best.level}: {some_of(unsure, _NAMED)}"
+        sentences.append(f"{text}.")
+    return sentences
+
+
+def _mean(effect: Effect) -> float:
+    return effect.mean
 
 
 def _same_conditions(factor: str, own: Sequence[str], levels: Levels) -> dict[str, list[str]]:

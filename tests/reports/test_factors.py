@@ -1,7 +1,7 @@
 import pytest
 
 from keypoints.evaluation.face_errors import FaceErrors
-from keypoints.reports.factors import effects, factor_table, levels_of
+from keypoints.reports.factors import effect_findings, effects, factor_table, levels_of, shown_effects
 from keypoints.reports.setting_results import MEASURES, RunResult, by_setting, verdict
 
 MSE = MEASURES["val/mse"]
@@ -67,7 +67,7 @@ def test_one_or_three_factors_have_no_table(factors):
 
 def test_the_effect_of_a_factor_is_a_mean_over_the_others():
     found = verdict(results(), MSE)
-    rows = effects(results(), LEVELS, found)
+    rows = shown_effects(effects(results(), LEVELS, found), found)
     assert [(row["factor"], row["level"], row["MSE, mean"], row["difference to best"]) for row in rows] == [
         ("lr", "0.1", "1.5", "best"),
         ("lr", "0.2", "6", "4.5"),
@@ -80,7 +80,8 @@ def test_the_effect_of_a_factor_is_a_mean_over_the_others():
 def test_levels_are_compared_under_the_same_conditions():
     three = {name: error for name, error in ERRORS.items() if name != "lr-0.2--k-5"}
     levels = {name: LEVELS[name] for name in three}
-    rows = effects(results(three), levels, verdict(results(three), MSE))
+    found = verdict(results(three), MSE)
+    rows = shown_effects(effects(results(three), levels, found), found)
     assert [(row["level"], row["settings"], row["MSE, mean"]) for row in rows[:2]] == [
         ("0.1", "1", "1"),
         ("0.2", "1", "4"),
@@ -91,5 +92,18 @@ def test_one_factor_and_single_seeds_have_no_effects_or_no_intervals():
     assert effects(results(), {name: {"lr": name} for name in LEVELS}, verdict(results(), MSE)) == []
     assert effects(results(), LEVELS, None) == []
     single = results(seeds=(0,))
-    rows = effects(single, LEVELS, verdict(single, MSE))
+    found = verdict(single, MSE)
+    rows = shown_effects(effects(single, LEVELS, found), found)
     assert {row["95 % interval"] for row in rows} == {"–"}
+
+
+def test_a_sentence_tells_the_effect_of_each_factor():
+    found = verdict(results(), MSE)
+    assert effect_findings(effects(results(), LEVELS, found), found) == [
+        "lr, mean MSE over 2 settings a level: 0.1 (1.5), 0.2 (6); worse than 0.1: 0.2.",
+        "k, mean MSE over 2 settings a level: 3 (2.5), 5 (5); worse than 3: 5.",
+    ]
+    single = results(seeds=(0,))
+    found = verdict(single, MSE)
+    first, _ = effect_findings(effects(single, LEVELS, found), found)
+    assert first == "lr, mean MSE over 2 settings a level: 0.1 (1.5), 0.2 (6)."
