@@ -289,6 +289,7 @@ def test_a_flipped_bit_in_a_checkpoint_is_detected(untrained, tmp_path):
         lambda own: own.update(global_step="1"),
         lambda own: own["keypoints"].update(task=1),
         lambda own: own["keypoints"].update(trained_on=[1]),
+        lambda own: own["keypoints"].update(confidence_calibration={"threshold": "high"}),
         lambda own: own["keypoints"].update(trained_on={"groups": "a", "mean": []}),
         lambda own: own["keypoints"].update(trained_on={"groups": [], "mean": [[0.5, float("nan")]]}),
         lambda own: own["keypoints"].update(trained_on={"groups": [], "mean": [], "other": 1}),

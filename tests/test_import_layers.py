@@ -11,6 +11,7 @@ from tests.conftest import ROOT
 LAYERS = (
     {
         "_version",
+        "confidence",
         "crop",
         "distributed",
         "errors",
@@ -42,6 +43,7 @@ LAYERS = (
 
 WITHIN = {
     # 0
+    "confidence": {"geometry", "structured_files"},
     "crop": {"errors", "geometry"},
     "file_kinds": {"input_files"},
     "files": {"errors"},

@@ -12,13 +12,14 @@ from omegaconf import MISSING, DictConfig
 
 from keypoints.commands.verb import PLAIN, Flipping, OfModel, Verb
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
-from keypoints.errors import ConfigError, DataError
+from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.files import atomic_folder, locked, remove_leftovers
 
 if TYPE_CHECKING:
     from keypoints.inference.label_list import LabelList
     from keypoints.inference.photo_inputs import PhotoInputs
     from keypoints.inference.predict import DonePhoto
+    from keypoints.inference.prediction_files import PredictedPhoto
     from keypoints.inference.predictor import Predictor
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,10 @@ class Predict(Flipping, OfModel):
         "Order of labels.json: as the input, or the least confident faces first.",
         choices=("input", "worst"),
     )
+
+
+_NAMED = 5
+"""Largest number of photos that the warning about low confidences names."""
 
 
 class Predicted(NamedTuple):
@@ -120,7 +125,13 @@ def predict(cfg: DictConfig) -> Predicted:
         with atomic_folder(folder, last=TABLE) as part:
             photos = _write(predictor, inputs, part, cfg)
     for problem in (problem for photo in photos for problem in photo.problems):
-        log.warning("%s", os.fsencode(problem).decode("utf-8", "replace"))  # a name may be no Unicode text
+        log.warning("%s", _text(problem))
+    if unsure := sum(photo.unsure for photo in photos):
+        log.warning(
+            "the confidence of %d %s is low, see column note of %s: %s",
+            *(unsure, "face" if unsure == 1 else "faces", folder / TABLE),
+            some_of([_text(photo.name) for photo in photos if photo.unsure], _NAMED),
+        )
     if cfg.format is not None and any(photo.faces for photo in photos):
         full = " data.source=image" if predictor.crop.source == "image" else ""
         log.info(
@@ -137,10 +148,24 @@ def predict(cfg: DictConfig) -> Predicted:
 
 
 class _Counted(NamedTuple):
-    """Number of faces of a photo, and its problems."""
+    """Numbers of faces of a photo, and its problems."""
 
     faces: int
     problems: list[str]
+    name: str
+    unsure: int
+    """Number of faces of low confidence."""
+
+
+def _count(photo: "PredictedPhoto") -> _Counted:
+    return _Counted(
+        len(photo.faces), photo.problems, photo.name, sum(bool(face.note) for face in photo.faces)
+    )
+
+
+def _text(name: str) -> str:
+    """Return a file name as text; its bytes may be no Unicode text."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _check_free(folder: Path) -> None:
@@ -191,7 +216,7 @@ def _write(predictor: "Predictor", inputs: "PhotoInputs", folder: Path, cfg: Dic
                 files.add(done.photo)
                 if labels is not None:
                     labels.add(done.photo)
-                photos.append(_Counted(len(done.photo.faces), done.photo.problems))
+                photos.append(_count(done.photo))
             progress.advance(bar, len(batch))
         if page is not None:
             page.write()

@@ -260,5 +260,6 @@ def _row(number: int, face: PredictedFace) -> dict[str, str | int]:
     if face.score is not None:
         row["score"] = shown(face.score)
     if face.confidence is not None:
-        row["confidence"] = f"{face.confidence.mean():.0%}"
+        low = " (low: the points may be far off)" if face.note else ""
+        row["confidence"] = f"{face.confidence.mean():.0%}{low}"
     return row

@@ -109,7 +109,10 @@ def export(cfg: DictConfig) -> Export:
             kept = None if known is None else known.to_keep(None if run is None else run.data_name)
             support = None if known is None else known.support
             network = _strip_notes(model)
-            _write(model, metadata(task.scheme, task.crop, cfg.precision, support, kept, network), temporary)
+            about = metadata(
+                task.scheme, task.crop, cfg.precision, support, kept, network, task.confidence_calibration
+            )
+            _write(model, about, temporary)
             wanted, found, confidence_shift = _compare(task, ExportedModel(temporary), as_input(compared))
             shifts = np.abs(found - wanted)
             if not np.isfinite(shifts).all():

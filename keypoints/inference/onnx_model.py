@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keypoints._version import __version__
+from keypoints.confidence import ConfidenceCalibration
 from keypoints.crop import Crop
 from keypoints.data.provenance import TrainingFaces
 from keypoints.errors import CheckpointError, ConfigError, one_line
@@ -57,6 +58,7 @@ def metadata(
     support: Mapping[str, tuple[float, float]] | None = None,
     trained_on: TrainingFaces | None = None,
     network: bytes | None = None,
+    confidence: ConfidenceCalibration | None = None,
 ) -> dict[str, str]:
     """Return the metadata of a file: its description in JSON, and a digest that reveals changes.
 
@@ -67,6 +69,7 @@ def metadata(
         support: training-data statistics, if the checkpoint stores them.
         trained_on: provenance of the training faces, if the checkpoint stores it.
         network: bytes of the file before its metadata, for a digest of the network.
+        confidence: calibration of the confidences, if the checkpoint stores it.
     """
     about = json.dumps(
         {
@@ -78,6 +81,7 @@ def metadata(
             "support": support,
             "trained_on": None if trained_on is None else trained_on._asdict(),
             "network": None if network is None else {"bytes": len(network), "sha256": _sha256(network)},
+            "confidence_calibration": None if confidence is None else confidence.to_dict(),
             **_DESCRIPTIONS,
         }
     )
@@ -102,6 +106,8 @@ class ExportedModel:
         precision: precision of the weights: ``float32``, ``fp16`` or ``int8``.
         trained_on: provenance of the training faces; ``None`` if the file does not store it.
         versions: versions of the libraries of the training; empty, because the file does not store them.
+        confidence_calibration: errors of the validation faces by their confidence; ``None`` if the file does
+            not store them.
         at_once: largest number of faces in one batch.
         runtime: name of the runtime and device, for reports.
         mean_shape: mean of the training faces, (K, 2) ratios of the crop; ``None`` without ``trained_on``.
@@ -145,7 +151,14 @@ class ExportedModel:
         try:
             _check_unchanged(about.get("network"), contents)
             check_kinds(
-                about, {"precision": TEXT, "scheme": VALUES, "crop": VALUES, "trained_on": or_none(VALUES)}
+                about,
+                {
+                    "precision": TEXT,
+                    "scheme": VALUES,
+                    "crop": VALUES,
+                    "trained_on": or_none(VALUES),
+                    "confidence_calibration": or_none(VALUES),
+                },
             )
             self.scheme = LandmarkScheme.from_dict(about["scheme"])
             self.crop = Crop.from_dict(about["crop"])
@@ -153,6 +166,10 @@ class ExportedModel:
             self.runtime = f"onnxruntime on cpu, {self.precision}"
             self.support: Mapping[str, tuple[float, float]] | None = _ranges(about.get("support"))
             self.trained_on = _training_faces(about.get("trained_on"), len(self.scheme))
+            calibration = about.get("confidence_calibration")
+            self.confidence_calibration = (
+                None if calibration is None else ConfidenceCalibration.from_dict(calibration)
+            )
             mean = None if self.trained_on is None else np.array(self.trained_on.mean, np.float64)
             self.mean_shape: FloatArray | None = mean
         except (ConfigError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -34,6 +34,11 @@ class PredictedFace(NamedTuple):
     """Detector's score of a detected box: from 0 up, about 2 for a clear frontal face."""
     confidence: FloatArray | None = None
     """(K,) from 0 to 1, one per landmark; ``None`` if the model gives none."""
+    expected_error: float | None = None
+    """Mean normalised error of validation faces of this confidence, a ratio; ``None`` if the model's file
+    does not store it. See :mod:`keypoints.confidence`."""
+    note: str = ""
+    """Sentence about a low confidence; empty if it is not low."""
 
 
 class PredictedPhoto(NamedTuple):
@@ -51,8 +56,8 @@ class PredictedPhoto(NamedTuple):
 class PredictionFiles:
     """Writer of ``predictions.csv``, with one row per face, and ``predictions.json``.
 
-    A photo without a face has a row with empty cells, and its problems in column ``note``. So the table
-    can be read as a list of labelled photos with ``strict=false``.
+    A photo without a face has a row with empty cells. Column ``note`` has the problems of a photo, and says
+    which confidence is low. So the table can be read as a list of labelled photos with ``strict=false``.
     """
 
     def __init__(self, table: TextIO, document: TextIO, scheme: LandmarkScheme) -> None:
@@ -69,14 +74,15 @@ class PredictionFiles:
 
     def add(self, photo: PredictedPhoto) -> None:
         """Write the predictions and problems of a photo."""
-        note = "; ".join(photo.problems)
         for number, face in enumerate(photo.faces):
             box = [f"{side:.3f}" for side in _sides(face.box)]
             score = "" if face.score is None else f"{face.score:.3f}"
             sure = "" if face.confidence is None else f"{face.confidence.mean():.4f}"
             points = [f"{value:.3f}" for value in face.points.ravel()]
+            note = "; ".join([*photo.problems, *filter(None, [face.note])])
             self._write([photo.name, number, *box, face.origin, score, sure, note, *points])
         if not photo.faces:
+            note = "; ".join(photo.problems)
             self._write([photo.name, *[""] * 8, note, *[""] * self._points])
         self._document.write(",\n" if self._photos else "\n")
         self._document.write(json.dumps(_as_json(photo), allow_nan=False))
@@ -124,6 +130,8 @@ def _as_json(photo: PredictedPhoto) -> dict[str, Any]:
                 "origin": face.origin,
                 "score": None if face.score is None else round(face.score, 3),
                 "confidence": None if face.confidence is None else face.confidence.round(4).tolist(),
+                "expected_error": None if face.expected_error is None else round(face.expected_error, 5),
+                "note": face.note,
                 "points": face.points.round(3).tolist(),
             }
             for face in photo.faces

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from keypoints.confidence import ConfidenceCalibration
 from keypoints.crop import Crop, as_input
 from keypoints.data.photos import Photo, grey
 from keypoints.data.provenance import TrainingFaces
@@ -46,6 +47,7 @@ class Model(Protocol):
         support: training-data statistics; ``None`` if not stored.
         trained_on: provenance of the training faces; ``None`` if not stored.
         versions: versions of the libraries of the training; empty if not stored.
+        confidence_calibration: errors of the validation faces by their confidence; ``None`` if not stored.
         at_once: largest number of faces in one batch.
         runtime: name of the runtime and device, for reports.
     """
@@ -56,6 +58,7 @@ class Model(Protocol):
     support: Support | None
     trained_on: TrainingFaces | None
     versions: Mapping[str, str]
+    confidence_calibration: ConfidenceCalibration | None
     at_once: int
     runtime: str
 
@@ -96,6 +99,8 @@ class Predictor:
         support: training-data statistics, for
             :func:`keypoints.data.statistics.out_of_distribution_notes`; ``None`` if the file lacks them.
         trained_on: provenance of the training faces; ``None`` if the file does not store it.
+        confidence_calibration: errors of the validation faces by their confidence, which give predicted faces
+            an expected error and a note; ``None`` if the file does not store them.
         at_once: largest number of faces in one batch.
         runtime: name of the runtime and device, for reports.
 
@@ -119,6 +124,7 @@ class Predictor:
         self.mean_shape = self._model.mean_shape
         self.support = self._model.support
         self.trained_on = self._model.trained_on
+        self.confidence_calibration = self._model.confidence_calibration
         self.at_once = self._model.at_once
         self.runtime = self._model.runtime
 
@@ -219,11 +225,19 @@ class Predictor:
                 face.origin,
                 face.score,
                 sure,
+                *self._expected(sure),
             )
             for face, own, sure in zip(
                 faces, ratios, [None] * len(faces) if confidence is None else confidence, strict=True
             )
         ]
+
+    def _expected(self, confidence: FloatArray | None) -> tuple[float | None, str]:
+        """Return the expected error of a face and a note, by the confidence of its points, (K,)."""
+        if confidence is None or self.confidence_calibration is None:
+            return None, ""
+        mean = float(confidence.mean())
+        return self.confidence_calibration.expected_error(mean), self.confidence_calibration.note(mean)
 
 
 def load_model(
@@ -279,6 +293,7 @@ class TaskModel:
         self.scheme = task.scheme
         self.crop = task.crop
         self.versions = task.versions
+        self.confidence_calibration = task.confidence_calibration
         self.trained_on: TrainingFaces | None = None
         self.support: Support | None = None
         self.mean_shape: FloatArray | None = None

@@ -121,14 +121,19 @@ class PhotoReport:
         if face.score is not None:
             rows.append(_row("detector's score", shown(face.score)))
         if face.confidence is not None:
-            rows.append(_row("mean confidence", shown(float(face.confidence.mean()))))
+            calibration = predictor.confidence_calibration
+            usual = "" if calibration is None else f"{shown(calibration.threshold)} and more"
+            rows.append(_row("mean confidence", shown(float(face.confidence.mean())), usual))
+        if face.expected_error is not None:
+            rows.append(_row("expected NME", f"{shown(100 * face.expected_error)} %"))
         support = predictor.support or {}
         for key, value in measures.items():
             described = MEASURES[key]
             known = described.between(*support[key]) if key in support else "–"
             rows.append(_row(described.title, described.shown(value), known))
         picture = self._save(Image.fromarray(self._closeup(face, pixels)), name)
-        return ShownFace(picture, rows, out_of_distribution_notes(measures, support, predictor.crop))
+        notes = out_of_distribution_notes(measures, support, predictor.crop)
+        return ShownFace(picture, rows, [*filter(None, [face.note]), *notes])
 
     def _closeup(self, face: PredictedFace, pixels: ByteArray) -> ByteArray:
         """Draw the points on the network's view of the face; for a full photo, on a region around them."""

@@ -36,6 +36,7 @@ from keypoints.components import (
     trusted_by_user,
     trusting,
 )
+from keypoints.confidence import ConfidenceCalibration
 from keypoints.crop import Crop
 from keypoints.data.dataset import Batch, check_batch
 from keypoints.data.provenance import HasProvenance, TrainedOn
@@ -45,6 +46,7 @@ from keypoints.library_versions import library_versions
 from keypoints.models.budget import TooLargeError, bounded
 from keypoints.models.pretrained import blank
 from keypoints.tasks.checkpoint import CHECKPOINT_FORMAT, OURS, read_checkpoint
+from keypoints.tasks.confidence_errors import ConfidenceErrors
 from keypoints.tasks.encoder_rate import ENCODER_RATE, checked_rate, encoder_layers, parameters_of
 from keypoints.tasks.epoch_mean import EpochMean
 from keypoints.tasks.labelled_mean import coordinate_loss
@@ -95,10 +97,13 @@ class Task(pl.LightningModule, ABC):
             checkpoint; ``None`` if it was trained without a datamodule of this package.
         versions: versions of the libraries that wrote the checkpoint from which the task was loaded, see
             :mod:`keypoints.library_versions`; empty for an older one.
+        confidence_calibration: errors of the validation faces by their confidence; ``None`` without
+            confidences, before the first validation, and from an older checkpoint.
     """
 
     trained_on: TrainedOn | None = None
     versions: Mapping[str, str] = MappingProxyType({})
+    confidence_calibration: ConfidenceCalibration | None = None
     logs_each_step: bool = False
     """True to log the training loss through Lightning at each step, see :mod:`keypoints.tasks.epoch_mean`."""
 
@@ -131,6 +136,7 @@ class Task(pl.LightningModule, ABC):
         self.loss = build_loss(loss)
         self._trust = trusted_by_user()  # the optimizer is built later, possibly outside a trusting block
         self.metrics = validation_metrics(self.scheme)
+        self._confidence_errors = ConfidenceErrors(self.scheme)
         self._validated = False
         self._flip_test = False
         self._epoch_mean = EpochMean()
@@ -238,6 +244,20 @@ class Task(pl.LightningModule, ABC):
         predictions = self(batch.to_images())
         return self.coordinate_loss(predictions, batch), predictions
 
+    def located_loss(self, batch: Batch) -> tuple[Tensor, Located]:
+        """Compute the loss and the predictions of a batch, with confidences if the task has them.
+
+        A task with confidences overrides this method, to calibrate them in each validation.
+
+        Args:
+            batch: the faces, B.
+
+        Returns:
+            The loss, a scalar, and the predictions.
+        """
+        loss, points = self.compute_loss(batch)
+        return loss, Located(points, None)
+
     def coordinate_loss(self, predictions: Tensor, batch: Batch) -> Tensor:
         """Compute the loss over the labelled points; a point without a label has no gradient.
 
@@ -332,7 +352,10 @@ class Task(pl.LightningModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log the loss of a batch and update the metrics, in pixels of the photos."""
-        self._measure(batch, "loss/val")
+        points, confidence = self._measure(batch, "loss/val")
+        if confidence is not None:
+            truth = self.to_photo(batch.targets, batch)
+            self._confidence_errors.update(confidence, points, truth, batch.photo_sizes)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log the loss of a batch and update the metrics, as in a validation; the names begin with test."""
@@ -354,15 +377,15 @@ class Task(pl.LightningModule, ABC):
         points, confidence = self.locate(batch.to_images())
         return Predicted(self.to_photo(points, batch), confidence, batch.indices)
 
-    def _measure(self, batch: Batch, name: str) -> None:
-        """Log the loss of a batch under a name, and update the metrics."""
+    def _measure(self, batch: Batch, name: str) -> Located:
+        """Log the loss of a batch under a name, update the metrics, and return the points in the photos."""
         check_batch(batch)
-        loss, predictions = self.compute_loss(batch)
+        loss, located = self.located_loss(batch)
         weight = self._weight(batch, self.labelled_points(batch))
         self.log(name, loss, batch_size=weight, sync_dist=True)
-        self.metrics.update(
-            self.to_photo(predictions, batch), self.to_photo(batch.targets, batch), batch.photo_sizes
-        )
+        points = self.to_photo(located.points, batch)
+        self.metrics.update(points, self.to_photo(batch.targets, batch), batch.photo_sizes)
+        return Located(points, located.confidence)
 
     def on_train_epoch_start(self) -> None:
         """Discard losses of steps outside an epoch, such as steps of Lightning's batch size finder."""
@@ -382,6 +405,9 @@ class Task(pl.LightningModule, ABC):
         self.log_dict(self.metrics.compute(), sync_dist=True)
         self.metrics.reset()
         self._validated = not self.trainer.sanity_checking
+        if self._validated:
+            self.confidence_calibration = self._confidence_errors.calibration()
+        self._confidence_errors.reset()
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the test faces."""
@@ -511,16 +537,19 @@ class Task(pl.LightningModule, ABC):
         trained_on = (
             data.trained_on().after(self.trained_on) if isinstance(data, HasProvenance) else self.trained_on
         )
+        calibration = self.confidence_calibration
         checkpoint[OURS] = {
             "format": CHECKPOINT_FORMAT,
             "version": __version__,
             "versions": library_versions(),
             "task": public_name(type(self)),
             "trained_on": None if trained_on is None else trained_on._asdict(),
+            "confidence_calibration": None if calibration is None else calibration.to_dict(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Restore the provenance of the training data when a run resumes."""
+        """Restore provenance and calibration when a run resumes."""
+        self.confidence_calibration = _calibration(checkpoint.get(OURS, {}))
         if (trained_on := checkpoint.get(OURS, {}).get("trained_on")) is not None:
             self.trained_on = TrainedOn(**trained_on)
 
@@ -531,6 +560,11 @@ def _mirror_back(mirrored: Located, scheme: LandmarkScheme) -> Located:
     x, y = mirrored.points[:, order].unbind(-1)
     confidence = None if mirrored.confidence is None else mirrored.confidence[:, order]
     return Located(torch.stack([1 - x, y], -1), confidence)
+
+
+def _calibration(own: Mapping[str, Any]) -> ConfidenceCalibration | None:
+    kept = own.get("confidence_calibration")
+    return None if kept is None else ConfidenceCalibration.from_dict(kept)
 
 
 def _class_of(component: Component) -> str:
@@ -591,6 +625,7 @@ def _build_task(path: Path, checkpoint: Mapping[str, Any], **changed: Any) -> Ta
             del weights[name]  # in place, to keep the versions of layers that torch attaches to the dict
         task.load_state_dict(weights)
         task.versions = checkpoint[OURS].get("versions", {})
+        task.confidence_calibration = _calibration(checkpoint[OURS])
         if (trained_on := checkpoint[OURS].get("trained_on")) is not None:
             task.trained_on = TrainedOn(**trained_on)
             if len(task.trained_on.mean) != len(task.scheme):

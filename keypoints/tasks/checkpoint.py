@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from zipfile import ZIP_STORED, ZipFile
 
 from keypoints._version import __version__
+from keypoints.confidence import ConfidenceCalibration
 from keypoints.errors import CheckpointError
 from keypoints.file_kinds import ONNX, TORCH, mistaken
 from keypoints.structured_files import (
@@ -53,7 +54,13 @@ _KINDS = {
     "optimizer_states": Kind("a list", lambda value: isinstance(value, list)),
     "lr_schedulers": Kind("a list", lambda value: isinstance(value, list)),
 }
-_OWN_KINDS = {"task": TEXT, "version": TEXT, "versions": TEXT_VALUES, "trained_on": or_none(VALUES)}
+_OWN_KINDS = {
+    "task": TEXT,
+    "version": TEXT,
+    "versions": TEXT_VALUES,
+    "trained_on": or_none(VALUES),
+    "confidence_calibration": or_none(VALUES),
+}
 _TRAINED_ON_KINDS = {
     "groups": TEXTS,
     "validated": Kind("texts", lambda value: isinstance(value, list | tuple) and TEXTS.fits(list(value))),
@@ -100,6 +107,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             check_kinds(trained_on, _TRAINED_ON_KINDS, needed=("groups", "mean"))
             if unknown := set(trained_on) - set(_TRAINED_ON_KINDS):
                 raise ValueError(f"its entry trained_on has unknown keys: {unknown}")  # noqa: TRY301
+        if (calibration := own.get("confidence_calibration")) is not None:
+            ConfidenceCalibration.from_dict(calibration)
         _check_weights(checkpoint.get("state_dict", {}))
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}; it is damaged, or was changed") from error

@@ -110,9 +110,28 @@ class HeatmapTask(Task):
         return soft_argmax(self.net(images), self.net.heatmap_padding)
 
     def _locate(self, images: Tensor) -> Located:
-        maps = self.net(images)
+        return self._located(self.net(images))
+
+    def _located(self, maps: Tensor) -> Located:
         points = soft_argmax(maps, self.net.heatmap_padding)
         return Located(points, share_near(maps, points, 2 * self._sigma, self.net.heatmap_padding))
+
+    def located_loss(self, batch: Batch) -> tuple[Tensor, Located]:
+        """Compute the loss and the predictions of a batch, with confidences.
+
+        The predictions of a subclass that overrides :meth:`compute_loss` have no confidences here.
+
+        Args:
+            batch: the faces, B.
+
+        Returns:
+            The loss, a scalar, and the predictions.
+        """
+        if type(self).compute_loss is not HeatmapTask.compute_loss:
+            return super().located_loss(batch)
+        maps = self.net(batch.to_images())
+        located = self._located(maps)
+        return self._weighted_loss(maps, located.points, batch), located
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Compute the loss and the predictions of a batch.

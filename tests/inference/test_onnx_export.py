@@ -10,6 +10,7 @@ from PIL import Image
 from keypoints.cli import main
 from keypoints.commands import compose
 from keypoints.components import configure
+from keypoints.confidence import ConfidenceCalibration
 from keypoints.crop import Crop, as_input
 from keypoints.data.face import Face
 from keypoints.data.photos import Photo
@@ -62,6 +63,7 @@ def save_heatmaps(path, **settings):
     task = HeatmapTask(IBUG68, BOX_CROP, net=configure(HeatmapNet, encoder=encoder, width=8))
     with torch.no_grad():
         task.net.maps.weight.mul_(30)  # spreads the points
+    task.confidence_calibration = ConfidenceCalibration(1.0, (0.2, 0.9), (0.1, 0.05), "pair", 100)
     return save_task(path, task)
 
 
@@ -75,6 +77,9 @@ def test_heatmaps_are_exported_with_their_confidence(settings, tmp_path):
         wanted, sure = load_task(path).locate(torch.from_numpy(images))
     np.testing.assert_allclose(points, wanted, atol=TOLERANCE)
     np.testing.assert_allclose(confidence, sure, atol=1e-4)
+    kept = ExportedModel(tmp_path / "m.onnx").confidence_calibration
+    assert kept == load_task(path).confidence_calibration
+    assert kept.threshold == 1
     assert np.ptp(points, axis=0).max() > 100 * TOLERANCE
 
 

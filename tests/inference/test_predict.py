@@ -13,12 +13,17 @@ from PIL import Image
 
 from keypoints.cli import main
 from keypoints.commands import compose
+from keypoints.components import configure
+from keypoints.confidence import ConfidenceCalibration
 from keypoints.crop import Crop
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.inference import predict as module
 from keypoints.inference.predictor import Predictor
-from keypoints.schemes import IMM58
-from tests.conftest import ROOT, draw_portrait, save_untrained
+from keypoints.models.encoders import ConvEncoder
+from keypoints.models.heatmap import HeatmapNet
+from keypoints.schemes import IBUG68, IMM58
+from keypoints.tasks.heatmap import HeatmapTask
+from tests.conftest import BOX_CROP, ROOT, draw_portrait, save_task, save_untrained
 from tests.working import predict
 
 NAMES = ("plain.jpg", "two, [1] ~ø (x).png", "sub/a=b.jpg", "sub/plain.jpg")
@@ -233,6 +238,22 @@ def test_a_report_shows_every_photo_in_order(untrained, damaged, tmp_path, monke
     assert places == sorted(places)
     assert "8 photos" in text
     assert "lawn.png: no face was found" in text
+
+
+def test_faces_of_low_confidence_are_named(photos, tmp_path, capsys):
+    net = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), width=8)
+    task = HeatmapTask(IBUG68, BOX_CROP, net=net)
+    task.confidence_calibration = ConfidenceCalibration(1.0, (0.5,), (0.04,), "pair", 100)
+    model = save_task(tmp_path / "best.ckpt", task)
+    main(["predict", str(model), f"input={photos}/sub", f"output={tmp_path}/out", "report=true"])
+    said = capsys.readouterr().out
+    assert f"the confidence of 2 faces is low, see column note of {tmp_path}/out/predictions.csv: " in said
+    assert all(row["note"].startswith("Low confidence: ") for row in table(tmp_path / "out"))
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert "2 faces, 2 with notes" in page
+    assert "expected NME" in page
+    document = json.loads((tmp_path / "out" / "predictions.json").read_text(encoding="utf-8"))
+    assert [face["expected_error"] for photo in document["photos"] for face in photo["faces"]] == [0.04] * 2
 
 
 def test_names_may_be_very_long_or_not_unicode(untrained, photos, tmp_path, capfd):

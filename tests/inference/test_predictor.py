@@ -6,6 +6,7 @@ from PIL import ExifTags, Image
 
 from keypoints.commands import compose
 from keypoints.components import configure
+from keypoints.confidence import ConfidenceCalibration
 from keypoints.crop import Crop
 from keypoints.data.photos import Photo
 from keypoints.errors import CheckpointError, ConfigError, DataError
@@ -166,6 +167,18 @@ def test_a_heatmap_model_gives_a_confidence_per_point(tmp_path, photo):
     (face,) = Predictor(path)(photo, [BOX])
     assert face.confidence.shape == (68,)
     assert 0 < face.confidence.min() <= face.confidence.max() < 1
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0])
+def test_only_faces_of_low_confidence_have_a_note(tmp_path, photo, threshold):
+    net = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), width=8)
+    task = HeatmapTask(IBUG68, BOX_CROP, net=net)
+    task.confidence_calibration = ConfidenceCalibration(threshold, (0.0, 1.0), (0.2, 0.1), "pair", 100)
+    predictor = Predictor(save_task(tmp_path / "best.ckpt", task))
+    (face,) = predictor(photo, [BOX])
+    assert face.expected_error == pytest.approx(0.2 - 0.1 * face.confidence.mean())
+    assert face.note.startswith("Low confidence: ") == bool(threshold)
+    assert predictor.confidence_calibration == task.confidence_calibration
 
 
 def test_predictions_that_are_not_finite_are_an_error(predictor, photo, monkeypatch):

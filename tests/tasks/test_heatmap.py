@@ -13,6 +13,7 @@ from keypoints.schemes import IBUG68, IMM58
 from keypoints.tasks.base import load_task
 from keypoints.tasks.heatmap import HeatmapTask
 from keypoints.tasks.losses import AdaptiveWingLoss
+from tests.conftest import save_task
 
 NET = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), width=8)
 
@@ -123,6 +124,44 @@ def test_a_flip_test_without_flip_indices_is_refused():
     eye = HeatmapTask(IBUG68.select("left_eye"), Crop(64, 64), net=NET)
     with pytest.raises(ConfigError, match="left_eye cannot be mirrored"):
         eye.flip_test()
+
+
+class Plain(HeatmapTask):
+    """Task with a loss of its own."""
+
+    def compute_loss(self, batch):
+        points = self(batch.to_images())
+        return points.mean(), points
+
+
+def validate(task, faces=24):
+    """Validate the task in a training of one step, and return the logged loss."""
+    pieces = torch.utils.data.DataLoader([0], collate_fn=lambda _: batch(task, faces))
+    trainer = pl.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(task, pieces, pieces)
+    return trainer.callback_metrics["loss/val"]
+
+
+def test_each_validation_calibrates_the_confidences(tmp_path):
+    task = HeatmapTask(IBUG68, Crop(40, 40), net=NET)
+    validate(task)
+    calibration = task.confidence_calibration
+    assert calibration.faces == 24
+    assert 0 < calibration.threshold < 1
+    assert load_task(save_task(tmp_path / "task.ckpt", task)).confidence_calibration == calibration
+
+
+def test_a_subclass_with_its_own_loss_logs_that_loss():
+    task = Plain(IBUG68, Crop(40, 40), net=NET)
+    assert 0.2 < validate(task) < 0.8  # the mean coordinate, not the error
+    assert task.confidence_calibration is None
 
 
 def test_a_checkpoint_restores_the_task(tmp_path):
