@@ -51,6 +51,8 @@ from .models.timm import TimmEncoder as TimmEncoder
 from .models.timm import TimmNet as TimmNet
 from .models.torchvision import TorchvisionNet as TorchvisionNet
 from .models.unet import UNet as UNet
+from .reports.opened_run import Run as Run
+from .reports.opened_run import open_run as open_run
 from .runs.metrics_table import MetricsTable as MetricsTable
 from .runs.sweep_folder import RememberSweep as RememberSweep
 from .schemes import IBUG68 as IBUG68

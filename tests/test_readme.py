@@ -12,8 +12,8 @@ def readme():
     return (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_python_example_runs(readme, made_up_imm, tmp_path, monkeypatch):
-    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+def test_the_python_examples_run(readme, made_up_imm, finished_run, tmp_path, monkeypatch):
+    code, notebook = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "imm_face_db").symlink_to(made_up_imm)
     monkeypatch.chdir(tmp_path)
@@ -21,6 +21,9 @@ def test_the_python_example_runs(readme, made_up_imm, tmp_path, monkeypatch):
     exec(compile(code.replace("max_epochs=25", "max_epochs=1"), "README.md", "exec"), names)
     assert names["task"].scheme.name == "imm58-nose_tip"
     assert names["faces"][0].points.shape == (1, 2)
+    notebook = re.sub(r"outputs/[^\"]*", str(finished_run), notebook)
+    exec(compile(notebook, "README.md", "exec"), names)
+    assert names["run"].path == finished_run
 
 
 def test_every_command_in_the_table_composes(readme):

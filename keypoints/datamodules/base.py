@@ -3,6 +3,7 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import Field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,11 @@ _MEASURED = 500
 """Largest number of training faces from which training-data statistics are computed."""
 
 
+def _differs(settings: FaceSettings, setting: "Field[Any]") -> bool:
+    """Return whether a setting has another value than by default."""
+    return bool(getattr(settings, setting.name) != setting.default)
+
+
 class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
     """Datamodule that crops and batches the faces that a subclass reads and splits in :meth:`read`.
 
@@ -61,6 +67,11 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         pl.LightningDataModule.__init__(self)
         self._datasets: dict[str, FaceDataset] = {}
         self._ids: dict[str, Mapping[Path, str]] = {}
+
+    def __repr__(self) -> str:
+        """Return the settings that differ from the defaults."""
+        given = [f"{each.name}={getattr(self, each.name)!r}" for each in fields(self) if _differs(self, each)]
+        return f"{type(self).__name__}({', '.join(given)})"
 
     def set_faces(self, scheme: LandmarkScheme, crop: Crop) -> None:
         """Set the landmarks of the faces as read, and the conversion from photo to network input.

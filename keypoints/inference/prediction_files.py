@@ -1,6 +1,7 @@
 """Predictions and their files: a table, and the same predictions as JSON, photo by photo."""
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,8 +9,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TextIO
 
+from PIL import Image
+
+from keypoints.drawing import draw_face
 from keypoints.files import replaced
-from keypoints.geometry import Box, FloatArray
+from keypoints.geometry import Box, ByteArray, FloatArray
 from keypoints.landmarks import LandmarkScheme
 
 PAGE = "report.html"
@@ -19,10 +23,29 @@ TABLE = "predictions.csv"
 DOCUMENT = "predictions.json"
 
 Origin = Literal["given", "detected", "image"]
+_ORIGINS: Mapping[Origin, str] = {
+    "given": "a given box",
+    "detected": "a detected box",
+    "image": "the full image",
+}
+
+
+class FaceView(NamedTuple):
+    """Face as the network sees it, for a picture of the prediction."""
+
+    pixels: ByteArray
+    """(height, width, channels) bytes of the network's input."""
+    points: FloatArray
+    """(K, 2) ratios of the input."""
+    skeleton: Sequence[tuple[int, int]]
+    """Pairs of points to join by a line."""
 
 
 class PredictedFace(NamedTuple):
-    """Predicted face. Coordinates are pixels of the upright photo: (0, 0) is the first pixel's centre."""
+    """Predicted face. Coordinates are pixels of the upright photo: (0, 0) is the first pixel's centre.
+
+    Notebooks show it as the network's input with the predicted points.
+    """
 
     box: Box
     """Box from which the face was predicted; it may extend beyond the photo."""
@@ -39,6 +62,41 @@ class PredictedFace(NamedTuple):
     does not store it. See :mod:`keypoints.confidence`."""
     note: str = ""
     """Sentence about a low confidence; empty if it is not low."""
+    view: FaceView | None = None
+    """The face as the network sees it; ``None`` if it was not kept."""
+
+    def __repr__(self) -> str:
+        box = self.box
+        sure = "" if self.confidence is None else f", confidence {self.confidence.mean():.2f}"
+        low = " (low)" if self.note else ""
+        return (
+            f"PredictedFace({len(self.points)} {'point' if len(self.points) == 1 else 'points'}, "
+            f"{_ORIGINS[self.origin]} of {box.width:.0f} × {box.height:.0f} at {box.left:.0f}, {box.top:.0f}"
+            f"{sure}{low})"
+        )
+
+    def picture(self, width: int = 320) -> Image.Image | None:
+        """Draw the points on the network's input.
+
+        Args:
+            width: width of the picture in pixels.
+
+        Returns:
+            The picture; ``None`` if the face as the network sees it was not kept.
+        """
+        if self.view is None:
+            return None
+        pixels, points, skeleton = self.view
+        seen = pixels if pixels.shape[2] == 3 else pixels[..., 0]
+        return Image.fromarray(draw_face(seen, prediction=points, skeleton=skeleton, width=width))
+
+    def _repr_png_(self) -> bytes | None:
+        """Return the picture, for notebooks."""
+        if (picture := self.picture()) is None:
+            return None
+        contents = io.BytesIO()
+        picture.save(contents, "PNG")
+        return contents.getvalue()
 
 
 class PredictedPhoto(NamedTuple):

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from keypoints.confidence import ConfidenceCalibration
 from keypoints.crop import Crop, as_input
 from keypoints.data.photos import Photo, grey
 from keypoints.data.provenance import TrainingFaces
 from keypoints.data.statistics import Support
+from keypoints.drawing import draw_predictions
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.geometry import Affine, Box, ByteArray, FloatArray, ratio_to_pixels
 from keypoints.inference.detection import FaceDetector
 from keypoints.inference.onnx_model import ExportedModel, Located
-from keypoints.inference.prediction_files import Origin, PredictedFace
+from keypoints.inference.prediction_files import FaceView, Origin, PredictedFace
 from keypoints.landmarks import LandmarkScheme
 from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.run_folder import RunFolder
@@ -155,6 +157,31 @@ class Predictor:
         except ValueError as error:
             raise DataError(f"{name}: {error}") from error
 
+    def __repr__(self) -> str:
+        crop, source = self.crop, "full images" if self.crop.source == "image" else "boxes"
+        points = "1 point" if len(self.scheme) == 1 else f"{len(self.scheme)} points"
+        return (
+            f"Predictor('{self.path}': {points} of {self.scheme.name} in {source}, input of {crop.width} × "
+            f"{crop.height} × {crop.channels}, {self.runtime})"
+        )
+
+    def draw(self, photo: str | Path | ByteArray, faces: Sequence[PredictedFace]) -> Image.Image:
+        """Draw the boxes and points of predicted faces on their photo.
+
+        Args:
+            photo: a file, or pixels: (H, W) grey or (H, W, 3) RGB bytes.
+            faces: faces of this photo, as :meth:`__call__` returns them.
+
+        Returns:
+            The picture; very large photos are shrunk and very small ones enlarged.
+
+        Raises:
+            DataError: if the photo is no picture.
+        """
+        pixels = photo if isinstance(photo, np.ndarray) else Photo(Path(photo)).decode(3)
+        drawn = draw_predictions(pixels, [(face.box, face.points) for face in faces], self.scheme.skeleton)
+        return Image.fromarray(drawn)
+
     @cached_property
     def detector(self) -> FaceDetector:
         """Detector of faces in photos without boxes.
@@ -226,6 +253,7 @@ class Predictor:
                 face.score,
                 sure,
                 *self._expected(sure),
+                FaceView(face.crop, own, self.scheme.skeleton),
             )
             for face, own, sure in zip(
                 faces, ratios, [None] * len(faces) if confidence is None else confidence, strict=True

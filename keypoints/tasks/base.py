@@ -143,6 +143,16 @@ class Task(pl.LightningModule, ABC):
         self._step_loss = StepLoss()
         self.example_input_array = torch.zeros(1, self.crop.channels, self.crop.height, self.crop.width)
 
+    def extra_repr(self) -> str:
+        """Return landmarks, input, loss, optimizer and the number of weights, for ``repr``."""
+        crop, weights = self.crop, sum(each.numel() for each in self.parameters())
+        points = "1 point" if len(self.scheme) == 1 else f"{len(self.scheme)} points"
+        return (
+            f"{points} of {self.scheme.name}; input {crop.channels} × {crop.height} × {crop.width}; "
+            f"loss {self.loss_words[0]}; {_class_of(self._optimizer)}, "
+            f"lr {self._optimizer.get('lr', 'of its class')}; {weights:,} weights"
+        )
+
     @property
     def lr(self) -> float | None:
         """Learning rate of the optimizer; Lightning's LearningRateFinder sets it by this name."""

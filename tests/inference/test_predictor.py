@@ -1,3 +1,4 @@
+import io
 import sys
 
 import numpy as np
@@ -167,6 +168,24 @@ def test_a_heatmap_model_gives_a_confidence_per_point(tmp_path, photo):
     (face,) = Predictor(path)(photo, [BOX])
     assert face.confidence.shape == (68,)
     assert 0 < face.confidence.min() <= face.confidence.max() < 1
+
+
+def test_a_face_and_its_photo_are_pictures_in_notebooks(predictor, photo):
+    (face,) = predictor(photo, [BOX])
+    picture = np.asarray(Image.open(io.BytesIO(face._repr_png_())))
+    red = (picture[..., 0] > 180) & (picture[..., 1] < 90)
+    assert picture.shape[:2] == (320, 320)
+    assert red.mean() > 0.005
+    assert face._replace(view=None)._repr_png_() is None
+    assert predictor.draw(photo, [face]).size == Image.open(photo).size
+
+
+def test_texts_in_python_say_what_there_is(predictor, photo):
+    assert f"Predictor('{predictor.path}': 68 points of ibug68 in boxes, input of " in repr(predictor)
+    (face,) = predictor(photo, [BOX])
+    assert repr(face) == f"PredictedFace(68 points, a given box of {BOX.width} × {BOX.height} at 215, 170)"
+    sure = face._replace(confidence=np.full(68, 0.25), note="Low confidence: 0.25")
+    assert repr(sure).endswith(", confidence 0.25 (low))")
 
 
 @pytest.mark.parametrize("threshold", [0.0, 1.0])
