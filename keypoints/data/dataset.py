@@ -108,16 +108,26 @@ class Batch(NamedTuple):
         return Batch(*(field.to(device, non_blocking=device.type == "cuda") for field in self))
 
 
-def check_batch(batch: object) -> None:
-    """Check that a loader gives batches of this type.
+def check_batch(batch: object, crop: Crop, landmarks: int) -> None:
+    """Check that a loader gives batches for a certain network.
+
+    A batch of another shape could still be trained on: torch repeats the values of a dimension of size 1.
 
     Args:
         batch: value that a loader gave.
+        crop: crop that makes the network's input.
+        landmarks: number of landmarks that the network predicts.
 
     Raises:
-        ConfigError: if it is something else.
+        ConfigError: if it is no batch, or has another size, number of channels, type or number of landmarks.
     """
     if isinstance(batch, Batch):
+        _check_pixels(batch.pixels, crop)
+        if batch.targets.shape != (needed := (len(batch.pixels), landmarks, 2)):
+            raise ConfigError(
+                f"the loader gave targets of shape {tuple(batch.targets.shape)}, not {needed}: x and y of "
+                "each landmark of this task; make the task with the scheme of the data"
+            )
         return
     parts = f" of {len(batch)} parts" if isinstance(batch, Sequence) else ""
     raise ConfigError(
@@ -125,6 +135,17 @@ def check_batch(batch: object) -> None:
         "the fields pixels (B, C, H, W) as bytes, targets (B, K, 2) as ratios of the input, to_photo "
         "(B, 2, 3), photo_sizes (B, 2) and indices (B,); let each sample of your dataset be one, without B"
     )
+
+
+def _check_pixels(pixels: Tensor, crop: Crop) -> None:
+    """Check that inputs are bytes of the crop's size."""
+    needed = crop.channels, crop.height, crop.width
+    if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1:] != needed:
+        kind, shape = str(pixels.dtype).removeprefix("torch."), tuple(pixels.shape)
+        raise ConfigError(
+            f"the loader gave pixels of type {kind} and shape {shape}, not of type uint8, 0 to 255, and "
+            f"shape (B, {', '.join(map(str, needed))}): channels, height and width of the task's crop"
+        )
 
 
 def _unpacked(pixels: Tensor, *small: npt.NDArray[Any]) -> Batch:

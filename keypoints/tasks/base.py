@@ -334,7 +334,7 @@ class Task(pl.LightningModule, ABC):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
         """Return the loss of a batch; its mean over the epoch is logged at the epoch's end."""
-        check_batch(batch)
+        check_batch(batch, self.crop, len(self.scheme))
         loss, labelled = self.training_loss(batch), self.labelled_points(batch)
         if self.logs_each_step:
             self.log(
@@ -382,14 +382,25 @@ class Task(pl.LightningModule, ABC):
             Points in pixels of the photos, and confidences; for inputs alone, (B, K, 2) ratios of the input.
         """
         if isinstance(batch, Tensor):
+            self._check_inputs(batch)
             return self.locate(batch).points
-        check_batch(batch)
+        check_batch(batch, self.crop, len(self.scheme))
         points, confidence = self.locate(batch.to_images())
         return Predicted(self.to_photo(points, batch), confidence, batch.indices)
 
+    def _check_inputs(self, images: Tensor) -> None:
+        """Check the type and the shape of inputs that were given without their faces."""
+        needed = self.crop.channels, self.crop.height, self.crop.width
+        if not images.is_floating_point() or images.ndim != 4 or images.shape[1:] != needed:
+            kind, shape = str(images.dtype).removeprefix("torch."), tuple(images.shape)
+            raise ConfigError(
+                f"the loader gave inputs of type {kind} and shape {shape}, not of type float32, -0.5 to 0.5, "
+                f"and shape (B, {', '.join(map(str, needed))}): channels, height and width of the task's crop"
+            )
+
     def _measure(self, batch: Batch, name: str) -> Located:
         """Log the loss of a batch under a name, update the metrics, and return the points in the photos."""
-        check_batch(batch)
+        check_batch(batch, self.crop, len(self.scheme))
         loss, located = self.located_loss(batch)
         weight = self._weight(batch, self.labelled_points(batch))
         self.log(name, loss, batch_size=weight, sync_dist=True)

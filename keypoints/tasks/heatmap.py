@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from keypoints.components import Component, build, configure, recorded
 from keypoints.crop import Crop
 from keypoints.data.dataset import Batch
+from keypoints.errors import ConfigError
 from keypoints.landmarks import LandmarkScheme
 from keypoints.models.heatmap import HeatmapModule, HeatmapNet, gaussian_maps, share_near, soft_argmax
 from keypoints.tasks.base import Located, Task
@@ -107,10 +108,24 @@ class HeatmapTask(Task):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
-        return soft_argmax(self.net(images), self.net.heatmap_padding)
+        return soft_argmax(self._heatmaps(images), self.net.heatmap_padding)
+
+    def _heatmaps(self, images: Tensor) -> Tensor:
+        """Return the (B, K, h, w) logits of the heatmaps.
+
+        Raises:
+            ConfigError: if the network does not have one heatmap for each landmark.
+        """
+        maps: Tensor = self.net(images)
+        if maps.ndim != 4 or maps.shape[1] != len(self.scheme):
+            raise ConfigError(
+                f"{type(self.net).__name__} gives outputs of shape {tuple(maps.shape[1:])} for an image, not "
+                f"({len(self.scheme)}, height, width): a heatmap for each landmark"
+            )
+        return maps
 
     def _locate(self, images: Tensor) -> Located:
-        return self._located(self.net(images))
+        return self._located(self._heatmaps(images))
 
     def _located(self, maps: Tensor) -> Located:
         points = soft_argmax(maps, self.net.heatmap_padding)
@@ -129,7 +144,7 @@ class HeatmapTask(Task):
         """
         if type(self).compute_loss is not HeatmapTask.compute_loss:
             return super().located_loss(batch)
-        maps = self.net(batch.to_images())
+        maps = self._heatmaps(batch.to_images())
         located = self._located(maps)
         return self._weighted_loss(maps, located.points, batch), located
 
@@ -142,7 +157,7 @@ class HeatmapTask(Task):
         Returns:
             The loss, a scalar, and the predictions, (B, K, 2) ratios of the input.
         """
-        maps = self.net(batch.to_images())
+        maps = self._heatmaps(batch.to_images())
         points = soft_argmax(maps, self.net.heatmap_padding)
         return self._weighted_loss(maps, points, batch), points
 
@@ -155,7 +170,7 @@ class HeatmapTask(Task):
         Returns:
             The loss, a scalar.
         """
-        maps = self.net(batch.to_images())
+        maps = self._heatmaps(batch.to_images())
         points = soft_argmax(maps, self.net.heatmap_padding) if self._weights[0] else None
         return self._weighted_loss(maps, points, batch)
 

@@ -7,6 +7,8 @@ points of the global batch: over the processes of a distributed training togethe
 import torch
 from torch import Tensor, nn
 
+from keypoints.errors import ConfigError
+
 
 def coordinate_loss(
     loss: nn.Module, predictions: Tensor, targets: Tensor, labelled: Tensor, count: Tensor | None
@@ -22,12 +24,14 @@ def coordinate_loss(
 
     Returns:
         A scalar, 0 for a batch without labels.
+
+    Raises:
+        ConfigError: if the loss does not return one number.
     """
     if count is None:
-        value: Tensor = loss(predictions, targets)
-        return value
+        return _checked(loss, loss(predictions, targets))
     flags = labelled[..., None]
-    value = loss(torch.where(flags, predictions, 0.0), torch.where(flags, targets, 0.0))
+    value = _checked(loss, loss(torch.where(flags, predictions, 0.0), torch.where(flags, targets, 0.0)))
     return value * (labelled.numel() / _at_least_some(count))
 
 
@@ -49,15 +53,32 @@ def heatmap_loss(
 
     Returns:
         A scalar, 0 for a batch without labels.
+
+    Raises:
+        ConfigError: if the loss does not return one number.
     """
     if count is None:
-        value: Tensor = loss(maps, *wanted)
-        return value
+        return _checked(loss, loss(maps, *wanted))
     own = int(labelled.sum())
     if own == 0:
         return maps.sum() * 0.0
-    value = loss(maps[labelled][None], *(factor[labelled][None] for factor in wanted))
+    value = _checked(loss, loss(maps[labelled][None], *(factor[labelled][None] for factor in wanted)))
     return value * (own / _at_least_some(count))
+
+
+def _checked(loss: nn.Module, value: Tensor) -> Tensor:
+    """Return the value of a loss.
+
+    Raises:
+        ConfigError: if it is not one number.
+    """
+    if not isinstance(value, Tensor) or value.numel() != 1:
+        what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"type {type(value).__name__}"
+        raise ConfigError(
+            f"the loss {type(loss).__name__} gives a value of {what}; a loss is one number, a tensor: take "
+            "the mean over all points (reduction=mean)"
+        )
+    return value
 
 
 def _at_least_some(count: Tensor) -> Tensor:

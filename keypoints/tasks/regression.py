@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from keypoints.components import Component, build, configure, recorded
 from keypoints.crop import Crop
+from keypoints.errors import ConfigError
 from keypoints.landmarks import LandmarkScheme
 from keypoints.models.convnet import ConvNet
 from keypoints.tasks.base import Task
@@ -46,6 +47,22 @@ class RegressionTask(Task):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map (B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input."""
+        """Map (B, C, H, W) images in [-0.5, 0.5] to (B, K, 2) ratios of the input.
+
+        Raises:
+            ConfigError: if the network does not have two outputs for each landmark.
+        """
         outputs: Tensor = self.net(images)
-        return outputs.view(-1, len(self.scheme), 2)
+        self._check(outputs)
+        return outputs.reshape(-1, len(self.scheme), 2)
+
+    def _check(self, outputs: object) -> None:
+        """Check the outputs of the network for each image; their number of images may be symbolic."""
+        landmarks = len(self.scheme)
+        shape = outputs.shape[1:] if isinstance(outputs, Tensor) and outputs.ndim else None
+        if shape is None or shape.numel() != 2 * landmarks or (shape == (2, landmarks) and landmarks != 2):
+            what = f"a {type(outputs).__name__}" if shape is None else f"outputs of shape {tuple(shape)}"
+            raise ConfigError(
+                f"{type(self.net).__name__} gives {what} for an image, not of shape ({2 * landmarks},) or "
+                f"({landmarks}, 2): x and y of each landmark"
+            )

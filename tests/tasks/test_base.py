@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from keypoints.components import configure
 from keypoints.crop import Crop
+from keypoints.data.dataset import Batch
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import CheckpointError, ConfigError
 from keypoints.library_versions import library_versions
@@ -251,6 +252,32 @@ def test_a_tuple_is_refused_with_the_parts_of_a_batch(small, tmp_path, verb):
     pairs = DataLoader(TensorDataset(torch.zeros(4, 1, 30, 40), torch.zeros(4, 1, 2)), batch_size=2)
     with pytest.raises(ConfigError, match=r"gave a list of 2 parts, not a batch; .*targets \(B, K, 2\)"):
         getattr(trainer_for(tmp_path), verb)(small[1], pairs)
+
+
+@pytest.mark.parametrize("verb", ["fit", "validate", "test", "predict"])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (
+            {"targets": torch.zeros(4, 3, 2)},
+            r"targets of shape \(4, 3, 2\), not \(4, 1, 2\): x and y of each",
+        ),
+        ({"pixels": torch.zeros(4, 1, 30, 40)}, r"pixels of type float32 .* not of type uint8, 0 to 255"),
+        ({"pixels": torch.zeros(4, 1, 20, 40, dtype=torch.uint8)}, r"not .* shape \(B, 1, 30, 40\)"),
+    ],
+)
+def test_a_batch_of_another_shape_is_refused(small, tmp_path, verb, change, says):
+    data, task = small
+    batch = next(iter(DataLoader(data.dataset("val"), batch_size=4)))._replace(**change)
+    loader = DataLoader([Batch(*sample) for sample in zip(*batch, strict=True)], batch_size=4)
+    with pytest.raises(ConfigError, match=says):
+        getattr(trainer_for(tmp_path), verb)(task, loader)
+
+
+@pytest.mark.parametrize("inputs", [torch.zeros(4, 1, 30, 40).byte(), torch.zeros(4, 1, 20, 40)])
+def test_inputs_of_another_type_or_shape_are_refused(small, tmp_path, inputs):
+    with pytest.raises(ConfigError, match=r"not of type float32, -0\.5 to 0\.5, and shape \(B, 1, 30, 40\)"):
+        trainer_for(tmp_path).predict(small[1], DataLoader(inputs, batch_size=4))
 
 
 def test_lightnings_loops_accept_the_path_of_a_checkpoint(saved, made_up_imm, tmp_path):

@@ -184,6 +184,12 @@ def test_invalid_settings_are_refused(settings):
         HeatmapTask(IMM58, Crop(80, 60), **settings)
 
 
+def test_a_network_with_other_heatmaps_is_refused():
+    task = HeatmapTask(IMM58, Crop(64, 64), net=HeatmapNet((64, 64), 1, 5))
+    with pytest.raises(ConfigError, match=r"HeatmapNet gives .* \(5, 18, 18\) .* not \(58, height, width\)"):
+        task(torch.zeros(1, 1, 64, 64))
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from keypoints.errors import ConfigError
 from keypoints.models.heatmap import gaussian_maps
 from keypoints.tasks.labelled_mean import coordinate_loss, heatmap_loss
 from keypoints.tasks.losses import AdaptiveWingLoss, HeatmapKLLoss, WingLoss
@@ -46,6 +47,14 @@ def test_without_missing_points_the_loss_is_called_as_it_is(points):
     assert coordinate_loss(nn.MSELoss(), predictions, targets, torch.ones(0, 0), None) == functional.mse_loss(
         predictions, targets
     )
+
+
+def test_a_loss_that_is_no_single_number_is_refused(points):
+    predictions, targets, labelled = points
+    loss = nn.L1Loss(reduction="none")
+    for count in (None, labelled.sum()):
+        with pytest.raises(ConfigError, match=r"L1Loss gives a value of shape \(3, 4, 2\); .*take the mean"):
+            coordinate_loss(loss, predictions, targets, labelled, count)
 
 
 def test_processes_together_have_the_mean_of_the_global_batch(points):
