@@ -32,7 +32,8 @@ def lengthen(run: RunFolder, cfg: DictConfig, epochs: int) -> DictConfig:
 
     A schedule that ended with the training becomes the schedule of the new length: the next epoch has the
     learning rate that a run of this length would have there. Other schedules and a constant learning rate
-    continue. The changes can be repeated if the process ends before the run is resumed.
+    continue. Early stopping and a time limit, which may have ended the run, count from the beginning again.
+    The changes can be repeated if the process ends before the run is resumed.
 
     Args:
         run: folder of the run.
@@ -57,7 +58,7 @@ def lengthen(run: RunFolder, cfg: DictConfig, epochs: int) -> DictConfig:
         )
     longer = _longer(cfg, epochs)
     length = int(checkpoint["global_step"]) // done * epochs
-    said = _reschedule(longer, checkpoint, length, run)
+    said = _reschedule(longer, checkpoint, length, run) + _count_again(checkpoint)
     AtomicCheckpointIO().save_checkpoint(checkpoint, run.last_checkpoint)
     write_atomically(run.config, OmegaConf.to_yaml(longer))
     log.info("%s: %d epochs become %d; %s", run.path, done, epochs, said)
@@ -72,6 +73,27 @@ def _longer(cfg: DictConfig, epochs: int) -> DictConfig:
         if longer.get("scheduler") and before is not None and longer.scheduler.get(name) == before:
             longer.scheduler[name] = epochs
     return longer
+
+
+def _count_again(checkpoint: dict[str, Any]) -> str:
+    """Reset the states of callbacks that end a training; return which count from the beginning again.
+
+    With their states the lengthened run would end at once, if one of them ended the run before.
+
+    Args:
+        checkpoint: contents of the last checkpoint, which are changed.
+    """
+    counting = []
+    for name, state in checkpoint.get("callbacks", {}).items():
+        if name.startswith("EarlyStopping{"):
+            state.update(wait_count=0, stopped_epoch=0)
+            for each in ("stopping_reason", "stopping_reason_message"):
+                state.pop(each, None)
+            counting.append("early stopping")
+        elif name == "Timer":
+            state["time_elapsed"] = {}
+            counting.append("the limit trainer.max_time")
+    return "".join(f"; {each} counts from the beginning again" for each in counting)
 
 
 def _reschedule(cfg: DictConfig, checkpoint: dict[str, Any], length: int, run: RunFolder) -> str:

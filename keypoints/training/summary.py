@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.callbacks import EarlyStopping, Timer
+from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
 from keypoints.errors import ConfigError, KeypointsError, TrainingError
 from keypoints.formatting import fixed
@@ -77,16 +78,20 @@ def tell_end(trainer: pl.Trainer) -> None:
         trainer: Trainer after the fit.
     """
     for each in trainer.callbacks:  # type: ignore[attr-defined]
-        if isinstance(each, EarlyStopping) and each.stopped_epoch:
-            log.info(
-                "stopped early, after epoch %d: %s did not improve in %d validations",
-                each.stopped_epoch,
-                each.monitor,
-                each.patience,
-            )
+        if isinstance(each, EarlyStopping) and each.stopping_reason is not EarlyStoppingReason.NOT_STOPPED:
+            log.info("stopped early, after epoch %d: %s", each.stopped_epoch, _reason(each))
+        if isinstance(each, Timer) and (left := each.time_remaining()) is not None and left <= 0:
+            log.info("stopped after trainer.max_time")
     profiler = trainer.profiler  # type: ignore[attr-defined]
     if profiler.dirpath is not None and profiler.filename is not None:  # Lightning sets only the folder
         log.info("profile: %s", Path(profiler.dirpath) / f"fit-{profiler.filename}.txt")
+
+
+def _reason(stopping: EarlyStopping) -> str:
+    """Return why a callback ended a training."""
+    if stopping.stopping_reason is EarlyStoppingReason.PATIENCE_EXHAUSTED:
+        return f"{stopping.monitor} did not improve in {stopping.patience} validations"
+    return str(stopping.stopping_reason_message)
 
 
 def tell(run: RunFolder, metrics: Mapping[str, float], *, is_trial: bool = False) -> None:

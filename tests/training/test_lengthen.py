@@ -57,6 +57,26 @@ def test_a_stopped_lengthened_run_resumes_exactly(finished, tmp_path):
     assert rates(run) == rates(whole)
 
 
+def test_early_stopping_counts_again_in_a_lengthened_run(finished, caplog):
+    stopping = ("callbacks.early_stopping.patience=2", "callbacks.early_stopping.min_delta=9")
+    run = finished("callbacks=early_stopping", *stopping, "trainer.max_epochs=9")
+    assert list(read_history(run).index) == [0, 1, 2]
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "keypoints"):
+        resume(run.path, 4)
+    assert "3 epochs become 4; the learning rate stays 0.001; early stopping counts from" in caplog.text
+    assert "stopped early" not in caplog.text
+    resume(run.path, 12)
+    assert list(read_history(run).index) == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_run_that_a_time_limit_ended_can_be_lengthened(finished):
+    run = finished("trainer.max_time=00:00:00:01", "trainer.max_epochs=-1")
+    epochs = len(read_history(run))
+    resume(run.path, epochs + 1)
+    assert len(read_history(run)) == epochs + 1
+
+
 def test_the_command_line_lengthens_a_run(finished, capsys):
     run = finished("scheduler=none")
     main(["train", f"resume={run.path}", "trainer.max_epochs=3"])

@@ -43,3 +43,16 @@ def test_a_training_that_stops_early_says_so(configured, caplog):
         metrics = train(early)
     assert metrics["last/epoch"] == 1
     assert "stopped early, after epoch 1: val/mse did not improve in 1 validations" in caplog.text
+
+
+def test_a_training_that_reaches_a_threshold_says_so(configured, caplog):
+    with caplog.at_level("INFO", "keypoints"):
+        train(configured("callbacks=early_stopping", "+callbacks.early_stopping.stopping_threshold=9"))
+    assert "stopped early, after epoch 0: Stopping threshold reached: val/mse =" in caplog.text
+    assert "did not improve" not in caplog.text
+
+
+def test_a_training_that_a_time_limit_ends_says_so(configured, caplog):
+    with caplog.at_level("INFO", "keypoints"):
+        train(configured("trainer.max_time=00:00:00:01", "trainer.max_epochs=-1"))
+    assert "stopped after trainer.max_time" in caplog.text
