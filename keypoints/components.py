@@ -247,7 +247,8 @@ def target_of(component: object) -> str:
         )
     if not isinstance(target, str):
         raise ConfigError(
-            f"a component needs a _target_, the name of its class, not a {type(component).__name__}"
+            f"a component needs a _target_, the name of its class, not a {type(component).__name__}; in "
+            "Python keypoints.configure(<class>, <settings>) makes one"
         )
     return target
 

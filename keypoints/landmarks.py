@@ -158,6 +158,10 @@ class LandmarkScheme:
         Raises:
             ConfigError: if values are missing, of the wrong type, or contradict each other.
         """
+        if not isinstance(values, Mapping):
+            raise ConfigError(
+                f"a scheme is a LandmarkScheme, such as data.scheme or keypoints.IBUG68, not {values!r:.60}"
+            )
         values = {SCHEME.get(key, key): value for key, value in values.items()}
         try:
             flip, pair = values["flip_indices"], values["normalizing_points"]

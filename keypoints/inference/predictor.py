@@ -87,7 +87,8 @@ class Predictor:
     face. For a model that was trained on boxes, boxes are given or else detected.
 
     Args:
-        path: a checkpoint, a run's folder, or an exported ``.onnx`` file.
+        path: a checkpoint, a run's folder, or an exported ``.onnx`` file; or a task, such as one of a network
+            that was made in Python. A task is put into evaluation mode.
         which: checkpoint to take from a run's folder, ``"best"`` or ``"last"``.
         flip_test: average the predictions on each face and its mirrored copy; only for a checkpoint. For an
             exported model, the flip test is chosen at export.
@@ -113,14 +114,18 @@ class Predictor:
 
     def __init__(
         self,
-        path: str | Path,
+        path: "str | Path | Task",
         which: str = "best",
         *,
         flip_test: bool = False,
         trust: str | Iterable[str] | None = None,
     ) -> None:
-        self.path, run = find_checkpoint(str(path), which)
-        self._model = load_model(self.path, run, flip_test=flip_test, trust=trust)
+        self._model: Model
+        if isinstance(path, str | Path):
+            self.path, run = find_checkpoint(str(path), which)
+            self._model = load_model(self.path, run, flip_test=flip_test, trust=trust)
+        else:
+            self.path, self._model = Path(type(path).__name__), _model_of(path, flip_test=flip_test)
         self.scheme = self._model.scheme
         self.crop = self._model.crop
         self.mean_shape = self._model.mean_shape
@@ -303,6 +308,21 @@ def load_model(
     if device not in ("auto", "cpu"):
         raise ConfigError(f"{path}: an ONNX file is run on the CPU, so device is auto or cpu, not {device!r}")
     return ExportedModel(path)
+
+
+def _model_of(task: object, *, flip_test: bool) -> "TaskModel":
+    """Return a task as a model, in evaluation mode.
+
+    Raises:
+        ConfigError: if it is no task, or a flip test is not possible.
+    """
+    from keypoints.tasks.base import Task
+
+    if not isinstance(task, Task):
+        raise ConfigError(f"a Predictor takes a path or a task, not a {type(task).__name__}")
+    if flip_test:
+        task.flip_test()
+    return TaskModel(task.eval())
 
 
 class TaskModel:

@@ -24,6 +24,7 @@ from pytorch_lightning.utilities.types import LRSchedulerConfigType, OptimizerLR
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torchmetrics import MetricCollection
 
 from keypoints._version import __version__
 from keypoints.components import (
@@ -33,6 +34,7 @@ from keypoints.components import (
     package_names,
     public_name,
     recorded,
+    target_of,
     trusted_by_user,
     trusting,
 )
@@ -122,6 +124,8 @@ class Task(pl.LightningModule, ABC):
         loss = loss or configure(nn.MSELoss)
         self._optimizer = optimizer or configure(torch.optim.Adam, lr=1e-3)
         self._scheduler = scheduler
+        for name, component in (("optimizer", self._optimizer), ("scheduler", scheduler)):
+            _check_component(name, component)
         self.save_hyperparameters(
             {
                 "scheme": self.scheme.to_dict(),
@@ -137,6 +141,7 @@ class Task(pl.LightningModule, ABC):
         self._trust = trusted_by_user()  # the optimizer is built later, possibly outside a trusting block
         self.metrics = validation_metrics(self.scheme)
         self._confidence_errors = ConfidenceErrors(self.scheme)
+        self._further_metrics: list[MetricCollection] = []  # of the second loader, the third, …
         self._validated = False
         self._flip_test = False
         self._epoch_mean = EpochMean()
@@ -360,23 +365,29 @@ class Task(pl.LightningModule, ABC):
             return len(batch.targets)
         return round(float(labelled) * (self.trainer.world_size if self.training else 1))
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """Log the loss of a batch and update the metrics, in pixels of the photos."""
-        points, confidence = self._measure(batch, "loss/val")
-        if confidence is not None:
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ARG002
+        """Log the loss of a batch and update the metrics of its loader, in pixels of the photos."""
+        points, confidence = self._measure(batch, "loss/val", dataloader_idx)
+        if confidence is not None and dataloader_idx == 0:
             truth = self.to_photo(batch.targets, batch)
             self._confidence_errors.update(confidence, points, truth, batch.photo_sizes)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ARG002
         """Log the loss of a batch and update the metrics, as in a validation; the names begin with test."""
-        self._measure(batch, "loss/test")
+        self._measure(batch, "loss/test", dataloader_idx)
 
-    def predict_step(self, batch: Batch | Tensor, batch_idx: int) -> Predicted | Tensor:  # noqa: ARG002
+    def predict_step(
+        self,
+        batch: Batch | Tensor,
+        batch_idx: int,  # noqa: ARG002
+        dataloader_idx: int = 0,  # noqa: ARG002
+    ) -> Predicted | Tensor:
         """Predict the landmarks of a batch.
 
         Args:
             batch: the faces, B; or only inputs, (B, C, H, W) in [-0.5, 0.5].
             batch_idx: number of the batch.
+            dataloader_idx: number of its loader, if there are several.
 
         Returns:
             Points in pixels of the photos, and confidences; for inputs alone, (B, K, 2) ratios of the input.
@@ -398,14 +409,17 @@ class Task(pl.LightningModule, ABC):
                 f"and shape (B, {', '.join(map(str, needed))}): channels, height and width of the task's crop"
             )
 
-    def _measure(self, batch: Batch, name: str) -> Located:
-        """Log the loss of a batch under a name, update the metrics, and return the points in the photos."""
+    def _measure(self, batch: Batch, name: str, loader: int) -> Located:
+        """Log the loss of a batch, update the metrics of its loader, and return the points in the photos."""
         check_batch(batch, self.crop, len(self.scheme))
         loss, located = self.located_loss(batch)
         weight = self._weight(batch, self.labelled_points(batch))
         self.log(name, loss, batch_size=weight, sync_dist=True)
+        while loader > len(self._further_metrics):
+            self._further_metrics.append(validation_metrics(self.scheme).to(self.device))
+        metrics = self._further_metrics[loader - 1] if loader else self.metrics
         points = self.to_photo(located.points, batch)
-        self.metrics.update(points, self.to_photo(batch.targets, batch), batch.photo_sizes)
+        metrics.update(points, self.to_photo(batch.targets, batch), batch.photo_sizes)
         return Located(points, located.confidence)
 
     def on_train_epoch_start(self) -> None:
@@ -423,8 +437,7 @@ class Task(pl.LightningModule, ABC):
 
     def on_validation_epoch_end(self) -> None:
         """Log the metrics of the epoch; they are reduced over processes by torchmetrics."""
-        self.log_dict(self.metrics.compute(), sync_dist=True)
-        self.metrics.reset()
+        self.log_dict(self._measured(), sync_dist=True)
         self._validated = not self.trainer.sanity_checking
         if self._validated:
             self.confidence_calibration = self._confidence_errors.calibration()
@@ -432,11 +445,24 @@ class Task(pl.LightningModule, ABC):
 
     def on_test_epoch_end(self) -> None:
         """Log the metrics of the test faces."""
-        measured = self.metrics.compute()
+        measured = self._measured()
         self.log_dict(
             {f"test/{name.removeprefix('val/')}": value for name, value in measured.items()}, sync_dist=True
         )
-        self.metrics.reset()
+
+    def _measured(self) -> dict[str, Any]:
+        """Return the metrics, and reset them; of several loaders as ``val/mse/loader_0`` and so on.
+
+        Lightning would print ``dataloader_idx_0`` with the last loader's value in the columns of all loaders.
+        """
+        collections = [self.metrics, *self._further_metrics]
+        measured = {}
+        for loader, metrics in enumerate(collections):
+            suffix = f"/loader_{loader}" if len(collections) > 1 else ""
+            measured.update({f"{name}{suffix}": value for name, value in metrics.compute().items()})
+            metrics.reset()
+        self._further_metrics.clear()
+        return measured
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and, if there is one, the scheduler."""
@@ -586,6 +612,19 @@ def _mirror_back(mirrored: Located, scheme: LandmarkScheme) -> Located:
 def _calibration(own: Mapping[str, Any]) -> ConfidenceCalibration | None:
     kept = own.get("confidence_calibration")
     return None if kept is None else ConfidenceCalibration.from_dict(kept)
+
+
+def _check_component(name: str, component: object) -> None:
+    """Check that an argument of a task is a component or ``None``.
+
+    Raises:
+        ConfigError: if it is, for example, a class or a function.
+    """
+    try:
+        if component is not None:
+            target_of(component)
+    except ConfigError as error:
+        raise type(error)(f"{name}: {error}") from error
 
 
 def _class_of(component: Component) -> str:

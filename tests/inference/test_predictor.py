@@ -19,6 +19,7 @@ from keypoints.inference.predictor import Predictor, load_model
 from keypoints.models.encoders import ConvEncoder
 from keypoints.models.heatmap import HeatmapNet
 from keypoints.schemes import IBUG68, IMM58
+from keypoints.tasks.base import load_task
 from keypoints.tasks.heatmap import HeatmapTask
 from tests.conftest import BOX_CROP, draw_portrait, save_task, save_untrained
 
@@ -250,3 +251,11 @@ def test_an_onnx_file_runs_only_on_the_cpu(exported):
     assert load_model(exported, device="cpu").at_once > 1
     with pytest.raises(ConfigError, match=r"model\.onnx: an ONNX file is run on the CPU.*not 'cuda'"):
         load_model(exported, device="cuda")
+
+
+def test_a_task_predicts_as_its_checkpoint_does(untrained, photo):
+    task = load_task(untrained)
+    mine, other = (Predictor(each)(photo, [BOX])[0].points for each in (task.train(), untrained))
+    np.testing.assert_array_equal(mine, other)
+    with pytest.raises(ConfigError, match="a Predictor takes a path or a task, not a dict"):
+        Predictor({})

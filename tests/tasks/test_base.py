@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 import pytorch_lightning as pl
 import torch
@@ -327,6 +329,33 @@ def test_a_checkpoint_says_which_objects_it_needs(small, tmp_path):
 def test_an_object_of_another_kind_is_refused():
     with pytest.raises(ConfigError, match=r"a component needs a _target_, .* not a str"):
         RegressionTask(NOSE, CROP, net="resnet18")
+
+
+@pytest.mark.parametrize("component", [torch.optim.SGD, partial(torch.optim.SGD, lr=0.1), "sgd"])
+@pytest.mark.parametrize("name", ["optimizer", "scheduler"])
+def test_a_class_or_function_as_optimizer_is_refused(name, component):
+    with pytest.raises(ConfigError, match=rf"^{name}: a component needs a _target_, .*configure\(<class>"):
+        RegressionTask(NOSE, CROP, net=NET, **{name: component})
+
+
+def test_a_name_instead_of_a_scheme_is_refused():
+    with pytest.raises(ConfigError, match=r"a scheme is a LandmarkScheme, .* not 'ibug68'"):
+        RegressionTask("ibug68", CROP, net=NET)
+
+
+def test_several_loaders_have_metrics_of_their_own(small, tmp_path):
+    data, task = small
+    train, val = data.loader("train"), data.loader("val")
+    trainer = trainer_for(tmp_path)
+    alone = [trainer.validate(task, loader, verbose=False)[0] for loader in (train, val)]
+    together = trainer.validate(task, [train, val], verbose=False)
+    for number, (one, both) in enumerate(zip(alone, together, strict=True)):
+        suffixes = {name: "dataloader_idx" if name == "loss/val" else "loader" for name in one}
+        expected = {f"{name}/{suffixes[name]}_{number}": value for name, value in one.items()}
+        assert {name: both[name] for name in expected} == pytest.approx(expected)
+    assert "test/mse/loader_1" in trainer.test(task, [train, val], verbose=False)[1]
+    assert [len(batches) for batches in trainer.predict(task, [train, val])] == [len(train), len(val)]
+    assert trainer.validate(task, val, verbose=False)[0] == pytest.approx(alone[1])
 
 
 def test_lightnings_finders_set_rate_and_batch_size(small, tmp_path):
