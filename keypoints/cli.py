@@ -64,6 +64,9 @@ _MISTYPED = re.compile(
 )
 """Hydra's message for a value in a file that does not have its setting's type."""
 
+_REFERENCE = re.compile(r"Interpolation key '(?P<other>[^']+)' not found\s+full_key: (?P<key>\S+)")
+"""OmegaConf's message for a value that refers to another one, which does not exist."""
+
 _HELP = ("-h", "--help")
 
 _OVERRIDE = re.compile(r"\+{0,2}[A-Za-z_][\w.@/$-]*=|~")
@@ -624,6 +627,11 @@ def _message(error: Exception) -> str:
     text = "; ".join([str(error), *getattr(error, "__notes__", ())])
     if isinstance(error, OmegaConfBaseException) and error.full_key and _is_missing(error):
         text = need(str(error.full_key))
+    elif found := _REFERENCE.match(text):
+        text = (
+            f"{found['key']} refers to {found['other']}, which is not set here; give "
+            f"{found['key']}=<value>, or set {found['other']}"
+        )
     elif not isinstance(error, KeypointsError):
         text = _explain_type(text.partition("Config search path:")[0])
         cause = error.__cause__

@@ -444,3 +444,12 @@ def test_completion_can_be_installed(monkeypatch, capsys):
     assert capsys.readouterr().out.rstrip().endswith("-F hydra_bash_completion keypoints")
     main(["-sc", "install=bash"])
     assert capsys.readouterr().out.rstrip().endswith("-F hydra_bash_completion keypoints")
+
+
+def test_a_value_that_refers_to_a_missing_one_is_named(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(["train", *SMALL, "optimizer=none", "scheduler=one_cycle", f"output={tmp_path}/run"])
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        "error: scheduler.max_lr refers to optimizer.lr, which is not set here; give sched"
+    )
