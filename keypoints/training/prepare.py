@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
+from pytorch_lightning.callbacks import BatchSizeFinder, LearningRateFinder
 from pytorch_lightning.loggers import CSVLogger
 
 from keypoints.callbacks.metrics_history import LOGGED
@@ -79,6 +80,8 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
     # Made before the faces, which may take minutes to decode, so that a wrong setting is reported at once.
     identifiers = {} if checkpoint is None else read_identifiers(run)
     trainer = make_trainer(cfg, purge_step=step, identifiers=identifiers, recorded=recorded)
+    if checkpoint is not None:
+        _without_finders(trainer, run)
     _say_what_loggers_do(cfg, None if checkpoint is None else identifiers)
     scheme = None if checkpoint is None else run.scheme()
     data, task = data_and_task(cfg, blank=checkpoint is not None, recorded=recorded, scheme=scheme)
@@ -87,6 +90,25 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
     if before is not None:
         _log_again(trainer, _logged_before(run, before))
     return Prepared(trainer, data, task, checkpoint, logger_names(cfg))
+
+
+def _without_finders(trainer: pl.Trainer, run: RunFolder) -> None:
+    """Remove Lightning's learning rate finder from a trainer that resumes, whose checkpoint has the rate.
+
+    A finder would search again, and set the trainer back to its first epoch.
+
+    Raises:
+        ConfigError: if there is a batch size finder, whose result no checkpoint holds.
+    """
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    if any(isinstance(each, BatchSizeFinder) for each in callbacks):
+        raise ConfigError(
+            f"{run.path}: a run with BatchSizeFinder cannot be resumed, because it does not keep the size "
+            f"that was found; start a new run from its weights: start_from={run.path} data.batch_size=<size>"
+        )
+    if any(isinstance(each, LearningRateFinder) for each in callbacks):
+        log.info("LearningRateFinder does not search again: the learning rate is that of the checkpoint")
+        callbacks[:] = [each for each in callbacks if not isinstance(each, LearningRateFinder)]
 
 
 def _write_cost(run: RunFolder, task: Task) -> None:
@@ -115,6 +137,8 @@ def prepare_to_join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded:
     seed(cfg)
     checkpoint = run.last_checkpoint if resumed and run.last_checkpoint.is_file() else None
     trainer = make_trainer(cfg, recorded=recorded)
+    if checkpoint is not None:
+        _without_finders(trainer, run)
     scheme = None if checkpoint is None else run.scheme()
     return Prepared(trainer, *data_and_task(cfg, blank=True, recorded=recorded, scheme=scheme), checkpoint)
 

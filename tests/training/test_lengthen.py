@@ -77,6 +77,29 @@ def test_a_run_that_a_time_limit_ended_can_be_lengthened(finished):
     assert len(read_history(run)) == epochs + 1
 
 
+def with_finder(name):
+    settings = "max_trials: 1" if name == "BatchSizeFinder" else "num_training_steps: 12"
+    return f"+callbacks.finder={{_target_: pytorch_lightning.callbacks.{name}, {settings}}}"
+
+
+def test_a_resumed_run_keeps_the_learning_rate_that_was_found(finished, caplog):
+    run = finished(with_finder("LearningRateFinder"), "scheduler=none")
+    before = rates(run)
+    with caplog.at_level(logging.INFO, "keypoints"):
+        resume(run.path, 3)
+    assert list(read_history(run).index) == [0, 1, 2]
+    assert rates(run) == [before[0]] * 3
+    assert "LearningRateFinder does not search again" in caplog.text
+
+
+def test_a_run_with_a_batch_size_finder_is_not_resumed(finished):
+    run = finished(with_finder("BatchSizeFinder"))
+    with pytest.raises(
+        ConfigError, match=r"BatchSizeFinder cannot be resumed, .*start_from=.* data\.batch_size="
+    ):
+        resume(run.path, 3)
+
+
 def test_the_command_line_lengthens_a_run(finished, capsys):
     run = finished("scheduler=none")
     main(["train", f"resume={run.path}", "trainer.max_epochs=3"])
