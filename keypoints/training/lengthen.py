@@ -56,6 +56,12 @@ def lengthen(run: RunFolder, cfg: DictConfig, epochs: int) -> DictConfig:
         raise ConfigError(
             f"{run.path}: its length is trainer.max_steps={steps}, so more epochs do not lengthen it"
         )
+    targets = [str(each.get("_target_")) for each in (cfg.get("callbacks") or {}).values() if each]
+    if any(target.endswith(".BatchSizeFinder") for target in targets):
+        raise ConfigError(
+            f"{run.path}: a run with BatchSizeFinder cannot be resumed, because it does not keep the size "
+            f"that was found; start a new run from its weights: start_from={run.path} data.batch_size=<size>"
+        )
     longer = _longer(cfg, epochs)
     length = int(checkpoint["global_step"]) // done * epochs
     said = _reschedule(longer, checkpoint, length, run) + _count_again(checkpoint)

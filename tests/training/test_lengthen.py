@@ -98,6 +98,8 @@ def test_a_run_with_a_batch_size_finder_is_not_resumed(finished):
         ConfigError, match=r"BatchSizeFinder cannot be resumed, .*start_from=.* data\.batch_size="
     ):
         resume(run.path, 3)
+    assert read_status(run).state == "finished"
+    assert run.configuration().trainer.max_epochs == 2
 
 
 def test_the_command_line_lengthens_a_run(finished, capsys):
