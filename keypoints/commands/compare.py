@@ -47,7 +47,7 @@ def run(cfg: DictConfig) -> None:
     """Compare runs, and print the result."""
     from keypoints.reports.terminal import print_comparison
 
-    print_comparison(compare(cfg, shlex.join(["keypoints", *sys.argv[1:]])))
+    print_comparison(compare(cfg, shlex.join([*sys.argv[0].split(), *sys.argv[1:]])))
     log.info("look at it: %s", Path(cfg.output) / "report.html")
 
 

@@ -233,5 +233,6 @@ def end_sweep(folder: Path, *, stopped: bool) -> int:
     print(printable(f"The report: {sweep.report}"))
     failed = int((table["status"] != "finished").sum())
     if failed and not stopped:
-        print(printable(f"Once the errors are fixed, resume with: keypoints train resume={folder}"))
+        resume = shlex.quote(f"resume={folder}")
+        print(printable(f"Once the errors are fixed, resume with: keypoints train {resume}"))
     return failed

@@ -13,6 +13,9 @@ from keypoints.errors import ConfigError
 _ELEMENT = re.compile(r"""\s*(?P<value>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,]*?)\s*(?:,|$)""", re.DOTALL)
 """A value of a sweep, with the comma after it; commas in quotes do not separate values."""
 
+_NOTHING = (None, "", "null", "None")
+"""Values of an argument that choose nothing."""
+
 
 def quote_paths(arguments: Iterable[str]) -> list[str]:
     """Return the arguments, with paths and free text quoted for Hydra's override grammar.
@@ -29,12 +32,16 @@ def quote_paths(arguments: Iterable[str]) -> list[str]:
 
 
 def is_multirun(arguments: Iterable[str]) -> bool:
-    """Return whether the arguments ask for a multirun: ``-m``, ``hydra.mode=MULTIRUN``, or a ``sweep=``."""
+    """Return whether the arguments ask for a multirun: ``-m``, ``hydra.mode=MULTIRUN``, or a ``sweep=``.
+
+    ``hydra.mode=RUN`` makes a single run of a ``sweep=``.
+    """
     arguments = list(arguments)
     if any(argument in ("-m", "--multirun") for argument in arguments):
         return True
-    mode = is_given(arguments, "hydra.mode") or ""
-    return mode.upper() == "MULTIRUN" or is_given(arguments, "sweep") not in (None, "", "null", "None")
+    if (mode := is_given(arguments, "hydra.mode")) not in _NOTHING:
+        return mode.upper() == "MULTIRUN"
+    return is_given(arguments, "sweep") not in _NOTHING
 
 
 def _quote(argument: str, own: Path | None, *, multirun: bool) -> str:

@@ -1,6 +1,7 @@
 """Figures and page of one run."""
 
 import logging
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,7 @@ def _write(run: RunFolder, new: RunFolder, best: Task | None, trust: str | Seque
         pictures=pictures,
         layers=[] if task is None else _layers(task),
         tree="" if task is None else str(task),
-        command="keypoints " + " ".join(status.command[1:]),
+        command=shlex.join(["keypoints", *status.command[1:]]),
         config=read_text(run.config) if run.config.exists() else "",
     )
 

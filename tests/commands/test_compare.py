@@ -1,4 +1,6 @@
+import html
 import re
+import shlex
 
 import pytest
 
@@ -28,6 +30,11 @@ def test_runs_are_words_after_the_verb(finished_sweep, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert re.search(r"best\s*$", shown, re.MULTILINE)
     assert {path.name for path in output.iterdir()} >= {"report.html", "settings.csv", "summary.csv"}
+    (command,) = re.findall(r"<h2>Command</h2><pre>(.*?)</pre>", (output / "report.html").read_text())
+    program, *arguments = shlex.split(html.unescape(command))
+    assert program == "keypoints"
+    main(arguments)
+    assert capsys.readouterr().out == shown
 
 
 def test_no_runs_are_refused_in_one_line(capsys):

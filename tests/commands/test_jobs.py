@@ -1,5 +1,6 @@
 import json
 import re
+import shlex
 import shutil
 import signal
 import threading
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from keypoints.cli import main
-from keypoints.commands.jobs import _remaining_work, _run_locked, check_swept_folds
+from keypoints.commands.jobs import _remaining_work, _run_locked, check_swept_folds, end_sweep
 from keypoints.config.compose import preview
 from keypoints.runs.run_folder import OWN_SWEEP_FILE, RunFolder
 from tests.conftest import SMALL
@@ -166,6 +167,13 @@ def test_lists_can_be_swept(made_up_imm, tmp_path):
     assert runs == sorted(f"train-{tmp_path.name.replace('_', '-')}-{name}.csv" for name in ("t-1", "v"))
     said = pd.read_csv(folder / "summary.csv")
     assert list(said["data.train"]) == [str(tmp_path / "t, 1.csv"), str(tmp_path / "v.csv")]
+
+
+def test_the_command_that_resumes_failed_runs_can_be_pasted(finished_sweep, tmp_path, capsys):
+    copy = shutil.copytree(finished_sweep, tmp_path / "a sweep, [1]")
+    assert end_sweep(copy, stopped=False) == 2
+    (command,) = re.findall("resume with: (.*)", capsys.readouterr().out)
+    assert shlex.split(command) == ["keypoints", "train", f"resume={copy}"]
 
 
 def test_a_report_is_made_again(finished_run, finished_sweep, tmp_path, capsys):

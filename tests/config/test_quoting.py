@@ -30,6 +30,10 @@ def test_any_paths_can_be_swept_if_each_is_quoted(paths):
     assert [value.text for value in override.value().list] == paths
 
 
+def test_a_sweep_file_makes_a_single_run_on_demand():
+    assert quote_paths(["sweep=mine", "hydra.mode=RUN", "data.train=a,b.csv"])[2] == "data.train='a,b.csv'"
+
+
 @pytest.mark.parametrize(
     "multirun", [["-m"], ["--multirun"], ["sweep=learning_rate"], ["hydra.mode=MULTIRUN"]]
 )

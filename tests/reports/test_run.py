@@ -3,6 +3,7 @@ import os
 import re
 import shutil
 import socket
+from html import unescape
 
 import pytest
 
@@ -44,6 +45,11 @@ def test_the_page_is_complete_and_self_contained(run):
     assert "4 × 54 × 74" in html
     assert 'name="viewport"' in html
     assert "@media print" in html
+
+
+def test_the_command_on_the_page_can_be_pasted(run):
+    change(run, command=["keypoints", "train", "output=my runs/a", 'name="x y"'])
+    assert "keypoints train 'output=my runs/a' 'name=\"x y\"'" in unescape(page(run))
 
 
 def test_the_report_can_be_made_again_from_the_folder(run, made_up_imm):

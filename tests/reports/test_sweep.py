@@ -1,6 +1,7 @@
 import json
 import math
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from PIL import Image
 from keypoints.cli import main
 from keypoints.commands.jobs import end_sweep
 from keypoints.errors import DataError
-from keypoints.reports.sweep import report_sweep
+from keypoints.reports.sweep import command_of, report_sweep
 from keypoints.reports.terminal import print_sweep
 from keypoints.runs.history import read_history, read_logged
 from keypoints.runs.run_folder import RunFolder
@@ -62,6 +63,20 @@ def test_missing_landmark_files_are_allowed_and_damaged_ones_are_refused(finishe
         file.write_text("{")
     with pytest.raises(DataError, match=r"landmarks\.json: cannot be read"):
         end_sweep(copy.path, stopped=False)
+
+
+def test_commands_on_the_page_train_single_runs_of_a_sweep_file(finished_sweep, tmp_path, monkeypatch):
+    run = RunFolder(shutil.copytree(finished_sweep / "kernel-sizes-5-3-2--seed-0", tmp_path / "run"))
+    status = json.loads(run.status_file.read_text())
+    own = {"command": ["keypoints", "train", "--config-dir", "my conf", "sweep=learning_rate"]}
+    status |= own | {"overrides": [*status["overrides"], "optimizer.lr=0.01", "sweep=learning_rate"]}
+    run.status_file.write_text(json.dumps(status))
+    (tmp_path / "my conf").mkdir()
+    monkeypatch.chdir(tmp_path)
+    words = shlex.split(command_of(run))
+    assert words[:4] == ["keypoints", "train", "--config-dir", "my conf"]
+    main([*words[1:], "output=again"])
+    assert RunFolder(tmp_path / "again").status_file.is_file()
 
 
 def test_a_folder_without_runs_has_no_report(tmp_path):
