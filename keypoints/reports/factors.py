@@ -24,6 +24,8 @@ def levels_of(overrides: Mapping[str, Sequence[str]]) -> Levels:
 
     >>> levels_of({"a": ["optimizer.lr=0.1", "x=1"], "b": ["optimizer.lr=1", "x=1"]})
     {'a': {'lr': '0.1'}, 'b': {'lr': '1'}}
+    >>> levels_of({"a": ["start_from='a run'"], "b": ["start_from=null"]})
+    {'a': {'start_from': 'a run'}, 'b': {'start_from': 'null'}}
 
     Args:
         overrides: overrides of one run of each setting, by the setting's name.
@@ -37,8 +39,15 @@ def levels_of(overrides: Mapping[str, Sequence[str]]) -> Levels:
     short = [key.rpartition(".")[2].rpartition("/")[2] for key in varied]
     names = {key: name if short.count(name) == 1 else key for key, name in zip(varied, short, strict=True)}
     return {
-        setting: {names[key]: own.get(key, "default") for key in varied} for setting, own in given.items()
+        setting: {names[key]: _unquoted(own.get(key, "default")) for key in varied}
+        for setting, own in given.items()
     }
+
+
+def _unquoted(level: str) -> str:
+    """Return a level without the quotes around a path or a text."""
+    quoted = len(level) > 1 and level[0] == level[-1] and level[0] in "'\""
+    return level[1:-1] if quoted else level
 
 
 @dataclass(frozen=True)

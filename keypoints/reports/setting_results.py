@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from keypoints.errors import DataError, some_of
-from keypoints.evaluation.comparison import LEVEL, Contrast, Difference, Errors, compare
+from keypoints.evaluation.comparison import FEWEST_GROUPS, LEVEL, Contrast, Difference, Errors, compare
 from keypoints.evaluation.face_errors import FaceErrors, joined
 from keypoints.formatting import shown
 
@@ -298,8 +298,10 @@ def setting_findings(results: Sequence[SettingResult], found: Verdict | None, me
     ranked = _ranked(results, measure)
     if not ranked:
         return []
-    most = max(len(each.seeds(measure.column)) for each in ranked)
-    of_seeds = f", mean over {most} seeds" if most > 1 else ""
+    counts = [len(each.seeds(measure.column)) for each in ranked]
+    fewest, most = min(counts), max(counts)
+    number = str(most) if fewest == most else f"{fewest} to {most}"
+    of_seeds = f", mean over {number} seeds" if most > 1 else ""
     if len(ranked) == 1:
         (only,) = ranked
         spread = f" ± {measure.shown(only.deviation(measure.column), 2)}" if most > 1 else ""
@@ -319,7 +321,7 @@ def _verdict_sentences(found: Verdict) -> list[str]:
     if found.doubt:
         return [
             f"No interval is honest, because {found.doubt}{basis}: differences may come from the faces and "
-            "the seeds alone. Train with more seeds: seed=0,1,2,3,4."
+            f"the seeds alone. {_more_of(errors)}"
         ]
     sentences = []
     for word, text in (
@@ -334,6 +336,14 @@ def _verdict_sentences(found: Verdict) -> list[str]:
     which = "these comparisons" if found.is_named else "all pairs, since the same faces chose the best"
     sentences.append(
         f"Verdicts by {found.measure.title} on the same faces{basis}: a bootstrap over groups and seeds; "
-        f"p after Holm's correction for {which}; level {100 * LEVEL:.0f} %."
+        f"p after Holm's correction for {which}; level {100 * LEVEL:.0f} %. "
+        "Intervals are not corrected: each is that of its difference alone."
     )
     return sentences
+
+
+def _more_of(errors: Errors | None) -> str:
+    """Return what would make an interval honest."""
+    if errors is not None and errors.groups < FEWEST_GROUPS:
+        return "Validate on more persons or photos, such as by a cross-validation (data.folds)."
+    return "Train with more seeds: seed=0,1,2,3,4."

@@ -109,7 +109,9 @@ def _of_curves(compared: Compared, new: SweepFolder, *, is_folded: bool) -> list
         figures.save(figure, new.path / LOSSES)
         left_out = len({groups[name] for name in histories}) - len(settings)
         caption = "The same axes for each setting. A gap between the curves is overfitting."
-        caption += f" {left_out} settings are left out." if left_out else ""
+        caption += (
+            f" {left_out} {'setting is' if left_out == 1 else 'settings are'} left out." if left_out else ""
+        )
         pictures.append(Picture(new.path / LOSSES, "Training beside validation", caption))
     return pictures
 
@@ -165,7 +167,8 @@ def _side_by_side(compared: Compared, folder: Path, chosen: pd.DataFrame) -> lis
         which = "smallest" if label == "Good" else "largest"
         caption = f"Faces with the {which} mean error over these runs, at the best epoch of each."
         if collapsed:
-            caption += f" Not chosen by {some_of(collapsed, _NAMED)}, which predict one face for everyone."
+            verb = "predicts" if len(collapsed) == 1 else "predict"
+            caption += f" Not chosen by {some_of(collapsed, _NAMED)}, which {verb} one face for everyone."
         pictures.append(Picture(path, f"{label} faces by run", caption + _left_out(chosen, names)))
     return pictures
 

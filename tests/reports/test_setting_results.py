@@ -18,6 +18,7 @@ from keypoints.reports.setting_results import (
 
 MSE, NME = MEASURES["val/mse"], MEASURES["val/nme"]
 FACES = [f"{number}.jpg" for number in range(24)]
+LEVELS = (("a", 0.1), ("b", 0.2))
 GROUPS = [str(number // 3) for number in range(24)]
 
 
@@ -128,3 +129,18 @@ def test_tables_give_means_deviations_and_the_verdict():
     assert (first["setting"], first["seeds"], second["setting"]) == ("good", "3", "bad")
     assert "±" in first["MSE"]
     assert " to " in second["95 % interval"]
+
+
+def test_the_advice_fits_the_reason_for_no_interval():
+    few = [run(name, seed, level, faces=FACES[:15]) for name, level in LEVELS for seed in (0, 1)]
+    one = [run(name, 0, level) for name, level in LEVELS]
+    for runs, advice in ((few, "Validate on more persons or photos"), (one, "Train with more seeds")):
+        results = by_setting(runs)
+        (sentence,) = setting_findings(results, verdict(results, MSE), MSE)[1:]
+        assert "No interval is honest" in sentence
+        assert advice in sentence
+
+
+def test_findings_tell_different_numbers_of_seeds():
+    results = by_setting([run("a", seed, 0.1) for seed in (0, 1, 2)] + [run("b", 0, 0.2)])
+    assert "mean over 1 to 3 seeds" in setting_findings(results, verdict(results, MSE), MSE)[0]

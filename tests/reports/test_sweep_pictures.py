@@ -61,7 +61,7 @@ def test_captions_name_the_settings_that_are_left_out(compared, tmp_path, monkey
     ranked = compared.finished.sort_values("best_mse")["setting"].drop_duplicates().tolist()
     for title in ("Good faces by run", "Bad faces by run", "First-layer filters by run"):
         assert f"Left out: {ranked[1]}." in pictures[title].caption
-    assert "1 settings are left out" in pictures["Training beside validation"].caption
+    assert "1 setting is left out" in pictures["Training beside validation"].caption
     assert all(picture.path.is_file() for picture in pictures.values())
 
 
