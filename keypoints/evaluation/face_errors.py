@@ -107,9 +107,8 @@ def joined(settings: Mapping[str, Sequence[Sequence[FaceErrors]]], measure: str)
     for name, seeds in rows.items():
         for seed in seeds:
             if seed.keys() != first.keys():
-                raise DataError(
-                    f"{name}: validates on other faces than {reference}, so errors are not compared"
-                )
+                than = reference if name != reference else "in its first run"
+                raise DataError(f"{name}: validates on other faces than {than}, so errors are not compared")
             other = next((face for face in first if not _is_same(seed[face].truth, first[face].truth)), None)
             if other is not None:
                 raise DataError(

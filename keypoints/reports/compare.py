@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from keypoints.errors import DataError, one_line
+from keypoints.errors import DataError, one_line, some_of
 from keypoints.mean_face import collapse_note
 from keypoints.reports.compared import Compared, completed, face_tables, first_runs
 from keypoints.reports.comparison_page import PageText, replaced_report, write_comparison
@@ -58,7 +58,9 @@ def compare_folders(
             or the measure is unknown for a run.
         CheckpointError: if a model whose time is measured cannot be used.
     """
-    found = _named(list(_expanded(folders)))
+    named = _named(list(_expanded(folders)))
+    found = _without_repetitions(named)
+    repeated = f" · {len(named) - len(found)} repeated and left out" if len(found) < len(named) else ""
     table = _table(found)
     if which is not None:
         table["ms_per_face"] = [_milliseconds(run, which, trust) for run in found.values()]
@@ -78,7 +80,7 @@ def compare_folders(
     overrides = {name: list(read_status(run).overrides) for name, run in runs.items()}
     first = first_runs(compared.settings)
     text = PageText(
-        f"{len(table)} runs of {len(compared.settings)} settings",
+        f"{len(table)} runs of {len(compared.settings)} settings{repeated}",
         ranked_by,
         {name: _address(run.report, output) for name, run in found.items() if run.report.is_file()},
         command,
@@ -141,6 +143,30 @@ def _named(runs: Sequence[RunFolder]) -> dict[str, RunFolder]:
     return {"--".join(path.relative_to(shared).parts): run for path, run in zip(paths, runs, strict=True)}
 
 
+def _without_repetitions(runs: Mapping[str, RunFolder]) -> dict[str, RunFolder]:
+    """Return the runs without those that were trained as another one was: they are no further seeds.
+
+    Raises:
+        DataError: if there is only one run left.
+    """
+    first: dict[Any, str] = {}
+    repeated: dict[str, str] = {}
+    for name, run in runs.items():
+        values = settings_but_seed(run), run.setting("seed"), run.setting("data.fold")
+        other = first.setdefault(values if run.config.is_file() else name, name)
+        if other != name:
+            repeated[name] = other
+    if len(first) < 2:
+        name, other = next(iter(repeated.items()))
+        raise DataError(
+            f"{runs[name].path}: has the settings and the seed of {runs[other].path}; name runs that differ"
+        )
+    if repeated:
+        pairs = [f"{name} ({other})" for name, other in repeated.items()]
+        log.warning("left out, because another run has the same settings and seed: %s", some_of(pairs, 3))
+    return {name: runs[name] for name in first.values()}
+
+
 def _table(runs: Mapping[str, RunFolder]) -> pd.DataFrame:
     """Return one row per run; runs with the same configuration but for the seed have the same setting."""
     trained = {name: run for name, run in runs.items() if run.status_file.is_file()}
@@ -150,15 +176,12 @@ def _table(runs: Mapping[str, RunFolder]) -> pd.DataFrame:
     for name, run in runs.items():
         row = rows.get(name) or _evaluation_row(run)
         setting = setting_of(name)
-        same = settings_but_seed(run) if name in trained else setting
+        same = settings_but_seed(run) if run.config.is_file() else setting
         while same not in settings and setting in settings.values():
             setting += " (other)"
         row |= {"run": name, "setting": settings.setdefault(same, setting)}
         listed.append(row)
-    table = pd.DataFrame(listed)
-    repeated = table.duplicated(["setting", "seed"], keep=False)
-    table["seed"] = table["seed"].astype(str).where(~repeated, table["run"])
-    return table
+    return pd.DataFrame(listed)
 
 
 def _evaluation_row(folder: RunFolder) -> dict[str, Any]:

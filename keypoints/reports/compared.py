@@ -1,7 +1,8 @@
 """Runs that are compared: those of a sweep, or any finished runs and evaluations."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -73,17 +74,24 @@ class Compared:
     def settings(self) -> list[SettingResult]:
         """Results of the settings, from the finished runs."""
         columns = [each.column for each in MEASURES.values() if each.column in self.table]
+        runs = [
+            RunResult(
+                name=str(row["run"]),
+                setting=str(row["setting"]),
+                seed=str(row["seed"]),
+                fold=self._fold(str(row["run"])),
+                values={column: float(row[column]) for column in columns},
+                faces=self._errors(str(row["run"])),
+            )
+            for row in rows_of(self.finished)
+        ]
+        times = Counter((run.setting, run.seed, run.fold) for run in runs)
         return by_setting(
             [
-                RunResult(
-                    name=str(row["run"]),
-                    setting=str(row["setting"]),
-                    seed=str(row["seed"]),
-                    fold=split_fold(str(row["run"]))[1],
-                    values={column: float(row[column]) for column in columns},
-                    faces=self._errors(str(row["run"])),
-                )
-                for row in rows_of(self.finished)
+                run
+                if times[run.setting, run.seed, run.fold] == 1
+                else replace(run, seed=split_fold(run.name)[0])  # they differ in another seed: data.seed
+                for run in runs
             ]
         )
 
@@ -91,6 +99,11 @@ class Compared:
     def verdict(self) -> Verdict | None:
         """Verdict on the settings; ``None`` if there is only one."""
         return verdict(self.settings, self.measure, self.reference)
+
+    def _fold(self, name: str) -> int | None:
+        """Return the number of a run's fold: its configuration's, or that in its name."""
+        fold = self.runs[name].setting("data.fold") if name in self.runs else None
+        return fold if isinstance(fold, int) else split_fold(name)[1]
 
     def _errors(self, name: str) -> FaceErrors | None:
         table = self.faces.get(name)

@@ -4,6 +4,7 @@ import shutil
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from keypoints.errors import DataError
 from keypoints.reports.compare import compare_folders
@@ -42,6 +43,35 @@ def test_runs_that_differ_in_the_seed_are_one_setting(finished_sweep, tmp_path):
     assert list(summary["model.net.kernel_sizes"]) == ["[5, 3, 2]"] * 2 + ["[7, 5, 3]"] * 2
     html = (tmp_path / "out" / "report.html").read_text()
     assert '<a href="../5-3-20/report.html">' in html
+
+
+def test_a_run_that_was_trained_twice_is_no_further_seed(finished_sweep, tmp_path, caplog):
+    run = finished_sweep / "kernel-sizes-5-3-2--seed-0"
+    again = shutil.copytree(run, tmp_path / "again")
+    settings = compare_folders([finished_sweep, again], tmp_path / "out")
+    assert list(settings["seeds"]) == [2, 2]
+    assert "the same settings and seed: " in caplog.text
+    assert "4 runs of 2 settings · 1 repeated and left out" in (tmp_path / "out" / "report.html").read_text()
+    with pytest.raises(DataError, match=r"again: has the settings and the seed of .*; name runs that differ"):
+        compare_folders([run, again], tmp_path / "out")
+
+
+def test_folds_of_a_seed_are_compared_together(finished_sweep, tmp_path):
+    folders = []
+    for name in ("5-3-2", "7-5-3"):
+        for fold in (0, 1):
+            source = finished_sweep / f"kernel-sizes-{name}--seed-0"
+            run = RunFolder(shutil.copytree(source, tmp_path / f"{name} {fold}"))
+            values = OmegaConf.load(run.config)
+            values.data.fold = fold
+            OmegaConf.save(values, run.config)
+            pd.read_csv(run.faces).iloc[fold::2].to_csv(run.faces, index=False)
+            folders.append(run.path)
+    settings = compare_folders(folders, tmp_path / "out")
+    assert list(settings["seeds"]) == [1, 1]
+    assert list(settings["verdict"]).count("no interval") == 1
+    faces = len(pd.read_csv(source / "faces.csv"))
+    assert f"{faces} faces of" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_a_sweep_stands_for_its_finished_runs(finished_sweep, tmp_path):

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -39,6 +40,14 @@ def test_settings_and_verdict_are_of_the_finished_runs(compared):
     found = compared.verdict
     assert found.errors.by_setting["kernel-sizes-7-5-3"].shape[0] == 2
     assert not math.isnan(found.differences[0].contrast.value)
+
+
+def test_repetitions_with_one_seed_are_counted_apart(compared):
+    table = compared.table.assign(seed=0)  # as of a sweep over data.seed
+    repeated = replace(compared, table=table)
+    assert [len(each.seeds("best_mse")) for each in repeated.settings] == [2, 2]
+    assert repeated.verdict.errors.faces == compared.verdict.errors.faces
+    assert repeated.verdict.doubt == compared.verdict.doubt
 
 
 def test_runs_without_a_validated_epoch_have_no_history(compared):
