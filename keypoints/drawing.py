@@ -11,6 +11,7 @@ from keypoints.geometry import Affine, Box, ByteArray, FlagArray, FloatArray
 TRUTH = (40, 220, 70)
 PREDICTION = (245, 45, 45)
 BOX = (60, 140, 255)
+ERROR = (255, 214, 10)
 _EDGE = (0, 0, 0)
 _SEEN = (640, 1600)
 """Smallest and largest length of the longer side of a plotted photo, in pixels."""
@@ -25,6 +26,8 @@ def draw_face(
     hidden: FlagArray | None = None,
     skeleton: Sequence[tuple[int, int]] = (),
     width: int = 320,
+    marks: float = 1.0,
+    joined: bool = False,
 ) -> ByteArray:
     """Plot points on an image: the ground truth in green, the prediction in red, hidden points as rings.
 
@@ -35,6 +38,8 @@ def draw_face(
         hidden: (K,) flags of the points of the truth that are hidden; ``None``: none.
         skeleton: pairs of points to join by a line.
         width: width of the result, in pixels.
+        marks: size of the points as a multiple of the usual one, a 64th of the width.
+        joined: join each point of the truth and its prediction by a yellow line, which is the error.
 
     Returns:
         (height, width, 3) RGB.
@@ -42,21 +47,26 @@ def draw_face(
     size = (width, round(width * image.shape[0] / image.shape[1]))
     canvas = Image.fromarray(image).resize(size, Image.Resampling.BICUBIC).convert("RGB")
     pen = ImageDraw.Draw(canvas)
+    line, edge = (max(1, int(factor * width / 320)) for factor in (marks, marks**2))
+    if joined and truth is not None and prediction is not None:
+        for ends in np.stack([np.asarray(truth, np.float64), np.asarray(prediction, np.float64)], axis=1):
+            if np.isfinite(ends).all():
+                pen.line([tuple(end) for end in ends * size - 0.5], fill=ERROR, width=line)
     for points, colour, hollow in ((truth, TRUTH, hidden), (prediction, PREDICTION, None)):
         if points is None:
             continue
         places = np.asarray(points, np.float64) * size - 0.5
         for start, end in skeleton:
             if np.isfinite(places[[start, end]]).all():  # else one of them has no label
-                pen.line([tuple(places[start]), tuple(places[end])], fill=colour, width=max(1, width // 320))
-        radius = width / (64 if len(places) == 1 else 128)
+                pen.line([tuple(places[start]), tuple(places[end])], fill=colour, width=line)
+        radius = marks * width / (64 if len(places) == 1 else 128)
         for index in np.flatnonzero(np.isfinite(places).all(axis=1)):
             if hollow is not None and hollow[index]:
-                _ring(pen, places[index], radius, colour, max(1, width // 320))
+                _ring(pen, places[index], radius, colour, line)
                 continue
             x, y = places[index]
             corners = (x - radius, y - radius, x + radius, y + radius)
-            pen.ellipse(corners, fill=colour, outline=_EDGE, width=max(1, width // 320))
+            pen.ellipse(corners, fill=colour, outline=_EDGE, width=edge)
     return np.asarray(canvas)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import MISSING, DictConfig, ListConfig
 
 from keypoints.commands.verb import Choosing, Paths, Verb
+from keypoints.config.quoting import shell_command
 from keypoints.config.settings import Names, OutputFolder, defaults_list, setting, within
 from keypoints.errors import ConfigError
 from keypoints.files import locked
@@ -47,7 +47,7 @@ def run(cfg: DictConfig) -> None:
     """Compare runs, and print the result."""
     from keypoints.reports.terminal import print_comparison
 
-    print_comparison(compare(cfg, shlex.join([*sys.argv[0].split(), *sys.argv[1:]])))
+    print_comparison(compare(cfg, shell_command([*sys.argv[0].split(), *sys.argv[1:]])))
     log.info("look at it: %s", Path(cfg.output) / "report.html")
 
 

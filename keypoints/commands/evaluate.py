@@ -1,7 +1,6 @@
 """``keypoints evaluate``: metrics and figures of a model, or of predictions, on a split."""
 
 import logging
-import shlex
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from keypoints.commands.verb import CHECKPOINT, Choosing, Flipping, Paths, Verb
+from keypoints.config.quoting import shell_command
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting, within
 from keypoints.errors import ConfigError
 from keypoints.files import atomic_folder, locked
@@ -78,7 +78,7 @@ def run(cfg: DictConfig) -> None:
         raise ConfigError("say which model: checkpoint=<file or run's folder>, or predictions=<table>")
     from keypoints.reports.terminal import print_evaluation
 
-    done = evaluate(cfg, shlex.join([*sys.argv[0].split(), *sys.argv[1:]]))
+    done = evaluate(cfg, shell_command([*sys.argv[0].split(), *sys.argv[1:]]))
     print_evaluation(done.result)
     log.info("look at it: %s", done.folder / "report.html")
 

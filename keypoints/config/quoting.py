@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Iterable
 from glob import glob
 from pathlib import Path
@@ -29,6 +30,20 @@ def quote_paths(arguments: Iterable[str]) -> list[str]:
     arguments = list(arguments)
     multirun, own = is_multirun(arguments), own_folder(arguments)
     return [_quote(argument, own, multirun=multirun) for argument in arguments]
+
+
+def shell_command(words: Iterable[str]) -> str:
+    """Return a command to be pasted into a POSIX shell, with the quotes that are easiest to read.
+
+    >>> print(shell_command(["keypoints", "evaluate", "output='a b'"]))
+    keypoints evaluate "output='a b'"
+
+    Args:
+        words: the program and its arguments.
+    """
+    return " ".join(
+        f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word) for word in words
+    )
 
 
 def is_multirun(arguments: Iterable[str]) -> bool:

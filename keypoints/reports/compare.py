@@ -14,10 +14,9 @@ from keypoints.reports.compared import Compared, completed, face_tables, first_r
 from keypoints.reports.comparison_page import PageText, replaced_report, write_comparison
 from keypoints.reports.factors import levels_of
 from keypoints.reports.setting_results import MEASURES, measure_of, setting_table
-from keypoints.reports.sweep import command_of
 from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.run_folder import RunFolder, is_sweep
-from keypoints.runs.status import read_status
+from keypoints.runs.status import command_of, read_status
 from keypoints.runs.sweep_folder import SweepFolder, run_rows, setting_of, settings_but_seed
 from keypoints.structured_files import read_json
 

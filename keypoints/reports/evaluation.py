@@ -179,20 +179,25 @@ def draw_faces(
     """Plot the ``count`` best and the ``count`` worst faces, with their tags."""
     ranked = by_error(faces)
     count = min(count, len(ranked))
-    rows = {}
-    for label, part in (("best", ranked.head(count)), ("worst", ranked.tail(count).iloc[::-1])):
-        for start in range(0, count, _ACROSS):
-            in_row = part.iloc[start : start + _ACROSS]
-            drawn = face_figures.drawn_faces(in_row)
-            for face, (_, row) in zip(drawn, in_row.iterrows(), strict=True):
-                face.caption += "\n" + _tags(row, tags_of(faces), words)
-            rows[f"{label} {start + 1} to {start + len(in_row)}"] = drawn
+    drawn = {
+        label: _with_tags(part, words)
+        for label, part in (("worst", ranked.tail(count).iloc[::-1]), ("best", ranked.head(count)))
+    }
+    rows = face_figures.in_rows(drawn, _ACROSS)
     path = figures.save(
         face_figures.faces(rows, lines, f"{name}: best and worst faces"), folder / "faces.png"
     )
-    return Picture(
-        path, "Best and worst faces", "Below each face: mean distance of its points, and its tags."
-    )
+    caption = f"Below each face: mean distance of its points, and its tags. {face_figures.COLOURS}"
+    closeups = {f"The {label} faces": face_figures.close_ups(each, lines) for label, each in drawn.items()}
+    return Picture(path, "Best and worst faces", caption, closeups)
+
+
+def _with_tags(table: pd.DataFrame, words: Mapping[str, Mapping[str, str]]) -> list[face_figures.DrawnFace]:
+    """Return the faces of a table, with their tags below the error."""
+    drawn = face_figures.drawn_faces(table)
+    for face, (_, row) in zip(drawn, table.iterrows(), strict=True):
+        face.caption += "\n" + _tags(row, tags_of(table), words)
+    return drawn
 
 
 def _tags(row: "pd.Series[Any]", tags: Sequence[str], words: Mapping[str, Mapping[str, str]]) -> str:

@@ -15,11 +15,14 @@ from keypoints.data.photos import Photo
 from keypoints.evaluation.face_tables import hidden_of, points_of
 from keypoints.formatting import fixed
 from keypoints.geometry import ByteArray, FlagArray, FloatArray
+from keypoints.reports.closeups import CloseUp, draw_closeup, region_around
 from keypoints.reports.figures import Lines, new_figure
 
 _TRUTH, _PREDICTION = "#2bdc46", "#f52d2d"
 HOLLOW = "hollow: hidden"
 """Legend of hidden points, in the titles of figures that show some."""
+COLOURS = "Green: truth, red: prediction, yellow: the error of each point."
+"""Legend of close-ups."""
 
 
 def batch(
@@ -171,12 +174,13 @@ def histogram(images: FloatArray, title: str) -> Figure:
 
 
 def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -> Figure:
-    """Show rows of photos with truth (green), prediction (red) and a caption below each.
+    """Show rows of faces with truth (green), prediction (red) and a caption below each.
 
-    A missing photo is shown as an empty frame with its caption. Hidden points of the truth are hollow.
+    Each face is shown in a square around its points. A missing photo is shown as an empty frame with its
+    caption. Hidden points of the truth are hollow.
     """
     columns = max(map(len, rows.values()))
-    figure = new_figure(4.0 * columns, 3.45 * len(rows) + 0.4)
+    figure = new_figure(4.0 * columns, 4.3 * len(rows) + 0.4)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for line, (label, drawn) in zip(grid, rows.items(), strict=True):
         for axes in line[len(drawn) :]:
@@ -191,10 +195,7 @@ def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -
             axes.imshow(face.photo, cmap="gray", vmin=0, vmax=255)
             _points(axes, face.truth, lines, _TRUTH, "truth", face.hidden)
             _points(axes, face.predicted, lines, _PREDICTION, "prediction")
-            # The view ends at the photo, so that a point far outside does not shrink the face.
-            height, width = face.photo.shape[:2]
-            axes.set_xlim(-0.5, width - 0.5)
-            axes.set_ylim(height - 0.5, -0.5)
+            _show_face(axes, face)
         line[0].set_ylabel(label)
     between = "\n" if columns == 1 else " · "  # one photo is narrower than the title
     flags = [face.hidden for drawn in rows.values() for face in drawn if face.photo is not None]
@@ -202,9 +203,18 @@ def faces(rows: Mapping[str, Sequence["DrawnFace"]], lines: Lines, title: str) -
     return figure
 
 
+def _show_face(axes: Axes, face: "DrawnFace") -> None:
+    """Limit the view to a face; it ends at the photo."""
+    assert face.photo is not None
+    height, width = face.photo.shape[:2]
+    region = region_around(face.truth, (width, height), face.predicted)
+    axes.set_xlim(max(region.left, 0) - 0.5, min(region.left + region.width, width) - 0.5)
+    axes.set_ylim(min(region.top + region.height, height) - 0.5, max(region.top, 0) - 0.5)
+
+
 @dataclass
 class DrawnFace:
-    """Photo with its points, for :func:`faces`.
+    """Photo with its points, for :func:`faces` and :func:`close_ups`.
 
     Args:
         photo: (H, W) grey pixels; ``None`` if the file is missing.
@@ -219,6 +229,47 @@ class DrawnFace:
     predicted: FloatArray
     caption: str
     hidden: FlagArray | None = None
+
+
+def in_rows(ranked: Mapping[str, Sequence["DrawnFace"]], across: int) -> dict[str, Sequence["DrawnFace"]]:
+    """Return ranked faces in rows for :func:`faces`, such as ``worst 1 to 3``.
+
+    Args:
+        ranked: faces of each group, by the group's name.
+        across: largest number of faces in a row.
+    """
+    return {
+        f"{label} {start + 1} to {min(start + across, len(drawn))}": drawn[start : start + across]
+        for label, drawn in ranked.items()
+        for start in range(0, len(drawn), across)
+    }
+
+
+def close_ups(faces: Iterable[DrawnFace], lines: Lines) -> list[CloseUp]:
+    """Return a close-up of each face whose photo is not missing, drawn at the photo's own resolution.
+
+    Truth is green, the prediction red, and yellow lines join the two. Hidden points of the truth are hollow.
+
+    Args:
+        faces: the faces.
+        lines: skeleton of the landmarks.
+    """
+    return [
+        CloseUp(
+            draw_closeup(
+                face.photo,
+                region_around(face.truth, (face.photo.shape[1], face.photo.shape[0]), face.predicted),
+                truth=face.truth,
+                prediction=face.predicted,
+                hidden=face.hidden,
+                skeleton=lines,
+            ),
+            f"close-up with truth and prediction, {face.caption}",
+            face.caption,
+        )
+        for face in faces
+        if face.photo is not None
+    ]
 
 
 def read_face(

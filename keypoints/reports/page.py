@@ -2,7 +2,8 @@
 
 import base64
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from keypoints.errors import printable
 from keypoints.files import write_atomically
+from keypoints.reports.closeups import CloseUp
 
 _MOST_PNG = 300_000
 """Size of a PNG in bytes above which a page embeds it in another format."""
@@ -21,11 +23,22 @@ _QUALITY = 85
 
 @dataclass(frozen=True)
 class Picture:
-    """PNG file that a page embeds."""
+    """PNG file that a page embeds.
+
+    Args:
+        path: the file.
+        title: heading.
+        caption: text below it.
+        closeups: close-ups that the page shows instead of the file, by the heading of their group; they fit
+            any width of a screen.
+        wide: show the file with faces that are large on a phone too, where it scrolls sideways.
+    """
 
     path: Path
     title: str
     caption: str
+    closeups: Mapping[str, Sequence[CloseUp]] = field(default_factory=dict)
+    wide: bool = False
 
     @property
     def source(self) -> str:

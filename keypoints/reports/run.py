@@ -1,7 +1,6 @@
 """Figures and page of one run."""
 
 import logging
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from keypoints.reports import face_figures, figures, filter_figures, training_fi
 from keypoints.reports.page import Picture, write_page
 from keypoints.runs.history import best_epoch, by_epoch, read_logged
 from keypoints.runs.run_folder import DEV_RUN, RunFolder
-from keypoints.runs.status import Status, is_alive, read_status
+from keypoints.runs.status import Status, command_of, is_alive, read_status
 from keypoints.structured_files import read_text
 from keypoints.tasks.base import Task, load_task
 
@@ -127,7 +126,7 @@ def _write(run: RunFolder, new: RunFolder, best: Task | None, trust: str | Seque
         pictures=pictures,
         layers=[] if task is None else _layers(task),
         tree="" if task is None else str(task),
-        command=shlex.join(["keypoints", *status.command[1:]]),
+        command=command_of(run),
         config=read_text(run.config) if run.config.exists() else "",
     )
 
@@ -224,28 +223,26 @@ def _faces(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
         return []
     table = by_error(read_faces(run.faces))
     count = min(_SHOWN, len(table) // 2 or 1)
-    ranked = {"best": table.head(count), "worst": table.tail(count).iloc[::-1]}
-    rows = {
-        f"{label} {start + 1} to {start + len(in_row)}": in_row
-        for label, part in ranked.items()
-        for start in range(0, count, _ACROSS)
-        for in_row in [part.iloc[start : start + _ACROSS]]
-    }
+    ranked = {"worst": table.tail(count).iloc[::-1], "best": table.head(count)}
     lines = () if task is None else task.scheme.skeleton
     path = run.figure("faces")
-    photos = [Path(photo) for part in rows.values() for photo in part["photo"]]
-    if path.is_file() and not any(map(Path.is_file, photos)):
+    drawn: dict[str, list[face_figures.DrawnFace]] = {}
+    if path.is_file() and not any(
+        Path(photo).is_file() for part in ranked.values() for photo in part["photo"]
+    ):
         log.warning("%s is kept, because its photos are missing", path)
     else:
-        drawn = {label: face_figures.drawn_faces(part) for label, part in rows.items()}
+        drawn = {label: face_figures.drawn_faces(part) for label, part in ranked.items()}
+        rows = face_figures.in_rows(drawn, _ACROSS)
         path = figures.save(
-            face_figures.faces(drawn, lines, f"{run.name}: validation faces"), new.figure("faces")
+            face_figures.faces(rows, lines, f"{run.name}: validation faces"), new.figure("faces")
         )
     caption = (
-        "Validation faces with the smallest and the largest mean distance of a point; weights of the "
-        f"{_epoch_shown(run)}."
+        "Validation faces with the largest and the smallest mean distance of a point; weights of the "
+        f"{_epoch_shown(run)}. {face_figures.COLOURS}"
     )
-    return [Picture(path, "Good and bad faces", caption)]
+    closeups = {f"The {label} faces": face_figures.close_ups(each, lines) for label, each in drawn.items()}
+    return [Picture(path, "Good and bad faces", caption, closeups)]
 
 
 def _filters(run: RunFolder, new: RunFolder, task: Task | None) -> list[Picture]:
@@ -275,7 +272,7 @@ def _layers(task: Task) -> list[dict[str, str]]:
     layers = [
         {"layer": name, "kind": kind, "output shape": _shape(size), "parameters": f"{count:,}"}
         for name, kind, size, count in rows
-        if name in leaves and name.partition(".")[0] not in ("loss", "metrics")
+        if name in leaves and name.partition(".")[0] not in ("loss", "metrics") and not name.startswith("_")
     ]
     total = sum(parameter.numel() for parameter in task.parameters())
     return [*layers, {"layer": "all", "kind": "", "output shape": "", "parameters": f"{total:,}"}]

@@ -1,16 +1,13 @@
 """Report of a sweep."""
 
-import shlex
-
 import pandas as pd
 
-from keypoints.config.quoting import flag, is_multirun
+from keypoints.config.quoting import shell_command
 from keypoints.reports.compared import Compared, completed, face_tables, first_runs
 from keypoints.reports.comparison_page import PageText, replaced_report, write_comparison
 from keypoints.reports.factors import levels_of
 from keypoints.reports.setting_results import measure_of
-from keypoints.runs.run_folder import RunFolder
-from keypoints.runs.status import read_status
+from keypoints.runs.status import command_of, own_options, read_status
 from keypoints.runs.sweep_folder import SweepFolder
 
 
@@ -51,20 +48,4 @@ def _command_of_sweep(sweep: SweepFolder) -> str:
     """Return the command that began a sweep, to be pasted into a shell; empty if it left no record."""
     if not sweep.manifest.is_file():
         return ""
-    return shlex.join(["keypoints", "train", "-m", *_own_options(sweep.runs()[0]), *sweep.asked_for()])
-
-
-def command_of(run: RunFolder) -> str:
-    """Return the command that trains a run of a sweep by itself, to be pasted into a shell."""
-    overrides = [each for each in read_status(run).overrides if each.partition("=")[0] != "output"]
-    # Hydra records ~key as ~key=null, which would remove the key only if its value were null.
-    plain = [each.removesuffix("=null") if each.startswith("~") else each for each in overrides]
-    # A file of sweep/ asks for a multirun, also if each of its values is given.
-    single = ["hydra.mode=RUN"] if is_multirun(plain) else []
-    return shlex.join(["keypoints", "train", *_own_options(run), *plain, *single])
-
-
-def _own_options(run: RunFolder) -> list[str]:
-    """Return the flag with the folder of the user's own options, if the command of the run has one."""
-    folder = flag(read_status(run).command, "--config-dir", "-cd")
-    return [] if folder is None else ["--config-dir", folder]
+    return shell_command(["keypoints", "train", "-m", *own_options(sweep.runs()[0]), *sweep.asked_for()])

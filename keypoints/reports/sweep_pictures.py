@@ -169,7 +169,7 @@ def _side_by_side(compared: Compared, folder: Path, chosen: pd.DataFrame) -> lis
         if collapsed:
             verb = "predicts" if len(collapsed) == 1 else "predict"
             caption += f" Not chosen by {some_of(collapsed, _NAMED)}, which {verb} one face for everyone."
-        pictures.append(Picture(path, f"{label} faces by run", caption + _left_out(chosen, names)))
+        pictures.append(Picture(path, f"{label} faces by run", caption + _left_out(chosen, names), wide=True))
     return pictures
 
 

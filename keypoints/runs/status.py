@@ -16,6 +16,7 @@ from typing import Any, Literal
 import psutil
 
 from keypoints import __version__
+from keypoints.config.quoting import flag, is_multirun, shell_command
 from keypoints.errors import ConfigError, DataError, KeypointsError, one_line, printable
 from keypoints.files import write_atomically
 from keypoints.library_versions import library_versions, opencv_changed
@@ -129,6 +130,31 @@ def read_status(run: RunFolder) -> Status:
     said = _read(run)
     known = {name: value for name, value in said.items() if name in Status.__dataclass_fields__}
     return Status(state=said["status"], **known)
+
+
+def command_of(run: RunFolder) -> str:
+    """Return the command that trains a run, to be pasted into a shell; one run of a sweep trains by itself.
+
+    The command names no folder, so that it does not meet the run that exists.
+
+    Args:
+        run: folder of the run.
+
+    Raises:
+        DataError: if the folder holds no run, or its status is damaged.
+    """
+    overrides = [each for each in read_status(run).overrides if each.partition("=")[0] != "output"]
+    # Hydra records ~key as ~key=null, which would remove the key only if its value were null.
+    plain = [each.removesuffix("=null") if each.startswith("~") else each for each in overrides]
+    # A file of sweep/ asks for a multirun, also if each of its values is given.
+    single = ["hydra.mode=RUN"] if is_multirun(plain) else []
+    return shell_command(["keypoints", "train", *own_options(run), *plain, *single])
+
+
+def own_options(run: RunFolder) -> list[str]:
+    """Return the flag with the folder of the user's own options, if the command of the run has one."""
+    folder = flag(read_status(run).command, "--config-dir", "-cd")
+    return [] if folder is None else ["--config-dir", folder]
 
 
 def _read(run: RunFolder) -> dict[str, Any]:

@@ -1,9 +1,11 @@
+import shlex
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keypoints import commands  # noqa: F401 - registers the schemas, which define the paths
-from keypoints.config.quoting import check_commas, quote_paths
+from keypoints.config.quoting import check_commas, quote_paths, shell_command
 from keypoints.errors import ConfigError
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$"), min_size=1).filter(
@@ -93,3 +95,8 @@ def test_several_paths_need_a_multirun(tmp_path, monkeypatch):
 def test_quoted_values_and_values_that_are_no_paths_stay_unchanged():
     untouched = ["output='a b'", "optimizer.lr=1e-2,1e-3", "-m", "~logger", "output="]
     assert quote_paths(untouched) == untouched
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\0"))))
+def test_a_shell_reads_the_words_of_a_command(words):
+    assert shlex.split(shell_command(words)) == words
