@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from keypoints.geometry import Affine, Box, ByteArray, FlagArray, FloatArray
 
@@ -13,6 +13,7 @@ PREDICTION = (245, 45, 45)
 BOX = (60, 140, 255)
 ERROR = (255, 214, 10)
 _EDGE = (0, 0, 0)
+_PAPER = (255, 255, 255)
 _SEEN = (640, 1600)
 """Smallest and largest length of the longer side of a plotted photo, in pixels."""
 _GAP = 6
@@ -83,6 +84,7 @@ def draw_predictions(
     image: ByteArray,
     faces: Sequence[tuple[Box, FloatArray]],
     skeleton: Sequence[tuple[int, int]] = (),
+    labels: Sequence[str] = (),
 ) -> ByteArray:
     """Plot boxes, points and skeletons on a photo, in sizes proportional to each face.
 
@@ -92,6 +94,7 @@ def draw_predictions(
         image: (H, W) grey or (H, W, 3) RGB.
         faces: box and (K, 2) points of each face, in pixels of ``image``.
         skeleton: pairs of points to join by a line.
+        labels: text above each box; none if empty.
 
     Returns:
         (height, width, 3) RGB.
@@ -110,14 +113,26 @@ def draw_predictions(
         places = to_canvas(points)
         side = float(np.ptp(corners, axis=0).mean())
         width = max(1, round(side / 150))
-        pen.rectangle([tuple(corner) for corner in corners], outline=BOX, width=width)
+        outline = max(width, round(max(size) / 500))
+        pen.rectangle([tuple(corner) for corner in corners], outline=BOX, width=outline)
         for start, end in skeleton:
             pen.line([tuple(places[start]), tuple(places[end])], fill=PREDICTION, width=width)
         radius = max(1.5, side / (45 if len(places) == 1 else 90))
         for x, y in places:
             disc = (x - radius, y - radius, x + radius, y + radius)
             pen.ellipse(disc, fill=PREDICTION, outline=_EDGE, width=max(1, round(radius / 4)))
+    for (box, _), label in zip(faces, labels, strict=False):
+        _label(pen, to_canvas([(box.left, box.top)])[0], label, max(size) / 28)
     return np.asarray(canvas)
+
+
+def _label(pen: ImageDraw.ImageDraw, corner: FloatArray, text: str, height: float) -> None:
+    """Write a text above a corner of a box, or below it at the picture's upper edge."""
+    font = ImageFont.load_default(height)
+    x, y = max(0.0, float(corner[0])), float(corner[1])
+    y = y - 1.3 * height if y >= 1.3 * height else max(y, 0.0)
+    pen.rectangle((x, y, x + pen.textlength(text, font) + 0.6 * height, y + 1.3 * height), fill=BOX)
+    pen.text((x + 0.3 * height, y + 0.65 * height), text, _PAPER, font, anchor="lm")
 
 
 def contact_sheet(pictures: Sequence[ByteArray], columns: int = 4) -> ByteArray:

@@ -66,3 +66,13 @@ def test_very_large_and_very_small_photos_are_rescaled(size, drawn):
     picture = draw_predictions(photo, [(Box.of_image(size), point)])
     assert picture.shape == (drawn[1], drawn[0], 3)
     assert tuple(picture[drawn[1] // 2, drawn[0] // 2]) == PREDICTION
+
+
+def test_a_label_is_written_above_its_box_or_at_the_edge():
+    photo = np.full((480, 640, 3), 128, np.uint8)
+    points = np.array([(300.0, 200.0)])
+    for top, rows in ((200, slice(170, 199)), (0, slice(1, 29))):
+        boxes = [(Box(220, top, 200, 200), points)]
+        changed = draw_predictions(photo, boxes, labels=["7"]) != draw_predictions(photo, boxes)
+        assert changed[rows, 221:240].any()
+        assert not changed[:, :219].any()

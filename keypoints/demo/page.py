@@ -4,8 +4,6 @@ No photo and no answer is written to disk: a photo is the body of a request, and
 The page loads nothing from other hosts and sends nothing to them. The web server is imported late.
 """
 
-import base64
-import io
 import logging
 import os
 import signal
@@ -17,14 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, ListConfig
-from PIL import Image
 
 from keypoints.data.photo_facts import count_groups
-from keypoints.data.photos import Photo
-from keypoints.drawing import draw_predictions
-from keypoints.errors import ConfigError, KeypointsError, one_line
-from keypoints.formatting import shown
-from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto, PredictionFiles
+from keypoints.demo.answer import answer, example_photos
+from keypoints.errors import ConfigError, one_line
 from keypoints.inference.predictor import Predictor
 from keypoints.reports.page import render
 from keypoints.runs.checkpoint_files import find_checkpoint
@@ -45,10 +39,9 @@ _NOTES = {
 }
 _NOTE = (
     "All points are predicted for every detection: hidden points too, and even if the detection is no face. "
-    "A photo is never written to disk: the server holds it in memory until it is answer_photo, and sends it "
+    "A photo is never written to disk: the server holds it in memory until it is answered, and sends it "
     "nowhere else."
 )
-_ORIGINS = {"given": "given", "detected": "detector", "image": "full image"}
 
 
 def demo(cfg: DictConfig) -> None:
@@ -151,6 +144,7 @@ def _app(
 
     return application(
         answer_photo,
+        example=example_photos().__next__,
         files=page(predictor, described(predictor, run), round(cfg.max_megabytes * 1e6)),
         hosts=Hosts(cfg.host, listening.getsockname()[0], allowed),
         max_bytes=round(cfg.max_megabytes * 1e6),
@@ -215,51 +209,3 @@ def page(predictor: Predictor, about: str, max_bytes: int) -> dict[str, tuple[st
         if path.suffix in _TYPES
     }
     return {"/": ("text/html", html.encode()), **files}
-
-
-def answer(predictor: Predictor, name: str, photo: bytes, megapixels: float) -> str:
-    """Return the answer to a photo, in HTML.
-
-    Args:
-        predictor: the model.
-        name: name of the photo as given by the client; it is only shown.
-        photo: contents of the photo's file.
-        megapixels: size above which a photo is refused before it is decoded.
-    """
-    path = Path(name)  # only names the photo in errors; no file is opened
-    try:
-        pixels = Photo(path, megapixels, contents=photo).decode(3)
-        faces = predictor.finish(predictor.prepare(pixels))
-    except (KeypointsError, ValueError) as error:
-        return render("demo_answer.html", said=f"{name}: {str(error).removeprefix(f'{path}: ')}", bad=True)
-    drawn = draw_predictions(pixels, [(face.box, face.points) for face in faces], predictor.scheme.skeleton)
-    picture, table = io.BytesIO(), io.StringIO()
-    Image.fromarray(drawn).save(picture, "JPEG", quality=92, subsampling=0)  # thin lines keep their colour
-    result = PredictedPhoto(name, (pixels.shape[1], pixels.shape[0]), faces, [])
-    PredictionFiles(table, io.StringIO(), predictor.scheme).add(result)
-    count = f"{len(faces)} face{'s' * (len(faces) > 1)}" if faces else "no face was found"
-    return render(
-        "demo_answer.html",
-        said=f"{name}: {count}",
-        bad=False,
-        name=path.stem,
-        picture=base64.b64encode(picture.getvalue()).decode(),
-        table=base64.b64encode(table.getvalue().encode("utf-8", "surrogateescape")).decode(),
-        rows=[_row(number, face) for number, face in enumerate(faces)],
-    )
-
-
-def _row(number: int, face: PredictedFace) -> dict[str, str | int]:
-    """Return a row of the table: a face's values except its points."""
-    box = face.box
-    row: dict[str, str | int] = {
-        "face": number,
-        "box": f"{box.width:.0f} × {box.height:.0f} at {box.left:.0f}, {box.top:.0f}",
-        "from": _ORIGINS[face.origin],
-    }
-    if face.score is not None:
-        row["score"] = shown(face.score)
-    if face.confidence is not None:
-        low = " (low: the points may be far off)" if face.note else ""
-        row["confidence"] = f"{face.confidence.mean():.0%}{low}"
-    return row

@@ -136,6 +136,7 @@ class Hosts:
 def application(
     answer: Answer,
     *,
+    example: Callable[[], bytes],
     files: Mapping[str, tuple[str, bytes]],
     hosts: Hosts,
     max_bytes: int,
@@ -143,10 +144,11 @@ def application(
     at_once: int = 8,
     waiting: int = 100,
 ) -> ASGIApp:
-    """Return the ASGI application: ``files`` by GET, and ``POST /predict`` for photos.
+    """Return the ASGI application: ``files`` by GET, ``POST /example`` and ``POST /predict`` for photos.
 
     Args:
         answer: function that answers a photo; it is called for one photo at a time.
+        example: function that makes an example photo, a JPEG file; it is called for one request at a time.
         files: media type and contents by path, such as ``/`` and ``/demo.js``.
         hosts: names under which the page is served.
         max_bytes: size above which a photo is refused, in bytes.
@@ -154,12 +156,13 @@ def application(
         at_once: number of photos held in memory; further ones wait until one of them is answered.
         waiting: number of photos that may wait; further ones are refused.
     """
-    photos = _Photos(answer, hosts, max_bytes, seconds, asyncio.Semaphore(at_once), waiting)
+    photos = _Photos(answer, example, hosts, max_bytes, seconds, asyncio.Semaphore(at_once), waiting)
     routes = [
         *(
             Route(path, _send_contents(kind, contents), methods=["GET"])
             for path, (kind, contents) in files.items()
         ),
+        Route("/example", photos.send_example, methods=["POST"]),
         Route("/predict", photos.predict, methods=["POST"]),
     ]
     served = Starlette(routes=routes, exception_handlers={HTTPException: _refused, Exception: _failed})
@@ -225,11 +228,12 @@ class _Guard:
 
 
 class _Photos:
-    """Endpoint that receives photos and answers them."""
+    """Endpoints that receive photos and answer them, and that send an example photo."""
 
     def __init__(
         self,
         answer: Answer,
+        example: Callable[[], bytes],
         hosts: Hosts,
         max_bytes: int,
         seconds: float,
@@ -237,6 +241,7 @@ class _Photos:
         most_waiting: int,
     ) -> None:
         self._answer = answer
+        self._example = example
         self._hosts = hosts
         self._max_bytes = max_bytes
         self._seconds = seconds
@@ -245,6 +250,16 @@ class _Photos:
         self._most_waiting = most_waiting
         self._waiting = 0
         self._one = asyncio.Lock()
+
+    async def send_example(self, request: Request) -> Response:
+        """Make an example photo, and send it."""
+        self._check_site(request.headers)
+        await self._wait_for_place()
+        try:
+            async with self._one:
+                return Response(await run_in_threadpool(self._example), media_type="image/jpeg")
+        finally:
+            self._places.release()
 
     async def predict(self, request: Request) -> Response:
         """Answer the photo that is the request's body."""
@@ -268,7 +283,24 @@ class _Photos:
             self._places.release()
 
     def _check(self, headers: Headers) -> None:
-        """Refuse requests of other websites, and photos whose announced size is too large.
+        """Refuse requests of other websites, other kinds of contents, and photos whose size is too large.
+
+        Raises:
+            HTTPException: if the request is refused.
+        """
+        self._check_site(headers)
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/octet-stream":
+            raise HTTPException(
+                415, "a photo is the request's body, with Content-Type: application/octet-stream"
+            )
+        length = headers.get("content-length", "0")
+        if not re.fullmatch("[0-9]{1,18}", length):
+            raise HTTPException(400, "the Content-Length is no number of bytes")
+        if int(length) > self._max_bytes:
+            raise self._too_large()
+
+    def _check_site(self, headers: Headers) -> None:
+        """Refuse requests of other websites.
 
         Raises:
             HTTPException: if the request is refused.
@@ -279,15 +311,6 @@ class _Photos:
             )
         for origin in headers.getlist("origin"):
             self._check_origin(origin, headers["host"])
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/octet-stream":
-            raise HTTPException(
-                415, "a photo is the request's body, with Content-Type: application/octet-stream"
-            )
-        length = headers.get("content-length", "0")
-        if not re.fullmatch("[0-9]{1,18}", length):
-            raise HTTPException(400, "the Content-Length is no number of bytes")
-        if int(length) > self._max_bytes:
-            raise self._too_large()
 
     def _check_origin(self, origin: str, host: str) -> None:
         parsed, own = _parse_origin(origin), parse_host(host)

@@ -57,7 +57,9 @@ def jpeg_url(pixels: ByteArray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(made.getvalue()).decode("ascii")
 
 
-def region_around(points: FloatArray, size: tuple[int, int], others: FloatArray | None = None) -> Box:
+def region_around(
+    points: FloatArray, size: tuple[int, int], others: FloatArray | None = None, least: float = _LEAST
+) -> Box:
     """Return a square around a face, with a margin, moved into the photo where it fits.
 
     Args:
@@ -65,6 +67,7 @@ def region_around(points: FloatArray, size: tuple[int, int], others: FloatArray 
         size: width and height of the photo, in pixels.
         others: (M, 2) further points, such as predictions; the square grows to contain them, but to at most
             1.8 times its side, so that the face stays large.
+        least: smallest side of the square divided by the photo's shorter side.
 
     Returns:
         The square, in pixels of the photo; it overlaps the photo.
@@ -74,9 +77,9 @@ def region_around(points: FloatArray, size: tuple[int, int], others: FloatArray 
     known = points[np.isfinite(points).all(axis=1)]
     if not len(known):
         return Box.of_image(size)
-    square = _square(known, _LEAST * shorter)
+    square = _square(known, least * shorter)
     if others is not None and np.isfinite(others).all():
-        wider = _square(np.concatenate([known, others]), _LEAST * shorter)
+        wider = _square(np.concatenate([known, others]), least * shorter)
         largest = _MOST_WIDENED * square.width
         square = wider if wider.width <= largest else square.resized(largest, largest)
     side = min(square.width, most)

@@ -10,26 +10,22 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from keypoints.crop import cut
 from keypoints.data.statistics import MEASURES, measure, out_of_distribution_notes
-from keypoints.drawing import draw_face
 from keypoints.files import replaced
 from keypoints.formatting import shown
-from keypoints.geometry import Affine, Box, ByteArray, pixels_to_ratio
+from keypoints.geometry import Box, ByteArray
 from keypoints.inference.prediction_files import PAGE, PredictedFace, PredictedPhoto
 from keypoints.inference.predictor import Predictor
+from keypoints.reports.closeups import draw_closeup, region_around
 from keypoints.reports.page import write_page
 
 PICTURES = "report"
 """Name of the folder of the page's pictures, which lies beside the page."""
 
 _SIDE = 320
-"""Size of a picture on the page in pixels: longer side of a photo, width of a face."""
-_CONTEXT = 1.5
-"""Side of a face's picture divided by the side of the box around its points, for a model of full photos."""
-_LEAST = 0.25
-"""Smallest side of a face's picture divided by the photo's shorter side; a single point has no size."""
-
+"""Longer side of a photo on the page, in pixels."""
+_FACE = 480
+"""Width of a face on the page, in pixels."""
 
 _UNKNOWN = (
     "This model's file holds no statistics of its training faces, so there are no notes: it was trained by "
@@ -138,21 +134,10 @@ class PhotoReport:
     def _closeup(self, face: PredictedFace, pixels: ByteArray) -> ByteArray:
         """Draw the points on the network's view of the face; for a full photo, on a region around them."""
         size = pixels.shape[1], pixels.shape[0]
-        full_photo = face.origin == "image"
-        region = (
-            _square_around(face, min(size)) if full_photo else self._predictor.crop.region(size, face.box)
-        )
-        try:
-            picture = cut(pixels, region, (_SIDE, max(1, round(_SIDE * region.height / region.width))))
-        except ValueError:  # all points lie outside the photo
-            region = Box.of_image(size).resized(min(size), min(size))
-            picture = cut(pixels, region, (_SIDE, _SIDE))
-        drawn_size = picture.shape[1], picture.shape[0]
-        points = Affine.between(region, Box.of_image(drawn_size))(face.points)
-        ratios = pixels_to_ratio(points, drawn_size)
-        return draw_face(
-            picture, prediction=ratios, skeleton=self._predictor.scheme.skeleton, width=drawn_size[0]
-        )
+        crop = self._predictor.crop
+        region = region_around(face.points, size) if face.origin == "image" else crop.region(size, face.box)
+        skeleton = self._predictor.scheme.skeleton
+        return draw_closeup(pixels, region, prediction=face.points, skeleton=skeleton, width=_FACE)
 
     def _save(self, picture: Image.Image, name: str) -> str:
         path = self._folder / PICTURES / name
@@ -176,14 +161,6 @@ class PhotoReport:
             photos=photos,
             remarked=[photo for photo in photos if photo.headings],
         )
-
-
-def _square_around(face: PredictedFace, shorter: int) -> Box:
-    """Return a square around a face's points; ``shorter`` is the photo's shorter side in pixels."""
-    (left, top), (right, bottom) = face.points.min(axis=0), face.points.max(axis=0)
-    tight = Box(left, top, right - left + 1, bottom - top + 1)
-    side = max(_CONTEXT * tight.width, _CONTEXT * tight.height, _LEAST * shorter)
-    return tight.resized(side, side)
 
 
 def _row(title: str, value: str, known: str = "") -> dict[str, str]:

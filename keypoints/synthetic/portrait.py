@@ -253,6 +253,25 @@ def portrait(head: Head, random: np.random.Generator, size: tuple[int, int] = SI
     return brush.lit()
 
 
+def example_portrait(seed: int) -> ByteArray:
+    """Draw a random person who looks into the camera, (480, 640, 3) RGB.
+
+    Args:
+        seed: seed of the person, the expression and the light.
+    """
+    random = np.random.default_rng(seed)
+    person = Person.draw(random)
+    pose = Pose(
+        centre=(320, 225),
+        scale=66,
+        yaw=random.uniform(-8, 8),
+        roll=random.uniform(-5, 5),
+        smile=random.uniform(0, 1),
+        light=(random.uniform(-0.5, 0.5), -0.5, 0.8),
+    )
+    return portrait(Head(person, pose), random)
+
+
 class _Brush:
     """Painter of flat colours at the fine size; soft shadows are kept apart, light is added at the end."""
 

@@ -20,10 +20,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from keypoints.commands import compose
-from keypoints.demo.page import allowed_hosts, answer, demo, described
+from keypoints.demo.page import allowed_hosts, demo, described
 from keypoints.errors import CheckpointError, ConfigError
-from keypoints.geometry import Box
-from keypoints.inference.prediction_files import PredictedFace
 from keypoints.inference.predictor import Predictor
 from keypoints.runs.run_folder import RunFolder
 from tests.conftest import ROOT, draw_portrait
@@ -135,8 +133,8 @@ def opened(browser, address, **options):
 
 
 def drawn(page):
-    """Wait for the answer and return its picture."""
-    source = page.locator("#answer img").get_attribute("src")
+    """Wait for the answer and return its picture of the photo."""
+    source = page.locator("#answer .photo img").get_attribute("src")
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(source.partition("base64,")[2]))))
 
 
@@ -173,7 +171,7 @@ def test_a_photo_is_answered_with_a_plot_and_a_table(page, exported, photo, fold
     box = f"{face.box.width:.0f} × {face.box.height:.0f} at {face.box.left:.0f}, {face.box.top:.0f}"
     assert page.locator("#answer td").all_inner_texts() == ["0", box, "detector", f"{face.score:.3g}"]
     assert page.locator("#status").inner_text() == f"{photo.name}: 1 face"
-    assert page.locator("#result").get_attribute("aria-busy") == "false"
+    assert page.locator("#answer").get_attribute("aria-busy") == "false"
     with page.expect_download() as download:
         page.get_by_text("Download the points (CSV)").click()
     assert download.value.suggested_filename == f"{photo.stem}.csv"
@@ -259,9 +257,59 @@ def test_the_page_can_be_used_with_the_keyboard_only(page, photo):
     page.get_by_text("1 face").wait_for()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
+    page.get_by_text("made-up face.jpg: 1 face").wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
     page.locator("#take:focus").wait_for()
     page.keyboard.press("Enter")
     page.get_by_text("camera.jpg: 1 face").wait_for()
+    page.keyboard.press("Escape")
+    page.locator("#use-camera:focus").wait_for()
+    assert page.evaluate("video.srcObject") is None
+
+
+def test_an_example_face_is_made_up_and_answered(page, folder):
+    sources = []
+    for _ in range(2):
+        page.get_by_role("button", name="Try a made-up face").click()
+        page.get_by_text("made-up face.jpg: 1 face").wait_for()
+        page.locator("#answer[aria-busy=false]").wait_for()
+        assert drawn(page).shape == (480, 640, 3)
+        sources.append(page.locator(".face img").get_attribute("src"))
+    assert sources[0] != sources[1]
+    assert not left_in(folder)
+    page.route("**/example", lambda route: route.abort())
+    page.get_by_role("button", name="Try a made-up face").click()
+    page.get_by_text("no face can be made up; is the server still running").wait_for()
+
+
+def test_a_screen_reader_finds_names_and_hears_answers(page, photo):
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert page.get_by_label("Choose a photo").get_attribute("id") == "photo"
+    assert page.get_by_role("status").get_attribute("aria-live") == "polite"
+    assert page.locator("[aria-busy] [role=status]").count() == 0  # else it stays silent while it is busy
+    page.set_input_files("#photo", photo)
+    page.get_by_role("heading", name="The face").wait_for()
+    assert page.get_by_role("region", name="The face").get_by_role("img").get_attribute("alt") == (
+        "close-up of the face with 68 points"
+    )
+    assert page.get_by_role("img").evaluate_all("all => all.every(each => each.alt)")
+    unnamed = "all => all.filter(e => !(e.ariaLabel || e.innerText || e.labels?.length)).length"
+    assert page.locator("a, button, input, video, [tabindex='0']").evaluate_all(unnamed) == 0
+
+
+def test_a_phone_shows_the_answer_first(browser, address, photo):
+    with opened(browser, address, viewport={"width": 390, "height": 700}) as page:
+        page.set_input_files("#photo", photo)
+        page.get_by_role("heading", name="The face").wait_for()
+        page.wait_for_timeout(200)
+        top, face = (
+            page.locator(each).evaluate("each => each.getBoundingClientRect().top")
+            for each in ("#status", ".face img")
+        )
+        assert 0 <= top < 60
+        assert face < 350
+        assert page.locator(".face img").evaluate("each => each.width") >= 320
 
 
 @pytest.mark.parametrize("width", [360, 1280])
@@ -270,9 +318,9 @@ def test_the_page_fits_a_phone_and_a_desktop(browser, address, photo, width, sch
     with opened(browser, address, viewport={"width": width, "height": 800}, color_scheme=scheme) as page:
         for give in (lambda: None, lambda: page.set_input_files("#photo", photo)):
             give()
-            page.locator("#status:empty, #answer img").first.wait_for(state="attached")
+            page.locator("#status:empty, #answer .photo img").first.wait_for(state="attached")
             assert page.evaluate("document.documentElement.scrollWidth") == width
-        page.locator("#answer img").wait_for()
+        page.locator("#answer .photo img").wait_for()
         page.get_by_role("button", name="Use the camera").click()
         page.locator("#take:enabled").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") == width
@@ -286,13 +334,13 @@ def test_the_page_shows_its_state_while_it_waits(page, photo):
     with page.expect_request("**/predict"):
         page.set_input_files("#photo", photo)
     page.get_by_text(f"{photo.name}: is being sent and answered").wait_for()
-    assert page.locator("#result").get_attribute("aria-busy") == "true"
+    assert page.locator("#answer").get_attribute("aria-busy") == "true"
     held[0].abort()
     page.get_by_text("cannot be sent; is the server still running").wait_for()
-    assert page.locator("#result").get_attribute("aria-busy") == "false"
+    assert page.locator("#answer").get_attribute("aria-busy") == "false"
     page.unroute("**/predict")
     page.set_input_files("#photo", photo)
-    page.locator("#answer img").wait_for()
+    page.locator("#answer .photo img").wait_for()
 
 
 def of_zeros(width, height):
@@ -339,7 +387,7 @@ def test_the_name_of_a_photo_opens_no_file_or_address(address, photo, tmp_path):
             status, said = post(address, b"", name=quote(name))
             assert (status, "is no picture: the file is empty" in said) == (200, True)
             status, said = post(address, photo.read_bytes(), name=quote(name))
-            assert (status, said.count("<img ")) == (200, 1)
+            assert (status, said.count("<img ")) == (200, 2)
             assert f"{name}: 1 face" in said
         with pytest.raises(BlockingIOError):
             listening.accept()
@@ -407,18 +455,6 @@ def test_the_same_photo_from_many_clients_is_always_answered(address, photo, fol
     assert {status for status, _ in answers} == {200}
     assert len({said for _, said in answers}) == 1
     assert not left_in(folder)
-
-
-def test_the_confidence_of_a_model_is_shown(exported, photo, monkeypatch):
-    face = PredictedFace(Box(1, 2, 30, 40), np.full((68, 2), 9.0), "image", None, np.full(68, 0.5))
-    predictor = Predictor(exported)
-    monkeypatch.setattr(predictor, "prepare", lambda pixels: [])
-    monkeypatch.setattr(predictor, "finish", lambda faces: [face])
-    page = answer(predictor, "photo.png", photo.read_bytes(), 1)
-    assert re.findall('<t[dh](?: scope="col")?>(.*?)</t', page) == [
-        *("face", "box", "from", "confidence"),
-        *("0", "30 × 40 at 1, 2", "full image", "50%"),
-    ]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,17 @@ def echo(name, photo):
 
 
 def app_of(answer=echo, hosts=HERE, max_bytes=1000, **limits):
-    return application(answer, files=FILES, hosts=hosts, max_bytes=max_bytes, **limits)
+    return application(
+        answer, example=lambda: b"a face", files=FILES, hosts=hosts, max_bytes=max_bytes, **limits
+    )
+
+
+def test_an_example_is_sent_to_the_page_only():
+    status, headers, said = ask(app_of(), "POST", "/example")
+    assert (status, headers["content-type"], said) == (200, "image/jpeg", "a face")
+    assert ask(app_of(), "GET", "/example")[0] == 405
+    for cross in (("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")):
+        assert ask(app_of(), "POST", "/example", (cross,))[0] == 403
 
 
 def asked(app, method="GET", path="/", headers=(), messages=None, kind="http"):

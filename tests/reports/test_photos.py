@@ -62,10 +62,10 @@ def test_a_face_is_shown_as_the_network_sees_it(predictor, tmp_path):
     points = np.full((68, 2), (BOX.left + BOX.width / 4 - 0.5, BOX.top + BOX.height / 2 - 0.5))
     report(tmp_path, predictor, [PredictedFace(BOX, points, "given")], np.full((480, 640, 3), 90, np.uint8))
     drawn = np.asarray(Image.open(tmp_path / "report/00000-0.jpg")).astype(int)
-    assert drawn.shape == (320, 320, 3)
+    assert drawn.shape == (480, 480, 3)
     red = np.argwhere(np.abs(drawn - PREDICTION).max(axis=2) < 60)
     # The points are at a quarter of the box's width; the margin of 1.3 moves them towards the middle.
-    np.testing.assert_allclose(red.mean(axis=0), [160, 320 * (0.5 - 0.25 / 1.3)], atol=3)
+    np.testing.assert_allclose(red.mean(axis=0), [240, 480 * (0.5 - 0.25 / 1.3)], atol=3)
 
 
 def test_notes_are_shown_beside_the_face_and_at_the_top(predictor, tmp_path):
@@ -79,7 +79,7 @@ def test_notes_are_shown_beside_the_face_and_at_the_top(predictor, tmp_path):
     assert "holds no statistics of its training faces" not in text
 
 
-@pytest.mark.parametrize("place", [(100, 80), (5000, 5000)], ids=["inside", "outside"])
+@pytest.mark.parametrize("place", [(200, 180), (5000, 5000)], ids=["inside", "outside"])
 def test_a_face_of_a_full_photo_is_cropped_around_its_points(tmp_path, place):
     predictor = Predictor(save_untrained(tmp_path / "a.ckpt", IMM58.select("nose_tip"), Crop(40, 30)))
     face = PredictedFace(Box.of_image((640, 480)), np.array([place], np.float64), "image")
@@ -87,7 +87,7 @@ def test_a_face_of_a_full_photo_is_cropped_around_its_points(tmp_path, place):
     assert "full photo" in text
     drawn = np.asarray(Image.open(tmp_path / "report/00000-0.jpg")).astype(int)
     red = np.argwhere(np.abs(drawn - PREDICTION).max(axis=2) < 60)
-    if place == (100, 80):
-        np.testing.assert_allclose(red.mean(axis=0), [160, 160], atol=1.5)
+    if place == (200, 180):
+        np.testing.assert_allclose(red.mean(axis=0), [240, 240], atol=1.5)
     else:
-        assert drawn.shape == (320, 320, 3)
+        assert drawn.shape == (480, 480, 3)

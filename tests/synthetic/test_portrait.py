@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keypoints.schemes import IBUG68, IMM58
-from keypoints.synthetic.portrait import SIZE, Head, Person, Pose, portrait
+from keypoints.synthetic.portrait import SIZE, Head, Person, Pose, example_portrait, portrait
 
 
 def head_of(number, **pose):
@@ -69,3 +69,9 @@ def test_the_same_random_seed_gives_the_same_picture():
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     assert first.shape == (480, 640, 3)
+
+
+def test_examples_differ_by_seed_and_repeat():
+    assert example_portrait(1).shape == (480, 640, 3)
+    assert np.array_equal(example_portrait(1), example_portrait(1))
+    assert not np.array_equal(example_portrait(1), example_portrait(2))

@@ -3,6 +3,7 @@
 
 const at = (id) => document.getElementById(id);
 const [input, result, status_, answer] = ["photo", "result", "status", "answer"].map(at);
+const example = at("example");
 const [useCamera, camera, video, take, stop] = ["use-camera", "camera", "video", "take", "stop"].map(at);
 const empty = answer.innerHTML;
 const maxBytes = Number(document.body.dataset.maxBytes);
@@ -22,10 +23,16 @@ function say(text, bad = false) {
   status_.classList.toggle("bad", bad);
 }
 
+// The status is not in the busy part, so that a screen reader says it at once.
+function busy(is) {
+  answer.setAttribute("aria-busy", String(is));
+  status_.classList.toggle("busy", is);
+}
+
 function fail(text) {
   pending?.abort();
   pending = null;
-  result.setAttribute("aria-busy", "false");
+  busy(false);
   answer.innerHTML = empty;
   say(text, true);
 }
@@ -37,7 +44,7 @@ async function predict(photo, name) {
   }
   pending?.abort();
   const own = (pending = new AbortController());
-  result.setAttribute("aria-busy", "true");
+  busy(true);
   say(`${name}: is being sent and answered`);
   let response, text;
   try {
@@ -65,9 +72,10 @@ async function predict(photo, name) {
   const blank = !fragment.content.firstElementChild;
   if (blank) answer.innerHTML = empty;
   else answer.replaceChildren(fragment.content);
-  result.setAttribute("aria-busy", "false");
+  busy(false);
   say(said?.textContent ?? "", said?.classList.contains("bad"));
-  result.scrollIntoView({ block: "nearest" }); // on a phone the answer may lie below the camera's picture
+  const beside = matchMedia("(min-width: 48rem)").matches; // else the answer is below the controls
+  if (!beside || result.getBoundingClientRect().top < 0) result.scrollIntoView({ block: "start" });
 }
 
 function give(files, how) {
@@ -80,6 +88,24 @@ input.addEventListener("change", () => {
   const files = [...input.files];
   input.value = ""; // so that the same file can be chosen again
   if (files.length) give(files, "chosen");
+});
+
+example.addEventListener("click", async () => {
+  pending?.abort();
+  const own = (pending = new AbortController());
+  busy(true);
+  say("a face is being made up");
+  let response, photo;
+  try {
+    response = await fetch("example", { method: "POST", signal: own.signal });
+    photo = await response.blob();
+  } catch {
+    if (pending === own) fail("no face can be made up; is the server still running?");
+    return;
+  }
+  if (pending !== own) return;
+  if (response.ok) predict(photo, "made-up face.jpg");
+  else fail((await photo.text()).trim().slice(0, 500) || `the server answered ${response.status}`);
 });
 
 let entered = 0; // number of elements under the dragged file
@@ -147,8 +173,12 @@ take.addEventListener("click", () => {
   still.toBlob((photo) => predict(photo, "camera.jpg"), "image/jpeg", 0.95);
 });
 
-stop.addEventListener("click", () => {
+function leaveCamera() {
   closeCamera();
   useCamera.focus();
+}
+stop.addEventListener("click", leaveCamera);
+addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !camera.hidden) leaveCamera();
 });
 addEventListener("pagehide", closeCamera);
