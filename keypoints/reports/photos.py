@@ -13,7 +13,7 @@ from PIL import Image
 from keypoints.data.statistics import MEASURES, measure, out_of_distribution_notes
 from keypoints.files import replaced
 from keypoints.formatting import shown
-from keypoints.geometry import Box, ByteArray
+from keypoints.geometry import ByteArray
 from keypoints.inference.prediction_files import PAGE, PredictedFace, PredictedPhoto
 from keypoints.inference.predictor import Predictor
 from keypoints.reports.closeups import draw_closeup, region_around

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keypoints import commands  # noqa: F401 - registers the schemas, which define the paths
-from keypoints.config.quoting import check_commas, quote_paths, shell_command
+from keypoints.config.quoting import check_commas, is_multirun, quote_paths, shell_command
 from keypoints.errors import ConfigError
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="$"), min_size=1).filter(
@@ -100,3 +100,8 @@ def test_quoted_values_and_values_that_are_no_paths_stay_unchanged():
 @given(st.lists(st.text(st.characters(exclude_characters="\0"))))
 def test_a_shell_reads_the_words_of_a_command(words):
     assert shlex.split(shell_command(words)) == words
+
+
+def test_a_run_with_a_sweeps_file_can_be_trained_alone():
+    assert is_multirun(["sweep=learning_rate"])
+    assert not is_multirun(["sweep=learning_rate", "optimizer.lr=0.1", "hydra.mode=RUN"])

@@ -10,7 +10,7 @@ import pytest
 from keypoints.errors import ConfigError, DataError
 from keypoints.library_versions import library_versions
 from keypoints.runs.run_folder import RunFolder
-from keypoints.runs.status import is_alive, is_resumable, read_status, record
+from keypoints.runs.status import command_of, is_alive, is_resumable, read_status, record
 from keypoints.stopping import Stopped
 
 
@@ -200,3 +200,22 @@ def test_a_run_that_resumes_with_another_opencv_warns(run, version, warned, capl
         pass
     assert (f"{run.path}: trained with OpenCV 3.4.18, and this is" in caplog.text) == warned
     assert read_status(run).versions == library_versions()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "command"),
+    [
+        (["seed=1", "output='my run'"], "keypoints train seed=1"),
+        (["data.root='/my data'"], """keypoints train "data.root='/my data'\""""),
+        (["~scheduler=null"], "keypoints train '~scheduler'"),
+        (
+            ["optimizer.lr=0.1", "sweep=learning_rate"],
+            "keypoints train optimizer.lr=0.1 sweep=learning_rate hydra.mode=RUN",
+        ),
+    ],
+    ids=["output", "path", "removed key", "run of a sweep"],
+)
+def test_the_command_of_a_run_trains_it_alone(run, overrides, command):
+    with record(run, overrides):
+        pass
+    assert command_of(run) == command
