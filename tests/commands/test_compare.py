@@ -30,7 +30,8 @@ def test_runs_are_words_after_the_verb(finished_sweep, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert re.search(r"best\s*$", shown, re.MULTILINE)
     assert {path.name for path in output.iterdir()} >= {"report.html", "settings.csv", "summary.csv"}
-    (command,) = re.findall(r"<h2>Command</h2><pre>(.*?)</pre>", (output / "report.html").read_text())
+    page = (output / "report.html").read_text()
+    (command,) = re.findall(r'<h2>Command</h2><pre class="command">(.*?)</pre>', page)
     program, *arguments = shlex.split(html.unescape(command))
     assert program == "keypoints"
     main(arguments)
