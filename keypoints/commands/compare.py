@@ -66,15 +66,17 @@ def compare(cfg: DictConfig, command: str = "") -> "pd.DataFrame":
 
     Raises:
         ConfigError: if fewer than two folders are given.
-        DataError: if a folder holds no finished run and no evaluation, or another command writes to the
-            output.
+        DataError: if a folder holds no finished run and no evaluation, another command writes to the output,
+            or the output holds a run or a sweep.
     """
     from keypoints.reports.compare import compare_folders
+    from keypoints.runs.run_folder import check_no_run
 
     folders = [Path(each) for each in folder_names(cfg.runs)]
     if not folders:
         raise ConfigError("runs: name the folders of finished runs, sweeps or evaluations")
     output = Path(str(cfg.output))
+    check_no_run(output)
     with locked(output):
         return compare_folders(
             folders,

@@ -97,7 +97,8 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
         CheckpointError: if the model cannot be used.
         ConfigError: if a value is invalid, the data have other landmarks than the model, or the model was
             trained on the faces and ``cfg.force`` is not set.
-        DataError: if the faces or the table cannot be read, or another command writes to the folder.
+        DataError: if the faces or the table cannot be read, another command writes to the folder, or it
+            holds a run or a sweep.
     """
     from keypoints.evaluation.evaluated_model import EvaluatedModel, evaluated_model
     from keypoints.evaluation.evaluated_table import evaluated_table
@@ -105,9 +106,11 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
     from keypoints.evaluation.result import Evaluation
     from keypoints.evaluation.result_files import PAGE, write_files
     from keypoints.reports.evaluation import draw_evaluation, write_report
+    from keypoints.runs.run_folder import check_no_run
 
     subject = evaluated_model(cfg) if cfg.predictions is None else evaluated_table(cfg)
     case, folder = subject.case, subject.folder
+    check_no_run(folder)
     with locked(folder), atomic_folder(folder, last=PAGE, own=_OPTIONAL_FILES) as part:
         predicted = subject.predict()
         result, tables = measure(case, predicted)

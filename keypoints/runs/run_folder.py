@@ -69,6 +69,20 @@ def is_sweep(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (OWN_SWEEP_FILE, SWEEP_FILE))
 
 
+def check_no_run(folder: Path) -> None:
+    """Check that a folder for other results holds no run and no sweep, whose files they would replace.
+
+    Raises:
+        DataError: if it holds one.
+    """
+    kind = "a sweep" if is_sweep(folder) else "a run" if RunFolder(folder).status_file.is_file() else None
+    if kind is not None:
+        raise DataError(
+            f"{folder}: is the folder of {kind}, whose report would be replaced; name another folder: "
+            "output=<folder>"
+        )
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """Folder of one run.

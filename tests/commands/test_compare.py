@@ -42,3 +42,22 @@ def test_no_runs_are_refused_in_one_line(capsys):
     with pytest.raises(SystemExit, match="1"):
         main(["compare"])
     assert "give runs=" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("folder", "kind"), [("", "a sweep"), ("kernel-sizes-5-3-2--seed-0", "a run")])
+def test_a_comparison_never_replaces_the_report_of_a_run(finished_sweep, capsys, folder, kind):
+    output = finished_sweep / folder
+    before = (output / "report.html").read_bytes()
+    with pytest.raises(SystemExit, match="1"):
+        main(["compare", str(finished_sweep), f"output={output}"])
+    assert f"{output}: is the folder of {kind}, whose report would be replaced" in capsys.readouterr().err
+    assert (output / "report.html").read_bytes() == before
+
+
+def test_an_evaluation_never_replaces_the_faces_of_a_run(finished_sweep, capsys):
+    run = finished_sweep / "kernel-sizes-5-3-2--seed-0"
+    before = (run / "faces.csv").read_bytes()
+    with pytest.raises(SystemExit, match="1"):
+        main(["evaluate", str(run), "split=val", f"output={run}"])
+    assert "is the folder of a run" in capsys.readouterr().err
+    assert (run / "faces.csv").read_bytes() == before
