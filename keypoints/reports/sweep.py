@@ -34,7 +34,7 @@ def report_sweep(sweep: SweepFolder) -> pd.DataFrame:
     text = PageText(
         f"{len(compared.finished)} finished · {sweep.path.name}",
         ranked_by,
-        {name: f"{name}/report.html" for name in runs},
+        {name: f"{name}/report.html" for name, run in runs.items() if run.report.is_file()},
         _command_of_sweep(sweep),
         [command_of(run) for run in runs.values()],
     )

@@ -31,7 +31,9 @@ def test_the_page_compares_the_runs(finished_sweep):
     assert "larger than the 80 × 60" in html
     assert "Settings: mean ± standard deviation over seeds" in html
     assert "First-layer filters by run" in html
-    assert '<a href="kernel-sizes-7-5-3--seed-0/report.html">' in html
+    linked = re.findall(r'<a href="([^"]+)">', html)
+    assert "kernel-sizes-7-5-3--seed-0/report.html" in linked
+    assert all((finished_sweep / page).is_file() for page in linked)
     assert "keypoints train -m experiment=nose_tip" in html
 
 
