@@ -35,6 +35,7 @@ from .instantiate import make_data as make_data
 from .instantiate import make_task as make_task
 from .instantiate import make_trainer as make_trainer
 from .landmarks import LandmarkScheme as LandmarkScheme
+from .loggers.tensorboard import TensorBoard as TensorBoard
 from .models.convnet import ConvNet as ConvNet
 from .models.encoders import (
     ConvEncoder as ConvEncoder,

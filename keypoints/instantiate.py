@@ -281,7 +281,7 @@ def _logger(
         check_recorded(settings, key)
     extra = of_run(settings, RunFolder(Path(str(cfg.output))), identifier)
     target = current_class(str(settings.get("_target_")))
-    if target == "pytorch_lightning.loggers.TensorBoardLogger" and purge_step:
+    if target in ("keypoints.TensorBoard", "pytorch_lightning.loggers.TensorBoardLogger") and purge_step:
         extra["purge_step"] = purge_step
     return _make(cfg, key, Logger, recorded, **extra)
 

@@ -62,7 +62,7 @@ def watch(folder, kill_at, told):
         reads = event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR)
         there = os.path.lexists(arguments[0])
         idle = (event == "os.remove" and not there) or (event == "os.mkdir" and there)
-        if reads or idle or "/tensorboard" in str(arguments[0]):  # written by another thread
+        if reads or idle or "tfevents" in str(arguments[0]):  # written by another thread
             return
         if done == kill_at:
             os._exit(KILLED)

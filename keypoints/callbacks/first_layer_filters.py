@@ -1,28 +1,29 @@
 """Pictures of the first layer's filters, and of their feature maps for one face."""
 
-import numpy as np
 import pytorch_lightning as pl
 from torch import Tensor
 
 from keypoints.callbacks.pictures import is_due
+from keypoints.callbacks.signed_pictures import signed_picture
 from keypoints.data.dataset import full_batch
 from keypoints.datamodules.base import FaceDataModule
-from keypoints.drawing import contact_sheet
 from keypoints.errors import ConfigError
 from keypoints.geometry import ByteArray
 from keypoints.loggers.methods import add_picture
 from keypoints.models.inspection import feature_maps, first_convolution
 
-_SIDE = 64
-"""Approximate side of a plotted filter, in pixels."""
+_MOST_WEIGHT = 0.5
+"""Largest absolute weight with a colour of its own; untrained weights are up to 0.14 in a filter of 7 × 7."""
+
+_MOST_RESPONSE = 2.0
+"""Largest absolute response with a colour of its own."""
 
 
 class FirstLayerFilters(pl.Callback):
     """Logger of the first layer's filters, if that layer is a convolution.
 
-    All filters share one grey scale, symmetric about zero: mid-grey is 0, white the largest absolute weight
-    of the layer. Filters with three channels are shown in colour. The feature maps of the first validation
-    face are logged as well, on a grey scale of their own.
+    Filters are the mean over their input channels. The feature maps of the first validation face are logged
+    as well. Each has one colour scale for all epochs and runs, so that pictures can be compared.
 
     Args:
         every_n_epochs: epochs between two pictures; the untrained filters (step 0) and the filters of
@@ -65,17 +66,11 @@ class FirstLayerFilters(pl.Callback):
 
 def picture_of_filters(weight: Tensor) -> ByteArray:
     """Plot the filters of a (filters, channels, height, width) weight side by side, (H, W, 3) RGB."""
-    filters = weight.detach().float().cpu().numpy()
-    if filters.shape[1] != 3:
-        filters = filters.mean(axis=1, keepdims=True).repeat(3, axis=1)
-    scaled = np.rint(127.5 + 127.5 * filters / max(float(np.abs(filters).max()), 1e-12)).astype(np.uint8)
-    zoom = max(1, _SIDE // filters.shape[-1])
-    tiles = [tile.transpose(1, 2, 0).repeat(zoom, axis=0).repeat(zoom, axis=1) for tile in scaled]
-    return contact_sheet(tiles, columns=8)
+    label = "weight" if weight.shape[1] == 1 else "weight, mean over input channels"
+    planes = weight.detach().float().cpu().numpy().mean(axis=1)
+    return signed_picture(planes, _MOST_WEIGHT, label)
 
 
 def picture_of_maps(maps: Tensor) -> ByteArray:
-    """Plot feature maps (filters, h, w) side by side, (H, W, 3) RGB, on one grey scale: mid-grey is 0."""
-    values = maps.detach().float().cpu().numpy()
-    scaled = np.rint(127.5 + 127.5 * values / max(float(np.abs(values).max()), 1e-12)).astype(np.uint8)
-    return contact_sheet([tile[:, :, None].repeat(3, axis=2) for tile in scaled], columns=4)
+    """Plot feature maps (filters, h, w) side by side, (H, W, 3) RGB."""
+    return signed_picture(maps.detach().float().cpu().numpy(), _MOST_RESPONSE, "response of the filter")

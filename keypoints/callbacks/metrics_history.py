@@ -10,6 +10,17 @@ LOGGED = "logged"
 """Name of the checkpoint's entry that holds the rows."""
 
 
+def logged_rows(trainer: pl.Trainer) -> list[Row]:
+    """Return the rows that a training logged; with ``fast_dev_run`` it has no table, and only one epoch.
+
+    Args:
+        trainer: the trainer.
+    """
+    table = next((logger for logger in trainer.loggers if isinstance(logger, MetricsTable)), None)
+    known = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return [{**known, "epoch": 0.0}] if table is None else table.rows
+
+
 class History(pl.Callback):
     """Copy of the rows of a :class:`~keypoints.runs.metrics_table.MetricsTable` in each checkpoint.
 

@@ -1,13 +1,14 @@
-"""Description of a run for its loggers: architecture, first batch, charts and hyper-parameters."""
+"""Description of a run for its loggers: command, configuration, architecture, first batch and result."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities.model_summary.model_summary import ModelSummary
 
+from keypoints.callbacks.metrics_history import logged_rows
 from keypoints.callbacks.pictures import picture_of
-from keypoints.config.values import chosen_groups, flat
 from keypoints.data.dataset import Batch
 from keypoints.loggers.methods import (
     add_charts,
@@ -16,8 +17,12 @@ from keypoints.loggers.methods import (
     add_picture,
     add_text,
 )
+from keypoints.loggers.result import Result
+from keypoints.runs.given import command_of, hyper_parameters, varied_values
+from keypoints.runs.history import by_epoch, summary
+from keypoints.runs.metrics_table import Row
 from keypoints.runs.run_folder import RunFolder
-from keypoints.runs.status import read_status
+from keypoints.structured_files import read_text
 from keypoints.tasks.base import Task
 
 _CHARTS = {
@@ -34,7 +39,7 @@ _CHARTS = {
         ]
     },
 }
-"""Charts of the Custom Scalars tab, and the curves of each."""
+"""Charts of the Custom Scalars tab, and the curves of each, for Lightning's logger of TensorBoard."""
 
 
 class Description(pl.Callback):
@@ -58,9 +63,9 @@ class Description(pl.Callback):
 
 
 class HyperParameters(pl.Callback):
-    """Logger of the run's hyper-parameters at its start, and of its final metrics once it has ended.
+    """Logger of a run's command and configuration at its start, and of its final metrics at its end.
 
-    TensorBoard's HPARAMS tab takes both together, at the end.
+    TensorBoard's HPARAMS tab takes hyper-parameters and final metrics together, at the end.
 
     Args:
         folder: folder of the run; without a configuration file in it, nothing is logged.
@@ -70,31 +75,41 @@ class HyperParameters(pl.Callback):
         self._run = RunFolder(Path(folder))
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Log the hyper-parameters where a logger takes them alone."""
-        if self._run.config.is_file():
-            add_hyper_parameters(trainer, hyper_parameters(self._run))
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Log the hyper-parameters with the best and the last validation MSE."""
+        """Log command and configuration, and the hyper-parameters where a logger takes them alone."""
         if not self._run.config.is_file():
             return
-        metrics = {"last/mse": trainer.callback_metrics.get("val/mse")}
-        if isinstance(trainer.checkpoint_callback, ModelCheckpoint):
-            metrics["best/mse"] = trainer.checkpoint_callback.best_model_score
-        known = {name: float(value) for name, value in metrics.items() if value is not None}
-        add_final_metrics(trainer, hyper_parameters(self._run), known)
+        add_hyper_parameters(trainer, hyper_parameters(self._run))
+        if trainer.ckpt_path is None:  # a resumed run has logged them
+            if self._run.status_file.is_file():
+                add_text(trainer, "command", command_of(self._run))
+            add_text(trainer, "configuration", read_text(self._run.config))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Log the hyper-parameters with the metrics of the best and the last epoch."""
+        if self._run.config.is_file():
+            add_final_metrics(trainer, result_of(self._run, logged_rows(trainer)))
 
 
-def hyper_parameters(run: RunFolder) -> dict[str, int | float | str]:
-    """Return the hyper-parameters of a run: all values of its configuration and its chosen group options.
-
-    All values are included, since runs of a sweep may differ in any of them and no run knows the others.
+def result_of(run: RunFolder, rows: Sequence[Row]) -> Result:
+    """Return the result of a run for its loggers.
 
     Args:
         run: folder of the run.
+        rows: all logged metrics.
     """
-    overrides = read_status(run).overrides if run.status_file.is_file() else []
-    return {**flat(run.configuration()), **chosen_groups(overrides)}
+    logged = pd.DataFrame(rows)
+    found = summary(logged, run.monitor)
+    step = None
+    if "best/epoch" in found and "step" in logged:
+        step = int(by_epoch(logged)["step"].loc[int(found["best/epoch"])])
+    metrics = {
+        f"{when}/{name}": found[f"{when}/{name}"]
+        for when in ("best", "last")
+        for name in ("mse", "nme", "mae_px", "variance_ratio")
+        if f"{when}/{name}" in found
+    }
+    varied = varied_values(run)
+    return Result({**hyper_parameters(run), **varied}, metrics, list(varied), step)
 
 
 def architecture(module: pl.LightningModule) -> str:

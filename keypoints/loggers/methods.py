@@ -5,17 +5,20 @@ The methods of a logger decide, not its class, since the package of a class may 
 ================== ====================================================== ==============================
 what               method                                                 logger
 ================== ====================================================== ==============================
-picture            ``log_image(key=, images=, step=)``                    Weights & Biases, your own
-..                 ``experiment.add_image(tag, picture, step, …)``        TensorBoard
+picture            ``log_image(key=, images=, step=)``                    ours, Weights & Biases, your own
+..                 ``experiment.add_image(tag, picture, step, …)``        Lightning's for TensorBoard
 ..                 ``experiment.log_image(run_id, picture, key=, step=)`` MLflow
-text               ``log_text(key=, columns=, data=)``                    Weights & Biases, your own
-..                 ``experiment.add_text(tag, text)``                     TensorBoard
+text               ``log_text(key=, columns=, data=)``                    ours, Weights & Biases, your own
+..                 ``experiment.add_text(tag, text)``                     Lightning's for TensorBoard
 ..                 ``experiment.log_text(run_id, text, file)``            MLflow
-charts             ``experiment.add_custom_scalars(charts)``              TensorBoard
-hyper-parameters   ``log_hyperparams(values)``                            all
-..                 ``log_hyperparams(values, metrics)``, at the end       TensorBoard
-final metrics      ``log_metrics(metrics, step)``                         all but TensorBoard
+charts             ``experiment.add_custom_scalars(charts)``              Lightning's for TensorBoard
+hyper-parameters   ``log_hyperparams(values)``                            all others
+..                 ``log_hyperparams(values, metrics)``, at the end       Lightning's for TensorBoard
+final metrics      ``log_metrics(metrics, step)``                         all others
+both               ``log_result(result)``, at the end                     ours for TensorBoard
 ================== ====================================================== ==============================
+
+Ours is :class:`keypoints.TensorBoard`, Lightning's its ``TensorBoardLogger``, as in older configurations.
 
 Only the first of several processes logs. A logger without a method for pictures gets none.
 """
@@ -31,14 +34,13 @@ from pytorch_lightning.loggers import Logger
 
 from keypoints.geometry import ByteArray
 from keypoints.loggers.failures import attempt
+from keypoints.loggers.result import Result, Values, preformatted
 from keypoints.runs.metrics_table import MetricsTable
 
 log = logging.getLogger(__name__)
 
 Picture = Callable[[str, ByteArray, int], object]
 """Function that logs a picture: its name, (H, W, 3) RGB, number of optimizer steps so far."""
-
-Values = Mapping[str, int | float | str]
 
 _told: "WeakSet[Logger]" = WeakSet()
 """Loggers about which was said that they get no pictures."""
@@ -96,7 +98,7 @@ def text_method(logger: Logger) -> Callable[[str, str], object] | None:
         return lambda name, text: own(key=name, columns=["text"], data=[[text]])
     experiment = getattr(logger, "experiment", None)
     if (add := _method(experiment, "add_text")) is not None:
-        return lambda name, text: add(name, _preformatted(text))
+        return lambda name, text: add(name, preformatted(text))
     if (write := _method(experiment, "log_text")) is not None and (run := _run_id(logger)) is not None:
         return lambda name, text: write(run, text, f"{name}.txt")
     return None
@@ -112,7 +114,7 @@ def add_charts(trainer: pl.Trainer, charts: Mapping[str, Any]) -> None:
     for logger in _loggers(trainer):
         with attempt(trainer, logger):
             add = _method(getattr(logger, "experiment", None), "add_custom_scalars")
-            if add is not None:
+            if add is not None and _method(logger, "log_result") is None:  # ours joins the curves itself
                 add(charts)
 
 
@@ -126,26 +128,27 @@ def add_hyper_parameters(trainer: pl.Trainer, values: Values) -> None:
         values: hyper-parameters by dotted name.
     """
     for logger in _loggers(trainer):
-        if not _takes_metrics(logger):
+        if not _takes_metrics(logger) and _method(logger, "log_result") is None:
             with attempt(trainer, logger):
                 known = _known(logger)
                 logger.log_hyperparams({name: each for name, each in values.items() if name not in known})
 
 
-def add_final_metrics(trainer: pl.Trainer, values: Values, metrics: Mapping[str, float]) -> None:
+def add_final_metrics(trainer: pl.Trainer, result: Result) -> None:
     """Log the final metrics of a run, with its hyper-parameters where a logger takes both together.
 
     Args:
         trainer: the trainer.
-        values: hyper-parameters by dotted name.
-        metrics: final metrics by name.
+        result: hyper-parameters and final metrics.
     """
     for logger in _loggers(trainer):
         with attempt(trainer, logger):
-            if _takes_metrics(logger):
-                logger.log_hyperparams(dict(values), dict(metrics))
-            elif metrics:
-                logger.log_metrics(dict(metrics), trainer.global_step)
+            if (own := _method(logger, "log_result")) is not None:
+                own(result)
+            elif _takes_metrics(logger):
+                logger.log_hyperparams(dict(result.values), dict(result.metrics))
+            elif result.metrics:
+                logger.log_metrics(dict(result.metrics), trainer.global_step)
 
 
 def _loggers(trainer: pl.Trainer) -> list[Logger]:
@@ -176,8 +179,3 @@ def _takes_metrics(logger: Logger) -> bool:
         return "metrics" in inspect.signature(logger.log_hyperparams).parameters
     except (TypeError, ValueError):
         return False
-
-
-def _preformatted(text: str) -> str:
-    """Return Markdown that shows ``text`` verbatim."""
-    return "\n".join(f"    {line}" for line in text.splitlines())

@@ -13,8 +13,9 @@ from keypoints.components import UntrustedError, is_trusted
 from keypoints.errors import ConfigError
 from keypoints.older_names import current_class
 from keypoints.runs.run_folder import RunFolder
+from keypoints.runs.status import read_status
 
-_LOCAL = frozenset({"MetricsTable", "CSVLogger", "TensorBoardLogger"})
+_LOCAL = frozenset({"MetricsTable", "TensorBoard", "CSVLogger", "TensorBoardLogger"})
 """Classes that write only files, into the run's folder, and that a resumed run continues."""
 
 
@@ -115,6 +116,8 @@ def of_run(settings: Mapping[str, Any], run: RunFolder, identifier: str | None) 
         identifier: identifier under which an earlier process logged the run, if it is resumed.
     """
     kind = _kind(settings)
+    if _target(settings) == "keypoints.TensorBoard":
+        return {} if "baseline" in settings else {"baseline": _is_first(run)}
     if kind is None:
         return {}
     found: dict[str, Any] = {}
@@ -126,6 +129,11 @@ def of_run(settings: Mapping[str, Any], run: RunFolder, identifier: str | None) 
         # Lightning would join "file:" and the folder without encoding its name.
         found["tracking_uri"] = run.path.joinpath(str(settings["save_dir"])).resolve().as_uri()
     return found
+
+
+def _is_first(run: RunFolder) -> bool:
+    """Return whether a run is single, or the first of its sweep; the others have the same baseline."""
+    return not run.status_file.is_file() or read_status(run).job == 0
 
 
 def how_resumed(settings: Mapping[str, Any], identifier: str | None) -> str | None:

@@ -75,10 +75,13 @@ _BEFORE_TRAINING = (
         "figures/filters.png",
         "figures/filters.npy",
         "tensorboard/hparams.yaml",
-        "tensorboard/events.out.tfevents.*",
+        *(f"{folder}events.out.tfevents.*" for folder in ("", "validation/", "baseline/", "tensorboard/")),
     ),
 )
 """Files that a run and its report may have written before the training, except status and log."""
+
+_FOLDERS = ("figures", "validation", "baseline", "tensorboard")
+"""Folders of these files, besides the checkpoints'; tensorboard is the folder of older runs."""
 
 _SAME_MOMENT = 2.0
 """Tolerance of a process's start time in seconds, because the clock may be set while it runs."""
@@ -241,7 +244,7 @@ def forget(run: RunFolder) -> None:
     for pattern in _BEFORE_TRAINING:
         for path in run.path.glob(pattern):
             path.unlink()
-    for folder in (run.checkpoints, run.path / "figures", run.path / "tensorboard"):
+    for folder in (run.checkpoints, *(run.path / name for name in _FOLDERS)):
         with suppress(OSError):  # it is missing, or holds other files
             folder.rmdir()
 

@@ -262,6 +262,14 @@ class SweepFolder:
         missing = [name for name in self.planned() if name not in begun]
         return pd.DataFrame([*rows, *map(_not_begun, missing)])
 
+    def constant_keys(self) -> list[str]:
+        """Return the keys that the command sets to one value for all runs; they are not in the runs' names.
+
+        Raises:
+            DataError: if this is no sweep's folder, or the record is damaged.
+        """
+        return list(_excluded(self._manifest()))
+
     def planned(self) -> list[str]:
         """Return the names of the planned runs, in order; none for a search, which chooses its runs.
 

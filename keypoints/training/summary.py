@@ -10,11 +10,11 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, Timer
 from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
+from keypoints.callbacks.metrics_history import logged_rows
 from keypoints.errors import ConfigError, KeypointsError, TrainingError
 from keypoints.formatting import fixed
 from keypoints.mean_face import collapse
 from keypoints.runs.history import summary
-from keypoints.runs.metrics_table import MetricsTable
 from keypoints.runs.run_folder import DEV_RUN, RunFolder
 
 log = logging.getLogger(__name__)
@@ -34,9 +34,7 @@ def summarise(run: RunFolder, trainer: pl.Trainer) -> dict[str, float]:
         ConfigError: if no epoch was validated.
         TrainingError: if the validation MSE is NaN in all epochs.
     """
-    tables = [logger for logger in trainer.loggers if isinstance(logger, MetricsTable)]
-    known = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    rows = tables[0].rows if tables else [{**known, "epoch": 0.0}]
+    rows = logged_rows(trainer)
     if metrics := summary(pd.DataFrame(rows), run.monitor):
         return metrics
     if any("val/mse" in row for row in rows):
