@@ -298,7 +298,7 @@ def test_a_recorded_configuration_runs_no_code(recorded, tmp_path, node, hostile
         ("callbacks.checkpoint.dirpath", "elsewhere"),
         ("callbacks.checkpoint.filename", "../../best"),
         ("logger.csv.save_dir", "/tmp"),
-        ("logger.tensorboard.name", "/tmp/tensorboard"),
+        ("logger.tensorboard.save_dir", "/tmp"),
         ("trainer.default_root_dir", ".."),
     ],
 )

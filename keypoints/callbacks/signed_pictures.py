@@ -50,7 +50,7 @@ def signed_colours(values: FloatArray, limit: float) -> ByteArray:
     """
     share = np.clip(np.asarray(values, np.float64) / limit, -1, 1)
     places = 0.5 + 0.5 * np.sign(share) * np.sqrt(np.abs(share))
-    return _colours()[np.rint(places * (len(_colours()) - 1)).astype(int)]
+    return np.take(_colours(), np.rint(places * (len(_colours()) - 1)).astype(int), axis=0)
 
 
 @cache

@@ -15,7 +15,7 @@ TensorBoard sorts tags by name and unfolds the first ones. The names here begin 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,18 +26,13 @@ from torch.utils.tensorboard.summary import hparams
 from keypoints.geometry import ByteArray
 from keypoints.loggers.result import Result, preformatted
 
-EVENTS = "events.out.tfevents.*"
-"""Pattern of the names of TensorBoard's files."""
-
-VALIDATION, BASELINE = "validation", "baseline"
+_VALIDATION, _BASELINE = "validation", "baseline"
 """Folders of the validation's curves and of the mean-shape baseline's."""
-
-FOLDERS = (VALIDATION, BASELINE)
 
 _TAGS = {
     "loss/train": ("", "loss/by epoch"),
-    "loss/val": (VALIDATION, "loss/by epoch"),
-    "loss/constant": (BASELINE, "loss/by epoch"),
+    "loss/val": (_VALIDATION, "loss/by epoch"),
+    "loss/constant": (_BASELINE, "loss/by epoch"),
     "loss/train_step": ("", "loss/by step"),
     "architecture": ("", "network/architecture"),
     "first-layer filters": ("", "network/first-layer filters"),
@@ -46,14 +41,17 @@ _TAGS = {
 """Folder and tag of what a run logs, by its name."""
 
 _PATTERNS = (
-    (re.compile(r"val/(.+)_constant"), BASELINE, r"metrics/\1"),
-    (re.compile(r"val/(.+)"), VALIDATION, r"metrics/\1"),
+    (re.compile(r"val/(.+)_constant"), _BASELINE, r"metrics/\1"),
+    (re.compile(r"val/(.+)"), _VALIDATION, r"metrics/\1"),
     (re.compile(r"(lr-.+)"), "", r"optimizer/\1"),
 )
 """Pattern of further names, with their folder and tag."""
 
 _SHOWN = ("mse", "nme", "mae_px", "variance_ratio")
 """Metrics of the best epoch that have a column in the HPARAMS tab, which shows at most five."""
+
+
+_hparams: Callable[..., tuple[Any, Any, Any]] = hparams
 
 
 class _Place(NamedTuple):
@@ -109,7 +107,7 @@ class TensorBoard(Logger):
         """
         for name, value in metrics.items():
             place = place_of(name)
-            if name != "epoch" and (self._baseline or place.folder != BASELINE):
+            if name != "epoch" and (self._baseline or place.folder != _BASELINE):
                 self._writer(place.folder).add_scalar(place.tag, float(value), step)
 
     def log_hyperparams(self, params: Any) -> None:
@@ -151,10 +149,11 @@ class TensorBoard(Logger):
         }
         for tag, value in best.items():
             self.experiment.add_scalar(tag, value, result.step)
-        columns, *_ = hparams({name: result.values[name] for name in result.varied}, best)
-        _, values, end = hparams(dict(result.values), best)
+        columns, *_ = _hparams({name: result.values[name] for name in result.varied}, best)
+        _, values, end = _hparams(dict(result.values), best)
+        writer: Any = self.experiment.file_writer
         for summary in (columns, values, end):
-            self.experiment.file_writer.add_summary(summary)
+            writer.add_summary(summary)
 
     def save(self) -> None:
         """Write what is not in the files yet."""

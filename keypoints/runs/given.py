@@ -1,4 +1,4 @@
-"""What was given for a run: the values that vary in its sweep, and its command. Imports no torch."""
+"""Values that were given for a run, or that vary in its sweep, and its command. Imports no torch."""
 
 import shlex
 from collections.abc import Iterable

@@ -36,7 +36,8 @@ def test_a_run_writes_all_its_files(configured, tmp_path):
         "config.yaml",
         "checkpoints",
         "metrics.csv",
-        "tensorboard",
+        "validation",
+        "baseline",
         "status.json",
         "faces.csv",
         "landmarks.json",
@@ -71,17 +72,19 @@ def test_the_best_checkpoint_is_of_the_best_epoch(configured, made_up_imm):
 
 def test_tensorboard_has_images_scalars_and_hyperparameters(configured, tmp_path):
     train(configured())
-    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), size_guidance={"images": 0}).Reload()
+    events = EventAccumulator(str(tmp_path / "run"), size_guidance={"images": 0}).Reload()
+    validation = EventAccumulator(str(tmp_path / "run" / "validation")).Reload()
     tags = events.Tags()
     assert set(tags["images"]) == {
         "training batch",
-        "first-layer filters",
-        "first-layer feature maps",
+        "network/first-layer filters",
+        "network/first-layer feature maps",
         "validation faces",
     }
-    assert {"loss/train", "loss/val", "lr-Adam", "val/mse", "val/mse_constant", "best/mse"} <= set(
-        tags["scalars"]
-    )
+    assert {"loss/by epoch", "optimizer/lr-Adam", "metrics/mse"} <= set(tags["scalars"])
+    assert len(validation.Scalars("loss/by epoch")) == len(validation.Scalars("metrics/mse")) == 2
+    (best,) = events.Scalars("metrics/mse")
+    assert (best.step, best.value) in {(each.step, each.value) for each in validation.Scalars("metrics/mse")}
     hyper = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
     assert b"model.net.kernel_sizes" in hyper
     assert b"optimizer.lr" in hyper

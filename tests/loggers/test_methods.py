@@ -15,6 +15,7 @@ from keypoints.loggers.methods import (
     picture_method,
     text_method,
 )
+from keypoints.loggers.result import Result
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
 from tests.loggers.recorder import Plain, Recorder
@@ -70,11 +71,15 @@ def test_a_run_gives_its_own_logger_everything(configured, tmp_path):
         (12, "first-layer feature maps"),
     ]
     assert all(picture.dtype == np.uint8 and picture.shape[2] == 3 for *_, picture in recorder.pictures)
-    ((name, _, [[text]]),) = recorder.texts
-    assert (name, "Conv2d" in text) == ("architecture", True)
+    texts = {name: text for name, _, [[text]] in recorder.texts}
+    assert list(texts) == ["architecture", "command", "configuration"]
+    assert "Conv2d" in texts["architecture"]
+    assert "max_epochs: 2" in texts["configuration"]
     (values,) = recorder.values
     assert values["trainer.max_epochs"] == 2
-    assert recorder.metrics[-1] == (12, {name: metrics[name] for name in ("last/mse", "best/mse")})
+    final = ("mse", "mae_px", "variance_ratio")
+    names = [f"{when}/{name}" for when in ("best", "last") for name in final]
+    assert recorder.metrics[-1] == (12, {name: metrics[name] for name in names})
     assert recorder.ended == ["success"]
 
 
@@ -127,7 +132,7 @@ def test_other_processes_than_the_first_log_nothing():
     trainer = SimpleNamespace(loggers=[recorder], is_global_zero=False, global_step=9)
     add_picture(trainer, "face", PICTURE, 0)
     add_hyper_parameters(trainer, {"seed": 0})
-    add_final_metrics(trainer, {"seed": 0}, {"last/mse": 1.0})
+    add_final_metrics(trainer, Result({"seed": 0}, {"last/mse": 1.0}))
     assert (recorder.pictures, recorder.values, recorder.metrics) == ([], [], [])
 
 
@@ -136,13 +141,19 @@ def test_hyper_parameters_go_with_the_metrics_where_both_are_taken():
         def log_hyperparams(self, params, metrics=None):
             self.values.append((params, metrics))
 
-    joint, plain = Joint(), Plain()
-    trainer = trainer_with(joint, plain)
+    class Whole(Plain):
+        def log_result(self, result):
+            self.values.append(result)
+
+    joint, plain, complete = Joint(), Plain(), Whole()
+    trainer = trainer_with(joint, plain, complete)
+    result = Result({"seed": 0}, {"last/mse": 1.0})
     add_hyper_parameters(trainer, {"seed": 0})
-    add_final_metrics(trainer, {"seed": 0}, {"last/mse": 1.0})
+    add_final_metrics(trainer, result)
     add_charts(trainer, {})
     assert (joint.values, joint.metrics) == ([({"seed": 0}, {"last/mse": 1.0})], [])
     assert (plain.values, plain.metrics) == ([{"seed": 0}], [(9, {"last/mse": 1.0})])
+    assert (complete.values, complete.metrics) == ([result], [])
 
 
 @pytest.mark.parametrize("find", [picture_method, text_method])

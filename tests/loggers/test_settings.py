@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,15 @@ def test_a_run_is_named_by_its_folder_and_keeps_its_identifier():
         "tracking_uri": "file:///runs/a%20b%25/one/mlruns",
     }
     assert of_run({**loggers["mlflow"], "tracking_uri": "http://x", "run_name": "y"}, run, None) == {}
-    assert of_run(loggers["tensorboard"], run, "abc") == {}
+    assert of_run(loggers["tensorboard"], run, "abc") == {"baseline": True}
+
+
+def test_only_the_first_run_of_a_sweep_logs_the_baseline(tmp_path):
+    run, board = RunFolder(tmp_path), chosen("default")["tensorboard"]
+    for job, is_first in ((0, True), (1, False)):
+        run.status_file.write_text(json.dumps({"status": "running", "job": job}))
+        assert of_run(board, run, None) == {"baseline": is_first}
+    assert of_run({**board, "baseline": True}, run, None) == {}
 
 
 def test_the_users_variables_choose_the_server(monkeypatch):

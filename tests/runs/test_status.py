@@ -67,6 +67,9 @@ def failed(run, config="logger: {csv: {}}\n"):
         run.figure("batch"),
         run.metrics,
         events,
+        run.path / "events.out.tfevents.2",
+        run.path / "validation" / "events.out.tfevents.3",
+        run.path / "baseline" / "events.out.tfevents.4",
         mine,
         run.path / "mine.txt",
     ):
@@ -80,7 +83,7 @@ def test_a_run_that_never_trained_is_replaced(run):
     with record(run, config="seed: 1\n"):
         left = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
         assert left == {"config.yaml", "mine.txt", "status.json", "tensorboard/mine.txt", "train.log"}
-        assert not run.checkpoints.exists()
+        assert not any((run.path / name).exists() for name in ("checkpoints", "validation", "baseline"))
     assert read_status(run).state == "finished"
     assert run.config.read_text() == "seed: 1\n"
 
