@@ -3,6 +3,7 @@
 from ._version import __version__ as __version__
 from .callbacks.best_checkpoint import BestCheckpoint as BestCheckpoint
 from .callbacks.channels_last import ChannelsLast as ChannelsLast
+from .callbacks.epoch_lines import EpochLines as EpochLines
 from .callbacks.first_layer_filters import FirstLayerFilters as FirstLayerFilters
 from .callbacks.last_checkpoint import LastCheckpoint as LastCheckpoint
 from .callbacks.mean_shape_baseline import ConstantPredictor as ConstantPredictor

@@ -35,10 +35,12 @@ from keypoints.config.registry import conf_dir, is_group, schema_of, setting_nam
 from keypoints.distributed import is_recorded, run_to_join
 from keypoints.errors import ConfigError, KeypointsError, one_line, printable, shortened
 from keypoints.files import OF_DISKS
-from keypoints.logs import PlainRecord
+from keypoints.logs import PlainRecord, log_start
 from keypoints.process import configure_libraries
 from keypoints.stopping import stop_of, stoppable
 from keypoints.workers import end_with
+
+log = logging.getLogger(__name__)
 
 DEBUG = "HYDRA_FULL_ERROR"
 """Environment variable; the value 1 shows the full traceback of every error."""
@@ -249,6 +251,7 @@ def _run_verb(verb: Verb, handler: Callable[[DictConfig], None], arguments: list
         try:
             check_values(verb.config, cfg)
             _check_given(verb, cfg, own_folder(flags))
+            log_start(log, verb.start(cfg), slow=verb.slow_start)
             handler(cfg)
         except Exception as error:  # raised again below: Hydra would print its own report
             place = schema_of(verb.config).settings.get("output")

@@ -1,4 +1,4 @@
-"""Formatting of numbers for tables, figures and messages."""
+"""Formatting of numbers, counts and durations for tables, figures and messages."""
 
 _LONG = 1e7
 """Smallest number that is shown with an exponent."""
@@ -41,3 +41,53 @@ def fixed(value: float | None, decimals: int) -> str:
         return shown(value)
     text = f"{value:.{decimals}f}"
     return shown(value) if decimals > _FINE and value and not float(text) else text
+
+
+def counted(count: float | str, noun: str, plural: str | None = None) -> str:
+    """Return a count with its noun, in the singular for 1.
+
+    All messages, figures and pages word their counts with this function.
+
+    Args:
+        count: the number; text is shown unchanged, and is singular if it is ``1``.
+        noun: the noun in the singular. Words may precede it, as in "validation face".
+        plural: the noun in the plural; by default an s is added, and a final y after a consonant becomes
+            ies.
+
+    >>> counted(1, "face"), counted(0, "test face"), counted(12345, "entry"), counted("2 of 1", "photo")
+    ('1 face', '0 test faces', '12345 entries', '2 of 1 photos')
+    """
+    return f"{count} {pluralised(count, noun, plural)}"
+
+
+def pluralised(count: float | str, noun: str, plural: str | None = None) -> str:
+    """Return a noun, or another word, in the form that fits a count, without the count.
+
+    Args:
+        count: the number.
+        noun: the word for 1.
+        plural: the word for other numbers; by default as for :func:`counted`.
+
+    >>> pluralised(1, "is", "are"), pluralised(2, "is", "are"), pluralised(2, "box", "boxes")
+    ('is', 'are', 'boxes')
+    """
+    if str(count) == "1":
+        return noun
+    if plural is not None:
+        return plural
+    ends_in_y = noun.endswith("y") and noun[-2:-1] not in "aeiou"
+    return f"{noun[:-1]}ies" if ends_in_y else f"{noun}s"
+
+
+def clock(seconds: float) -> str:
+    """Format a duration as hours, minutes and seconds.
+
+    Args:
+        seconds: the duration; negative ones count as 0.
+
+    >>> clock(41.7), clock(3723), clock(100 * 3600)
+    ('0:00:41', '1:02:03', '100:00:00')
+    """
+    minutes, rest = divmod(max(int(seconds), 0), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

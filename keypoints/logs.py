@@ -1,6 +1,7 @@
 """Log messages that contain external names, such as file names."""
 
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +28,32 @@ def log_some(log: logging.Logger, what: str, lines: Sequence[str], most: int = _
         log.warning("%s: %s", what, line)
     if len(lines) > most:
         log.warning("%s: %d more", what, len(lines) - most)
+
+
+def log_start(log: logging.Logger, what: str, *, slow: bool = True) -> None:
+    """Log that a command starts, because the import of its libraries takes seconds.
+
+    Args:
+        log: logger of the module that starts the command.
+        what: the work, beginning with a participle: "training imm in outputs/imm".
+        slow: whether the import takes seconds, unless the libraries are imported already.
+    """
+    wait = slow and "torch" not in sys.modules
+    log.info("%s%s", what, "; loading the libraries takes some seconds" if wait else "")
+
+
+def log_in_files(log: logging.Logger, message: str, *args: object) -> None:
+    """Log a message at level INFO in log files only, because the terminal shows it in another form.
+
+    Args:
+        log: logger of the module that has the message.
+        message: message, with a placeholder for each argument.
+        args: the message's arguments.
+    """
+    record = log.makeRecord(log.name, logging.INFO, "", 0, message, args, None)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler) and record.levelno >= handler.level:
+            handler.handle(record)
 
 
 class PlainRecord(logging.LogRecord):

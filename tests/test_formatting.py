@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from keypoints.formatting import fixed, shown
+from keypoints.formatting import clock, counted, fixed, pluralised, shown
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,32 @@ def test_only_very_large_or_small_numbers_have_an_exponent(value, digits, text):
 )
 def test_an_exponent_replaces_decimals_for_extreme_numbers(value, decimals, text):
     assert fixed(value, decimals) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [
+        (1, "face", "1 face"),
+        (0, "face", "0 faces"),
+        (2, "validation face", "2 validation faces"),
+        ("1", "weight", "1 weight"),
+        ("1,234", "weight", "1,234 weights"),
+        (2, "entry", "2 entries"),
+        (2, "key", "2 keys"),
+        ("2 of 3", "photo", "2 of 3 photos"),
+    ],
+)
+def test_only_one_thing_is_singular(count, noun, text):
+    assert counted(count, noun) == text
+
+
+def test_a_plural_and_a_verb_can_be_given():
+    assert [counted(count, "box", "boxes") for count in (1, 2)] == ["1 box", "2 boxes"]
+    assert [pluralised(count, "has", "have") for count in (1, 2)] == ["has", "have"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00:00"), (-3, "0:00:00"), (59.9, "0:00:59"), (360000, "100:00:00")]
+)
+def test_durations_are_hours_minutes_and_seconds(seconds, text):
+    assert clock(seconds) == text

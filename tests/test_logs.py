@@ -1,9 +1,10 @@
 import logging
+import sys
 from pathlib import Path
 
 import pytest
 
-from keypoints.logs import PlainRecord
+from keypoints.logs import PlainRecord, log_in_files, log_start
 
 
 @pytest.fixture
@@ -56,3 +57,29 @@ def test_the_values_of_a_record_stay_unchanged():
     record = PlainRecord("name", logging.INFO, "path", 1, "%s", ("\x07",), None)
     assert record.getMessage() == r"\x07"
     assert record.args == ("\x07",)
+
+
+def test_a_message_for_files_is_in_no_terminal(tmp_path, caplog):
+    root, log = logging.getLogger(), logging.getLogger("keypoints.tests.logs")
+    handler = logging.FileHandler(tmp_path / "train.log")
+    root.addHandler(handler)
+    try:
+        log_in_files(log, "epoch %d", 3)
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+    assert (tmp_path / "train.log").read_text() == "epoch 3\n"
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("slow", "loaded", "waits"), [(True, False, True), (True, True, False), (False, False, False)]
+)
+def test_the_first_line_says_if_libraries_are_loaded(caplog, monkeypatch, slow, loaded, waits):
+    if loaded:
+        monkeypatch.setitem(sys.modules, "torch", object())
+    else:
+        monkeypatch.delitem(sys.modules, "torch", raising=False)
+    with caplog.at_level(logging.INFO):
+        log_start(logging.getLogger("keypoints.tests.logs"), "training imm", slow=slow)
+    assert caplog.messages == ["training imm" + waits * "; loading the libraries takes some seconds"]

@@ -124,6 +124,7 @@ def _write(folder: Path, speed: "TrainingSpeed | PredictionSpeed", figure: "Figu
 VERB = Verb(
     name="bench",
     what="measure the speed of a training and of its parts, or of a model's predictions",
+    doing="measuring the speed of",
     schema=Bench,
     run=run,
     positional="checkpoint",
@@ -133,4 +134,5 @@ VERB = Verb(
         "bench checkpoint=model.onnx",
     ),
     writes="bench.json and bench.png in output",
+    subjects=("checkpoint", "name"),
 )

@@ -112,6 +112,7 @@ def folder_names(given: Any) -> list[str]:
 VERB = Verb(
     name="compare",
     what="compare finished runs or evaluations: which differences are certain",
+    doing="comparing",
     schema=Compare,
     run=run,
     positional="runs",

@@ -37,6 +37,7 @@ def run(cfg: DictConfig) -> None:
 VERB = Verb(
     name="data convert",
     what="write a list of labelled photos in another format",
+    doing="converting",
     schema=Convert,
     run=run,
     positional="source",

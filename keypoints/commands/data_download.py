@@ -44,6 +44,7 @@ def run(cfg: DictConfig) -> None:
 VERB = Verb(
     name="data download",
     what="download a data set from its official source",
+    doing="downloading",
     schema=Download,
     run=run,
     positional="dataset",
@@ -53,4 +54,5 @@ VERB = Verb(
         "data download imm url=https://example.org/imm_face_db.tar.gz",
     ),
     writes="the data set's folder in output",
+    slow_start=False,
 )

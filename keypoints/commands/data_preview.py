@@ -33,6 +33,7 @@ def run(cfg: DictConfig) -> None:
 VERB = Verb(
     name="data preview",
     what="plot training inputs as the network gets them",
+    doing="plotting inputs of",
     schema=Preview,
     run=run,
     examples=(
@@ -41,4 +42,5 @@ VERB = Verb(
         "data preview data=labelled data.train=list.csv",
     ),
     writes="samples.png, mirrored.png (a face and its mirrored copy) and input.png in output",
+    subjects=("name",),
 )

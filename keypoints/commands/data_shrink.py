@@ -48,6 +48,7 @@ def run(cfg: DictConfig) -> None:
 VERB = Verb(
     name="data shrink",
     what="make a compact copy of a data set",
+    doing="copying",
     schema=Shrink,
     run=run,
     positional="dataset",

@@ -33,6 +33,7 @@ def run(cfg: DictConfig) -> None:
 VERB = Verb(
     name="data synthesize",
     what="generate made-up faces, to try things out without data",
+    doing="generating made-up faces",
     schema=Synthesize,
     run=run,
     examples=(
@@ -41,4 +42,5 @@ VERB = Verb(
         "data synthesize seed=1",
     ),
     writes="data/synthetic/, in the layouts of IMM and of 300-W",
+    slow_start=False,
 )

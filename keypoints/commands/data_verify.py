@@ -49,6 +49,7 @@ def run(cfg: DictConfig) -> None:
 VERB = Verb(
     name="data verify",
     what="check that a data set or a list is complete, and every file usable",
+    doing="checking",
     schema=Verify,
     run=run,
     positional="dataset",
@@ -58,4 +59,6 @@ VERB = Verb(
         "data verify list=faces.csv scheme=ibug68",
     ),
     writes="output, if it is given",
+    subjects=("dataset", "list"),
+    slow_start=False,
 )

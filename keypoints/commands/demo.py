@@ -39,6 +39,7 @@ def run(cfg: DictConfig) -> None:
 VERB = Verb(
     name="demo",
     what="serve a web page to try a model in the browser",
+    doing="serving a page to try",
     schema=Demo,
     run=run,
     positional="checkpoint",

@@ -127,6 +127,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
 VERB = Verb(
     name="evaluate",
     what="measure a model, or predictions, on a split: metrics, figures and a page",
+    doing="measuring",
     schema=Evaluate,
     run=run,
     positional="checkpoint",
@@ -138,4 +139,5 @@ VERB = Verb(
     ),
     writes="metrics.json, faces.csv (one row per face), report.html and its figures, in evaluations/<split> "
     "of the run's folder, or in output",
+    subjects=("checkpoint", "predictions"),
 )

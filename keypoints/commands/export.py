@@ -53,6 +53,7 @@ def run(cfg: DictConfig) -> None:
 VERB = Verb(
     name="export",
     what="write a checkpoint as one ONNX file",
+    doing="exporting",
     schema=Export,
     run=run,
     positional="checkpoint",

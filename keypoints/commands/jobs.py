@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Literal
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from keypoints.commands.train import resume, train
+from keypoints.commands.train import VERB, resume, train
 from keypoints.components import package_names, trusting
 from keypoints.config.checks import check_values, given_to_multirun
 from keypoints.config.missing import check_complete
 from keypoints.config.options import is_ours
 from keypoints.config.overrides import all_values
 from keypoints.errors import DataError, KeypointsError, TrainingError, one_line, printable, some_of
+from keypoints.logs import log_start
 from keypoints.runs.checkpoint_files import other_checkpoints
 from keypoints.runs.status import clear, is_resumable, read_status
 
@@ -62,6 +63,7 @@ def job(cfg: DictConfig, *, resumed: bool) -> float | None:
         if not resumed:
             check_values("train", cfg)
         check_complete(cfg)
+        log_start(log, f"{VERB.start(cfg)}, in {cfg.output}")
         with trusting(*package_names(cfg.trust)):
             if not in_sweep:
                 if resumed and (epochs := _epochs(cfg, overrides)) is not None:

@@ -14,6 +14,7 @@ from keypoints.commands.verb import PLAIN, Flipping, OfModel, Verb
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
 from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.files import atomic_folder, locked, remove_leftovers
+from keypoints.formatting import counted, pluralised
 
 if TYPE_CHECKING:
     from keypoints.inference.label_list import LabelList
@@ -81,7 +82,11 @@ def run(cfg: DictConfig) -> None:
         KeypointsError: as :func:`predict`.
     """
     done = predict(cfg)
-    log.info("%d faces of %d photos are in %s", done.faces, done.photos, done.folder)
+    log.info(
+        "%s of %s %s in %s",
+        *(counted(done.faces, "face"), counted(done.photos, "photo")),
+        *(pluralised(done.faces, "is", "are"), done.folder),
+    )
     if done.page is not None:
         log.info("look at it: %s", done.page)
     if done.with_problems:
@@ -120,6 +125,7 @@ def predict(cfg: DictConfig) -> Predicted:
     inputs = find_photos(str(cfg.input), root, without=folder)
     predictor = Predictor(str(cfg.checkpoint), cfg.which, flip_test=cfg.flip_test, trust=cfg.trust)
     check_boxes(predictor, inputs)
+    log.info("predicting %s", counted(len(inputs.photos), "photo"))
     with locked(folder):
         _check_free(folder)  # another command may have ended meanwhile
         with atomic_folder(folder, last=TABLE) as part:
@@ -128,8 +134,8 @@ def predict(cfg: DictConfig) -> Predicted:
         log.warning("%s", _text(problem))
     if unsure := sum(photo.unsure for photo in photos):
         log.warning(
-            "the confidence of %d %s is low, see column note of %s: %s",
-            *(unsure, "face" if unsure == 1 else "faces", folder / TABLE),
+            "the confidence of %s is low, see column note of %s: %s",
+            *(counted(unsure, "face"), folder / TABLE),
             some_of([_text(photo.name) for photo in photos if photo.unsure], _NAMED),
         )
     if cfg.format is not None and any(photo.faces for photo in photos):
@@ -237,6 +243,7 @@ def _label_list(predictor: "Predictor", inputs: "PhotoInputs", cfg: DictConfig) 
 VERB = Verb(
     name="predict",
     what="predict the landmarks of your own photos",
+    doing="predicting",
     schema=Predict,
     run=run,
     positional="checkpoint",
@@ -247,4 +254,5 @@ VERB = Verb(
     ),
     writes="output/overlays/ (the photos with points), output/predictions.csv and predictions.json; with "
     "report=true also output/report.html; with format=coco also output/labels.json",
+    subjects=("input",),
 )

@@ -30,6 +30,7 @@ def run(cfg: DictConfig) -> None:
 VERB = Verb(
     name="report",
     what="write the report of a run or a sweep again",
+    doing="writing the report of",
     schema=Report,
     run=run,
     positional="folder",

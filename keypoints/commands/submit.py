@@ -53,6 +53,7 @@ def run(cfg: DictConfig) -> None:
 VERB = Verb(
     name="submit",
     what="write or check a submission: the course's 300-W, or Kaggle's 15 points",
+    doing="writing or checking a submission of",
     schema=Submit,
     run=run,
     positional="checkpoint",
@@ -62,4 +63,5 @@ VERB = Verb(
         "submit check=submission.csv.gz",
     ),
     writes="output: one row per coordinate that the competition asks for, in pixels of the image",
+    subjects=("checkpoint", "check"),
 )

@@ -254,6 +254,7 @@ def _stop_message(run: RunFolder) -> str:
 VERB = Verb(
     name="train",
     what="train a model, or with -m one model for each value of a sweep",
+    doing="training",
     schema=Train,
     run=None,
     typed=Resuming,
@@ -264,4 +265,5 @@ VERB = Verb(
     ),
     writes="config.yaml, checkpoints/, metrics.csv, faces.csv, figures/ and report.html in output; for a "
     "sweep one folder per run, summary.csv, comparison.png and report.html",
+    subjects=("name",),
 )

@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig
 
 from keypoints.config.settings import FilePath, Names, OutputFolder, setting
+from keypoints.errors import shortened
 
 PLAIN: tuple[Any, ...] = ("_self_", {"hydra": "plain"})
 """Defaults list of a verb that trains no run."""
@@ -27,6 +28,7 @@ class Verb:
         name: name as typed, such as ``data verify``.
         what: description, one line in the imperative.
         schema: dataclass of its settings.
+        doing: what the verb does, a participle with its object, for the first line that it logs.
         run: function that runs the verb with a configuration; ``None`` for ``train``, which Hydra runs.
         positional: key of the first word after the verb, if that word has no ``=``.
         takes_words: whether all words without ``=`` belong to that key, as a list.
@@ -35,10 +37,14 @@ class Verb:
         typed: dataclass of settings that can be typed but are not part of the configuration.
         optional_group: group that is not chosen by default; its values then change the recorded
             configuration of a training.
+        slow_start: whether the import of its libraries takes seconds.
+        subjects: keys, of which the first that has a value is named in the first line; the positional key
+            by default.
     """
 
     name: str
     what: str
+    doing: str
     schema: type
     run: Callable[[DictConfig], None] | None
     examples: Sequence[str]
@@ -47,11 +53,28 @@ class Verb:
     takes_words: bool = False
     typed: type | None = None
     optional_group: str | None = None
+    slow_start: bool = True
+    subjects: Sequence[str] = ()
 
     @property
     def config(self) -> str:
         """Name of the verb's primary configuration."""
         return self.name.rpartition(" ")[2]
+
+    def start(self, cfg: DictConfig) -> str:
+        """Return what a command does, with the file or folder that it works on.
+
+        Args:
+            cfg: the configuration of the verb.
+        """
+        keys = self.subjects or filter(None, [self.positional])
+        value = next((cfg[key] for key in keys if cfg.get(key) is not None), None)
+        if value is None:
+            return self.doing
+        named = str(value)
+        if self.takes_words:  # a list of words is typed as the text of a list
+            named = named.strip("[]").replace('"', "")
+        return f"{self.doing} {shortened(named, 120)}"
 
 
 @dataclass

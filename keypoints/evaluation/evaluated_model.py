@@ -24,6 +24,7 @@ from keypoints.evaluation.per_face import BATCH, plain_batches, predict
 from keypoints.evaluation.result import Case, EvaluationResult, ModelSource, PredictedFaces, Stressed
 from keypoints.evaluation.robustness import STRESSES, StressedFaces, changes, stress, tolerances
 from keypoints.evaluation.seen_in_training import training_notes
+from keypoints.formatting import counted
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.inference.detection import with_found_boxes
 from keypoints.inference.predictor import Model, load_model
@@ -114,6 +115,7 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
         log.log(logging.WARNING if cfg.stress else logging.INFO, "%s: %s", cfg.checkpoint, changed)
     norm = cfg.norm or default_norm(model.scheme)
     evaluation_metrics(model.scheme, norm, cfg.threshold)  # reports a wrong value before the faces are read
+    log.info("reading the faces")
     data = chosen_data(cfg, run, str(cfg.checkpoint))
     boxless = cfg.boxes != "given"  # the faces then need no boxes of their own
     data.adopt(model.scheme, replace(model.crop, source="image") if boxless else model.crop)
@@ -128,6 +130,7 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
         notes.append("boxes are placed around the true points, so a face is never missed or off its box")
     if missed:
         notes.append(f"the detector did not find {missed} of {missed + len(faces)} faces: left out")
+    log.info("measuring %s of %s", counted(len(faces), "face"), split)
     source = ModelSource(str(path), type(data).__name__, bool(cfg.flip_test), cfg.boxes, missed)
     name = f"{run.name}, {path.stem} epoch" if run else path.stem
     case = Case(f"{name}, {split}", data, split, model.scheme, norm, cfg.threshold, cfg.faces)

@@ -97,6 +97,7 @@ def export(cfg: DictConfig) -> Export:
         crops, points = _photo_crops(Predictor(path, trust=cfg.trust), str(cfg.calibration))
         calibration, compared = crops[0::2], crops[1::2]
         truth = None if points is None else np.stack(points[1::2])
+    log.info("converting the network, and comparing its predictions with the checkpoint's")
     with _quiet():
         model = to_onnx(task)
         if cfg.precision == "fp16":

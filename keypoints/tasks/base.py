@@ -43,6 +43,7 @@ from keypoints.crop import Crop
 from keypoints.data.dataset import Batch, check_batch
 from keypoints.data.provenance import HasProvenance, TrainedOn
 from keypoints.errors import CheckpointError, ConfigError, one_line
+from keypoints.formatting import counted
 from keypoints.landmarks import LandmarkScheme
 from keypoints.library_versions import library_versions
 from keypoints.models.budget import TooLargeError, bounded
@@ -151,11 +152,11 @@ class Task(pl.LightningModule, ABC):
     def extra_repr(self) -> str:
         """Return landmarks, input, loss, optimizer and the number of weights, for ``repr``."""
         crop, weights = self.crop, sum(each.numel() for each in self.parameters())
-        points = "1 point" if len(self.scheme) == 1 else f"{len(self.scheme)} points"
         return (
-            f"{points} of {self.scheme.name}; input {crop.channels} × {crop.height} × {crop.width}; "
+            f"{counted(len(self.scheme), 'point')} of {self.scheme.name}; "
+            f"input {crop.channels} × {crop.height} × {crop.width}; "
             f"loss {self.loss_words[0]}; {_class_of(self._optimizer)}, "
-            f"lr {self._optimizer.get('lr', 'of its class')}; {weights:,} weights"
+            f"lr {self._optimizer.get('lr', 'of its class')}; {counted(f'{weights:,}', 'weight')}"
         )
 
     @property
@@ -172,6 +173,11 @@ class Task(pl.LightningModule, ABC):
     def logged(self) -> list[str]:
         """Names of the metrics that the task logs."""
         return ["loss/train", "loss/val", *map(str, self.metrics.keys())]
+
+    @property
+    def running_loss(self) -> float | None:
+        """Mean training loss of this process's steps of the epoch so far; ``None`` before its first step."""
+        return float(self._epoch_mean.compute()) if self._epoch_mean else None
 
     @property
     def loss_words(self) -> tuple[str, str]:

@@ -15,8 +15,10 @@ from pytorch_lightning.loggers import CSVLogger
 
 from keypoints.callbacks.metrics_history import LOGGED
 from keypoints.datamodules.base import FaceDataModule
+from keypoints.distributed import is_first
 from keypoints.errors import CheckpointError, ConfigError, one_line, some_of
 from keypoints.files import write_atomically
+from keypoints.formatting import counted
 from keypoints.instantiate import logger_names, make_data, make_task, make_trainer, trust_of
 from keypoints.landmarks import LandmarkScheme
 from keypoints.loggers.opening import read_identifiers
@@ -86,6 +88,7 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
     scheme = None if checkpoint is None else run.scheme()
     data, task = data_and_task(cfg, blank=checkpoint is not None, recorded=recorded, scheme=scheme)
     write_atomically(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
+    _say_network(task)
     _write_cost(run, task)
     if before is not None:
         _log_again(trainer, _logged_before(run, before))
@@ -109,6 +112,17 @@ def _without_finders(trainer: pl.Trainer, run: RunFolder) -> None:
     if any(isinstance(each, LearningRateFinder) for each in callbacks):
         log.info("LearningRateFinder does not search again: the learning rate is that of the checkpoint")
         callbacks[:] = [each for each in callbacks if not isinstance(each, LearningRateFinder)]
+
+
+def _say_network(task: Task) -> None:
+    """Log the class of the network, its number of weights, and its input."""
+    network = getattr(task, "net", task)
+    crop, weights = task.crop, sum(each.numel() for each in task.parameters())
+    log.info(
+        "network: %s, %s; input of %d × %d pixels in %s",
+        *(type(network).__name__, counted(f"{weights:,}", "weight"), crop.width, crop.height),
+        "grey" if crop.channels == 1 else "colour",
+    )
 
 
 def _write_cost(run: RunFolder, task: Task) -> None:
@@ -176,6 +190,8 @@ def data_and_task(
     trust = trust_of(cfg, recorded=recorded)
     # Loaded before the faces are decoded, so that an error in its file is reported at once.
     other = None if start is None else load_task(start, trust=trust)
+    if is_first():
+        log.info("reading the faces")
     data = make_data(cfg, recorded=recorded)
     if scheme is not None:
         data.adopt(scheme, data.crop)
