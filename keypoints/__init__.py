@@ -29,10 +29,13 @@ import os
 
 import lazy_loader
 
+from keypoints.library_messages import hide_advertisements
+
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # importing it would check for updates online
 os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")  # mlflow refuses to write to a folder without it
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # mlflow would send usage data
 os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # wandb would send its errors, also offline
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime 1.29 and later send usage data
+hide_advertisements()
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

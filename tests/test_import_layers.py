@@ -21,6 +21,7 @@ LAYERS = (
         "geometry",
         "input_files",
         "landmarks",
+        "library_messages",
         "library_versions",
         "logs",
         "mean_face",

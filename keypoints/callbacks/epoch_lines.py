@@ -1,6 +1,8 @@
 """Line per epoch in the log of a training."""
 
 import logging
+from multiprocessing import parent_process
+from pathlib import Path
 
 import pytorch_lightning as pl
 
@@ -58,12 +60,17 @@ class EpochLines(pl.Callback):
         parts = [f"train loss {shown(logged(trainer, TRAIN), _DIGITS)}"]
         if validated:
             parts += _of_validation(trainer)
-        text = f"{epoch_words(trainer, epoch)}: {', '.join([*parts, time])}"
+        text = f"{_run_words(trainer)}{epoch_words(trainer, epoch)}: {', '.join([*parts, time])}"
         bar = trainer.progress_bar_callback
         if bar is not None and getattr(bar, "is_enabled", True):
             log_in_files(log, "%s", text)
         else:
             log.info("%s", text)
+
+
+def _run_words(trainer: pl.Trainer) -> str:
+    """Return the name of the run's folder, if parallel runs share the output; else an empty text."""
+    return "" if parent_process() is None else f"{Path(trainer.default_root_dir).name}: "
 
 
 def _of_validation(trainer: pl.Trainer) -> list[str]:

@@ -1,6 +1,7 @@
 """Progress bar of a training."""
 
 import sys
+from multiprocessing import parent_process
 from time import monotonic
 from typing import Any
 
@@ -125,7 +126,12 @@ class _TimeColumn(ProgressColumn):
 
 
 def _is_live() -> bool:
-    """Return whether the standard output is a terminal or a notebook, where a bar can be seen to change."""
+    """Return whether the standard output is a terminal or a notebook, and of this process alone.
+
+    The parallel runs of ``launch=cores`` share a terminal, where their bars would overwrite each other.
+    """
+    if parent_process() is not None:
+        return False
     console = get_console()
     return console.is_jupyter or (sys.stdout.isatty() and not console.is_dumb_terminal)
 

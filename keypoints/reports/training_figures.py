@@ -1,7 +1,7 @@
 """Figures of trainings: loss curves of a run, and the comparison of a sweep's runs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -58,6 +58,7 @@ def loss_curves(history: pd.DataFrame, title: str, loss: str, unit: str, best: i
         )
         axes[-1].legend(fontsize=9)
     axes[-1].set_xlabel("epoch")
+    _number_epochs(axes, _epochs_of([history]))
     return figure
 
 
@@ -106,6 +107,7 @@ def comparison(
             histories[name].index,
             histories[name][column],
             dashes.get(setting, "-"),
+            marker=_marker(histories[name][column]),
             color=colour,
             alpha=0.75 if many else 1,
             lw=1.5 if setting in colours else 0.7,
@@ -123,6 +125,7 @@ def comparison(
     axes.set_xlabel("epoch (★ best)")
     unit = _UNITS.get(column, column)
     _finish(axes, f"validation {unit}", loc="center left", bbox_to_anchor=(1, 0.5))
+    _number_epochs([axes], _epochs_of(histories[name] for name in points))
     return figure
 
 
@@ -151,13 +154,14 @@ def training_and_validation(
                 ("loss/val", "tab:orange", "validation"),
             ):
                 if column in history and not (values := history[column].dropna()).empty:
-                    axes.plot(values.index, values, color=colour, lw=1.2, alpha=0.8, label=label)
+                    how = {"color": colour, "lw": 1.2, "alpha": 0.8, "marker": _marker(values)}
+                    axes.plot(values.index, values, label=label, **how)
             if name in best:
                 axes.axvline(best[name], color="tab:red", lw=0.8, ls=":", label="best epoch")
         axes.set_title(legend_label(setting), fontsize=9)
         axes.set_yscale("log")
         axes.grid(visible=True, which="both", alpha=0.25)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    _number_epochs(grid.flat[: len(settings)], _epochs_of(histories.values()))
     for axes in grid.flat[len(settings) :]:
         axes.axis("off")
     for row, own in enumerate(grid):
@@ -250,7 +254,33 @@ def _best(
 
 def _curve(axes: Axes, history: pd.DataFrame, column: str, label: str, color: str) -> None:
     if column in history and not (values := history[column].dropna()).empty:
-        axes.plot(values.index, values, label=f"{label}: last {shown(values.iloc[-1])}", color=color)
+        label = f"{label}: last {shown(values.iloc[-1])}"
+        axes.plot(values.index, values, label=label, color=color, marker=_marker(values))
+
+
+def _marker(values: pd.Series) -> str:
+    """Return matplotlib's marker of a curve: a dot for a single epoch, which a line would not show."""
+    return "o" if values.notna().sum() == 1 else ""
+
+
+def _epochs_of(histories: Iterable[pd.DataFrame]) -> set[int]:
+    return {int(epoch) for history in histories for epoch in history.index}
+
+
+def _number_epochs(shared: Iterable[Axes], epochs: Iterable[int]) -> None:
+    """Set integer ticks on the axis of epochs; a single epoch is in its middle.
+
+    Args:
+        shared: axes that share their epochs.
+        epochs: plotted epochs.
+    """
+    known = set(epochs)
+    for axes in shared:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if len(known) == 1:
+            (only,) = known
+            axes.set_xlim(only - 1, only + 1)
+            axes.set_xticks([only])
 
 
 def _constant(axes: Axes, history: pd.DataFrame, column: str) -> None:
@@ -269,4 +299,3 @@ def _finish(axes: Axes, unit: str, **legend: Any) -> None:
     axes.grid(visible=True, which="both", alpha=0.25)
     if drawn:
         axes.legend(fontsize=9, **legend)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -104,3 +104,28 @@ def test_folds_with_unusual_errors_are_plotted(value, tmp_path):
         warnings.simplefilter("error")
         figure = training_figures.fold_errors({"a": {0: value, 1: 0.1}, "b": {0: value}}, math.nan, "")
         figures.save(figure, tmp_path / "folds.png")
+
+
+@pytest.mark.parametrize(
+    "figure_of",
+    [
+        lambda one: training_figures.loss_curves(one, "", "L1", "ratios"),
+        lambda one: training_figures.comparison({"a": one, "b": one}, {"a": "a", "b": "b"}, ""),
+        lambda one: training_figures.training_and_validation({"a": one}, {"a": "a"}, "", {"a": 4}),
+    ],
+    ids=["loss", "comparison", "panels"],
+)
+def test_a_single_epoch_is_a_dot_in_the_middle(figure_of):
+    one = HISTORY.iloc[1:2].set_index(pd.Index([4])).assign(**{"loss/val": 0.9})
+    figure = figure_of(one)
+    for axes in figure.axes:
+        assert axes.get_xlim() == (3, 5)
+        assert list(axes.get_xticks()) == [4]
+        assert any(line.get_marker() == "o" for line in axes.lines)
+
+
+def test_one_run_of_several_keeps_the_others_epochs():
+    one = HISTORY.iloc[:1]
+    both = {"a": one, "b": HISTORY}
+    figure = training_figures.training_and_validation(both, {"a": "a", "b": "b"}, "", {})
+    assert all(axes.get_xlim()[1] >= 2 for axes in figure.axes)
