@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from keypoints.formatting import counted
 from keypoints.geometry import FloatArray
 from keypoints.structured_files import COUNT, NUMBER, TEXT, Kind, check_kinds, is_number
 
@@ -97,7 +98,8 @@ class ConfidenceCalibration:
         if not self.is_low(confidence):
             return ""
         return (
-            f"Low confidence: {confidence:.2f}, but {1 - _SHARE:.0%} of the {self.faces} validation faces "
+            f"Low confidence: {confidence:.2f}, but {1 - _SHARE:.0%} of the "
+            f"{counted(self.faces, 'validation face')} "
             f"have {self.threshold:.2f} or more; the points may be far off"
         )
 

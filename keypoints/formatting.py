@@ -49,13 +49,13 @@ def counted(count: float | str, noun: str, plural: str | None = None) -> str:
     All messages, figures and pages word their counts with this function.
 
     Args:
-        count: the number; text is shown unchanged, and is singular if it is ``1``.
+        count: the number; of text such as "2 of 3", the last word counts.
         noun: the noun in the singular. Words may precede it, as in "validation face".
         plural: the noun in the plural; by default an s is added, and a final y after a consonant becomes
             ies.
 
-    >>> counted(1, "face"), counted(0, "test face"), counted(12345, "entry"), counted("2 of 1", "photo")
-    ('1 face', '0 test faces', '12345 entries', '2 of 1 photos')
+    >>> counted(1, "face"), counted(0, "test face"), counted(12345, "entry"), counted("1 of 2", "photo")
+    ('1 face', '0 test faces', '12345 entries', '1 of 2 photos')
     """
     return f"{count} {pluralised(count, noun, plural)}"
 
@@ -71,7 +71,7 @@ def pluralised(count: float | str, noun: str, plural: str | None = None) -> str:
     >>> pluralised(1, "is", "are"), pluralised(2, "is", "are"), pluralised(2, "box", "boxes")
     ('is', 'are', 'boxes')
     """
-    if str(count) == "1":
+    if str(count).rpartition(" ")[2] == "1":
         return noun
     if plural is not None:
         return plural

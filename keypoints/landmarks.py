@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from keypoints.errors import ConfigError
+from keypoints.formatting import counted
 from keypoints.older_names import SCHEME
 
 
@@ -57,9 +58,11 @@ class LandmarkScheme:
         used = [*(self.normalizing_points or ()), *(i for line in self.skeleton for i in line)]
         used += [i for selection in self.selections.values() for i in selection]
         if any(not 0 <= index < len(self) for index in used):
-            raise ConfigError(f"scheme {self.name}: an index lies outside its {len(self)} points")
+            raise ConfigError(f"scheme {self.name}: an index lies outside its {counted(len(self), 'point')}")
         if self.names and len(self.names) != len(self):
-            raise ConfigError(f"scheme {self.name}: has {len(self.names)} names for {len(self)} points")
+            raise ConfigError(
+                f"scheme {self.name}: has {len(self.names)} names for {counted(len(self), 'point')}"
+            )
         if twice := [name for name, count in Counter(self.names).items() if count > 1]:
             raise ConfigError(f"scheme {self.name}: the point {twice[0]} is named twice")
 

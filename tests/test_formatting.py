@@ -68,7 +68,8 @@ def test_an_exponent_replaces_decimals_for_extreme_numbers(value, decimals, text
         ("1,234", "weight", "1,234 weights"),
         (2, "entry", "2 entries"),
         (2, "key", "2 keys"),
-        ("2 of 3", "photo", "2 of 3 photos"),
+        ("1 of 3", "photo", "1 of 3 photos"),
+        ("all 1", "photo", "all 1 photo"),
     ],
 )
 def test_only_one_thing_is_singular(count, noun, text):

@@ -44,17 +44,17 @@ LAYERS = (
 
 WITHIN = {
     # 0
-    "confidence": {"geometry", "structured_files"},
+    "confidence": {"formatting", "geometry", "structured_files"},
     "crop": {"errors", "geometry"},
     "file_kinds": {"input_files"},
     "files": {"errors"},
     "geometry": {"errors"},
     "input_files": {"errors"},
     "mean_face": {"formatting"},
-    "landmarks": {"errors", "older_names"},
+    "landmarks": {"errors", "formatting", "older_names"},
     "logs": {"errors"},
     "library_versions": {"_version"},
-    "schemes": {"errors", "input_files", "landmarks", "structured_files"},
+    "schemes": {"errors", "formatting", "input_files", "landmarks", "structured_files"},
     "structured_files": {"errors", "input_files"},
     "workers": {"process"},
     # 1

@@ -4,6 +4,7 @@ import ast
 import functools
 import inspect
 import io
+import itertools
 import re
 import textwrap
 import tokenize
@@ -50,6 +51,20 @@ PLAIN_WORDS = {
 
 LONGEST_NAME = 11
 """Words of a test's name."""
+
+
+COUNTED = re.compile(
+    r" (?:(?!has|takes|cuts|loses|mirrors)[a-z]+ )?(annotations|coordinates|crops|epochs|faces|filters"
+    r"|folds|groups|images"
+    r"|layers|parts|persons|photos|pictures|points|processes|rows|runs|samples|seeds|settings|shapes|tasks"
+    r"|validations|values|weights)\b"
+)
+"""Counted nouns in the plural, after a number; `keypoints.formatting.counted` words them."""
+
+NO_COUNTS = re.compile(
+    r"(split|label|label\.lower\(\)|state|name|path|shown\(rate\)|(len\()?_?[A-Z_0-9]+\)?|(counted|pluralised)\(.*)"
+)
+"""Expressions that are no number, or never 1."""
 
 
 def label(path):
@@ -119,6 +134,30 @@ def test_names_of_tests_are_short_sentences(path):
     names = [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     tests = [name for name in names if name.startswith("test_")]
     assert [name for name in tests if name.count("_") > LONGEST_NAME] == []
+
+
+def plurals(path):
+    """Return the counts of a file that are followed by a plural, which is wrong for 1."""
+    found = []
+    for node in ast.walk(parsed(path)[1]):
+        if isinstance(node, ast.JoinedStr):
+            for value, text in itertools.pairwise(node.values):
+                counts = isinstance(value, ast.FormattedValue) and not NO_COUNTS.fullmatch(
+                    ast.unparse(value.value)
+                )
+                if counts and isinstance(text, ast.Constant) and COUNTED.match(text.value):
+                    found.append(f"line {text.lineno}: {{{ast.unparse(value.value)}}}{text.value}")
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found += [
+                f"line {node.lineno}: {each.group()}"
+                for each in re.finditer(f"%d{COUNTED.pattern}", node.value)
+            ]
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=label)
+def test_one_function_words_all_counts(path):
+    assert plurals(path) == []
 
 
 def public_callables():

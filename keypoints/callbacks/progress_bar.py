@@ -45,11 +45,11 @@ class ProgressBar(RichProgressBar):
 
     @property
     def is_enabled(self) -> bool:
-        """Whether the bar is shown: it was not disabled, and the output is a terminal or a notebook."""
+        """True if the bar is shown: it was not disabled, and the output is a terminal or a notebook."""
         return super().is_enabled and _is_live()
 
     def configure_columns(self, trainer: pl.Trainer) -> list[ProgressColumn]:
-        """Return the columns before the metrics; a narrow terminal has no room for the steps per second.
+        """Return the columns before the metrics; a narrow terminal shows no steps per second.
 
         Args:
             trainer: Trainer that shows the bar.

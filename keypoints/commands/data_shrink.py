@@ -8,6 +8,7 @@ from omegaconf import MISSING, DictConfig
 
 from keypoints.commands.verb import WITH_PATHS, Paths, Verb
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting, within
+from keypoints.formatting import counted
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,9 @@ def run(cfg: DictConfig) -> None:
     from keypoints.datatools.shrink import shrink
 
     copy = shrink(cfg)
-    log.info("%s: %d pictures, side %d, %.1f MB", copy.root, copy.pictures, copy.side, copy.megabytes)
+    log.info(
+        "%s: %s, side %d, %.1f MB", copy.root, counted(copy.pictures, "picture"), copy.side, copy.megabytes
+    )
 
 
 VERB = Verb(

@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from keypoints.commands.verb import PLAIN, Flipping, OfModel, Verb
 from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting
+from keypoints.formatting import counted
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,9 @@ def run(cfg: DictConfig) -> None:
     done = export(cfg)
     log.info("%s: %s, %.2f MB, checked against the checkpoint", done.path, done.precision, done.megabytes)
     log.info(
-        "on %d crops its points differ from the checkpoint's by %.2g px of the %d × %d input on average, "
+        "on %s its points differ from the checkpoint's by %.2g px of the %d × %d input on average, "
         "%.2g px at most",
-        done.crops,
+        counted(done.crops, "crop"),
         done.mean_shift,
         *done.input_size,
         done.largest_shift,

@@ -18,6 +18,7 @@ from keypoints.config.missing import check_complete
 from keypoints.config.options import is_ours
 from keypoints.config.overrides import all_values
 from keypoints.errors import DataError, KeypointsError, TrainingError, one_line, printable, some_of
+from keypoints.formatting import counted, pluralised
 from keypoints.logs import log_start
 from keypoints.runs.checkpoint_files import other_checkpoints
 from keypoints.runs.status import clear, is_resumable, read_status
@@ -193,7 +194,8 @@ def kept_of_sweep(folder: Path) -> str:
     sweep, kept = SweepFolder(folder), "no run had started"
     if sweep.begun():
         rows = sweep.table()["status"]
-        kept = f"{(rows == 'finished').sum()} of {len(rows)} runs are finished"
+        done = (rows == "finished").sum()
+        kept = f"{done} of {counted(len(rows), 'run')} {pluralised(done, 'is', 'are')} finished"
     return f"{kept}; resume with: keypoints train {shlex.quote(f'resume={folder}')}"
 
 

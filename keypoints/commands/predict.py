@@ -91,7 +91,8 @@ def run(cfg: DictConfig) -> None:
         log.info("look at it: %s", done.page)
     if done.with_problems:
         raise DataError(
-            f"{done.with_problems} of {done.photos} photos have no face, or a face without a prediction; "
+            f"{done.with_problems} of {counted(done.photos, 'photo')} "
+            f"{pluralised(done.with_problems, 'has', 'have')} no face, or a face without a prediction; "
             "see above"
         )
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from keypoints.commands.verb import CHECKPOINT, WITH_PATHS, Choosing, Flipping, Paths, Verb
 from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting, within
 from keypoints.errors import ConfigError
+from keypoints.formatting import counted
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def run(cfg: DictConfig) -> None:
     from keypoints.inference.submission import check, submit
 
     if cfg.check is not None:
-        log.info("%s: is valid, for %d images", cfg.check, check(cfg))
+        log.info("%s: is valid, for %s", cfg.check, counted(check(cfg), "image"))
     else:
         log.info("%s: is valid, and can be submitted", submit(cfg))
 

@@ -16,6 +16,7 @@ from keypoints.config.missing import check_complete
 from keypoints.config.settings import FilePath, OutputFolder, Text, setting, within
 from keypoints.errors import ConfigError, KeypointsError, some_of
 from keypoints.files import write_atomically
+from keypoints.formatting import counted, pluralised
 from keypoints.runs.checkpoint_files import other_checkpoints
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import is_finished, read_status, record
@@ -247,7 +248,8 @@ def _stop_message(run: RunFolder) -> str:
 
     kept = "no epoch had ended"
     if run.last_checkpoint.is_file():
-        kept = f"{read_checkpoint(run.last_checkpoint)['epoch'] + 1} epochs are kept"
+        epochs = int(read_checkpoint(run.last_checkpoint)["epoch"]) + 1
+        kept = f"{counted(epochs, 'epoch')} {pluralised(epochs, 'is', 'are')} kept"
     return f"{kept}; resume with: keypoints train {shlex.quote(f'resume={run.path}')}"
 
 

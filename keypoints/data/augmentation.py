@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keypoints.errors import ConfigError, one_line
+from keypoints.formatting import counted
 from keypoints.geometry import Affine, ByteArray, FloatArray
 
 if TYPE_CHECKING:
@@ -333,13 +334,14 @@ def _augment(
         image, moved = _augment_one(pipeline, canvas, keypoints, seed)
         if len(moved) > len(keypoints):
             raise ConfigError(
-                f"{pipeline.called} made {len(moved)} points of {len(keypoints)}, as reflections do; a "
+                f"{pipeline.called} made {counted(len(moved), 'point')} of {len(keypoints)}, as "
+                "reflections do; a "
                 "transform has to give each point once: take border_mode: 1, or leave it out"
             )
         if len(moved) < len(keypoints):
             raise ConfigError(
-                f"{pipeline.called} dropped {len(keypoints) - len(moved)} of {len(keypoints)} points; "
-                "a transform has to keep them all, wherever they lie"
+                f"{pipeline.called} dropped {len(keypoints) - len(moved)} of "
+                f"{counted(len(keypoints), 'point')}; a transform has to keep them all, wherever they lie"
             )
         if image.shape[:2] != wanted[:2] or image.size != math.prod(wanted) or image.dtype != np.uint8:
             raise ConfigError(

@@ -23,6 +23,7 @@ from keypoints.data.photos import Photo
 from keypoints.data.sampler import Key
 from keypoints.distributed import is_first
 from keypoints.errors import ConfigError, DataError
+from keypoints.formatting import counted
 from keypoints.geometry import Affine, Box, ByteArray, FlagArray, FloatArray, pixels_to_ratio
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ def check_batch(batch: object, crop: Crop, landmarks: int) -> None:
                 "each landmark of this task; make the task with the scheme of the data"
             )
         return
-    parts = f" of {len(batch)} parts" if isinstance(batch, Sequence) else ""
+    parts = f" of {counted(len(batch), 'part')}" if isinstance(batch, Sequence) else ""
     raise ConfigError(
         f"the loader gave a {type(batch).__name__}{parts}, not a batch; a batch is a keypoints.Batch with "
         "the fields pixels (B, C, H, W) as bytes, targets (B, K, 2) as ratios of the input, to_photo "
@@ -395,8 +396,9 @@ class FaceDataset(Dataset[Batch]):
             return self.targets.mean(dim=0)
         if missing := np.flatnonzero(np.isnan(self._points).any(axis=2).all(axis=0)).tolist():
             raise DataError(
-                f"point {self._landmarks[missing[0]]} is labelled in none of the {len(self)} faces "
-                f"({len(missing)} such points); label it, or take a part: data.landmarks=<part>"
+                f"point {self._landmarks[missing[0]]} is labelled in none of the "
+                f"{counted(len(self), 'face')} "
+                f"({counted(len(missing), 'such point')}); label it, or take a part: data.landmarks=<part>"
             )
         return self.targets.nanmean(dim=0)
 

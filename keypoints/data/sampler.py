@@ -6,6 +6,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from keypoints.errors import ConfigError
+from keypoints.formatting import counted, pluralised
 
 Key = tuple[int, int]
 """Epoch and index, which together with the seed determine all random numbers of a sample."""
@@ -66,7 +67,10 @@ def even_batch_size(length: int, ranks: int, batch_size: int) -> int:
     """
     least, rest = divmod(length, ranks)
     if least == 0:
-        raise ConfigError(f"{length} faces are too few for {ranks} processes; take fewer: trainer.devices=…")
+        raise ConfigError(
+            f"{counted(length, 'face')} {pluralised(length, 'is', 'are')} too few for "
+            f"{counted(ranks, 'process', 'processes')}; take fewer: trainer.devices=…"
+        )
     while rest and least % batch_size == 0:
         batch_size += 1
     return batch_size

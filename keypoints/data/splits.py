@@ -8,6 +8,7 @@ import numpy as np
 from keypoints.data.face import Face
 from keypoints.data.photo_facts import is_of_photo
 from keypoints.errors import ConfigError, DataError
+from keypoints.formatting import counted
 
 
 def split_by_group(faces: Sequence[Face], fraction: float, seed: int) -> tuple[list[Face], list[Face]]:
@@ -80,7 +81,8 @@ def split_into_folds(faces: Sequence[Face], folds: int, seed: int) -> list[int]:
     sizes = Counter(groups)
     if len(sizes) < folds:
         raise DataError(
-            f"{len(sizes)} groups of faces cannot be divided into {folds} folds; take fewer: data.folds"
+            f"{counted(len(sizes), 'group')} of faces cannot be divided into {counted(folds, 'fold')}; "
+            "take fewer: data.folds"
         )
     reached = [0] * folds
     chosen: dict[str, int] = {}

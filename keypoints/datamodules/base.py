@@ -25,6 +25,7 @@ from keypoints.data.splits import split_into_folds, split_off
 from keypoints.data.statistics import measure, training_statistics
 from keypoints.datamodules.settings import FaceSettings
 from keypoints.errors import ConfigError, DataError, some_of
+from keypoints.formatting import counted, pluralised
 from keypoints.geometry import Affine, ratio_to_pixels
 from keypoints.landmarks import LandmarkScheme
 from keypoints.process import configure_worker
@@ -113,8 +114,8 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
                 self.crop = crop
                 return
         raise ConfigError(
-            f"the checkpoint predicts {scheme.name} ({len(scheme)} points), but these faces have "
-            f"{self._all.name} ({len(self._all)} points); choose other data: data=…"
+            f"the checkpoint predicts {scheme.name} ({counted(len(scheme), 'point')}), but these faces have "
+            f"{self._all.name} ({counted(len(self._all), 'point')}); choose other data: data=…"
         )
 
     def original(self, face: Face) -> Original | None:  # noqa: ARG002
@@ -166,7 +167,8 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
                 tie, face = min(shared.items(), key=lambda found: is_of_photo(found[0]))
                 raise DataError(
                     f"{face.photo.path if is_of_photo(tie) else tie}: has faces in train and in {split}, and "
-                    f"so have {len(shared) - 1} more groups; results would be too good: leave one side out"
+                    f"so {pluralised(len(shared) - 1, 'has', 'have')} "
+                    f"{counted(len(shared) - 1, 'more group')}; results would be too good: leave one side out"
                 )
         return splits
 
@@ -230,13 +232,14 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
             "%s; %.1f MB of crops held in memory%s",
             ", ".join(self._count(split, dataset) for split, dataset in datasets.items()),
             sum(dataset.nbytes for dataset in datasets.values()) / 1e6,
-            f"; {again} faces are read from disk at each use (memory_mb)" if again else "",
+            f"; {counted(again, 'face')} read from disk at each use (memory_mb)" if again else "",
         )
 
     def _count(self, split: str, dataset: FaceDataset) -> str:
         """Return the number of faces in words; that they are not augmented may be a surprise."""
         plain = split == "train" and self.augmentation is None
-        return f"{len(dataset)} {split} faces{' without augmentation' if plain else ''}"
+        faces = counted(len(dataset), f"{split} face")
+        return f"{faces}{' without augmentation' if plain else ''}"
 
     def _check_labels(self) -> None:
         """Check that each point has a label in a training face, and each part in a validation face."""
@@ -386,8 +389,8 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         if trained_on is not None and (seen := self.leaks(trained_on, "test")):
             raise ConfigError(
                 f"{self.source_of('test')}: the model was trained on {len(seen)} of the "
-                f"{len(self.splits['test'])} faces, or on others of their groups, so the result would say "
-                "nothing about new faces"
+                f"{counted(len(self.splits['test']), 'face')}, or on others of their groups, so the result "
+                "would say nothing about new faces"
             )
         return self.loader("test")
 

@@ -26,6 +26,7 @@ from keypoints.data.splits import split_by_group
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.settings import BoxSettings
 from keypoints.errors import ConfigError, DataError
+from keypoints.formatting import counted, pluralised
 from keypoints.schemes import IBUG68
 
 log = logging.getLogger(__name__)
@@ -143,7 +144,8 @@ class IBUG300WDataModule(BoxSettings, FaceDataModule):
         if not test:
             log.info("%s: no %s, so there is nothing to submit", self._root, PARSED_LIST)
         if shared := shared_groups(train, test):
-            log.info("%d photos have faces in the training list and in the test list", len(shared))
+            photos = f"{counted(len(shared), 'photo')} {pluralised(len(shared), 'has', 'have')}"
+            log.info("%s faces in the training list and in the test list", photos)
         return {"train": train, "test": [_without_points(face) for face in test]}
 
     def _official(self) -> dict[str, list[Face]]:

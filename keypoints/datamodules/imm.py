@@ -10,6 +10,7 @@ from keypoints.data.readers.imm import VIEWS, read_imm
 from keypoints.data.splits import split_off
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, DataError
+from keypoints.formatting import counted
 from keypoints.schemes import IMM58
 
 
@@ -97,7 +98,8 @@ class IMMDataModule(FaceDataModule):
         inside = {person for person in persons if (person - 1) % folds == fold}
         if len(persons) < folds or not inside or inside == persons:
             raise DataError(
-                f"{self.root}: {len(persons)} training persons, {len(inside)} of them in fold {fold} of "
+                f"{self.root}: {counted(len(persons), 'training person')}, {len(inside)} of them in fold "
+                f"{fold} of "
                 f"{folds}, do not suffice; take fewer folds: data.folds"
             )
         return split_off(faces, [int(face.group) in inside for face in faces])

@@ -14,6 +14,7 @@ from keypoints.data.splits import split_by_group, united_groups
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.datamodules.settings import BoxSettings
 from keypoints.errors import ConfigError, DataError, some_of
+from keypoints.formatting import counted, pluralised
 from keypoints.landmarks import LandmarkScheme, first_moved
 from keypoints.logs import log_some
 from keypoints.schemes import known_schemes, scheme_named, tell_flips
@@ -110,7 +111,7 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         for split in others:
             if (points := self._points(split)) != (expected := self._points(first)):
                 raise DataError(
-                    f"{self._lists[split]}: has {points} points a face, "
+                    f"{self._lists[split]}: has {counted(points, 'point')} a face, "
                     f"but {self._lists[first]} has {expected}"
                 )
             self._check_names(split, first)
@@ -145,7 +146,8 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         """Return the training faces and the validation faces."""
         if len(set(united_groups(faces))) == 1:
             raise DataError(
-                f"{self._lists['train']}: all {len(faces)} faces are of one group, {faces[0].group}, which "
+                f"{self._lists['train']}: all {counted(len(faces), 'face')} "
+                f"{pluralised(len(faces), 'is', 'are')} of one group, {faces[0].group}, which "
                 "is not split; name a list to validate on (data.val=<list>), or leave out the list's groups"
             )
         return split_by_group(faces, self.val_fraction, self.val_seed)
@@ -226,7 +228,8 @@ class LabelledDataModule(BoxSettings, FaceDataModule):
         boxless = sum(face.box is None for face in faces)
         if self.crop.source == "box" and boxless:
             raise DataError(
-                f"{self._lists[split]}: {boxless} of {len(faces)} faces have no box; give them one, or take "
+                f"{self._lists[split]}: {boxless} of {counted(len(faces), 'face')} "
+                f"{pluralised(boxless, 'has', 'have')} no box; give them one, or take "
                 "full photos: data.source=image"
             )
         return faces
@@ -259,16 +262,16 @@ def _tell(scheme: LandmarkScheme, path: Path) -> None:
     if scheme.name in known_schemes():
         log.info("%s: names the points of %s", path, scheme.name)
     elif scheme.names:
-        log.info("%s: names its %d points: %s", path, len(scheme), some_of(scheme.names, 5))
+        log.info("%s: names its %s: %s", path, counted(len(scheme), "point"), some_of(scheme.names, 5))
         tell_flips(scheme)
     else:
-        log.info("%s: numbers its %d points, and joins them by a skeleton", path, len(scheme))
+        log.info("%s: numbers its %s, and joins them by a skeleton", path, counted(len(scheme), "point"))
 
 
 def _nameless(count: int) -> LandmarkScheme:
     """Return a scheme of ``count`` points without names."""
     return LandmarkScheme(
-        f"{count} points",
+        counted(count, "point"),
         {"points": tuple(range(count))},
         flip_indices=None,
         normalizing_points=None,

@@ -9,6 +9,7 @@ from keypoints.data.readers.ibug300w import NAMING
 from keypoints.data.readers.labelled import FORMATS, format_labelled, read_list, write_list
 from keypoints.errors import DataError
 from keypoints.files import locked
+from keypoints.formatting import counted
 from keypoints.logs import log_some
 from keypoints.schemes import scheme_named
 
@@ -45,7 +46,7 @@ def convert(cfg: DictConfig) -> Path:
     log_some(log, "left out", skipped)
     if loses := FORMATS[cfg.format].loses:
         log.warning("in %s %s", FORMATS[cfg.format].what, loses)
-    log.info("%d faces are in %s", len(faces), output)
+    log.info("%s written to %s", counted(len(faces), "face"), output)
     return output
 
 

@@ -22,6 +22,7 @@ from keypoints.data.photos import Photo
 from keypoints.datatools.compact_pieces import Cut, Piece, Plan, kept_part, plan_ibug, plan_imm
 from keypoints.errors import ConfigError, DataError, one_line
 from keypoints.files import holds_others, locked, replaced, write_atomically
+from keypoints.formatting import counted, pluralised
 from keypoints.geometry import Box, ByteArray
 
 _SETTINGS = "shrink.json"
@@ -226,7 +227,8 @@ def _fitting_side(root: Path, plan: Plan, cfg: DictConfig) -> int:
         low, high = _LEAST_SIDE, max(_LEAST_SIDE, int(max(longer for _, longer in parts)) + 1)
         if megabytes(low) > _SAFETY * cfg.total_mb:
             raise ConfigError(
-                f"total_mb={cfg.total_mb:g} is too little: {len(plan.pieces)} pictures take "
+                f"total_mb={cfg.total_mb:g} is too little: {counted(len(plan.pieces), 'picture')} "
+                f"{pluralised(len(plan.pieces), 'takes', 'take')} "
                 f"{megabytes(low):.1f} MB even with side={low}"
             )
         while low < high:

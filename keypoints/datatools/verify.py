@@ -35,6 +35,7 @@ from keypoints.data.readers.imm import VIEWS, read_imm_face
 from keypoints.data.readers.labelled import read_labelled
 from keypoints.errors import ConfigError, DataError
 from keypoints.files import write_atomically
+from keypoints.formatting import counted, pluralised
 from keypoints.landmarks import LandmarkScheme
 from keypoints.schemes import IBUG68, scheme_named
 
@@ -123,7 +124,14 @@ def verify_lists(cfg: DictConfig) -> Verification:
             faces[split] = listed
             findings += found
     if shared := shared_groups(faces["train"], faces.get("test", [])):
-        findings.append(Finding("test", f"{len(shared)} groups have other faces in train", wrong=False))
+        findings.append(
+            Finding(
+                "test",
+                f"{counted(len(shared), 'group')} {pluralised(len(shared), 'has', 'have')} other faces in "
+                "train",
+                wrong=False,
+            )
+        )
     published = LISTED_SETS[cfg.dataset]
     counts = [Count(f"{split} faces", len(listed), published.get(split)) for split, listed in faces.items()]
     every = [face for listed in faces.values() for face in listed]
@@ -172,7 +180,11 @@ def _findings_of_lists(folder: Path, faces: Sequence[Face]) -> Iterator[Finding]
         picture.resolve() not in listed and not (picture.parent / RECORD).is_file()  # of another list
         for picture in _pictures(folder)
     ):
-        yield Finding(str(folder), f"{others} pictures in it are not in the list", wrong=False)
+        yield Finding(
+            str(folder),
+            f"{counted(others, 'picture')} in it {pluralised(others, 'is', 'are')} not in the list",
+            wrong=False,
+        )
 
 
 def _verification(root: Path, counts: list[Count], findings: Iterable[Finding]) -> Verification:
@@ -361,5 +373,8 @@ def _check_groups(
             shared = shared_groups(lists[ibug300w.TRAIN_LIST], lists.get(name, []))
             if shared:
                 yield Finding(
-                    name, f"{len(shared)} photos have other faces in {ibug300w.TRAIN_LIST}", wrong=False
+                    name,
+                    f"{counted(len(shared), 'photo')} {pluralised(len(shared), 'has', 'have')} other faces "
+                    f"in {ibug300w.TRAIN_LIST}",
+                    wrong=False,
                 )

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, ListConfig
 from keypoints.data.photo_facts import count_groups
 from keypoints.demo.answer import answer, example_photos
 from keypoints.errors import ConfigError, one_line
+from keypoints.formatting import counted
 from keypoints.inference.predictor import Predictor
 from keypoints.reports.page import render
 from keypoints.runs.checkpoint_files import find_checkpoint
@@ -187,10 +188,14 @@ def described(predictor: Predictor, run: RunFolder | None) -> str:
     name = predictor.path.name if run is None else f"{run.name} ({predictor.path.name})"
     scheme = predictor.scheme
     known = predictor.trained_on
-    groups = [] if known is None else [f"{count_groups(known.groups)} persons or photos"]
+    groups = (
+        []
+        if known is None
+        else [f"{counted(count_groups(known.groups), 'person or photo', 'persons or photos')}"]
+    )
     faces = [*groups, *([known.data] if known is not None and known.data else [])]
     trained = f"trained on {' of '.join(faces)}" if faces else "the file does not name its training data"
-    return f"{name} · {len(scheme)} landmark{'s' * (len(scheme) > 1)}, {scheme.name} · {trained}"
+    return f"{name} · {counted(len(scheme), 'landmark')}, {scheme.name} · {trained}"
 
 
 def page(predictor: Predictor, about: str, max_bytes: int) -> dict[str, tuple[str, bytes]]:

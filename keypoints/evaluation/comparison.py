@@ -12,6 +12,7 @@ from itertools import combinations
 import numpy as np
 from scipy import stats
 
+from keypoints.formatting import counted
 from keypoints.geometry import FloatArray
 
 FEWEST_GROUPS = 6
@@ -117,9 +118,8 @@ class Errors:
     def doubt(self) -> str:
         """Reason why no interval is honest; empty if there is none."""
         if len(self._labels) < FEWEST_GROUPS:
-            return (
-                f"the faces are of {len(self._labels)} groups (persons or photos), fewer than {FEWEST_GROUPS}"
-            )
+            groups = counted(len(self._labels), "group")
+            return f"the faces are of {groups} (persons or photos), fewer than {FEWEST_GROUPS}"
         single = [name for name, errors in self.by_setting.items() if len(errors) < FEWEST_SEEDS]
         return f"{single[0]} has one seed" if single else ""
 

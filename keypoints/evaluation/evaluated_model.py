@@ -129,7 +129,9 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
     if cfg.boxes == "points":
         notes.append("boxes are placed around the true points, so a face is never missed or off its box")
     if missed:
-        notes.append(f"the detector did not find {missed} of {missed + len(faces)} faces: left out")
+        notes.append(
+            f"the detector did not find {missed} of {counted(missed + len(faces), 'face')}: left out"
+        )
     log.info("measuring %s of %s", counted(len(faces), "face"), split)
     source = ModelSource(str(path), type(data).__name__, bool(cfg.flip_test), cfg.boxes, missed)
     name = f"{run.name}, {path.stem} epoch" if run else path.stem
@@ -152,7 +154,7 @@ def _with_chosen_boxes(
         return with_boxes_from_points(faces, data.indices, _boxed_shape(cfg, model), model.crop), 0
     found, missed = with_found_boxes(track(faces, "detecting faces", transient=True))
     if not found:
-        raise DataError(f"the detector finds none of the {len(faces)} faces of {split}")
+        raise DataError(f"the detector finds none of the {counted(len(faces), 'face')} of {split}")
     return found, missed
 
 
@@ -162,7 +164,9 @@ def _boxed_shape(cfg: DictConfig, model: Model) -> FloatArray:
         listed = read_labelled(Path(cfg.boxes_like), scheme=model.scheme, strict=False).faces
         faces = [face for face in listed if face.box is not None]
         if not faces:
-            raise DataError(f"{cfg.boxes_like}: none of its {len(listed)} faces has a box; name another list")
+            raise DataError(
+                f"{cfg.boxes_like}: none of its {counted(len(listed), 'face')} has a box; name another list"
+            )
         return mean_targets(faces, range(len(model.scheme)), model.crop).double().numpy()
     if model.mean_shape is None:
         raise ConfigError(

@@ -18,6 +18,7 @@ from keypoints.evaluation.matching import Matches, match
 from keypoints.evaluation.per_face import Predictions
 from keypoints.evaluation.prediction_lists import PredictionList, photos_by_id, read_predictions
 from keypoints.evaluation.result import Case, EvaluationResult, PredictedFaces, TableSource
+from keypoints.formatting import counted, pluralised
 from keypoints.inference.prediction_files import TABLE
 from keypoints.tasks.metrics import default_norm, evaluation_metrics
 
@@ -110,7 +111,8 @@ def evaluated_table(cfg: DictConfig) -> EvaluatedTable:
     _log_left_out(path, table, matches, truth)
     if not matches.pairs:
         raise DataError(
-            f"{path}: none of its {len(table.predictions)} faces matches one of the {len(truth)} faces of "
+            f"{path}: none of its {counted(len(table.predictions), 'face')} matches one of the "
+            f"{counted(len(truth), 'face')} of "
             f"{split}: {_why_none(matches, table)}"
         )
     folder = _folder(cfg, path, split)
@@ -137,8 +139,8 @@ def _check_points(path: Path, table: PredictionList, data: FaceDataModule) -> No
     count = len(table.predictions[0].points)
     if count != len(data.indices):
         raise DataError(
-            f"{path}: has {count} points a face, but the truth has {len(data.indices)} ({data.scheme.name}); "
-            "take other data, or a part of the landmarks: data.landmarks=<part>"
+            f"{path}: has {counted(count, 'point')} a face, but the truth has {len(data.indices)} "
+            f"({data.scheme.name}); take other data, or a part of the landmarks: data.landmarks=<part>"
         )
 
 
@@ -163,15 +165,21 @@ def _notes(
     notes = []
     if missing := len(matches.missing):
         measured, everyone = len(matches.pairs), len(truth)
-        note = f"{missing} of {everyone} faces have no prediction: all means are over the other {measured}"
+        without = f"{missing} of {counted(everyone, 'face')} {pluralised(missing, 'has', 'have')}"
+        note = f"{without} no prediction: all means are over the other {measured}"
         if failures is not None:
             share = (failures * measured + missing) / everyone
             note += f"; with them as failures the failure rate is {100 * share:.3g} %"
         notes.append(note)
     if others := len(matches.without_truth):
-        notes.append(f"{others} of {len(table.predictions)} predicted faces match no true face: left out")
+        notes.append(
+            f"{others} of {counted(len(table.predictions), 'predicted face')} "
+            f"{pluralised(others, 'matches', 'match')} no true face: left out"
+        )
     if rows := len(table.unusable):
-        notes.append(f"{rows} rows of the table hold no face: left out")
+        notes.append(
+            f"{counted(rows, 'row')} of the table {pluralised(rows, 'holds', 'hold')} no face: left out"
+        )
     if matches.ambiguous:
         notes.append(f"photos that cannot be told apart: {some_of(matches.ambiguous, _NAMED)}")
     return notes

@@ -12,6 +12,7 @@ import pandas as pd
 
 from keypoints.data.face import HIDDEN, UNLABELLED, VISIBLE
 from keypoints.errors import DataError, one_line
+from keypoints.formatting import counted
 from keypoints.geometry import FlagArray, FloatArray
 from keypoints.structured_files import MOST_TABLE_BYTES, read_text
 
@@ -151,6 +152,6 @@ def in_common(faces: pd.DataFrame, words: Mapping[str, Mapping[str, str]], share
             if times >= 3 and factor >= 1.5:
                 meaning = words.get(tag, {}).get(str(value))
                 name = f"{tag} {value} ({meaning})" if meaning else f"{tag} {value}"
-                text = f"{name}: {times} of the {count} worst faces, {in_all} of all {len(faces)}"
+                text = f"{name}: {times} of the {counted(count, 'worst face')}, {in_all} of all {len(faces)}"
                 found.append((factor, text))
     return [text for _, text in sorted(found, reverse=True)]

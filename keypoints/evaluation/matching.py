@@ -14,6 +14,7 @@ from keypoints.data.photo_names import PhotoNames, composed
 from keypoints.data.readers.ibug300w import NAMING
 from keypoints.errors import DataError, shortened
 from keypoints.evaluation.prediction_lists import Prediction
+from keypoints.formatting import counted
 from keypoints.geometry import FloatArray
 from keypoints.input_files import why_not_regular
 
@@ -127,7 +128,8 @@ def _find_photos(photos: Sequence[Path], names: Sequence[str], folder: Path) -> 
             claims[candidates[0]].append(claim)
         elif candidates:
             ambiguous.append(
-                f"{_shown(name)} may be any of {len(candidates)} photos, such as {_shown(min(candidates))}"
+                f"{_shown(name)} may be any of {counted(len(candidates), 'photo')}, such as "
+                f"{_shown(min(candidates))}"
             )
         else:
             example = (ends.get(parts[-1:]) or photos)[0]
@@ -146,7 +148,7 @@ def _assign_names(claims: Mapping[Path, Sequence[_Claim]]) -> tuple[dict[str, Pa
         keys = {claim.key for claim in longest}
         if len(keys) > 1:
             ambiguous.append(
-                f"{_shown(photo)} may be any of {len(keys)} photos of the table, "
+                f"{_shown(photo)} may be any of {counted(len(keys), 'photo')} of the table, "
                 f"such as {_shown(longest[0].name)}"
             )
         else:

@@ -19,6 +19,7 @@ from keypoints.evaluation.result import (
     Scores,
     Tables,
 )
+from keypoints.formatting import counted, pluralised
 from keypoints.mean_face import collapse
 from keypoints.tasks.metrics import NME, evaluation_metrics, face_scale, normalized_mean_error
 
@@ -44,9 +45,9 @@ def measure(case: Case, predicted: PredictedFaces) -> tuple[EvaluationResult, Ta
     table = face_table(faces, predictions, case.norm, pair)
     on_photos["error_px"] = table["error_px"]
     errors = None if constant is None else normalized_mean_error(*constant[:3], norm=case.norm, pair=pair)
-    counted = NME(case.norm, pair).counted(predictions.truth, predictions.photo_sizes)
-    tables = Tables(on_photos, table, counted.numpy(), None if errors is None else errors.double().numpy())
-    return _result(case, predicted, predictions, constant, table, counted), tables
+    with_error = NME(case.norm, pair).counted(predictions.truth, predictions.photo_sizes)
+    tables = Tables(on_photos, table, with_error.numpy(), None if errors is None else errors.double().numpy())
+    return _result(case, predicted, predictions, constant, table, with_error), tables
 
 
 def _result(
@@ -55,7 +56,7 @@ def _result(
     predictions: Predictions,
     constant: Predictions | None,
     table: pd.DataFrame,
-    counted: Tensor,
+    with_error: Tensor,
 ) -> EvaluationResult:
     metrics = _scores(case, predictions)
     parts = case.scheme.parts if len(case.scheme.parts) > 1 else {}
@@ -75,7 +76,7 @@ def _result(
         by_confidence=by_confidence(predictions, case.norm, case.scheme.normalizing_points),
         words={tag: dict(meanings) for tag, meanings in words.items()},
         worst_faces=in_common(table, words),
-        notes=[*_warnings(predictions, metrics), *_states(case, predictions, counted), *predicted.notes],
+        notes=[*_warnings(predictions, metrics), *_states(case, predictions, with_error), *predicted.notes],
         by_visibility=_by_visibility(case, predictions),
     )
 
@@ -136,20 +137,26 @@ def _warnings(predictions: Predictions, metrics: Scores) -> list[str]:
     return [warning] if warning else []
 
 
-def _states(case: Case, predictions: Predictions, counted: Tensor) -> list[str]:
+def _states(case: Case, predictions: Predictions, with_error: Tensor) -> list[str]:
     """Return notes about points without a label, hidden points, and faces that lack a label or an NME."""
     labelled = predictions.truth.isfinite().all(dim=-1)
     known, total = int(labelled.sum()), labelled.numel()
     hidden = 0 if predictions.hidden is None else int(predictions.hidden.sum())
     if known == total and not hidden:
         return []
-    note = f"{known} of {total} points are labelled"
+    note = f"{known} of {counted(total, 'point')} {pluralised(known, 'is', 'are')} labelled"
     note += f", {hidden} of them hidden" if hidden else ""
     notes = [note if known == total else f"{note}; errors are over the labelled points"]
     bare = ~labelled.any(dim=-1)
     if without := int(bare.sum()):
-        notes.append(f"{without} of {len(bare)} faces have no labelled point, and do not count")
-    if without := int((~counted & ~bare).sum()):
+        notes.append(
+            f"{without} of {counted(len(bare), 'face')} {pluralised(without, 'has', 'have')} no labelled "
+            f"point, and {pluralised(without, 'does', 'do')} not count"
+        )
+    if without := int((~with_error & ~bare).sum()):
         why = "normalising points have no label" if case.norm == "pair" else "labelled points span no box"
-        notes.append(f"{without} of {len(counted)} faces have no NME: their {why}")
+        notes.append(
+            f"{without} of {counted(len(with_error), 'face')} {pluralised(without, 'has', 'have')} no NME: "
+            f"their {why}"
+        )
     return notes

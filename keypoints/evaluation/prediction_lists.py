@@ -16,6 +16,7 @@ from keypoints.data.formats.lists import OpenList, beginning
 from keypoints.data.formats.values import number
 from keypoints.data.readers.labelled import FORMATS, detect_format
 from keypoints.errors import DataError, shortened
+from keypoints.formatting import counted
 from keypoints.geometry import Box, FloatArray
 
 _RESULTS = "["
@@ -76,7 +77,7 @@ def read_predictions(path: Path, photos: Mapping[int | str, str] | None = None) 
     ((most, _),) = counts.most_common(1)
     kept = [each for each in reading.predictions if len(each.points) == most]
     others = [
-        f"{each.source}: has {len(each.points)} points, but most rows have {most}"
+        f"{each.source}: has {counted(len(each.points), 'point')}, but most rows have {most}"
         for each in reading.predictions
         if len(each.points) != most
     ]
@@ -174,7 +175,7 @@ class _Reading(OpenList):
         if not name:
             raise ValueError("names no photo")
         if missing := int(np.isnan(np.array(points)).any(axis=1).sum()):
-            raise ValueError(f"lacks {missing} of its {len(points)} points")
+            raise ValueError(f"lacks {missing} of its {counted(len(points), 'point')}")
         self.predictions.append(
             Prediction(name, box, np.array(points), self._row, _score((tags or {}).get("score")))
         )

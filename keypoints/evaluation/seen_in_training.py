@@ -3,6 +3,7 @@
 from keypoints.data.provenance import TrainingFaces
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError
+from keypoints.formatting import counted
 
 
 def training_notes(
@@ -33,7 +34,8 @@ def training_notes(
     seen = 0 if own_data and split == "train" else len(data.leaks(trained_on, split))
     if seen and not force:
         raise ConfigError(
-            f"{name}: was trained on {seen} of the {len(data.splits[split])} faces of {split}, or on "
+            f"{name}: was trained on {seen} of the {counted(len(data.splits[split]), 'face')} of {split}, "
+            "or on "
             "others of their groups, so the result would say nothing about new faces; force=true evaluates "
             "it anyway"
         )

@@ -18,6 +18,7 @@ from keypoints.data.formats.lists import cells_by_name, columns, table
 from keypoints.data.formats.values import number, quoted, whole_number
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError
+from keypoints.formatting import counted
 from keypoints.geometry import Box, FloatArray
 from keypoints.inference.predictor import Predictor, PreparedFace
 from keypoints.inference.submission_file import write_lines
@@ -71,10 +72,12 @@ def submit(predictor: Predictor, cfg: DictConfig, output: Path) -> None:
     points = _predict(predictor, images)
     values = np.array([points[each.image].ravel()[each.feature] for each in asked])
     if outside := int(((values < 0) | (values > SIDE)).sum()):
-        log.info("%d of %d coordinates are outside the picture, and moved to its edge", outside, len(values))
+        moved = counted(f"{outside} of {len(values)}", "coordinate")
+        log.info("moved to the edge of the picture, as they were outside: %s", moved)
     rows = zip(asked, values.clip(0, SIDE).tolist(), strict=True)
     write_lines(output, [",".join(_HEADER), *(f"{each.row},{value:.4f}" for each, value in rows)])
-    log.info("%s: has %d coordinates of %d pictures", output, len(asked), len({each.image for each in asked}))
+    pictures = counted(len({each.image for each in asked}), "picture")
+    log.info("%s: has %s of %s", output, counted(len(asked), "coordinate"), pictures)
 
 
 def is_submission(path: Path) -> bool:

@@ -20,6 +20,7 @@ from keypoints.data.readers.ibug300w import detector_box
 from keypoints.data.readers.labelled import read_labelled
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.files import replaced
+from keypoints.formatting import counted
 from keypoints.geometry import ByteArray, FloatArray, pixels_to_ratio
 from keypoints.inference.box_list import ListedPhoto
 from keypoints.inference.onnx_model import CONFIDENCE, INPUT, OUTPUT, ExportedModel, metadata
@@ -230,7 +231,8 @@ def _photo_crops(predictor: Predictor, named: str) -> tuple[list[ByteArray], lis
     if len(crops) < 2:
         why = f" ({broken[0]})" if broken else ""
         raise DataError(
-            f"{named}: shows {len(crops)} faces{why}; at least 2 are needed, to calibrate and to compare"
+            f"{named}: shows {counted(len(crops), 'face')}{why}; at least 2 are needed, to calibrate and "
+            "to compare"
         )
     return crops, points or None
 

@@ -13,6 +13,7 @@ from PIL import Image
 
 from keypoints.drawing import draw_face
 from keypoints.files import replaced
+from keypoints.formatting import counted
 from keypoints.geometry import Box, ByteArray, FloatArray
 from keypoints.landmarks import LandmarkScheme
 
@@ -70,7 +71,7 @@ class PredictedFace(NamedTuple):
         sure = "" if self.confidence is None else f", confidence {self.confidence.mean():.2f}"
         low = " (low)" if self.note else ""
         return (
-            f"PredictedFace({len(self.points)} {'point' if len(self.points) == 1 else 'points'}, "
+            f"PredictedFace({counted(len(self.points), 'point')}, "
             f"{_ORIGINS[self.origin]} of {box.width:.0f} × {box.height:.0f} at {box.left:.0f}, {box.top:.0f}"
             f"{sure}{low})"
         )

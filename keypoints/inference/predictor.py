@@ -21,6 +21,7 @@ from keypoints.data.provenance import TrainingFaces
 from keypoints.data.statistics import Support
 from keypoints.drawing import draw_predictions
 from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.formatting import counted
 from keypoints.geometry import Affine, Box, ByteArray, FloatArray, ratio_to_pixels
 from keypoints.inference.detection import FaceDetector
 from keypoints.inference.onnx_model import ExportedModel, Located
@@ -164,7 +165,7 @@ class Predictor:
 
     def __repr__(self) -> str:
         crop, source = self.crop, "full images" if self.crop.source == "image" else "boxes"
-        points = "1 point" if len(self.scheme) == 1 else f"{len(self.scheme)} points"
+        points = counted(len(self.scheme), "point")
         return (
             f"Predictor('{self.path}': {points} of {self.scheme.name} in {source}, input of {crop.width} × "
             f"{crop.height} × {crop.channels}, {self.runtime})"

@@ -22,6 +22,7 @@ from keypoints.data.dataset_folders import find_root
 from keypoints.data.face import Face
 from keypoints.data.readers.ibug300w import PARSED_LIST, TEST_LIST, TRAIN_LIST, read_dlib_xml, read_test_list
 from keypoints.errors import ConfigError, DataError, some_of
+from keypoints.formatting import counted
 from keypoints.geometry import Affine, Box, FloatArray, pixels_to_ratio, ratio_to_pixels
 from keypoints.inference import kaggle_submission
 from keypoints.inference.kaggle_submission import KAGGLE15
@@ -68,7 +69,8 @@ def submit(cfg: DictConfig) -> Path:
     predictor = Predictor(path, flip_test=cfg.flip_test, trust=cfg.trust)
     if predictor.scheme not in (IBUG68, KAGGLE15):
         raise ConfigError(
-            f"{path}: predicts {predictor.scheme.name} ({len(predictor.scheme)} points); a submission has "
+            f"{path}: predicts {predictor.scheme.name} ({counted(len(predictor.scheme), 'point')}); a "
+            "submission has "
             f"the {len(IBUG68)} points of {IBUG68.name}, or the {len(KAGGLE15)} of {KAGGLE15.name}"
         )
     output = Path(str(cfg.output))
@@ -198,7 +200,8 @@ def _mean_shape(predictor: Predictor, root: Path) -> FloatArray | DataError:
     if not faces:
         return DataError(f"{without}, and no face of {path} has points to compute one from")
     log.warning(
-        "%s has no mean shape: using the mean of the %d faces of %s", predictor.path, len(faces), path
+        "%s has no mean shape: using the mean of the %s of %s",
+        *(predictor.path, counted(len(faces), "face"), path),
     )
     target = Box.of_image(crop.size)
     shapes = [Affine.between(crop.around(_box(face)), target)(face.landmarks()) for face in faces]

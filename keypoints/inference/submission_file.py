@@ -13,6 +13,7 @@ from keypoints.data.formats.lists import rows
 from keypoints.data.formats.values import number, quoted
 from keypoints.errors import DataError, one_line
 from keypoints.files import replaced
+from keypoints.formatting import counted
 from keypoints.geometry import FloatArray
 from keypoints.input_files import read_unpacked_text
 
@@ -80,7 +81,7 @@ def read_submission(path: str | Path, points: int, images: int | None = None) ->
     each = 2 * points
     if len(values) % each or not values or images not in (None, len(values) // each):
         wanted = f"a multiple of {each}" if images is None else f"{images} × {each} = {images * each}"
-        raise DataError(f"{path}: has {len(values)} rows below its header instead of {wanted}")
+        raise DataError(f"{path}: has {counted(len(values), 'row')} below its header instead of {wanted}")
     return np.array(values).reshape(-1, points, 2)
 
 

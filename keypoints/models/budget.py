@@ -10,6 +10,8 @@ from torch.nn.modules.module import (
     register_module_parameter_registration_hook,
 )
 
+from keypoints.formatting import counted
+
 _SPARE = 150_000_000
 """Weights allowed on top of the file's weights: enough for the classifier of a VGG, removed later."""
 
@@ -45,7 +47,8 @@ def bounded(weights: int, tensors: int) -> Iterator[None]:
             raise TooLargeError(f"asks for a network of more than {most:,} tensors, but holds {tensors:,}")
         made += 0 if value is None else value.numel()
         if made > allowed:
-            raise TooLargeError(f"asks for a network of more than {allowed:,} weights, but holds {weights:,}")
+            most_words = counted(f"{allowed:,}", "weight")
+            raise TooLargeError(f"asks for a network of more than {most_words}, but holds {weights:,}")
 
     def count_module(module: nn.Module, name: str, value: nn.Module | None) -> None:  # noqa: ARG001
         nonlocal modules

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from keypoints.errors import DataError, one_line, some_of
+from keypoints.formatting import counted
 from keypoints.mean_face import collapse_note
 from keypoints.reports.compared import Compared, completed, face_tables, first_runs
 from keypoints.reports.comparison_page import PageText, replaced_report, write_comparison
@@ -79,7 +80,7 @@ def compare_folders(
     overrides = {name: list(read_status(run).overrides) for name, run in runs.items()}
     first = first_runs(compared.settings)
     text = PageText(
-        f"{len(table)} runs of {len(compared.settings)} settings{repeated}",
+        f"{counted(len(table), 'run')} of {counted(len(compared.settings), 'setting')}{repeated}",
         ranked_by,
         {name: _address(run.report, output) for name, run in found.items() if run.report.is_file()},
         command,

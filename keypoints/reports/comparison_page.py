@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from keypoints.files import atomic_folder, write_atomically
-from keypoints.formatting import shown
+from keypoints.formatting import counted, shown
 from keypoints.reports.compared import Compared, first_runs, rows_of, size_of
 from keypoints.reports.factors import Levels, effect_findings, effects, factor_table, shown_effects
 from keypoints.reports.fold_results import best_of, over_folds, shown_rows
@@ -76,9 +76,11 @@ def write_comparison(compared: Compared, new: SweepFolder, text: PageText, level
     write_page(
         new.report,
         "sweep.html",
-        title=f"{compared.name}: {len(table)} runs",
+        title=f"{compared.name}: {counted(len(table), 'run')}",
         about=text.about,
-        notes=[("bad", f"{len(stopped)} of {len(table)} runs did not finish.")] if len(stopped) else [],
+        notes=[("bad", f"{len(stopped)} of {counted(len(table), 'run')} did not finish.")]
+        if len(stopped)
+        else [],
         runs=[_shown_row(row, measure, text.links.get(str(row["run"]))) for row in rows_of(table)],
         best=None if folds else _best_row(compared),
         ranked_by=text.ranked_by,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from keypoints.evaluation.face_tables import are_labelled, by_error, over_labelled, points_of, tags_of
 from keypoints.evaluation.result import Case, EvaluationResult, Scores, Stressed, Tables, TableSource
-from keypoints.formatting import shown
+from keypoints.formatting import counted, shown
 from keypoints.reports import error_figures, face_figures, figures
 from keypoints.reports.page import Picture, write_page
 from keypoints.tasks.metrics import NORMS
@@ -42,7 +42,7 @@ def rows_of(result: EvaluationResult) -> list[tuple[str, dict[str, str]]]:
     """Return the rows of an evaluation's table, each with the name of its group."""
     missing = len(result.missing)
     faces = f"{result.faces} of {result.faces + missing}" if missing else f"all {result.faces}"
-    rows = [("all", _row(f"{faces} faces", result.metrics))]
+    rows = [("all", _row(counted(faces, "face"), result.metrics))]
     if result.constant is not None:
         rows.append(("all", _row(figures.BASELINE, result.constant)))
     rows += [("landmarks", _row(name, scores)) for name, scores in result.by_part.items()]
@@ -115,7 +115,7 @@ def draw_stress(folder: Path, case: Case, stressed: Stressed) -> list[Picture]:
     examples = figures.save(
         error_figures.stressed_faces(stressed.examples, title), folder / "stressed_faces.png"
     )
-    caption = f"Errors on {stressed.faces} faces, by the level of each stress."
+    caption = f"Errors on {counted(stressed.faces, 'face')}, by the level of each stress."
     return [
         Picture(curves, "Errors under stress", caption),
         Picture(examples, "One face under stress", "The network's input at each level."),

@@ -7,7 +7,7 @@ from itertools import product
 
 from keypoints.errors import some_of
 from keypoints.evaluation.comparison import Difference, compare
-from keypoints.formatting import shown
+from keypoints.formatting import counted, shown
 from keypoints.reports.setting_results import Measure, SettingResult, Verdict, interval_of
 
 _NO_FACTORS = ("seed", "data.fold", "data.seed", "output")
@@ -213,7 +213,7 @@ def effect_findings(known: Sequence[Effect], found: Verdict | None) -> list[str]
         own = [each for each in known if each.factor == factor]
         best = next(each for each in own if each.difference is None)
         order = [f"{each.level} ({found.measure.shown(each.mean)})" for each in sorted(own, key=_mean)]
-        over = "1 setting" if best.settings == 1 else f"{best.settings} settings"
+        over = counted(best.settings, "setting")
         text = f"{factor}, mean {found.measure.title} over {over} a level: {some_of(order, _NAMED)}"
         others = [each.difference for each in own if each.difference is not None and not found.doubt]
         worse = [each.setting for each in others if each.is_certain]

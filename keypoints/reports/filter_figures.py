@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
+from keypoints.formatting import counted
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.reports.figures import new_figure
 
@@ -49,7 +50,7 @@ def filters_of_runs(weights: Mapping[str, FloatArray], title: str, most: int = 1
             if place < len(own):
                 image = axes.imshow(own[place], cmap="RdBu_r", vmin=-top, vmax=top)
         shown = f"{min(len(own), columns)} of {len(own)}" if len(own) > columns else str(len(own))
-        row[0].set_title(f"{name}: {shown} filters", loc="left", fontsize=9)
+        row[0].set_title(f"{name}: {counted(shown, 'filter')}", loc="left", fontsize=9)
     figure.colorbar(image, ax=grid, shrink=0.9).set_label("weight, mean over input channels")
     figure.suptitle(title)
     return figure

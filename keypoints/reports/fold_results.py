@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from keypoints.errors import some_of
-from keypoints.formatting import fixed, shown
+from keypoints.formatting import counted, fixed, shown
 from keypoints.runs.sweep_folder import ALL_FOLDS, split_fold, without_seed
 
 _NAMED = 6
@@ -163,7 +163,7 @@ def fold_findings(results: Sequence[FoldResults]) -> list[str]:
     first, *others = order
     seeds = "" if len(merged) == len(results) else " (in each the mean over seeds)"
     score = (
-        f"mean validation MSE {shown(mean(first.mse))} over {len(first.mse)} folds{seeds}, "
+        f"mean validation MSE {shown(mean(first.mse))} over {counted(len(first.mse), 'fold')}{seeds}, "
         f"standard deviation {shown(deviation(first.mse), 2)}"
     )
     sentences = [f"{first.setting}: {score}."]
@@ -207,5 +207,5 @@ def _compared(first: FoldResults, second: FoldResults) -> str:
     better = sum(first.mse[fold] < second.mse[fold] for fold in shared)
     return (
         f"Its MSE is smaller than that of {second.setting} ({shown(mean(second.mse))}) in {better} of "
-        f"{len(shared)} folds."
+        f"{counted(len(shared), 'fold')}."
     )

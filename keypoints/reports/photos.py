@@ -12,7 +12,7 @@ from PIL import Image
 
 from keypoints.data.statistics import MEASURES, measure, out_of_distribution_notes
 from keypoints.files import replaced
-from keypoints.formatting import shown
+from keypoints.formatting import counted, shown
 from keypoints.geometry import ByteArray
 from keypoints.inference.prediction_files import PAGE, PredictedFace, PredictedPhoto
 from keypoints.inference.predictor import Predictor
@@ -154,9 +154,9 @@ class PhotoReport:
         return write_page(
             self._folder / PAGE,
             "photos.html",
-            title="1 photo" if len(photos) == 1 else f"{len(photos)} photos",
+            title=counted(len(photos), "photo"),
             about=f"{_text(str(model.path))} · {model.scheme.name} · input of {model.crop.width} × "
-            f"{model.crop.height} pixels · {faces} faces, {remarked} with notes",
+            f"{model.crop.height} pixels · {counted(faces, 'face')}, {remarked} with notes",
             notes=[] if model.support is not None else [("warn", _UNKNOWN)],
             photos=photos,
             remarked=[photo for photo in photos if photo.headings],

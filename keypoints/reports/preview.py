@@ -16,7 +16,7 @@ from keypoints.data.augmentation import Augmentation
 from keypoints.data.dataset import Batch, FaceDataset, pixels_of
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.files import atomic_folder, locked, write_atomically
-from keypoints.formatting import shown
+from keypoints.formatting import counted, shown
 from keypoints.geometry import ratio_to_pixels
 from keypoints.instantiate import make_data
 from keypoints.landmarks import LandmarkScheme, mirror_permutation
@@ -69,7 +69,7 @@ def _draw(cfg: DictConfig, data: FaceDataModule, folder: Path) -> tuple[dict[str
             {name: pixels_of(batch) for name, batch in rows.items()},
             {name: batch.targets.numpy() for name, batch in rows.items()},
             data.scheme.skeleton,
-            f"{cfg.name}: training faces without augmentation, and {cfg.draws} samples of each",
+            f"{cfg.name}: training faces without augmentation, and {counted(cfg.draws, 'sample')} of each",
             {name: batch.hidden_points for name, batch in rows.items()},
         ),
         folder / _SHEET,

@@ -10,7 +10,7 @@ import pandas as pd
 from keypoints.errors import DataError, some_of
 from keypoints.evaluation.comparison import FEWEST_GROUPS, LEVEL, Contrast, Difference, Errors, compare
 from keypoints.evaluation.face_errors import FaceErrors, joined
-from keypoints.formatting import shown
+from keypoints.formatting import counted, shown
 
 _NAMED = 6
 """Largest number of settings that a sentence names."""
@@ -317,7 +317,9 @@ def _verdict_sentences(found: Verdict) -> list[str]:
     if not found.differences:
         return [f"No verdict: {found.doubt}."]
     errors = found.errors
-    basis = "" if errors is None else f" ({errors.faces} faces of {errors.groups} groups)"
+    basis = (
+        "" if errors is None else f" ({counted(errors.faces, 'face')} of {counted(errors.groups, 'group')})"
+    )
     if found.doubt:
         return [
             f"No interval is honest, because {found.doubt}{basis}: differences may come from the faces and "

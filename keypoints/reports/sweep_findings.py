@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from keypoints.errors import some_of
-from keypoints.formatting import fixed
+from keypoints.formatting import counted, fixed, pluralised
 from keypoints.mean_face import collapse, collapse_note
 from keypoints.reports.fold_results import FoldResults, against_baseline, fold_findings
 from keypoints.reports.setting_results import MEASURES, Measure, SettingResult, Verdict, setting_findings
@@ -99,7 +99,8 @@ def _collapsed(rows: Sequence[Mapping[Any, Any]]) -> list[str]:
             continue
         which = "about the mean face" if note == "predicts the mean face" else "not the mean face"
         sentences.append(
-            f"{len(own)} runs predict nearly the same face for everyone, {which}: "
+            f"{counted(len(own), 'run')} {pluralised(len(own), 'predicts', 'predict')} nearly the same "
+            f"face for everyone, {which}: "
             f"{some_of([str(row['run']) for row in own], _NAMED)}."
         )
     return sentences

@@ -9,6 +9,7 @@ import pandas as pd
 
 from keypoints.errors import some_of
 from keypoints.files import write_atomically
+from keypoints.formatting import counted, pluralised
 from keypoints.geometry import FloatArray
 from keypoints.mean_face import is_collapsed
 from keypoints.reports import face_figures, figures, filter_figures, training_figures
@@ -110,7 +111,9 @@ def _of_curves(compared: Compared, new: SweepFolder, *, is_folded: bool) -> list
         left_out = len({groups[name] for name in histories}) - len(settings)
         caption = "The same axes for each setting. A gap between the curves is overfitting."
         caption += (
-            f" {left_out} {'setting is' if left_out == 1 else 'settings are'} left out." if left_out else ""
+            f" {counted(left_out, 'setting')} {pluralised(left_out, 'is', 'are')} left out."
+            if left_out
+            else ""
         )
         pictures.append(Picture(new.path / LOSSES, "Training beside validation", caption))
     return pictures

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from keypoints.formatting import shown
+from keypoints.formatting import counted, shown
 from keypoints.reports.figures import BASELINE, legend_label, new_figure
 
 MSE_UNIT = "MSE (ratio² of the photo)"
@@ -95,7 +95,7 @@ def comparison(
         for place, each in enumerate(own)
     }
     dashes = {each: _DASHES[place // 10 % len(_DASHES)] for place, each in enumerate(own)}
-    others = f"{len(settings) - len(coloured)} other settings"
+    others = counted(len(settings) - len(coloured), "other setting")
     labelled: set[str] = set()
     for name, (best_epoch, lowest) in points.items():
         setting = groups[name]

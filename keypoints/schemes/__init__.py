@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from keypoints.errors import ConfigError, DataError, one_line, some_of
+from keypoints.formatting import counted
 from keypoints.input_files import MISSING, MOST_LIST, read_unpacked_text, why_not_regular
 from keypoints.landmarks import LandmarkScheme, mirror_permutation
 from keypoints.schemes.coco_category import category_name, category_points, is_point_name
@@ -221,7 +222,9 @@ def _scheme(values: Mapping[str, Any], name: str) -> LandmarkScheme:
         )
     parts = _groups("parts", values.get("parts"), numbers) or {"points": tuple(range(count))}
     if (contained := sum(map(len, parts.values()))) != count:
-        raise ValueError(f"parts: contain {contained} points; each of the {count} belongs to one part")
+        raise ValueError(
+            f"parts: contain {counted(contained, 'point')}; each of the {count} belongs to one part"
+        )
     return LandmarkScheme(
         name=name,
         parts=parts,
@@ -260,7 +263,7 @@ def _numbers(key: str, given: object, names: Sequence[str], count: int) -> Itera
     elif span is not None and int(span[1]) <= int(span[2]) < count:
         yield from range(int(span[1]), int(span[2]) + 1)
     else:
-        raise ValueError(f"{key}: {given!r} is none of the {count} points")
+        raise ValueError(f"{key}: {given!r} is none of the {counted(count, 'point')}")
 
 
 def tell_flips(scheme: LandmarkScheme) -> None:

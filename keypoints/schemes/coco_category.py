@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from keypoints.errors import shortened
+from keypoints.formatting import counted
 
 
 class CategoryPoints(NamedTuple):
@@ -62,8 +63,8 @@ def _skeleton(category: Mapping[str, Any], count: int) -> tuple[tuple[int, int],
     for line in given:
         if not (isinstance(line, list) and len(line) == 2 and all(_is_point(point, count) for point in line)):
             raise ValueError(
-                f"skeleton: {shortened(repr(line), 60)} is no pair of its {count} points, which are counted "
-                "from 1"
+                f"skeleton: {shortened(repr(line), 60)} is no pair of its {counted(count, 'point')}, which "
+                "are counted from 1"
             )
     return tuple((int(start) - 1, int(end) - 1) for start, end in given)
 

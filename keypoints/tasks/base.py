@@ -246,8 +246,8 @@ class Task(pl.LightningModule, ABC):
         copied, wanted = (sum(each.numel() for each in weights.values()) for weights in (fitting, own))
         if 2 * copied < wanted:
             raise ValueError(
-                f"has {copied:,} of this network's {wanted:,} weights; take the network that it was trained "
-                "with"
+                f"has {copied:,} of this network's {counted(f'{wanted:,}', 'weight')}; take the network "
+                "that it was trained with"
             )
         self.load_state_dict({**own, **fitting})
         self.trained_on = other.trained_on

@@ -14,6 +14,7 @@ from keypoints.callbacks.checkpoint_io import AtomicCheckpointIO
 from keypoints.components import build
 from keypoints.errors import ConfigError
 from keypoints.files import write_atomically
+from keypoints.formatting import counted, pluralised
 from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.checkpoint import read_checkpoint
 from keypoints.tasks.encoder_rate import ENCODER_RATE
@@ -51,7 +52,9 @@ def lengthen(run: RunFolder, cfg: DictConfig, epochs: int) -> DictConfig:
     checkpoint = read_checkpoint(run.last_checkpoint)
     done = int(checkpoint["epoch"]) + 1
     if epochs <= done:
-        raise ConfigError(f"{run.path}: has {done} epochs already; give more: trainer.max_epochs={2 * done}")
+        raise ConfigError(
+            f"{run.path}: has {counted(done, 'epoch')} already; give more: trainer.max_epochs={2 * done}"
+        )
     if (steps := cfg.trainer.get("max_steps")) is not None and steps > 0:
         raise ConfigError(
             f"{run.path}: its length is trainer.max_steps={steps}, so more epochs do not lengthen it"
@@ -67,7 +70,8 @@ def lengthen(run: RunFolder, cfg: DictConfig, epochs: int) -> DictConfig:
     said = _reschedule(longer, checkpoint, length, run) + _count_again(checkpoint)
     AtomicCheckpointIO().save_checkpoint(checkpoint, run.last_checkpoint)
     write_atomically(run.config, OmegaConf.to_yaml(longer))
-    log.info("%s: %d epochs become %d; %s", run.path, done, epochs, said)
+    become = f"{counted(done, 'epoch')} {pluralised(done, 'becomes', 'become')} {epochs}"
+    log.info("%s: %s; %s", run.path, become, said)
     return longer
 
 
@@ -136,7 +140,8 @@ def _reschedule(cfg: DictConfig, checkpoint: dict[str, Any], length: int, run: R
     checkpoint["lr_schedulers"][0] = state
     now = float(groups[0]["lr"])
     return (
-        f"the schedule {name} becomes that of {epochs} epochs: the learning rate changes from {rate:.3g} to "
+        f"the schedule {name} becomes that of {counted(epochs, 'epoch')}: the learning rate changes from "
+        f"{rate:.3g} to "
         f"{now:.3g} and continues from there; a single training of this length gives another result"
     )
 

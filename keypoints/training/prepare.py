@@ -228,10 +228,10 @@ def _start_from(task: Task, data: FaceDataModule, other: Task, path: Path) -> No
         )
     elif leaked := data.leaks(task.trained_on, "val"):
         log.warning(
-            "that model was trained on %d of the %d validation faces or on their groups: they do not measure "
+            "that model was trained on %d of the %s or on their groups: they do not measure "
             "the error on new faces",
             len(leaked),
-            len(data.splits["val"]),
+            counted(len(data.splits["val"]), "validation face"),
         )
 
 

@@ -88,7 +88,7 @@ def tell_end(trainer: pl.Trainer) -> None:
 def _reason(stopping: EarlyStopping) -> str:
     """Return why a callback ended a training."""
     if stopping.stopping_reason is EarlyStoppingReason.PATIENCE_EXHAUSTED:
-        return f"{stopping.monitor} did not improve in {stopping.patience} validations"
+        return f"{stopping.monitor} did not improve in {counted(stopping.patience, 'validation')}"
     return str(stopping.stopping_reason_message)
 
 

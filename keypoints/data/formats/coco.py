@@ -24,6 +24,7 @@ from keypoints.data.formats.values import coordinate, given_box, number, quoted
 from keypoints.data.photo_facts import named_group
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError, one_line, shortened
+from keypoints.formatting import counted, pluralised
 from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
 from keypoints.schemes import point_names, scheme_of_category
@@ -68,7 +69,8 @@ def read(reading: OpenList) -> None:
             points, states = _points(annotation)
             if scheme is not None and len(points) != len(scheme):
                 raise ValueError(
-                    f"has {len(points)} points, and the category {category_name(categories[most])} names "
+                    f"has {counted(len(points), 'point')}, and the category "
+                    f"{category_name(categories[most])} names "
                     f"{len(scheme)}"
                 )
             group = annotation.get("group", "")
@@ -152,7 +154,8 @@ def _parts(
         if each.get("iscrowd") != 1 and _key(each.get("category_id")) not in others
     ]
     if left_out := len(annotations) - len(faces):
-        log.info("%s: %d annotations are of crowds or of other categories", reading.path, left_out)
+        what = f"{counted(left_out, 'annotation')} {pluralised(left_out, 'is', 'are')}"
+        log.info("%s: %s of crowds or of other categories", reading.path, what)
     return images, faces, {key: each for each in listed if (key := _key(each.get("id"))) not in others}
 
 

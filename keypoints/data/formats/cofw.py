@@ -23,6 +23,7 @@ from keypoints.data.formats.matlab import Array, is_matlab, read_cells, read_mat
 from keypoints.data.formats.unpacked import Unpacked, unpack
 from keypoints.data.formats.values import coordinate, given_box
 from keypoints.errors import DataError, some_of
+from keypoints.formatting import counted
 from keypoints.geometry import Box, ByteArray, FloatArray
 
 _POINTS = 29
@@ -108,8 +109,8 @@ def _unpacked(reading: OpenList) -> _Contents:
     )
     if not len(points) == len(boxes) == len(pictures.files):
         raise DataError(
-            f"{path}: {split.pictures} has {len(pictures.files)} pictures, {split.points} {len(points)} rows "
-            f"and {split.boxes} {len(boxes)}"
+            f"{path}: {split.pictures} has {counted(len(pictures.files), 'picture')}, {split.points} "
+            f"{counted(len(points), 'row')} and {split.boxes} {len(boxes)}"
         )
     return _Contents(pictures, points, boxes)
 
@@ -123,7 +124,8 @@ def _matrix(path: Path, name: str, columns: int) -> FloatArray:
     found = read_matrix(path, name)
     if found.shape[1] != columns:
         raise DataError(
-            f"{path}: {name} is {found.shape[0]} × {found.shape[1]}; a row has {columns} values in COFW"
+            f"{path}: {name} is {found.shape[0]} × {found.shape[1]}; a row has {counted(columns, 'value')} "
+            "in COFW"
         )
     return found
 

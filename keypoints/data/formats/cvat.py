@@ -22,6 +22,7 @@ from keypoints.data.formats.lists import ListedBox, OpenList
 from keypoints.data.formats.untrusted_xml import xml_root
 from keypoints.data.formats.values import box, coordinate, number, quoted
 from keypoints.errors import DataError, shortened
+from keypoints.formatting import counted, pluralised
 from keypoints.geometry import Box
 from keypoints.schemes import scheme_of_category
 
@@ -120,7 +121,8 @@ def _check_kind(shape: Element, kinds: Counter[tuple[str, str]]) -> None:
     if _kind(shape) != most:
         tag, label = _kind(shape)
         raise ValueError(
-            f"has {tag} of the label {quoted(label)}, and {count} of {kinds.total()} shapes are {most[0]} of "
+            f"has {tag} of the label {quoted(label)}, and {count} of {counted(kinds.total(), 'shape')} "
+            f"{pluralised(count, 'is', 'are')} {most[0]} of "
             f"the label {quoted(most[1])}; a face is one shape with all its points, or one skeleton"
         )
 

@@ -8,6 +8,7 @@ from keypoints.data.formats.dlib_xml import FLAGS, Entry, ListedImage, format_dl
 from keypoints.data.formats.lists import ListedBox, OpenList
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError
+from keypoints.formatting import counted
 from keypoints.geometry import Box
 from keypoints.landmarks import LandmarkScheme
 from keypoints.schemes import scheme_of_category
@@ -39,7 +40,8 @@ def read(reading: OpenList) -> None:
         each for image in images for each in ([image] if isinstance(image, DataError) else image.faces)
     ]
     if empty := sum(isinstance(image, ListedImage) and not image.faces for image in images):
-        log.info("%s: %d of %d pictures have no box: they show no face", reading.path, empty, len(images))
+        pictures = counted(f"{empty} of {len(images)}", "picture")
+        log.info("%s: %s without a box, so without a face", reading.path, pictures)
     marked = {tag for entry in entries if isinstance(entry, Entry) for tag in entry.tags if tag in FLAGS}
     for number, entry in enumerate(entries, start=1):
         if isinstance(entry, DataError):

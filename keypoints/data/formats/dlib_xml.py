@@ -20,6 +20,7 @@ from keypoints.data.formats import values
 from keypoints.data.formats.untrusted_xml import xml_root
 from keypoints.data.photo_names import PhotoNames
 from keypoints.errors import DataError, shortened
+from keypoints.formatting import counted
 from keypoints.geometry import Box, FloatArray
 from keypoints.landmarks import LandmarkScheme
 
@@ -248,8 +249,8 @@ class _Parts(NamedTuple):
         numbers = all(name.isdigit() and name.isascii() for name in chosen)
         ordered = sorted(chosen, key=int) if numbers else sorted(chosen)
         agree = (
-            f"at least half of the list's {total} faces with parts have {len(chosen)} parts without it; take "
-            "it out, or give the scheme of the points"
+            f"at least half of the list's {counted(total, 'face')} with parts have "
+            f"{counted(len(chosen), 'part')} without it; take it out, or give the scheme of the points"
         )
         return cls({name: spelt[name] for name in ordered}, agree)
 
@@ -278,7 +279,8 @@ class _Parts(NamedTuple):
         if self.complete and len(points) != len(self.names):
             missing = next(name for plain, name in self.names.items() if plain not in points)
             raise DataError(
-                f"{where}: has {len(points)} points instead of {len(self.names)}; {missing!r} is missing"
+                f"{where}: has {counted(len(points), 'point')} instead of {len(self.names)}; {missing!r} "
+                "is missing"
             )
         missing_point = (np.nan, np.nan)
         return np.array([points.get(plain, missing_point) for plain in self.names])

@@ -27,6 +27,7 @@ from keypoints.data.formats.lists import (
 from keypoints.data.formats.unpacked import Unpacked, unpack
 from keypoints.data.formats.values import quoted, whole_number
 from keypoints.errors import DataError, some_of
+from keypoints.formatting import counted
 from keypoints.geometry import ByteArray
 
 SIDE = 96
@@ -140,7 +141,7 @@ def _pixels(text: str) -> ByteArray:
     """
     values = text.split()
     if len(values) != SIDE * SIDE:
-        raise ValueError(f"{IMAGE} has {len(values)} values, not {SIDE} × {SIDE} = {SIDE * SIDE}")
+        raise ValueError(f"{IMAGE} has {counted(len(values), 'value')}, not {SIDE} × {SIDE} = {SIDE * SIDE}")
     if wrong := next((each for each in values if not (each.isdecimal() and int(each) < 256)), None):
         raise ValueError(f"{IMAGE} has {quoted(wrong)}, which is no grey value from 0 to 255")
     return np.array(values, np.int64).astype(np.uint8).reshape(SIDE, SIDE)

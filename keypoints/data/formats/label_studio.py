@@ -29,6 +29,7 @@ from keypoints.data.face import HIDDEN, UNLABELLED, VISIBLE
 from keypoints.data.formats.lists import ListedBox, OpenList
 from keypoints.data.formats.values import box, coordinate, number, quoted
 from keypoints.errors import DataError, one_line, shortened
+from keypoints.formatting import counted
 from keypoints.geometry import Box
 from keypoints.schemes import scheme_of_category
 
@@ -118,7 +119,7 @@ def _tasks(reading: OpenList, *, annotated: bool = True) -> list[_Task]:
         return tasks
     found = [task for task in tasks if any(each.get("type") == _POINT for each in task.results)]
     if empty := len(tasks) - len(found):
-        log.info("%s: %d of %d tasks have no key points", reading.path, empty, len(tasks))
+        log.info("%s: %s without key points", reading.path, counted(f"{empty} of {len(tasks)}", "task"))
     return found
 
 
@@ -137,7 +138,7 @@ def _task(reading: OpenList, task: Mapping[str, Any], place: int) -> _Task:
     ]
     chosen = [each for each in valid if each.get("ground_truth") is True][:1] or valid[-1:]
     if len(valid) > 1:
-        log.info("%s: %s has %d annotations; one is read", reading.path, where, len(valid))
+        log.info("%s: %s has %s; one is read", reading.path, where, counted(len(valid), "annotation"))
     results = [each.get("result") for each in chosen]
     listed = results[0] if results and isinstance(results[0], list) else []
     return _Task(where, image, [each for each in listed if isinstance(each, dict)])

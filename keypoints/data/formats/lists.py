@@ -22,6 +22,7 @@ from keypoints.data.photo_facts import PLAIN, Naming, read_photo_facts
 from keypoints.data.photo_names import PhotoNames
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError, one_line
+from keypoints.formatting import counted, pluralised
 from keypoints.geometry import Box, FloatArray
 from keypoints.input_files import MOST_LIST, read_beginning, read_unpacked_text
 from keypoints.landmarks import LandmarkScheme, first_moved
@@ -173,7 +174,8 @@ class OpenList:
         """
         if self.scheme is not None and points != len(self.scheme):
             raise DataError(
-                f"{self.path}: has {points} points, not the {len(self.scheme)} of {self.scheme.name}"
+                f"{self.path}: has {counted(points, 'point')}, not the {len(self.scheme)} of "
+                f"{self.scheme.name}"
             )
 
     def add(
@@ -205,7 +207,7 @@ class OpenList:
         own = None if states is None or HIDDEN not in states else np.array(states, np.uint8)
         face = Face(photo, box, np.array(points), group, tags or {}, self._row, states=own)
         if not face.labelled().any():
-            raise ValueError(f"none of its {len(points)} points is labelled")
+            raise ValueError(f"none of its {counted(len(points), 'point')} is labelled")
         self._faces.append((face, size))
 
     def listed(self, name: str, box: Box | None, size: tuple[int, int] | None = None) -> ListedBox:
@@ -256,7 +258,11 @@ class OpenList:
                         remarks.append(f"{face.source}: {far}")
                 faces.append(replace(face, group=face.group or found.group, photo_id=found.photo_id))
         if not faces:
-            reason = f"none of its {rows} rows can be used; {self.skipped[0]}" if rows else "holds no face"
+            reason = (
+                f"none of its {counted(rows, 'row')} can be used; {self.skipped[0]}"
+                if rows
+                else "holds no face"
+            )
             raise DataError(f"{self.path}: {reason}")
         log_some(log, "check this face", remarks)
         return Reading(faces, self.skipped)
@@ -265,12 +271,15 @@ class OpenList:
         """Check that a face has as many points as the scheme, or as most faces of the list."""
         if self.scheme is not None:
             if points != len(self.scheme):
-                raise ValueError(f"has {points} points, not the {len(self.scheme)} of {self.scheme.name}")
+                raise ValueError(
+                    f"has {counted(points, 'point')}, not the {len(self.scheme)} of {self.scheme.name}"
+                )
             return
         ((most, faces),) = counts.most_common(1)
         if points != most:
             raise ValueError(
-                f"has {points} points, but {faces} of the list's {counts.total()} faces have {most}"
+                f"has {counted(points, 'point')}, but {faces} of the list's "
+                f"{counted(counts.total(), 'face')} {pluralised(faces, 'has', 'have')} {most}"
             )
 
 

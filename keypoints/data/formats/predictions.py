@@ -15,6 +15,7 @@ from keypoints.data.face import HIDDEN, VISIBLE, StateArray
 from keypoints.data.formats.lists import OpenList
 from keypoints.data.formats.values import box, coordinate, number
 from keypoints.errors import ConfigError, DataError, one_line, shortened
+from keypoints.formatting import counted
 from keypoints.geometry import FloatArray
 from keypoints.landmarks import LandmarkScheme
 
@@ -57,10 +58,10 @@ def read(reading: OpenList) -> None:
                 sure = face.get("confidence")
                 states = None if sure is None else states_of(np.array(list(map(number, sure)))).tolist()
                 if len(points) != len(scheme) or (states is not None and len(states) != len(points)):
-                    raise ValueError(f"has {len(points)} points, and the model has {len(scheme)}")
+                    raise ValueError(f"has {counted(len(points), 'point')}, and the model has {len(scheme)}")
                 reading.add(str(photo.get("image")), box(*face["box"]), points, size=None, states=states)
     if empty := sum(not photo.get("faces") for photo in photos):
-        log.info("%s: %d of %d photos have no face", reading.path, empty, len(photos))
+        log.info("%s: %s without a face", reading.path, counted(f"{empty} of {len(photos)}", "photo"))
 
 
 def _contents(reading: OpenList) -> tuple[Sequence[Mapping[str, Any]], LandmarkScheme]:

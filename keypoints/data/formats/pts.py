@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from keypoints.data.formats.values import coordinate, quoted
 from keypoints.errors import DataError
+from keypoints.formatting import counted
 from keypoints.geometry import FloatArray
 from keypoints.input_files import MOST_ANNOTATION, read_text
 
@@ -44,7 +45,7 @@ def read_pts(path: str | Path) -> FloatArray:
     if not rows:
         raise DataError(f"{path}: holds no points; it is no .pts file, or cut off")
     if announced is not None and announced.lstrip("0") != str(len(rows)):
-        raise DataError(f"{path}: announces {announced[:20]} points and has {len(rows)}")
+        raise DataError(f"{path}: announces {counted(announced[:20], 'point')} and has {len(rows)}")
     return np.array(rows) - 1
 
 

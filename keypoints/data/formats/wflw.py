@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from keypoints.data.formats.lists import ListedBox, OpenList
 from keypoints.data.formats.values import coordinate, given_box, quoted
+from keypoints.formatting import counted
 from keypoints.geometry import Box
 
 ATTRIBUTES = ("pose", "expression", "illumination", "make-up", "occlusion", "blur")
@@ -67,7 +68,7 @@ def _check(cells: Sequence[str]) -> None:
         ValueError: if there are fewer values, or an attribute is neither 0 nor 1.
     """
     if len(cells) != _NAME + 1:
-        raise ValueError(f"has {len(cells)} values; WFLW's rows have {_NAME + 1}")
+        raise ValueError(f"has {counted(len(cells), 'value')}; WFLW's rows have {_NAME + 1}")
     for name, value in zip(ATTRIBUTES, cells[_TAGS:_NAME], strict=True):
         if value not in ("0", "1"):
             raise ValueError(f"{name} is 0 or 1, not {quoted(value)}")

@@ -21,6 +21,7 @@ from keypoints.data.formats.values import box
 from keypoints.data.photo_facts import Naming
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError
+from keypoints.formatting import counted
 from keypoints.geometry import Box, FloatArray
 from keypoints.schemes import IBUG68
 
@@ -320,7 +321,7 @@ def _pictures(folder: Path) -> dict[str, list[Path]]:
 def _read_face(root: Path, path: Path, pictures: Sequence[Path]) -> Face:
     points = read_pts(path)
     if len(points) != len(IBUG68):
-        raise DataError(f"{path}: has {len(points)} points instead of {len(IBUG68)}")
+        raise DataError(f"{path}: has {counted(len(points), 'point')} instead of {len(IBUG68)}")
     if not pictures:
         raise DataError(f"{path}: its picture is missing: no {path.stem}{{{','.join(PICTURES)}}} beside it")
     if len(pictures) > 1:

@@ -14,6 +14,7 @@ from keypoints.data.face import Face
 from keypoints.data.formats.values import number, quoted, whole_number
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError
+from keypoints.formatting import counted
 from keypoints.geometry import FloatArray
 from keypoints.input_files import MISSING, MOST_ANNOTATION, read_text, why_not_regular
 from keypoints.schemes import IMM58
@@ -71,7 +72,7 @@ def read_imm_face(path: str | Path) -> Face:
         raise DataError(f"{path}: the name is not of the form NN-Vm.asf or NN-Vf.asf")
     ratios, image_name = read_asf(path)
     if len(ratios) != len(IMM58):
-        raise DataError(f"{path}: has {len(ratios)} points; IMM's annotation has {len(IMM58)}")
+        raise DataError(f"{path}: has {counted(len(ratios), 'point')}; IMM's annotation has {len(IMM58)}")
     image = path.with_name(image_name)
     if (why := why_not_regular(image)) is not None:
         where = " from the folder" if why == MISSING else ""
@@ -105,8 +106,8 @@ def read_asf(path: str | Path) -> tuple[FloatArray, str]:
     if len(rest) != 1 or len(rest[0][1].split()) != 1:
         found = sum(len(line.split()) >= _COLUMNS for _, line in lines)
         raise DataError(
-            f"{path}: announces {count} points and the picture's name, but has {found} rows of points "
-            f"and {len(lines) - 1 - found} other lines"
+            f"{path}: announces {counted(count, 'point')} and the picture's name, but has "
+            f"{counted(found, 'row')} of points and {counted(len(lines) - 1 - found, 'other line')}"
         )
     image_name = rest[0][1]
     if Path(image_name).name != image_name:

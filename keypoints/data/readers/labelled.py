@@ -28,6 +28,7 @@ from keypoints.data.formats.lists import ListedBox, OpenList, beginning
 from keypoints.data.photo_facts import PLAIN, Naming
 from keypoints.errors import ConfigError, DataError
 from keypoints.files import write_atomically
+from keypoints.formatting import counted
 from keypoints.input_files import MOST_LIST, read_unpacked_text
 from keypoints.landmarks import LandmarkScheme
 
@@ -246,7 +247,11 @@ def format_labelled(
         raise ConfigError(f"format is one of {known}, not {format_name!r}")
     counts = {0 if face.points is None else len(face.points) for face in faces}
     if len(counts) != 1 or 0 in counts or (scheme is not None and counts != {len(scheme)}):
-        wanted = "as many points each" if scheme is None else f"the {len(scheme)} points of {scheme.name}"
+        wanted = (
+            "as many points each"
+            if scheme is None
+            else f"the {counted(len(scheme), 'point')} of {scheme.name}"
+        )
         raise DataError(f"{path}: a list needs faces with {wanted}")
     folder = path.parent if root is None else root
     return write(faces, [_name(face.photo.path, folder) for face in faces], scheme)
