@@ -13,7 +13,7 @@ from PIL import Image
 from keypoints.data.photos import Photo
 from keypoints.drawing import draw_predictions
 from keypoints.errors import KeypointsError
-from keypoints.formatting import shown
+from keypoints.formatting import counted, shown
 from keypoints.geometry import Box, ByteArray
 from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto, PredictionFiles
 from keypoints.inference.predictor import Predictor
@@ -108,7 +108,7 @@ def _summary(faces: Sequence[PredictedFace]) -> str:
     if len(faces) == 1:
         return "1 face" + (", with low confidence: its points may be far off" if faces[0].note else "")
     low = sum(bool(face.note) for face in faces)
-    return f"{len(faces)} faces" + (
+    return counted(len(faces), "face") + (
         f", {low} with low confidence: their points may be far off" if low else ""
     )
 
@@ -123,7 +123,7 @@ def _shown(predictor: Predictor, pixels: ByteArray, faces: Sequence[PredictedFac
         prediction=face.points,
         skeleton=predictor.scheme.skeleton,
     )
-    points = f"{len(face.points)} point" + "s" * (len(face.points) > 1)
+    points = counted(len(face.points), "point")
     return ShownFace(
         title, jpeg_url(drawn), f"close-up of {title.lower()} with {points}", _confidence(predictor, face)
     )

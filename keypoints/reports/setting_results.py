@@ -301,7 +301,7 @@ def setting_findings(results: Sequence[SettingResult], found: Verdict | None, me
     counts = [len(each.seeds(measure.column)) for each in ranked]
     fewest, most = min(counts), max(counts)
     number = str(most) if fewest == most else f"{fewest} to {most}"
-    of_seeds = f", mean over {number} seeds" if most > 1 else ""
+    of_seeds = f", mean over {counted(number, 'seed')}" if most > 1 else ""
     if len(ranked) == 1:
         (only,) = ranked
         spread = f" ± {measure.shown(only.deviation(measure.column), 2)}" if most > 1 else ""

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks.early_stopping import EarlyStoppingReason
 
 from keypoints.callbacks.metrics_history import logged_rows
 from keypoints.errors import ConfigError, KeypointsError, TrainingError
-from keypoints.formatting import fixed
+from keypoints.formatting import counted, fixed
 from keypoints.mean_face import collapse
 from keypoints.runs.history import summary
 from keypoints.runs.run_folder import DEV_RUN, RunFolder
