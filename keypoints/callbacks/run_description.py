@@ -18,7 +18,7 @@ from keypoints.loggers.methods import (
     add_text,
 )
 from keypoints.loggers.result import Result
-from keypoints.runs.given import command_of, hyper_parameters, varied_values
+from keypoints.runs.given import commands_of, hyper_parameters, varied_values
 from keypoints.runs.history import by_epoch, summary
 from keypoints.runs.metrics_table import Row
 from keypoints.runs.run_folder import RunFolder
@@ -81,7 +81,7 @@ class HyperParameters(pl.Callback):
         add_hyper_parameters(trainer, hyper_parameters(self._run))
         if trainer.ckpt_path is None:  # a resumed run has logged them
             if self._run.status_file.is_file():
-                add_text(trainer, "command", command_of(self._run))
+                add_text(trainer, "command", commands_of(self._run))
             add_text(trainer, "configuration", read_text(self._run.config))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002

@@ -1,11 +1,11 @@
 """Values that were given for a run, or that vary in its sweep, and its command. Imports no torch."""
 
-import shlex
 from collections.abc import Iterable
 
+from keypoints.config.quoting import shell_command
 from keypoints.config.values import chosen_groups, flat
 from keypoints.runs.run_folder import RunFolder, is_sweep
-from keypoints.runs.status import read_status
+from keypoints.runs.status import command_of, read_status
 from keypoints.runs.sweep_folder import SweepFolder
 
 _PLACES = ("hydra", "output", "paths", "trust")
@@ -39,8 +39,8 @@ def varied_values(run: RunFolder) -> dict[str, int | float | str]:
     return found or {"name": values.get("name", run.path.name)}
 
 
-def command_of(run: RunFolder) -> str:
-    """Return the command that repeats a run, to be pasted into a shell, and the command of its sweep.
+def commands_of(run: RunFolder) -> str:
+    """Return the command that trains a run by itself, and its sweep's, to be pasted into a shell.
 
     Args:
         run: folder of the run.
@@ -48,11 +48,10 @@ def command_of(run: RunFolder) -> str:
     Raises:
         DataError: if the status is damaged.
     """
-    status = read_status(run)
-    typed = shlex.join(["keypoints", *status.command[1:]])
+    own = command_of(run)
     if not is_sweep(run.path.parent):
-        return typed
-    own = shlex.join(["keypoints", "train", *status.overrides])
+        return own
+    typed = shell_command(["keypoints", *read_status(run).command[1:]])
     return f"# this run\n{own}\n\n# its sweep\n{typed}"
 
 

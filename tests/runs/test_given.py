@@ -5,7 +5,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from keypoints.commands import compose
-from keypoints.runs.given import command_of, hyper_parameters, varied_values
+from keypoints.runs.given import commands_of, hyper_parameters, varied_values
 from keypoints.runs.run_folder import RunFolder
 
 
@@ -55,16 +55,14 @@ def test_only_swept_values_vary_in_a_sweep(tmp_path, override, varied):
     given = [override, "experiment=nose_tip"]
     run = run_with(tmp_path / "one", *given, argv=["-m", "experiment=nose_tip", "optimizer.lr=1,2"])
     assert varied_values(run) == varied
-    own, sweep = (line for line in command_of(run).splitlines() if line.startswith("keypoints"))
+    own, sweep = (line for line in commands_of(run).splitlines() if line.startswith("keypoints"))
     assert shlex.split(own) == ["keypoints", "train", *given]
     assert shlex.split(sweep) == ["keypoints", "train", "-m", "experiment=nose_tip", "optimizer.lr=1,2"]
 
 
 def test_the_command_can_be_pasted_into_a_shell(tmp_path):
-    run = run_with(
-        tmp_path / "run", "experiment=nose_tip", argv=["name=my run", "model.net.channels=[4,8,8]"]
-    )
-    assert command_of(run) == "keypoints train 'name=my run' 'model.net.channels=[4,8,8]'"
+    run = run_with(tmp_path / "run", "name=my run", "model.net.channels=[4,8,8]")
+    assert commands_of(run) == "keypoints train 'name=my run' 'model.net.channels=[4,8,8]'"
 
 
 def test_all_values_of_the_configuration_are_hyper_parameters(tmp_path):

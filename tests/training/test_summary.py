@@ -42,7 +42,7 @@ def test_a_training_that_stops_early_says_so(configured, caplog):
         )
         metrics = train(early)
     assert metrics["last/epoch"] == 1
-    assert "stopped early, after epoch 1: val/mse did not improve in 1 validations" in caplog.text
+    assert "stopped early, after epoch 1: val/mse did not improve in 1 validation" in caplog.text
 
 
 def test_a_training_that_reaches_a_threshold_says_so(configured, caplog):
