@@ -70,7 +70,7 @@ def test_a_stopped_sweep_lists_the_runs_that_had_not_started(typed, tmp_path):
     done = stopped(signal.SIGTERM, "seed-1", *typed, "-m", "seed=0,1,2", f"output={sweep}")
     assert done.returncode == 143, done.stderr
     assert done.stderr.splitlines()[-1] == (
-        f"stopped by SIGTERM; 1 of 3 runs are finished; resume with: keypoints train resume={sweep}"
+        f"stopped by SIGTERM; 1 of 3 runs is finished; resume with: keypoints train resume={sweep}"
     )
     table = pd.read_csv(sweep / "summary.csv")
     assert list(table["run"]) == ["seed-0", "seed-1", "seed-2"]

@@ -228,11 +228,12 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
             self._check_labels()
         datasets = {split: self.dataset(split) for split in needed}
         again = sum(dataset.read_again for dataset in datasets.values())
+        reread = f"{counted(again, 'face')} {pluralised(again, 'is', 'are')}"
         log.info(
             "%s; %.1f MB of crops held in memory%s",
             ", ".join(self._count(split, dataset) for split, dataset in datasets.items()),
             sum(dataset.nbytes for dataset in datasets.values()) / 1e6,
-            f"; {counted(again, 'face')} read from disk at each use (memory_mb)" if again else "",
+            f"; {reread} read from disk at each use (memory_mb)" if again else "",
         )
 
     def _count(self, split: str, dataset: FaceDataset) -> str:

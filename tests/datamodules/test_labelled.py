@@ -248,7 +248,7 @@ def test_points_without_names_become_the_checkpoints_landmarks(photos):
     data = LabelledDataModule(test=listed(photos, "a.csv", [1]), **SMALL)
     crop = Crop(8, 8, 1, source="image")
     scheme = IMM58.select("nose_tip")
-    with pytest.raises(ConfigError, match=r"the checkpoint predicts .*1 points.*these faces have 2 points"):
+    with pytest.raises(ConfigError, match=r"the checkpoint predicts .*1 point.*these faces have 2 points"):
         data.adopt(scheme, crop)
     data = LabelledDataModule(test=listed(photos, "b.csv", [1], box=",,,", points="3,4"), **SMALL)
     data.adopt(scheme, crop)

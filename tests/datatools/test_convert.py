@@ -36,7 +36,7 @@ def test_a_list_is_converted_to_each_format(source, capsys, name):
     output = source.with_name("new, [list]")
     convert(f"source={source}", f"format={name}", f"output={output}")
     said = capsys.readouterr().out
-    assert f"1 faces are in {output}" in said
+    assert f"1 face written to {output}" in said
     assert ("groups, tags and which points are hidden are left out" in said) == (name == "hrnet")
     (face,) = read_labelled(output).faces
     assert face.landmarks().tolist() == [[5, 6]]
@@ -85,7 +85,7 @@ def test_unusable_rows_are_errors_or_warnings(source, capsys):
         (["format=xml", "output={}/list.xml"], "error: format is one of csv, hrnet, coco, dlib, not 'xml'"),
         (["format=coco", "output={}/list.csv"], "list.csv: is there already; name another file"),
         (["format=coco", "output=none/list.json"], "error: none/list.json: its folder is missing"),
-        (["format=coco", "output={}/new", "scheme=ibug68"], "has 1 points, not the 68 of ibug68"),
+        (["format=coco", "output={}/new", "scheme=ibug68"], "has 1 point, not the 68 of ibug68"),
         (["format=coco", "output={}/new", "scheme=68"], "no landmark scheme '68'; there are cofw29, ibug68"),
         (["format=coco", "output={}/new", "strict=maybe"], "strict is true or false, not 'maybe'"),
     ],

@@ -210,7 +210,7 @@ def test_a_list_is_checked_row_by_row(tmp_path, capsys):
     assert remarks == {
         "point 1 lies 21 px outside the picture of 60 × 40",
         "is the same picture as b.png: keep them in one group",
-        "1 pictures in it are not in the list",
+        "1 picture in it is not in the list",
     }
     with pytest.raises(SystemExit, match="1"):
         main(["data", "verify", f"list={listed}"])
@@ -234,7 +234,7 @@ def test_a_list_may_be_checked_against_a_scheme(tmp_path, capsys):
     listed.write_text("image,x0,y0\na.png,1,2\n")
     main(["data", "verify", f"list={listed}"])
     assert "nothing is wrong" in capsys.readouterr().out
-    with pytest.raises(DataError, match="has 1 points, not the 68 of ibug68"):
+    with pytest.raises(DataError, match="has 1 point, not the 68 of ibug68"):
         verify(compose("verify", [f"list={listed}", "scheme=ibug68"]))
     with pytest.raises(ConfigError, match="give only one of both: the data set imm, or list="):
         verify(compose("verify", [f"list={listed}", "dataset=imm"]))
@@ -268,4 +268,4 @@ def test_groups_in_both_lists_of_a_data_set_are_a_remark(tmp_path, monkeypatch):
         (lists / f"list_98pt_rect_attr_{split}.txt").write_text(row)
     found = verify(compose("verify", ["dataset=wflw"]))
     assert not wrongs(found)
-    assert "1 groups have other faces in train" in {finding.what for finding in found.findings}
+    assert "1 group has other faces in train" in {finding.what for finding in found.findings}

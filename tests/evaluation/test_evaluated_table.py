@@ -99,7 +99,7 @@ def test_faces_without_a_prediction_are_counted_and_named(truth, shifted, tmp_pa
     assert "4 of 6 faces" in said
     assert "2 of 6 faces have no prediction: all means are over the other 4; with them as failures" in said
     assert "the failure rate is 100 %" in said
-    assert "1 of 5 predicted faces match no true face: left out" in said
+    assert "1 of 5 predicted faces matches no true face: left out" in said
     page = (output / "report.html").read_text()
     assert "Faces without a prediction" in page
     assert "truth.csv: line 3" in page
@@ -172,7 +172,7 @@ def test_a_table_needs_true_faces_that_match(truth, shifted, tmp_path):
         of(f"predictions={shifted}")
     other = table(tmp_path / "peer" / "other.csv", ["x.jpg"], np.ones((1, 58, 2)))
     with pytest.raises(
-        DataError, match=r"other\.csv: none of its 1 faces matches one of the 6 faces of test: .*x\.jpg"
+        DataError, match=r"other\.csv: none of its 1 face matches one of the 6 faces of test: .*x\.jpg"
     ):
         of(f"predictions={other}", f"data.test={truth}", f"output={tmp_path / 'out'}")
     assert not (tmp_path / "out").exists()

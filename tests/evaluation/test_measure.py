@@ -62,7 +62,7 @@ def test_faces_without_labelled_normalising_points_do_not_count(made_up_imm):
     missing.predictions.truth[0, data.scheme.normalizing_points[0]] = torch.nan
     result, tables = measure(case, missing)
     assert tables.counted.tolist() == [False] + [True] * (result.faces - 1)
-    assert "1 of 24 faces have no NME" in result.notes[-1]
+    assert "1 of 24 faces has no NME" in result.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_faces_that_cannot_be_normalised_are_counted(made_up_imm, norm, reason):
     assert tables.counted.tolist() == [False] * 2 + [True] * (result.faces - 2)
     assert result.metrics["nme"] is not None
     assert result.notes[-2:] == [
-        f"1 of {result.faces} faces have no labelled point, and do not count",
+        f"1 of {result.faces} faces has no labelled point, and does not count",
         f"1 of {result.faces} faces have no NME: their {reason}",
     ]
 

@@ -67,7 +67,7 @@ def test_the_lookup_table_chooses_the_coordinates(kaggle, model, caplog):
     assert output.read_text().splitlines()[0] == "RowId,Location"
     # In pixels: the ratio 0 is the left edge of pixel 0, at -0.5. The y of each point is below the picture.
     assert read_locations(output) == {1: 0, 2: 95.5, 3: 96, 4: 9.5}
-    assert "2 of 4 coordinates are outside the picture, and moved to its edge" in caplog.text
+    assert "as they were outside: 2 of 4 coordinates" in caplog.text
     assert "has 4 coordinates of 2 pictures" in caplog.text
 
 

@@ -149,7 +149,7 @@ def test_the_command_line_exports_a_model(untrained, tmp_path, capsys):
     assert re.search(r"\[1\]\.onnx: float32, 0\.\d\d MB, checked", said)
     assert "on 12 crops its points differ" in said
     assert "px of the 48 × 48 input on average" in said
-    assert len(said.splitlines()) == 2
+    assert len(said.splitlines()) == 4
     assert ExportedModel(output).crop == BOX_CROP
 
 

@@ -270,7 +270,7 @@ def test_names_may_be_very_long_or_not_unicode(untrained, photos, tmp_path, capf
         main(["predict", str(untrained), f"input={odd}", f"output={tmp_path / 'out'}", "report=true"])
     said = capfd.readouterr()
     assert "\ufffd.jpg: is no picture: the file is empty" in said.out
-    assert said.err == "error: 1 of 3 photos have no face, or a face without a prediction; see above\n"
+    assert said.err == "error: 1 of 3 photos has no face, or a face without a prediction; see above\n"
     assert len(list((tmp_path / "out" / "overlays").iterdir())) == 2
     table = pd.read_csv(tmp_path / "out" / "predictions.csv")
     assert set(table["image"]) == {*names, r"\xff.jpg"}

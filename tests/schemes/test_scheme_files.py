@@ -109,7 +109,7 @@ def test_points_may_be_only_counted_or_flipped_by_hand(tmp_path, caplog):
         ),
         ("points: 3\nflip_indices: [0, 1]", "flip_indices must be a permutation"),
         ("points: 3\nparts: {a: 0-3}", "parts.a: '0-3' is none of the 3 points"),
-        ("points: [a]\nparts: {a: b}", "parts.a: 'b' is none of the 1 points"),
+        ("points: [a]\nparts: {a: b}", "parts.a: 'b' is none of the 1 point"),
         ("points: 3\nparts: {a: 0-1}", "parts: contain 2 points; each of the 3"),
         ("points: 3\nparts: [0, 1]", "parts is a mapping of names to points"),
         ("points: 3\nskeleton: {a: 1}", "skeleton is a list of chains"),

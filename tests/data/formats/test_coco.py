@@ -70,7 +70,7 @@ DAMAGES = {
     ),
     "other points than the category": (
         {"annotations": [{**FACE, "keypoints": [1, 2, 2]}], "categories": [NAMED]},
-        "annotation 7: has 1 points, and the category face names 2",
+        "annotation 7: has 1 point, and the category face names 2",
     ),
     "a name twice": (
         {"categories": [{**NAMED, "keypoints": ["a", "a"]}]},
@@ -90,7 +90,7 @@ DAMAGES = {
     ),
     "another number of points": (
         {"annotations": [FACE, {**FACE, "id": 8, "keypoints": [1, 2, 2]}]},
-        "annotation 8: has 1 points, but 1 of the list's 2 faces have 2",
+        "annotation 8: has 1 point, but 1 of the list's 2 faces has 2",
     ),
     "a box of three": ({"annotations": [{**FACE, "bbox": [1, 2, 3]}]}, "annotation 7: bbox is a list of 4"),
     "a flat box": ({"annotations": [{**FACE, "bbox": [1, 2, 3, 0]}]}, "annotation 7: .*positive sides"),

@@ -114,7 +114,7 @@ def test_boxes_are_read_for_prediction(listed):
     [
         (POINTS.format("").replace("3.25,4.00", "3.25"), r"points are written as x,y;x,y;…, not '3\.25;"),
         (POINTS.format("").replace("3.25", "left"), "'left' is not a number"),
-        (POINTS.format("").replace(";15.00,16.50", ""), "has 1 points, but 2 of the list's 3 faces have 2"),
+        (POINTS.format("").replace(";15.00,16.50", ""), "has 1 point, but 2 of the list's 3 faces have 2"),
         (
             POINTS.format("").replace("face", "eye"),
             "has points of the label 'eye', and 2 of 3 shapes are points of the label 'face'; a face is one",
@@ -137,7 +137,7 @@ def test_a_damaged_skeleton_is_named(listed):
         read_labelled(listed(twice))
     with pytest.raises(DataError, match="its point '1' has 2 positions instead of one"):
         read_labelled(listed(skeleton(("1", "3,4;5,6", 0, 0))))
-    with pytest.raises(DataError, match="none of its 1 points is labelled"):
+    with pytest.raises(DataError, match="none of its 1 point is labelled"):
         read_labelled(listed(skeleton(("1", "3,4", 1, 0))))
 
 

@@ -70,7 +70,7 @@ def test_names_are_read_in_the_declared_encoding(listed):
 BAD_FACES = {
     "a point too few": (
         face(inside=PARTS.partition("<part name='01'")[0]),
-        "has 1 points instead of 2; '01' is missing",
+        "has 1 point instead of 2; '01' is missing",
     ),
     "an unknown part": (face(inside=PARTS.replace("01", "68")), "has a part '68'; .* '00' to '01'"),
     "a part without name": (face(inside="<part x='1' y='2'/>"), "has a part ''"),

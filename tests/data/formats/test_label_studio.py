@@ -90,7 +90,7 @@ def test_cancelled_annotations_are_left_out(listed, caplog):
     )
     (face,) = read_labelled(path).faces
     assert len(face.landmarks()) == 1
-    assert "3 of 4 tasks have no key points" in caplog.text
+    assert "3 of 4 tasks without key points" in caplog.text
 
 
 def test_the_ground_truth_or_the_last_annotation_is_read(listed):

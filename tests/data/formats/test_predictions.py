@@ -54,7 +54,7 @@ def test_predictions_are_read_with_scheme_and_states(folder, caplog):
     assert (first.visibility().tolist(), second.visibility().tolist()) == ([2, 1, 2, 2, 2, 2], [2] * 6)
     assert first.box == Box(-1, 2, 30, 40.5)
     assert second.source.endswith("photo a.png: face 1")
-    assert "1 of 2 photos have no face" in caplog.text
+    assert "1 of 2 photos without a face" in caplog.text
 
 
 def test_converted_predictions_are_the_list_to_correct(folder):
@@ -79,7 +79,7 @@ def test_a_damaged_document_is_named(folder):
         ({"scheme": {}}, "is no document of keypoints predict, or is damaged"),
         ({"photos": {}}, "is damaged: photos is no list"),
         ({"photos": [{"image": "a.png", "faces": [{**face, "box": [1]}]}]}, "is damaged: photos is no list"),
-        ({"photos": [{"image": "a.png", "faces": [{**face, "points": [[1, 2]]}]}]}, "face 0: has 1 points"),
+        ({"photos": [{"image": "a.png", "faces": [{**face, "points": [[1, 2]]}]}]}, "face 0: has 1 point"),
         ({"photos": [{"image": "a.png", "faces": [{**face, "confidence": ["x"] * 6}]}]}, "'x' is not a num"),
         ({"photos": [{"image": "c.png", "faces": [face]}]}, "photo c.png: face 0: its picture c.png is miss"),
     ):

@@ -56,7 +56,7 @@ DAMAGES = {
     "another count": (replaced("58", "57"), "announces 57 points .* has 58 rows"),
     "another scheme": (
         edited(lambda lines: ["1", "0 0 0.5 0.5 0 0 0", "02-3m.jpg"]),
-        "has 1 points; IMM's annotation has 58",
+        "has 1 point; IMM's annotation has 58",
     ),
     "letters for a number": (replaced(FIRST, "0 4 0.5 O.5 0 0 1"), "line 5: not a number"),
     "not a number": (replaced(FIRST, "0 4 nan 0.5 0 0 1"), "line 5: not a number"),

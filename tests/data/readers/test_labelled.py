@@ -178,7 +178,7 @@ def test_without_strict_bad_rows_are_left_out_and_reported(photos):
 def test_a_list_without_usable_faces_is_an_error(photos):
     with pytest.raises(DataError, match="holds no face"):
         read_labelled(write(photos, "image,x0,y0\n"))
-    with pytest.raises(DataError, match=r"none of its 1 rows can be used; .*line 2: .*missing"):
+    with pytest.raises(DataError, match=r"none of its 1 row can be used; .*line 2: .*missing"):
         read_labelled(write(photos, "image,x0,y0\nnone.png,1,2\n"), strict=False)
 
 
@@ -234,7 +234,7 @@ def test_a_wrong_photo_size_is_reported_with_its_row(photos, name, size, says):
     path = write(photos, sized(size)[name])
     with pytest.raises(DataError, match=rf"list\.txt: (annotation 7|face 1 \(a\.png\)): {says}"):
         read_labelled(path)
-    with pytest.raises(DataError, match="none of its 1 rows can be used"):
+    with pytest.raises(DataError, match="none of its 1 row can be used"):
         read_labelled(path, strict=False)
     assert len(read_labelled(write(photos, sized((64, 48))[name])).faces) == 1
 
@@ -271,7 +271,7 @@ def test_rows_that_differ_from_most_are_left_out(photos):
         {"id": place, "image_id": 1, "keypoints": points} for place, points in enumerate([few, many, many])
     ]
     path = write(photos, json.dumps({"images": images, "annotations": annotations}))
-    with pytest.raises(DataError, match=r"annotation 0: has 1 points, but 2 of the list's 3 faces have 2"):
+    with pytest.raises(DataError, match=r"annotation 0: has 1 point, but 2 of the list's 3 faces have 2"):
         read_labelled(path)
     faces, skipped = read_labelled(path, strict=False)
     assert (len(faces), len(skipped)) == (2, 1)
@@ -284,7 +284,7 @@ def test_an_imglab_flag_of_some_faces_is_set_for_all(photos, caplog):
     with caplog.at_level("INFO"):
         faces = read_labelled(write(photos, f"<dataset><images>{images}</images></dataset>")).faces
     assert [dict(face.tags) for face in faces] == [{"occluded": "1"}, {"occluded": "0"}]
-    assert "1 of 2 pictures have no box" in caplog.text
+    assert "1 of 2 pictures without a box" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["csv", "hrnet", "coco"])
