@@ -79,7 +79,7 @@ def test_faces_that_cannot_be_normalised_are_counted(made_up_imm, norm, reason):
     assert result.metrics["nme"] is not None
     assert result.notes[-2:] == [
         f"1 of {result.faces} faces has no labelled point, and does not count",
-        f"1 of {result.faces} faces have no NME: their {reason}",
+        f"1 of {result.faces} faces has no NME: their {reason}",
     ]
 
 
