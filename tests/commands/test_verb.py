@@ -237,3 +237,26 @@ def test_help_describes_the_option_that_hydra_uses(own, capsys):
     """Check that the package's option wins over a user's option of the same name, as in Hydra."""
     main(["train", "--config-dir", ".", "--help"])
     assert re.search(r"\* adam +Adam\.", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "text"),
+    [
+        ("evaluate", {"checkpoint": "outputs/a"}, "measuring outputs/a"),
+        ("evaluate", {"checkpoint": None, "predictions": "list.csv"}, "measuring list.csv"),
+        ("compare", {"runs": '["a", "b"]'}, "comparing a, b"),
+        ("data synthesize", {}, "generating made-up faces"),
+    ],
+)
+def test_the_first_line_names_the_work_and_its_subject(name, values, text):
+    assert VERBS[name].start(OmegaConf.create(values)) == text
+
+
+def test_a_command_says_at_once_what_it_does(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main(
+            ["data", "convert", f"source={tmp_path / 'none.csv'}", "format=coco", f"output={tmp_path / 'a'}"]
+        )
+    assert capsys.readouterr().out.startswith(f"converting {tmp_path / 'none.csv'}")
+    main(["data", "convert", "--help"])
+    assert "converting" not in capsys.readouterr().out
