@@ -57,6 +57,40 @@ def cut(image: ByteArray, box: Box, size: tuple[int, int]) -> ByteArray:
     return np.asarray(resampled)
 
 
+def warped(image: ByteArray, affine: Affine, size: tuple[int, int]) -> ByteArray:
+    """Resample an image by an affine map, also a rotation; :func:`cut` is for a box.
+
+    The image is first cut to the scale of the result, so downscaling averages over the area of a new pixel.
+    Pixels outside the image repeat its border.
+
+    Args:
+        image: (H, W) or (H, W, 3) bytes.
+        affine: map from pixels of the image to pixels of the result: rotation, uniform scale and shift.
+        size: width and height of the result, in pixels.
+
+    Raises:
+        ValueError: if the result does not overlap the image, or covers far more than it.
+    """
+    import cv2
+
+    back, scale = affine.inverse(), math.sqrt(abs(float(np.linalg.det(affine.matrix[:, :2]))))
+    right, bottom = size[0] - 0.5, size[1] - 0.5
+    corners = back([(-0.5, -0.5), (right, -0.5), (-0.5, bottom), (right, bottom)])
+    (left, top), (width, height) = corners.min(axis=0), np.ptp(corners, axis=0)
+    border = 2 / scale  # the bilinear filter reads one pixel beyond the corners
+    box = Box(left + 0.5 - border, top + 0.5 - border, width + 2 * border, height + 2 * border)
+    scaled = math.ceil(box.width * scale), math.ceil(box.height * scale)
+    to_result = Affine.between(box, Box.of_image(scaled)).inverse().then(affine)
+    result = cv2.warpAffine(
+        cut(image, box, scaled),
+        to_result.matrix,
+        size,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return np.asarray(result, np.uint8)
+
+
 def as_input(crops: Sequence[ByteArray]) -> npt.NDArray[np.float32]:
     """Convert crops, (H, W, C) bytes each, to a network's input: (B, C, H, W) in [-0.5, 0.5]."""
     images = np.stack(crops).transpose(0, 3, 1, 2).astype(np.float32)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keypoints.crop import Crop, cut
+from keypoints.crop import Crop, cut, warped
 from keypoints.errors import ConfigError
 from keypoints.geometry import Affine, Box
 
@@ -107,3 +107,23 @@ def test_a_crop_convention_survives_a_round_trip_through_plain_values():
     assert Crop.from_dict(crop.to_dict()) == crop
     with pytest.raises(ConfigError, match="not a crop convention"):
         Crop.from_dict({"width": 80, "height": 60, "zoom": 2})
+
+
+@pytest.mark.parametrize("angle", [0, 30, 135])
+@pytest.mark.parametrize("scale", [0.25, 1, 2])
+def test_a_warped_image_agrees_with_its_affine_map(angle, scale):
+    turn, spot = np.radians(angle), (90.0, 60.0)
+    linear = scale * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    shift = np.array((30.25, 24.5)) - linear @ spot
+    affine = Affine(np.column_stack([linear, shift]))
+    image = blob((160, 120), spot, radius=4 / scale)
+    np.testing.assert_allclose(centroid(warped(image, affine, (64, 48))), affine(spot), atol=0.05)
+    colour = warped(np.repeat(image[..., None], 3, axis=2), affine, (64, 48))
+    np.testing.assert_array_equal(colour[..., 1], warped(image, affine, (64, 48)))
+
+
+def test_a_warped_image_averages_what_it_shrinks():
+    stripes = np.zeros((400, 400), np.uint8)
+    stripes[:, ::2] = 255
+    shrunk = warped(stripes, Affine(np.array([[0.1, 0, 0], [0, 0.1, 0]])), (40, 40))
+    assert 120 < shrunk[5:-5, 5:-5].min() <= shrunk[5:-5, 5:-5].max() < 136

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from keypoints.commands import compose
 from keypoints.data.readers.imm import read_imm
 from keypoints.data.readers.labelled import write_labelled
-from keypoints.inference.predictor import load_model
+from keypoints.inference.model import load_model
 from keypoints.runs.run_folder import RunFolder
 from keypoints.schemes import IMM58
 from keypoints.training import fit

@@ -105,7 +105,7 @@ def bench_prediction(cfg: DictConfig) -> "PredictionSpeed":
     from keypoints.runs.checkpoint_files import find_checkpoint
 
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
-    predictor = Predictor(path, flip_test=cfg.flip_test, trust=cfg.trust)
+    predictor = Predictor(path, flip_test=cfg.flip_test, refine=False, trust=cfg.trust)
     cfg.name = run.name if run else path.stem  # the default of output contains the name
     folder = Path(cfg.output)
     with locked(folder), atomic_folder(folder, last=RESULT) as part:

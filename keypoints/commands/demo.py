@@ -5,12 +5,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from keypoints.commands.verb import PLAIN, OfModel, Verb
+from keypoints.commands.verb import PLAIN, OfModel, Refining, Verb
 from keypoints.config.settings import Hosts, defaults_list, setting
 
 
 @dataclass
-class Demo(OfModel):
+class Demo(Refining, OfModel):
     """Settings of ``keypoints demo``."""
 
     defaults: list[Any] = defaults_list(*PLAIN)

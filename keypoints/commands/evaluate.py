@@ -27,6 +27,11 @@ class Evaluate(Flipping, Choosing):
     """Settings of ``keypoints evaluate``."""
 
     defaults: list[Any] = defaults_list("_self_", {"paths": "default"}, {"data": None}, {"hydra": "plain"})
+    refine: str = setting(
+        "false",
+        "Second pass in an upright crop: auto (faces that are turned or of low confidence), true, or false.",
+        choices=("auto", "true", "false"),
+    )
     checkpoint: FilePath | None = setting(None, CHECKPOINT)
     predictions: FilePath | None = setting(
         None, "Instead of a checkpoint: predictions.csv, its folder, or any list of labelled photos."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import MISSING, DictConfig
 
-from keypoints.commands.verb import PLAIN, Flipping, OfModel, Verb
+from keypoints.commands.verb import PLAIN, Flipping, OfModel, Refining, Verb
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
 from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.files import atomic_folder, locked, remove_leftovers
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Predict(Flipping, OfModel):
+class Predict(Flipping, Refining, OfModel):
     """Settings of ``keypoints predict``."""
 
     defaults: list[Any] = defaults_list(*PLAIN)
@@ -118,13 +118,16 @@ def predict(cfg: DictConfig) -> Predicted:
     from keypoints.inference.predict import check_boxes
     from keypoints.inference.prediction_files import PAGE, TABLE
     from keypoints.inference.predictor import Predictor
+    from keypoints.inference.refinement import refine_of
 
     folder, root = Path(str(cfg.output)), None if cfg.root is None else Path(str(cfg.root))
     if cfg.format is None and cfg.order != "input":
         raise ConfigError(f"order={cfg.order} is the order of a list to correct; add format=coco")
     _check_free(folder)
     inputs = find_photos(str(cfg.input), root, without=folder)
-    predictor = Predictor(str(cfg.checkpoint), cfg.which, flip_test=cfg.flip_test, trust=cfg.trust)
+    predictor = Predictor(
+        str(cfg.checkpoint), cfg.which, flip_test=cfg.flip_test, refine=refine_of(cfg.refine), trust=cfg.trust
+    )
     check_boxes(predictor, inputs)
     log.info("predicting %s", counted(len(inputs.photos), "photo"))
     with locked(folder):

@@ -19,6 +19,11 @@ class Submit(Flipping, Choosing):
     """Settings of ``keypoints submit``."""
 
     defaults: list[Any] = defaults_list(*WITH_PATHS)
+    refine: str = setting(
+        "false",
+        "Second pass in an upright crop: auto (faces that are turned or of low confidence), true, or false.",
+        choices=("auto", "true", "false"),
+    )
     checkpoint: FilePath | None = setting(None, CHECKPOINT)
     root: FilePath | None = setting(
         None,

@@ -111,6 +111,17 @@ class OfModel(Choosing):
 
 
 @dataclass
+class Refining:
+    """Setting of a verb that can look at a face twice."""
+
+    refine: str = setting(
+        "auto",
+        "Second pass in an upright crop: auto (faces that are turned or of low confidence), true, or false.",
+        choices=("auto", "true", "false"),
+    )
+
+
+@dataclass
 class Flipping:
     """Setting of a verb that can average over a mirrored copy."""
 

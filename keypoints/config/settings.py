@@ -190,7 +190,7 @@ class Setting:
         if value is None:
             return self.optional or ANY in self.types
         if self.choices:
-            return str(value) in self.choices
+            return str(value) in self.choices or str(value).lower() in {"true", "false"} & {*self.choices}
         if _is_number(value) and not self.finite and self.types & {WHOLE, NUMBER}:
             return True
         return any(_IS[each](value) for each in self.types) and (

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from omegaconf import DictConfig
 from rich.progress import track
 from torch import Tensor
 
-from keypoints.data.dataset import FaceDataset, mean_targets, pixels_of
+from keypoints.data.dataset import Batch, FaceDataset, mean_targets, pixels_of
 from keypoints.data.face import Face
 from keypoints.data.readers.labelled import read_labelled
 from keypoints.datamodules.base import FaceDataModule
@@ -20,14 +21,15 @@ from keypoints.drawing import draw_face
 from keypoints.errors import ConfigError, DataError
 from keypoints.evaluation.boxes_from_points import with_boxes_from_points
 from keypoints.evaluation.chosen_data import chosen_data, chosen_split, faces_to_measure
-from keypoints.evaluation.per_face import BATCH, plain_batches, predict
+from keypoints.evaluation.per_face import BATCH, Locate, plain_batches, predict
 from keypoints.evaluation.result import Case, EvaluationResult, ModelSource, PredictedFaces, Stressed
 from keypoints.evaluation.robustness import STRESSES, StressedFaces, changes, stress, tolerances
 from keypoints.evaluation.seen_in_training import training_notes
 from keypoints.formatting import counted
-from keypoints.geometry import ByteArray, FloatArray
+from keypoints.geometry import Affine, ByteArray, FloatArray, ratio_to_pixels
 from keypoints.inference.detection import with_found_boxes
-from keypoints.inference.predictor import Model, load_model
+from keypoints.inference.model import Model, load_model
+from keypoints.inference.refinement import CroppedFace, Refinement, refine_of
 from keypoints.library_versions import opencv_changed
 from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.run_folder import RunFolder
@@ -63,8 +65,34 @@ class EvaluatedModel:
         dataset = self._dataset()
         total = math.ceil(len(dataset) / BATCH)
         batches = track(plain_batches(dataset), "predicting", total, transient=True)
-        predictions, constant = predict(self.model, batches, self.mean)
+        predictions, constant = predict(self.model, batches, self.mean, self._second_pass())
         return PredictedFaces(self.faces, predictions, constant, self.source, self.notes)
+
+    def _second_pass(self) -> Locate | None:
+        """Return the prediction in two passes; ``None`` if each face is predicted once."""
+        if self.source.refine is False:
+            return None
+        refinement = Refinement(self.model, self.source.refine)
+        channels = self.model.crop.channels
+
+        def locate(batch: Batch) -> tuple[Tensor, Tensor | None]:
+            crops = batch.pixels.permute(0, 2, 3, 1).numpy()
+            maps = batch.to_photo.double().numpy()
+            photos = [self.faces[place].photo for place in batch.indices.tolist()]
+            found = refinement(
+                [
+                    CroppedFace(crop, Affine(own).inverse(), partial(photo.decode, channels))
+                    for crop, own, photo in zip(crops, maps, photos, strict=True)
+                ]
+            )
+            points = [
+                seen.affine.inverse()(ratio_to_pixels(seen.points, self.model.crop.size)) for seen in found
+            ]
+            sure = [seen.confidence for seen in found if seen.confidence is not None]
+            confidence = torch.from_numpy(np.stack(sure)).float() if sure else None
+            return torch.from_numpy(np.stack(points)).float(), confidence
+
+        return locate
 
     def _dataset(self) -> FaceDataset:
         data = self.case.data
@@ -110,6 +138,7 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
     """
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
     model = load_model(path, run, flip_test=cfg.flip_test, trust=cfg.trust, device=cfg.device)
+    Refinement(model, refine_of(cfg.refine))  # reports that it is not possible before the faces are read
     if changed := opencv_changed(model.versions):
         # Only stress changes pictures by OpenCV; photos are cropped by Pillow.
         log.log(logging.WARNING if cfg.stress else logging.INFO, "%s: %s", cfg.checkpoint, changed)
@@ -133,7 +162,9 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
             f"the detector did not find {missed} of {counted(missed + len(faces), 'face')}: left out"
         )
     log.info("measuring %s of %s", counted(len(faces), "face"), split)
-    source = ModelSource(str(path), type(data).__name__, bool(cfg.flip_test), cfg.boxes, missed)
+    source = ModelSource(
+        str(path), type(data).__name__, bool(cfg.flip_test), cfg.boxes, missed, refine_of(cfg.refine)
+    )
     name = f"{run.name}, {path.stem} epoch" if run else path.stem
     case = Case(f"{name}, {split}", data, split, model.scheme, norm, cfg.threshold, cfg.faces)
     folder = Path(cfg.output) if cfg.output else _folder(run, path, cfg, split)
@@ -192,6 +223,7 @@ def _folder(run: RunFolder | None, path: Path, cfg: DictConfig, split: str) -> P
     which = "" if best else f"-{path.stem}"
     boxes = "" if cfg.boxes == "given" else f"-{cfg.boxes}"
     flipped = "-flip-test" if cfg.flip_test else ""
+    flipped += "" if refine_of(cfg.refine) is False else f"-refine-{cfg.refine.lower()}"
     return run.path / "evaluations" / f"{split}{which}{boxes}{flipped}"
 
 

@@ -28,7 +28,14 @@ _NAMED = 5
 """Largest number of rows or photos that a message names."""
 _MOST_SHOWN = 80
 """Largest number of characters of a photo's name in a message."""
-_OF_MODELS = {"checkpoint": None, "flip_test": False, "boxes": "given", "boxes_like": None, "stress": False}
+_OF_MODELS = {
+    "checkpoint": None,
+    "flip_test": False,
+    "refine": "false",
+    "boxes": "given",
+    "boxes_like": None,
+    "stress": False,
+}
 """Settings of ``evaluate`` that apply only to models, and their defaults."""
 
 

@@ -1,6 +1,6 @@
 """Predictions of a model for each face, and their errors."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from keypoints.data.compact_copy import Original
 from keypoints.data.dataset import Batch, FaceDataset, full_batch
 from keypoints.data.face import HIDDEN, UNLABELLED, VISIBLE, Face
 from keypoints.evaluation.face_tables import are_labelled, over_labelled
-from keypoints.inference.predictor import Model, TaskModel
+from keypoints.inference.model import Model, TaskModel
 from keypoints.tasks.base import Task
 from keypoints.tasks.metrics import face_scale, normalized_mean_error
 
@@ -61,8 +61,12 @@ def plain_batches(dataset: FaceDataset) -> Iterator[Batch]:
         yield full_batch(dataset, range(start, min(start + BATCH, len(dataset))))
 
 
+Locate = Callable[[Batch], tuple[Tensor, Tensor | None]]
+"""Function that returns the points of a batch, (B, K, 2) pixels of the photos, and confidences, (B, K)."""
+
+
 def predict(
-    model: Model, batches: Iterable[Batch], mean: Tensor | None = None
+    model: Model, batches: Iterable[Batch], mean: Tensor | None = None, locate: Locate | None = None
 ) -> tuple[Predictions, Predictions | None]:
     """Return the predictions of a model, and of the mean-shape baseline: ``mean`` for every face.
 
@@ -70,6 +74,7 @@ def predict(
         model: model from a checkpoint or an ONNX file.
         batches: batches of faces; iterated over once.
         mean: (K, 2) ratios of the input; ``None`` for no baseline.
+        locate: prediction of a batch; ``None`` for one pass of the model.
 
     Returns:
         The model's predictions, and the baseline's or ``None``.
@@ -77,8 +82,8 @@ def predict(
     size = model.crop.size
     predicted, constant, truth, sizes, confidences, hidden = [], [], [], [], [], []
     for batch in batches:
-        points, confidence = _locate(model, batch)
-        predicted.append(batch.in_photo(points, size))
+        points, confidence = _locate(model, batch) if locate is None else locate(batch)
+        predicted.append(points)
         if confidence is not None:
             confidences.append(confidence)
         if mean is not None:
@@ -94,13 +99,13 @@ def predict(
 
 
 def _locate(model: Model, batch: Batch) -> tuple[Tensor, Tensor | None]:
-    """Return the points of a batch, (B, K, 2) ratios of the input, and their confidence, (B, K)."""
+    """Return the points of a batch, (B, K, 2) pixels of the photos, and their confidence, (B, K)."""
     images = batch.to_images().numpy()
     parts = [model(images[start : start + model.at_once]) for start in range(0, len(images), model.at_once)]
     points = np.concatenate([part.points for part in parts])
     sure = [part.confidence for part in parts if part.confidence is not None]
     confidence = torch.from_numpy(np.concatenate(sure)).float() if sure else None
-    return torch.from_numpy(points).float(), confidence
+    return batch.in_photo(torch.from_numpy(points).float(), model.crop.size), confidence
 
 
 def score(metrics: MetricCollection, predictions: Predictions) -> dict[str, float]:

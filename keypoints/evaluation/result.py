@@ -11,6 +11,7 @@ from keypoints.data.face import Face
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.evaluation.per_face import ConfidenceGroup, Predictions
 from keypoints.geometry import ByteArray, FlagArray, FloatArray
+from keypoints.inference.refinement import Refine
 from keypoints.landmarks import LandmarkScheme
 
 Scores = Mapping[str, float | None]
@@ -50,6 +51,7 @@ class ModelSource:
         flip_test: whether predictions are means over the input and its mirrored copy.
         boxes: ``"given"``, ``"detected"`` or ``"points"``.
         not_found: number of faces that the detector did not find.
+        refine: faces that got a second pass: all (true), none (false), or ``"auto"``.
     """
 
     checkpoint: str
@@ -57,6 +59,7 @@ class ModelSource:
     flip_test: bool
     boxes: str
     not_found: int
+    refine: Refine = False
 
 
 @dataclass(frozen=True, kw_only=True)

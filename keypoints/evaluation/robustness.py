@@ -23,7 +23,7 @@ from keypoints.data.face import Face
 from keypoints.errors import ConfigError
 from keypoints.evaluation.per_face import BATCH, predict, score
 from keypoints.geometry import Box
-from keypoints.inference.predictor import Model
+from keypoints.inference.model import Model
 from keypoints.tasks.metrics import evaluation_metrics
 
 _CONTEXT = 1.7

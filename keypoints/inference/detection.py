@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
+
 from keypoints.crop import cut
 from keypoints.data.face import Face
 from keypoints.errors import ConfigError
@@ -72,6 +74,41 @@ class FaceDetector:
             for face, score in zip(detections, scores, strict=True)
         ]
         return sorted(faces, key=lambda face: -face.score)
+
+
+def find_turned(detector: FaceDetector, pixels: ByteArray) -> list[FoundFace]:
+    """Detect faces in quarter turns of a photo: those of the turn with the highest score.
+
+    Args:
+        detector: the detector.
+        pixels: (H, W) grey or (H, W, 3) RGB.
+
+    Returns:
+        The faces by falling score, with boxes in pixels of the photo itself; empty if no turn shows one.
+    """
+    size = pixels.shape[1], pixels.shape[0]
+    found: list[FoundFace] = []
+    for turns in (1, 2, 3):
+        faces = detector(np.ascontiguousarray(np.rot90(pixels, turns)))
+        if faces and (not found or faces[0].score > found[0].score):
+            found = [face._replace(box=_turned_back(face.box, turns, size)) for face in faces]
+    return found
+
+
+def _turned_back(box: Box, turns: int, size: tuple[int, int]) -> Box:
+    """Return a box in the pixels of a photo from a box in its counter-clockwise quarter turns.
+
+    Args:
+        box: box in pixels of the turned photo.
+        turns: number of quarter turns, from 1 to 3.
+        size: width and height of the photo itself, in pixels.
+    """
+    right, bottom = box.left + box.width, box.top + box.height
+    if turns == 1:
+        return Box(size[0] - bottom, box.left, box.height, box.width)
+    if turns == 2:
+        return Box(size[0] - right, size[1] - bottom, box.width, box.height)
+    return Box(box.top, size[1] - right, box.height, box.width)
 
 
 def with_found_boxes(faces: Iterable[Face]) -> tuple[list[Face], int]:

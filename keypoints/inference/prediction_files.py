@@ -63,6 +63,9 @@ class PredictedFace(NamedTuple):
     does not store it. See :mod:`keypoints.confidence`."""
     note: str = ""
     """Sentence about a low confidence; empty if it is not low."""
+    passes: int = 1
+    """Number of the pass that the points are from: 2 after a second pass in a turned or upright crop, see
+    :mod:`keypoints.inference.refinement`."""
     view: FaceView | None = None
     """The face as the network sees it; ``None`` if it was not kept."""
 
@@ -191,6 +194,7 @@ def _as_json(photo: PredictedPhoto) -> dict[str, Any]:
                 "confidence": None if face.confidence is None else face.confidence.round(4).tolist(),
                 "expected_error": None if face.expected_error is None else round(face.expected_error, 5),
                 "note": face.note,
+                "passes": face.passes,
                 "points": face.points.round(3).tolist(),
             }
             for face in photo.faces

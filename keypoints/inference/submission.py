@@ -27,6 +27,7 @@ from keypoints.geometry import Affine, Box, FloatArray, pixels_to_ratio, ratio_t
 from keypoints.inference import kaggle_submission
 from keypoints.inference.kaggle_submission import KAGGLE15
 from keypoints.inference.predictor import Predictor, PreparedFace
+from keypoints.inference.refinement import refine_of
 from keypoints.inference.submission_file import read_submission, write_submission
 from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.schemes import IBUG68
@@ -66,7 +67,7 @@ def submit(cfg: DictConfig) -> Path:
         DataError: if the list cannot be read, or a face can get neither a prediction nor the mean shape.
     """
     path, _ = find_checkpoint(cfg.checkpoint, cfg.which)
-    predictor = Predictor(path, flip_test=cfg.flip_test, trust=cfg.trust)
+    predictor = Predictor(path, flip_test=cfg.flip_test, refine=refine_of(cfg.refine), trust=cfg.trust)
     if predictor.scheme not in (IBUG68, KAGGLE15):
         raise ConfigError(
             f"{path}: predicts {predictor.scheme.name} ({counted(len(predictor.scheme), 'point')}); a "

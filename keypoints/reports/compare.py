@@ -231,5 +231,5 @@ def _milliseconds(run: RunFolder, which: str, trust: str | Sequence[str] | None)
         model = Path(named)
     path, _ = find_checkpoint(str(model), which)
     log.info("measuring the time of %s", path)
-    speed = measure_prediction(Predictor(path, trust=trust), run.path.name, _ROUNDS, _SECONDS)
+    speed = measure_prediction(Predictor(path, refine=False, trust=trust), run.path.name, _ROUNDS, _SECONDS)
     return speed.wall_ms["1"].median

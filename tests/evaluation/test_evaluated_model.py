@@ -9,11 +9,21 @@ from PIL import Image
 
 from keypoints.cli import main
 from keypoints.commands import compose
+from keypoints.components import configure
+from keypoints.confidence import ConfidenceCalibration
+from keypoints.data.provenance import TrainedOn
 from keypoints.errors import CheckpointError, ConfigError, DataError
+from keypoints.evaluation.face_tables import points_of
+from keypoints.inference.predictor import Predictor
+from keypoints.instantiate import make_data
+from keypoints.models.encoders import ConvEncoder
+from keypoints.models.heatmap import HeatmapNet
 from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
-from tests.conftest import SMALL, change_checkpoint, draw_portrait
+from keypoints.schemes import IBUG68
+from keypoints.tasks.heatmap import HeatmapTask
+from tests.conftest import BOX_CROP, SMALL, change_checkpoint, draw_portrait, save_task
 from tests.working import evaluate, train
 
 
@@ -68,6 +78,38 @@ def test_heatmaps_are_evaluated_with_their_confidence(made_up_imm, tmp_path):
     )  # one point per face
     assert (tmp_path / "out" / "confidence.png").is_file()
     assert pd.read_csv(tmp_path / "out" / "faces.csv")["confidence"].between(0, 1).all()
+
+
+def unsure_model(path):
+    """Save an untrained model of boxes whose confidence is always low."""
+    net = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), width=8)
+    task = HeatmapTask(IBUG68, BOX_CROP, net=net)
+    task.confidence_calibration = ConfidenceCalibration(1.0, (0.5,), (0.1,), "pair", 100)
+    mean = np.random.default_rng(0).uniform(0.2, 0.8, (68, 2))
+    task.trained_on = TrainedOn(["another face"], mean.tolist())
+    return save_task(path, task)
+
+
+@pytest.mark.parametrize("refine", ["auto", True])
+def test_a_second_pass_is_evaluated_as_it_is_predicted(refine, wild, tmp_path):
+    model = unsure_model(tmp_path / "best.ckpt")
+    data = [f"checkpoint={model}", "data=ibug300w", f"data.root={wild}", "split=train"]
+    first = of(*data, f"output={tmp_path / 'first'}").result
+    result = of(*data, f"refine={refine}", f"output={tmp_path / 'second'}").result
+    assert (first["refine"], result["refine"]) == (False, refine)
+    assert result["metrics"]["nme"] != first["metrics"]["nme"]
+    rows = pd.read_csv(tmp_path / "second" / "faces.csv")
+    predictor = Predictor(model, refine=refine)
+    faces = make_data(compose("train", ["experiment=ibug300w", f"data.root={wild}"])).splits["train"]
+    for row, face in zip(points_of(rows, "predicted"), faces, strict=True):
+        (predicted,) = predictor(face.photo.path, [face.box])
+        np.testing.assert_allclose(row, predicted.points, atol=0.01)
+
+
+def test_a_second_pass_that_is_not_possible_is_said_first(untrained, wild, tmp_path):
+    with pytest.raises(ConfigError, match="refine=true: the model's file does not say where"):
+        of(f"checkpoint={untrained}", "data=ibug300w", "refine=true", f"output={tmp_path / 'out'}")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_table_of_faces_and_parts_agrees_with_the_metrics(full_face, tmp_path):

@@ -12,8 +12,8 @@ from keypoints.evaluation.per_face import (
     predict,
     score,
 )
+from keypoints.inference.model import TaskModel
 from keypoints.inference.onnx_model import Located
-from keypoints.inference.predictor import TaskModel
 from keypoints.tasks.metrics import evaluation_metrics
 from keypoints.tasks.regression import RegressionTask
 

@@ -10,7 +10,7 @@ from keypoints.data.readers.imm import read_imm
 from keypoints.errors import ConfigError
 from keypoints.evaluation.robustness import STRESSES, OtherBox, StressedFaces, changes, stress, tolerances
 from keypoints.geometry import Box
-from keypoints.inference.predictor import TaskModel
+from keypoints.inference.model import TaskModel
 from keypoints.schemes import IMM58
 from keypoints.tasks.regression import RegressionTask
 

@@ -8,7 +8,7 @@ from keypoints.data.face import Face
 from keypoints.data.photos import Photo
 from keypoints.errors import ConfigError
 from keypoints.geometry import Box
-from keypoints.inference.detection import FaceDetector, with_found_boxes
+from keypoints.inference.detection import FaceDetector, find_turned, with_found_boxes
 from tests.conftest import draw_portrait
 
 
@@ -51,6 +51,21 @@ def test_small_and_large_photos_give_boxes_in_their_own_pixels(detector):
         resized = np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
         (face,) = detector(resized)
         assert is_around(face.box, points * factor)
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_face_has_its_box_in_the_photo(detector, turns):
+    picture, points = draw_portrait()
+    (upright,) = detector(picture)
+    photo = np.ascontiguousarray(np.rot90(picture, turns))
+    (face,) = find_turned(detector, photo)
+    x, y = points.mean(axis=0)
+    height, width = picture.shape[:2]
+    centre = {1: (y, width - 1 - x), 2: (width - 1 - x, height - 1 - y), 3: (height - 1 - y, x)}[turns]
+    middle = face.box.left + face.box.width / 2, face.box.top + face.box.height / 2
+    assert np.linalg.norm(np.subtract(middle, centre)) < 0.2 * face.box.width
+    assert abs(face.box.width - upright.box.width) < 10
+    assert find_turned(detector, np.full((120, 160), 200, np.uint8)) == []
 
 
 def test_no_face_is_detected_in_a_photo_without_one(detector):

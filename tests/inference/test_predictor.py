@@ -13,9 +13,10 @@ from keypoints.data.photos import Photo
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.evaluation.face_tables import points_of, read_faces
 from keypoints.geometry import Box
+from keypoints.inference.model import TaskModel
 from keypoints.inference.onnx_export import export
 from keypoints.inference.onnx_model import Located
-from keypoints.inference.predictor import Predictor, load_model
+from keypoints.inference.predictor import Predictor
 from keypoints.models.encoders import ConvEncoder
 from keypoints.models.heatmap import HeatmapNet
 from keypoints.schemes import IBUG68, IMM58
@@ -62,8 +63,10 @@ def test_an_empty_list_of_boxes_gives_no_face_without_detection(predictor, photo
 
 
 def test_many_faces_are_predicted_in_several_batches(predictor, photo, monkeypatch):
-    sizes, model = [], predictor._model
-    monkeypatch.setattr(predictor, "_model", lambda images: sizes.append(len(images)) or model(images))
+    sizes, predict = [], TaskModel.__call__
+    monkeypatch.setattr(
+        TaskModel, "__call__", lambda model, images: sizes.append(len(images)) or predict(model, images)
+    )
     boxes = [BOX.resized(100 + number, 100 + number) for number in range(100)]
     faces = predictor(photo, boxes)
     assert [face.box for face in faces] == boxes
@@ -203,7 +206,7 @@ def test_only_faces_of_low_confidence_have_a_note(tmp_path, photo, threshold):
 
 def test_predictions_that_are_not_finite_are_an_error(predictor, photo, monkeypatch):
     monkeypatch.setattr(
-        predictor, "_model", lambda images: Located(np.full((len(images), 68, 2), np.nan), None)
+        TaskModel, "__call__", lambda model, images: Located(np.full((len(images), 68, 2), np.nan), None)
     )
     with pytest.raises(CheckpointError, match=r"best\.ckpt: predicts no finite numbers"):
         predictor(photo, [BOX])
@@ -236,21 +239,6 @@ def test_the_flip_test_of_an_exported_model_is_set_at_export(untrained, exported
     export(compose("export", [f"checkpoint={untrained}", f"output={path}", "flip_test=true"]))
     wanted = Predictor(untrained, flip_test=True)(photo, [BOX])[0].points
     np.testing.assert_allclose(Predictor(path)(photo, [BOX])[0].points, wanted, atol=0.01)
-
-
-def test_load_model_gives_checkpoint_and_onnx_file_one_interface(untrained, exported):
-    images = np.zeros((3, 1, 48, 48), np.float32)
-    one, other = load_model(untrained), load_model(exported)
-    assert (one.scheme, one.crop) == (other.scheme, other.crop)
-    np.testing.assert_allclose(one(images).points, other(images).points, atol=1e-4)
-    assert one.runtime.startswith("torch on ")
-    assert other.runtime == "onnxruntime on cpu, float32"
-
-
-def test_an_onnx_file_runs_only_on_the_cpu(exported):
-    assert load_model(exported, device="cpu").at_once > 1
-    with pytest.raises(ConfigError, match=r"model\.onnx: an ONNX file is run on the CPU.*not 'cuda'"):
-        load_model(exported, device="cuda")
 
 
 def test_a_task_predicts_as_its_checkpoint_does(untrained, photo):
