@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OPTIONAL_FILES = ("confidence.png", "landmarks.png", "stress.csv", "stress.png", "stressed_faces.png")
+_OPTIONAL_FILES = (
+    *("confidence.png", "landmarks.png"),
+    *("stress.csv", "stress.png", "stressed_faces.png"),
+    *("angles.csv", "angles.png"),
+)
 """Files that an earlier evaluation may have written into the folder, and this one may not."""
 
 
@@ -67,6 +71,10 @@ class Evaluate(Flipping, Choosing):
         False, "Measure again with worse boxes, lower resolution, blur, rotation and darkening."
     )
     stress_faces: int = setting(200, "Number of faces for stress, evenly spaced over the split.", at_least=1)
+    angles: bool = setting(
+        False,
+        "Measure again on photos turned by 0 to 180 degrees (stress_faces of them), in one pass and in two.",
+    )
     device: str | None = setting("auto", "auto, cpu or cuda; an ONNX file runs on the CPU.")
     seed: int = setting(0, "Seed of the data module.", at_least=0)
     paths: dict[str, Any] = within(Paths)
@@ -92,7 +100,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
     """Measure a model, or a table of predictions, on a split.
 
     Writes ``metrics.json``, ``faces.csv`` (one row per face), ``report.html`` and its figures; with
-    ``cfg.stress`` also ``stress.csv``.
+    ``cfg.stress`` also ``stress.csv``, with ``cfg.angles`` also ``angles.csv``.
 
     Args:
         cfg: the configuration of ``keypoints evaluate``.
@@ -110,7 +118,7 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
     from keypoints.evaluation.measure import measure
     from keypoints.evaluation.result import Evaluation
     from keypoints.evaluation.result_files import PAGE, write_files
-    from keypoints.reports.evaluation import draw_evaluation, write_report
+    from keypoints.reports.evaluation import draw_evaluation, write_angles, write_report
     from keypoints.runs.run_folder import check_no_run
 
     subject = evaluated_model(cfg) if cfg.predictions is None else evaluated_table(cfg)
@@ -122,9 +130,14 @@ def evaluate(cfg: DictConfig, command: str = "") -> "Evaluation":
         stressed = None
         if cfg.stress and isinstance(subject, EvaluatedModel):
             stressed = subject.under_stress(cfg.stress_faces)
+        at_angles = None
+        if cfg.angles and isinstance(subject, EvaluatedModel):
+            at_angles = subject.at_angles(cfg.stress_faces)
         result = result.completed(subject.further_notes(result), stressed)
         pictures = draw_evaluation(part, case, result, tables, stressed)
         write_files(part, result, tables, stressed)
+        if at_angles is not None:
+            pictures.append(write_angles(part, case, at_angles))
         write_report(part / PAGE, f"Evaluation of {case.name}", result, pictures, command)
     return Evaluation(folder, result)
 

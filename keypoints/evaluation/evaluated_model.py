@@ -19,6 +19,7 @@ from keypoints.data.readers.labelled import read_labelled
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.drawing import draw_face
 from keypoints.errors import ConfigError, DataError
+from keypoints.evaluation.angles import AtAngles, at_angles
 from keypoints.evaluation.boxes_from_points import with_boxes_from_points
 from keypoints.evaluation.chosen_data import chosen_data, chosen_split, faces_to_measure
 from keypoints.evaluation.per_face import BATCH, Locate, plain_batches, predict
@@ -29,7 +30,7 @@ from keypoints.formatting import counted
 from keypoints.geometry import Affine, ByteArray, FloatArray, ratio_to_pixels
 from keypoints.inference.detection import with_found_boxes
 from keypoints.inference.model import Model, load_model
-from keypoints.inference.refinement import CroppedFace, Refinement, refine_of
+from keypoints.inference.refinement import CroppedFace, Refinement, refine_of, second_pass_is_possible
 from keypoints.library_versions import opencv_changed
 from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.run_folder import RunFolder
@@ -105,6 +106,20 @@ class EvaluatedModel:
             result: metrics of the model.
         """
         return []
+
+    def at_angles(self, most: int) -> AtAngles:
+        """Measure the errors again on turned photos, in one pass and, if the model allows it, in two.
+
+        Args:
+            most: largest number of faces, evenly selected from all.
+        """
+        case, faces, refine = self.case, _spread_over(self.faces, most), self.source.refine
+        if refine is False and second_pass_is_possible(self.model):
+            refine = True
+        return at_angles(
+            *(self.model, faces, case.data.indices, case.norm, case.threshold, refine),
+            lambda angles: track(angles, "angles", transient=True),
+        )
 
     def under_stress(self, most: int) -> Stressed:
         """Measure the errors again on worse inputs.

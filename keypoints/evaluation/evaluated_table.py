@@ -35,6 +35,7 @@ _OF_MODELS = {
     "boxes": "given",
     "boxes_like": None,
     "stress": False,
+    "angles": False,
 }
 """Settings of ``evaluate`` that apply only to models, and their defaults."""
 

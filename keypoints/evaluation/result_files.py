@@ -8,6 +8,7 @@ from keypoints.files import write_atomically
 
 PAGE = "report.html"
 STRESS_TABLE = "stress.csv"
+ANGLE_TABLE = "angles.csv"
 
 
 def write_files(folder: Path, result: EvaluationResult, tables: Tables, stressed: Stressed | None) -> None:

@@ -195,6 +195,11 @@ def _confidence(face: Refined) -> float:
     return face.mean_confidence if face.confidence is not None else float(face.passes)
 
 
+def second_pass_is_possible(model: Model) -> bool:
+    """Return whether a model can predict in two passes."""
+    return not _why_not(model)
+
+
 def _why_not(model: Model) -> str:
     """Return why a model cannot predict in two passes; empty if it can."""
     if model.crop.source != "box":

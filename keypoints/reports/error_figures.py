@@ -205,6 +205,32 @@ def under_stress(table: pd.DataFrame, unit: str, title: str) -> Figure:
     return figure
 
 
+def at_angles(table: pd.DataFrame, unit: str, title: str) -> Figure:
+    """Plot the error against the angle of the photos, with one pass and with two.
+
+    Args:
+        table: table of :class:`keypoints.evaluation.angles.AtAngles`.
+        unit: description of the normalising length.
+        title: title of the figure.
+    """
+    figure = new_figure(7.5, 5.2)
+    axes = figure.subplots()
+    for passes, label, style in ((1, "one pass", "o--"), (2, "with a second pass", "o-")):
+        rows = table[table["passes"] == passes].sort_values("angle")
+        if len(rows):
+            colour = _CONSTANT if passes == 1 else _MODEL
+            axes.plot(rows["angle"], 100 * rows["nme"], style, color=colour, label=label)
+    if table["nme"].between(0, np.inf, inclusive="neither").any():
+        axes.set_yscale("log")
+    axes.set_xticks(sorted(set(table["angle"])))
+    axes.set_xlabel("angle of the photo in degrees")
+    axes.set_ylabel(f"NME, % of {unit}", fontsize=9)
+    axes.grid(visible=True, which="both", alpha=0.25)
+    axes.legend()
+    axes.set_title(title)
+    return figure
+
+
 def stressed_faces(rows: Mapping[str, Sequence[tuple[str, ByteArray]]], title: str) -> Figure:
     """Show one face with its points at each level of each stress, one row per stress.
 

@@ -1,5 +1,6 @@
 """Figures and page of an evaluation."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from keypoints.evaluation.angles import AtAngles
 from keypoints.evaluation.face_tables import are_labelled, by_error, over_labelled, points_of, tags_of
 from keypoints.evaluation.result import Case, EvaluationResult, Scores, Stressed, Tables, TableSource
+from keypoints.evaluation.result_files import ANGLE_TABLE
+from keypoints.files import write_atomically
 from keypoints.formatting import counted, shown
 from keypoints.reports import error_figures, face_figures, figures
 from keypoints.reports.page import Picture, write_page
@@ -120,6 +124,28 @@ def draw_stress(folder: Path, case: Case, stressed: Stressed) -> list[Picture]:
         Picture(curves, "Errors under stress", caption),
         Picture(examples, "One face under stress", "The network's input at each level."),
     ]
+
+
+def write_angles(folder: Path, case: Case, measured: AtAngles) -> Picture:
+    """Write ``angles.csv`` and its figure.
+
+    Args:
+        folder: folder for the files.
+        case: data, landmarks and norm of the evaluation.
+        measured: errors on turned photos.
+
+    Returns:
+        The figure.
+    """
+    write_atomically(folder / ANGLE_TABLE, measured.table.to_csv(index=False))
+    figure = error_figures.at_angles(measured.table, NORMS[case.norm], f"{case.name}: errors by angle")
+    caption = f"Errors on {counted(measured.faces, 'face')} in photos turned around the middle of the box."
+    if not math.isnan(measured.auroc):
+        caption += (
+            f" Over all angles and one pass, the confidence is lower in a failure than in another face in "
+            f"{measured.auroc:.1%} of pairs (area under the ROC curve)."
+        )
+    return Picture(figures.save(figure, folder / "angles.png"), "Errors by angle", caption)
 
 
 def draw(

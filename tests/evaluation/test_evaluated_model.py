@@ -106,6 +106,19 @@ def test_a_second_pass_is_evaluated_as_it_is_predicted(refine, wild, tmp_path):
         np.testing.assert_allclose(row, predicted.points, atol=0.01)
 
 
+def test_errors_by_angle_are_on_the_page(wild, tmp_path, monkeypatch):
+    monkeypatch.setattr("keypoints.evaluation.angles.ANGLES", (0, 90))
+    model = unsure_model(tmp_path / "best.ckpt")
+    data = [f"checkpoint={model}", "data=ibug300w", f"data.root={wild}", "split=train"]
+    of(*data, "angles=true", "stress_faces=1", f"output={tmp_path / 'out'}")
+    rows = pd.read_csv(tmp_path / "out" / "angles.csv")
+    assert rows["angle"].tolist() == [0, 0, 90, 90]
+    assert "Errors by angle" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "out" / "angles.png").is_file()
+    of(*data, f"output={tmp_path / 'out'}")
+    assert not (tmp_path / "out" / "angles.csv").exists()
+
+
 def test_a_second_pass_that_is_not_possible_is_said_first(untrained, wild, tmp_path):
     with pytest.raises(ConfigError, match="refine=true: the model's file does not say where"):
         of(f"checkpoint={untrained}", "data=ibug300w", "refine=true", f"output={tmp_path / 'out'}")
