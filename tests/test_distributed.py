@@ -61,6 +61,8 @@ def test_two_processes_give_the_metrics_of_one(made_up_imm, tmp_path):
     one, other = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two, [x]")
     assert read_status(other).state == "finished"
     assert len(list(tmp_path.rglob("status.json"))) == 2
+    for folder in (other.path, other.path / "validation", other.path / "baseline"):
+        assert len(list(folder.glob("events.out.tfevents.*"))) == 1
     expected, found = read_history(one), read_history(other)
     assert {"loss/train", "loss/val", "val/mse", "val/variance_ratio"} <= set(expected)
     pd.testing.assert_frame_equal(found, expected, rtol=1e-4, atol=1e-6)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -98,6 +99,7 @@ class TensorBoard(Logger):
         """Writer of the run's own curves, pictures and texts."""
         return self._writer("")
 
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add a point to the curve of each metric.
 
@@ -113,6 +115,7 @@ class TensorBoard(Logger):
     def log_hyperparams(self, params: Any) -> None:
         """Do nothing: :meth:`log_result` logs the hyper-parameters."""
 
+    @rank_zero_only
     def log_image(self, key: str, images: Sequence[ByteArray], step: int | None = None) -> None:
         """Add pictures under one name.
 
@@ -124,6 +127,7 @@ class TensorBoard(Logger):
         for image in images:
             self.experiment.add_image(place_of(key).tag, image, step, dataformats="HWC")
 
+    @rank_zero_only
     def log_text(self, key: str, columns: Sequence[str], data: Sequence[Sequence[str]]) -> None:
         """Add texts, shown verbatim, under one name.
 
@@ -136,6 +140,7 @@ class TensorBoard(Logger):
         for row in data:
             self.experiment.add_text(place_of(key).tag, preformatted("\n".join(row)))
 
+    @rank_zero_only
     def log_result(self, result: Result) -> None:
         """Add the hyper-parameters and the metrics of the best epoch.
 
@@ -155,11 +160,13 @@ class TensorBoard(Logger):
         for summary in (columns, values, end):
             writer.add_summary(summary)
 
+    @rank_zero_only
     def save(self) -> None:
         """Write what is not in the files yet."""
         for writer in self._writers.values():
             writer.flush()
 
+    @rank_zero_only
     def finalize(self, status: str) -> None:  # noqa: ARG002
         """Write what is not in the files yet, and close them."""
         for writer in self._writers.values():
