@@ -39,6 +39,7 @@ def test_a_plain_trainer_advertises_nothing(tmp_path):
 )
 def test_only_advertisements_of_lightning_are_hidden(caplog, level, message, shown):
     hide_advertisements()
-    with caplog.at_level(logging.INFO):
-        logging.getLogger("pytorch_lightning.utilities.rank_zero").log(level, message)
+    logger = "pytorch_lightning.utilities.rank_zero"
+    with caplog.at_level(logging.INFO, logger):
+        logging.getLogger(logger).log(level, message)
     assert caplog.messages == [message] * shown

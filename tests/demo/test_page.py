@@ -58,7 +58,8 @@ def serving(model, folder, *arguments):
             command, cwd=places["work"], env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
         )
         try:
-            process.address = re.search(r"http://\S+\d", process.stdout.readline())[0]
+            lines = iter(process.stdout.readline, "")
+            process.address = next(re.search(r"http://\S+\d", line)[0] for line in lines if "http" in line)
             yield process
         finally:
             process.terminate()

@@ -34,7 +34,7 @@ def result(source):
 @pytest.mark.parametrize(
     ("source", "first"),
     [
-        (MODEL, ["checkpoint", "data", "flip_test", "boxes", "not_found"]),
+        (MODEL, ["checkpoint", "data", "flip_test", "boxes", "not_found", "refine"]),
         (TABLE, ["checkpoint", "predictions", "data", "missing", "without_truth", "unusable_rows"]),
     ],
 )
