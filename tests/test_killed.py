@@ -164,6 +164,7 @@ def test_a_resumed_run_killed_at_any_operation_can_be_resumed(place):
     same(result(run), wanted)
 
 
+@pytest.mark.timeout(900)  # some hundred sweeps, one after the other
 def test_a_sweep_killed_at_any_operation_can_be_resumed(place):
     folder, overrides, _ = place
     sweep = folder / "sweep"
