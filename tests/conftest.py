@@ -2,6 +2,7 @@
 
 import os
 import resource
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from keypoints.data.formats.pts import format_pts
 from keypoints.data.readers.ibug300w import PARSED_LIST, TEST_LIST, TRAIN_LIST
 from keypoints.data.readers.imm import format_asf
 from keypoints.geometry import Box
+from keypoints.inference.detectors import DETECTORS
 from keypoints.landmarks import LandmarkScheme
 from keypoints.schemes import IBUG68, IMM58
 from keypoints.synthetic.portrait import Head, Person, Pose, portrait
@@ -147,6 +149,12 @@ def draw_portrait(seed=0, centre=(320, 230), scale=66, size=(640, 480)) -> tuple
     random = np.random.default_rng(seed)
     head = Head(Person.draw(random), Pose(centre=centre, scale=scale))
     return portrait(head, random, size), head.ibug68()
+
+
+def hide_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the libraries of all detectors look as if they were not installed."""
+    for name in DETECTORS:
+        monkeypatch.setitem(sys.modules, name, None)
 
 
 def seconds_of_processes() -> float:

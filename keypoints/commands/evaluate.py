@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from keypoints.commands.verb import CHECKPOINT, Choosing, Flipping, Paths, Verb
+from keypoints.commands.verb import CHECKPOINT, Choosing, Detecting, Flipping, Paths, Verb
 from keypoints.config.quoting import shell_command
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting, within
 from keypoints.errors import ConfigError
@@ -27,7 +27,7 @@ _OPTIONAL_FILES = (
 
 
 @dataclass
-class Evaluate(Flipping, Choosing):
+class Evaluate(Flipping, Detecting, Choosing):
     """Settings of ``keypoints evaluate``."""
 
     defaults: list[Any] = defaults_list("_self_", {"paths": "default"}, {"data": None}, {"hydra": "plain"})
@@ -45,7 +45,7 @@ class Evaluate(Flipping, Choosing):
     )
     boxes: str = setting(
         "given",
-        "Boxes of the faces: given by the data, detected by dlib, or from the true points.",
+        "Boxes of the faces: given by the data, detected (see detector), or from the true points.",
         choices=("given", "detected", "points"),
     )
     boxes_like: FilePath | None = setting(

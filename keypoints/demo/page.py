@@ -34,11 +34,11 @@ log = logging.getLogger(__name__)
 _STATIC = Path(__file__).with_name("static")
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
 
-_NOTES = {
-    "box": "Faces are detected by dlib's frontal detector: from about 40 pixels, and not in profile.",
-    "image": "This model was trained on uncropped pictures: it expects one face in each photo, framed like "
-    "its training data.",
-}
+_DETECTED = "Faces are detected by {}."
+_FULL_IMAGE = (
+    "This model was trained on uncropped pictures: it expects one face in each photo, framed like its "
+    "training data."
+)
 _NOTE = (
     "All points are predicted for every detection: hidden points too, and even if the detection is no face. "
     "A photo is never written to disk: the server holds it in memory until it is answered, and sends it "
@@ -57,7 +57,7 @@ def demo(cfg: DictConfig) -> None:
     _check_installed()
     allowed = allowed_hosts(cfg.allowed_hosts)
     path, run = find_checkpoint(cfg.checkpoint, cfg.which)
-    predictor = Predictor(path, refine=refine_of(cfg.refine), trust=cfg.trust)
+    predictor = Predictor(path, refine=refine_of(cfg.refine), detector=cfg.detector, trust=cfg.trust)
     if predictor.crop.source == "box":
         _ = predictor.detector  # a missing detector is reported now, not at the first photo
     with _listen(cfg.host, cfg.port) as listening:
@@ -207,7 +207,8 @@ def page(predictor: Predictor, about: str, max_bytes: int) -> dict[str, tuple[st
         about: one-line description of the model.
         max_bytes: size above which the page refuses a file before sending it, in bytes.
     """
-    notes = [_NOTES[predictor.crop.source], _NOTE]
+    boxed = predictor.crop.source == "box"
+    notes = [_DETECTED.format(predictor.detector.limits) if boxed else _FULL_IMAGE, _NOTE]
     html = render("demo.html", about=about, notes=notes, max_bytes=max_bytes)
     files = {
         f"/{path.name}": (_TYPES[path.suffix], path.read_bytes())

@@ -28,7 +28,8 @@ from keypoints.evaluation.robustness import STRESSES, StressedFaces, changes, st
 from keypoints.evaluation.seen_in_training import training_notes
 from keypoints.formatting import counted
 from keypoints.geometry import Affine, ByteArray, FloatArray, ratio_to_pixels
-from keypoints.inference.detection import with_found_boxes
+from keypoints.inference.detection import FaceDetector, with_found_boxes
+from keypoints.inference.detectors import AUTO, open_detector
 from keypoints.inference.model import Model, load_model
 from keypoints.inference.refinement import CroppedFace, Refinement, refine_of, second_pass_is_possible
 from keypoints.library_versions import opencv_changed
@@ -169,16 +170,24 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
     notes = training_notes(
         str(cfg.checkpoint), model.trained_on, data, split, own_data=own_data, force=cfg.force
     )
-    faces, missed = _with_chosen_boxes(cfg, model, faces, data, split)
+    detector = open_detector(cfg.detector) if cfg.boxes == "detected" else None
+    faces, missed = _with_chosen_boxes(cfg, model, faces, data, split, detector)
     if cfg.boxes == "points":
         notes.append("boxes are placed around the true points, so a face is never missed or off its box")
-    if missed:
+    if missed and detector is not None:
         notes.append(
-            f"the detector did not find {missed} of {counted(missed + len(faces), 'face')}: left out"
+            f"the detector ({detector.name}) did not find {missed} of "
+            f"{counted(missed + len(faces), 'face')}: left out"
         )
     log.info("measuring %s of %s", counted(len(faces), "face"), split)
     source = ModelSource(
-        str(path), type(data).__name__, bool(cfg.flip_test), cfg.boxes, missed, refine_of(cfg.refine)
+        str(path),
+        type(data).__name__,
+        bool(cfg.flip_test),
+        cfg.boxes,
+        missed,
+        refine_of(cfg.refine),
+        None if detector is None else detector.name,
     )
     name = f"{run.name}, {path.stem} epoch" if run else path.stem
     case = Case(f"{name}, {split}", data, split, model.scheme, norm, cfg.threshold, cfg.faces)
@@ -187,20 +196,27 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
 
 
 def _with_chosen_boxes(
-    cfg: DictConfig, model: Model, faces: Sequence[Face], data: FaceDataModule, split: str
+    cfg: DictConfig,
+    model: Model,
+    faces: Sequence[Face],
+    data: FaceDataModule,
+    split: str,
+    detector: FaceDetector | None,
 ) -> tuple[Sequence[Face], int]:
     """Return the faces with the chosen boxes, and the number of faces that the detector missed."""
     if cfg.boxes_like is not None and cfg.boxes != "points":
         raise ConfigError("boxes_like: applies to boxes=points only")
+    if cfg.detector != AUTO and cfg.boxes != "detected":
+        raise ConfigError("detector: applies to boxes=detected only")
     if cfg.boxes == "given":
         return faces, 0
     if model.crop.source != "box":
         raise ConfigError(f"boxes={cfg.boxes}: this model was trained on full images and uses no boxes")
-    if cfg.boxes == "points":
+    if detector is None:
         return with_boxes_from_points(faces, data.indices, _boxed_shape(cfg, model), model.crop), 0
-    found, missed = with_found_boxes(track(faces, "detecting faces", transient=True))
+    found, missed = with_found_boxes(track(faces, "detecting faces", transient=True), detector)
     if not found:
-        raise DataError(f"the detector finds none of the {counted(len(faces), 'face')} of {split}")
+        raise DataError(f"{detector.name} finds none of the {counted(len(faces), 'face')} of {split}")
     return found, missed
 
 

