@@ -48,11 +48,11 @@ _SIDES = (80, 40, 30, 20)
 _GROUP = (640, 480)
 """Size of the group pictures, in pixels."""
 _AROUND = 1.6
-"""Side of a cell of a group picture, and of the part that is left out beside faces, in sides of the box."""
+"""Side of a cell of a group picture, in sides of the box."""
 _DARK = 0.2
 """Factor of the brightness of darkened pictures."""
-_LEAST_SIDE = 64
-"""Smallest side of a picture without a face, in pixels."""
+_BLOCK = 0.05
+"""Side of a shuffled block, in sides of the face's box."""
 
 
 class Picture(NamedTuple):
@@ -232,19 +232,21 @@ def groups(faces: Sequence[Face], side: int) -> Iterator[Picture]:
         yield Picture(pixels, boxes)
 
 
-def beside(faces: Iterable[Face]) -> Iterator[Picture]:
-    """Yield the parts of photos at the left and the right of their faces: pictures without a known face.
+def scrambled(faces: Iterable[Face]) -> Iterator[Picture]:
+    """Yield photos whose square blocks are shuffled: pictures without a face, with the colours of photos.
 
     Args:
-        faces: the faces, with boxes or 68 points.
+        faces: the faces, with boxes or 68 points; a block is a twentieth of the box.
     """
+    random = np.random.default_rng(0)
     for face in faces:
-        pixels, box = face.photo.decode(3), _box(face)
-        around = box.resized(_AROUND * box.width, box.height)
-        left, right = round(around.left), round(around.left + around.width)
-        for part in (pixels[:, : max(left, 0)], pixels[:, max(right, 0) :]):
-            if part.shape[1] >= _LEAST_SIDE:
-                yield Picture(np.ascontiguousarray(part), [])
+        pixels, side = face.photo.decode(3), round(_BLOCK * _box(face).width)
+        down, across = pixels.shape[0] // side, pixels.shape[1] // side
+        blocks = pixels[: down * side, : across * side].reshape(down, side, across, side, 3).swapaxes(1, 2)
+        shuffled = random.permutation(blocks.reshape(-1, side, side, 3)).reshape(down, across, side, side, 3)
+        yield Picture(
+            np.ascontiguousarray(shuffled.swapaxes(1, 2).reshape(down * side, across * side, 3)), []
+        )
 
 
 def portraits(count: int) -> Iterator[Picture]:
@@ -294,7 +296,7 @@ def picture_sets(data: Path) -> Sets:
         ("300-W training", False): partial(upright, split.train),
         ("300-W common, 20 % of the brightness", False): partial(upright, some, _DARK),
         ("made-up portraits", False): partial(portraits, 20),
-        ("beside the faces of 300-W common", False): partial(beside, split.common),
+        ("shuffled blocks of 300-W common", False): partial(scrambled, some),
     }
     if (data / UDACITY_LIST).is_file():
         udacity = read_labelled(

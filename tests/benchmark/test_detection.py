@@ -4,7 +4,6 @@ from PIL import Image
 
 from keypoints.benchmark.detection import (
     Picture,
-    beside,
     count,
     fit_box_map,
     groups,
@@ -12,6 +11,7 @@ from keypoints.benchmark.detection import (
     matched_boxes,
     portraits,
     read_counts,
+    scrambled,
     turned,
     upright,
     write_counts,
@@ -99,12 +99,13 @@ def test_groups_show_each_face_in_its_size(face):
     assert first.pixels.shape == (480, 640, 3)
 
 
-def test_parts_beside_a_face_show_nothing_of_it(face):
-    left, right = beside([face])
-    assert left.pixels.shape[1] == 102
-    assert right.pixels.shape[1] == 400 - 198
-    assert not left.boxes
-    assert not RedDetector()(left.pixels) + RedDetector()(right.pixels)
+def test_shuffled_blocks_have_the_colours_of_the_photo_and_no_face(face):
+    (picture,) = scrambled([face])
+    assert picture.pixels.shape == (198, 399, 3)
+    assert not picture.boxes
+    assert RedDetector()(picture.pixels)[0].box.overlap(FACE) < 0.3
+    red = picture.pixels[..., 1] < 60
+    assert red.sum() == pytest.approx(60 * 60, rel=0.05)
 
 
 def test_dark_pictures_have_a_part_of_the_brightness(face):

@@ -34,7 +34,7 @@ def result(source):
 @pytest.mark.parametrize(
     ("source", "first"),
     [
-        (MODEL, ["checkpoint", "data", "flip_test", "boxes", "not_found", "refine"]),
+        (MODEL, ["checkpoint", "data", "flip_test", "boxes", "not_found", "refine", "detector"]),
         (TABLE, ["checkpoint", "predictions", "data", "missing", "without_truth", "unusable_rows"]),
     ],
 )
