@@ -64,7 +64,9 @@ def job(cfg: DictConfig, *, resumed: bool) -> float | None:
         if not resumed:
             check_values("train", cfg)
         check_complete(cfg)
-        log_start(log, f"{VERB.start(cfg)}, in {cfg.output}")
+        # The name of a single run that is resumed is in its own configuration, which is not read yet.
+        alone = resumed and not in_sweep
+        log_start(log, f"reading the run in {cfg.output}" if alone else f"{VERB.start(cfg)}, in {cfg.output}")
         with trusting(*package_names(cfg.trust)):
             if not in_sweep:
                 if resumed and (epochs := _epochs(cfg, overrides)) is not None:

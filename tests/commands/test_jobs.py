@@ -82,7 +82,9 @@ def test_an_interrupted_run_is_resumed(made_up_imm, tmp_path, monkeypatch, capsy
         main(["train", *SMALL, f"data.root={made_up_imm}", f"output={folder}"])
     signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal after the first one
     monkeypatch.setattr(Task, "training_step", step)
+    capsys.readouterr()
     main(["train", f"resume={folder}"])
+    assert capsys.readouterr().out.startswith(f"reading the run in {folder}")
     status = json.loads((folder / "status.json").read_text())
     assert status["status"] == "finished"
     assert status["metrics"]["last/epoch"] == 1
