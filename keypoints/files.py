@@ -388,3 +388,15 @@ def _remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
         except OSError:
             return
+
+
+def as_text(name: str) -> str:
+    """Return a file name as text that can be written as UTF-8, whatever its bytes are.
+
+    Args:
+        name: name as Python decoded it, which may hold bytes that are no text.
+
+    Returns:
+        The name, with a replacement character for each of these bytes.
+    """
+    return os.fsencode(name).decode("utf-8", "replace")

@@ -8,6 +8,7 @@ import pytest
 from keypoints import files
 from keypoints.errors import DataError
 from keypoints.files import (
+    as_text,
     atomic_folder,
     holds_others,
     locked,
@@ -268,3 +269,8 @@ def test_a_text_that_cannot_be_encoded_keeps_the_old_file(tmp_path):
         write_atomically(path, "\udc80")
     assert path.read_text() == '{"a": 1}'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_name_of_any_bytes_can_be_written_as_text():
+    assert as_text("ä photo.jpg") == "ä photo.jpg"
+    assert as_text(os.fsdecode(b"a\xff.jpg")) == "a\N{REPLACEMENT CHARACTER}.jpg"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from keypoints.commands.verb import CHECKPOINT, Choosing, Detecting, Flipping, Paths, Verb
+from keypoints.commands.verb import CHECKPOINT, Choosing, Detecting, Flipping, Paths, RefiningIfAsked, Verb
 from keypoints.config.quoting import shell_command
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting, within
 from keypoints.errors import ConfigError
@@ -27,15 +27,10 @@ _OPTIONAL_FILES = (
 
 
 @dataclass
-class Evaluate(Flipping, Detecting, Choosing):
+class Evaluate(Flipping, Detecting, RefiningIfAsked, Choosing):
     """Settings of ``keypoints evaluate``."""
 
     defaults: list[Any] = defaults_list("_self_", {"paths": "default"}, {"data": None}, {"hydra": "plain"})
-    refine: str = setting(
-        "false",
-        "Second pass in an upright crop: auto (faces that are turned or of low confidence), true, or false.",
-        choices=("auto", "true", "false"),
-    )
     checkpoint: FilePath | None = setting(None, CHECKPOINT)
     predictions: FilePath | None = setting(
         None, "Instead of a checkpoint: predictions.csv, its folder, or any list of labelled photos."

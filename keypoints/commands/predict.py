@@ -13,7 +13,7 @@ from omegaconf import MISSING, DictConfig
 from keypoints.commands.verb import PLAIN, Detecting, Flipping, OfModel, Refining, Verb
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
 from keypoints.errors import ConfigError, DataError, some_of
-from keypoints.files import atomic_folder, locked, remove_leftovers
+from keypoints.files import as_text, atomic_folder, locked, remove_leftovers
 from keypoints.formatting import counted, pluralised
 
 if TYPE_CHECKING:
@@ -141,12 +141,12 @@ def predict(cfg: DictConfig) -> Predicted:
         with atomic_folder(folder, last=TABLE) as part:
             photos = _write(predictor, inputs, part, cfg)
     for problem in (problem for photo in photos for problem in photo.problems):
-        log.warning("%s", _text(problem))
+        log.warning("%s", as_text(problem))
     if unsure := sum(photo.unsure for photo in photos):
         log.warning(
             "the confidence of %s is low, see column note of %s: %s",
             *(counted(unsure, "face"), folder / TABLE),
-            some_of([_text(photo.name) for photo in photos if photo.unsure], _NAMED),
+            some_of([as_text(photo.name) for photo in photos if photo.unsure], _NAMED),
         )
     if cfg.format is not None and any(photo.faces for photo in photos):
         full = " data.source=image" if predictor.crop.source == "image" else ""
@@ -177,11 +177,6 @@ def _count(photo: "PredictedPhoto") -> _Counted:
     return _Counted(
         len(photo.faces), photo.problems, photo.name, sum(bool(face.note) for face in photo.faces)
     )
-
-
-def _text(name: str) -> str:
-    """Return a file name as text; its bytes may be no Unicode text."""
-    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _check_free(folder: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from keypoints.commands.verb import CHECKPOINT, WITH_PATHS, Choosing, Flipping, Paths, Verb
+from keypoints.commands.verb import CHECKPOINT, WITH_PATHS, Choosing, Flipping, Paths, RefiningIfAsked, Verb
 from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting, within
 from keypoints.errors import ConfigError
 from keypoints.formatting import counted
@@ -15,15 +15,10 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Submit(Flipping, Choosing):
+class Submit(Flipping, RefiningIfAsked, Choosing):
     """Settings of ``keypoints submit``."""
 
     defaults: list[Any] = defaults_list(*WITH_PATHS)
-    refine: str = setting(
-        "false",
-        "Second pass in an upright crop: auto (faces that are turned or of low confidence), true, or false.",
-        choices=("auto", "true", "false"),
-    )
     checkpoint: FilePath | None = setting(None, CHECKPOINT)
     root: FilePath | None = setting(
         None,

@@ -110,15 +110,27 @@ class OfModel(Choosing):
     checkpoint: FilePath = setting(MISSING, CHECKPOINT)
 
 
-@dataclass
-class Refining:
-    """Setting of a verb that can look at a face twice."""
-
-    refine: str = setting(
-        "auto",
+def _refine(default: str) -> Any:
+    """Return the setting of the second pass, with the default of a verb."""
+    return setting(
+        default,
         "Second pass in an upright crop: auto (faces that are turned or of low confidence), true, or false.",
         choices=("auto", "true", "false"),
     )
+
+
+@dataclass
+class Refining:
+    """Setting of a verb that looks at a face twice where that helps."""
+
+    refine: str = _refine("auto")
+
+
+@dataclass
+class RefiningIfAsked:
+    """Setting of a verb that looks at a face twice only if it is asked to."""
+
+    refine: str = _refine("false")
 
 
 @dataclass

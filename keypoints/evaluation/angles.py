@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from keypoints.crop import warped
 from keypoints.data.face import Face
 from keypoints.evaluation.per_face import Predictions, score
-from keypoints.geometry import Affine, Box, ByteArray, FloatArray, ratio_to_pixels
+from keypoints.geometry import Affine, Box, ByteArray, FloatArray
 from keypoints.inference.model import Model
 from keypoints.inference.refinement import CroppedFace, Refine, Refined, Refinement
 from keypoints.tasks.metrics import evaluation_metrics, normalized_mean_error
@@ -102,6 +102,8 @@ def at_angles(
     """
     metrics = evaluation_metrics(model.scheme, norm, threshold)
     modes = {1: Refinement(model, False)} | ({} if refine is False else {2: Refinement(model, refine)})
+    truth = torch.from_numpy(np.stack([face.landmarks()[list(landmarks)] for face in faces])).float()
+    sizes = torch.tensor([face.photo.size for face in faces], dtype=torch.float32)
     rows, confidences, errors = [], [], []
     for angle in progress(ANGLES):
         found: dict[int, list[Refined]] = {passes: [] for passes in modes}
@@ -110,10 +112,10 @@ def at_angles(
             maps += [to_turned for _, to_turned in batch]
             for passes, refinement in modes.items():
                 found[passes] += refinement([cropped for cropped, _ in batch])
-        truth = torch.from_numpy(np.stack([face.landmarks()[list(landmarks)] for face in faces])).float()
-        sizes = torch.tensor([face.photo.size for face in faces], dtype=torch.float32)
         for passes, own in found.items():
-            points = np.stack([_in_photo(seen, back, model) for seen, back in zip(own, maps, strict=True)])
+            points = np.stack(
+                [to_turned.inverse()(seen.in_photo()) for seen, to_turned in zip(own, maps, strict=True)]
+            )
             predictions = Predictions(torch.from_numpy(points).float(), truth, sizes)
             measured = score(metrics, predictions)
             sure = np.array([seen.mean_confidence for seen in own])
@@ -169,8 +171,3 @@ def _batches(
             crop, affine = model.crop(own.pixels, own.box)
             batch.append((CroppedFace(crop, affine, partial(np.asarray, own.pixels)), own.affine))
         yield batch
-
-
-def _in_photo(seen: Refined, to_turned: Affine, model: Model) -> FloatArray:
-    points = seen.affine.inverse()(ratio_to_pixels(seen.points, model.crop.size))
-    return to_turned.inverse()(points)

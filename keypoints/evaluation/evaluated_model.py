@@ -27,7 +27,7 @@ from keypoints.evaluation.result import Case, EvaluationResult, ModelSource, Pre
 from keypoints.evaluation.robustness import STRESSES, StressedFaces, changes, stress, tolerances
 from keypoints.evaluation.seen_in_training import training_notes
 from keypoints.formatting import counted
-from keypoints.geometry import Affine, ByteArray, FloatArray, ratio_to_pixels
+from keypoints.geometry import Affine, ByteArray, FloatArray
 from keypoints.inference.detection import FaceDetector, with_found_boxes
 from keypoints.inference.detectors import AUTO, open_detector
 from keypoints.inference.model import Model, load_model
@@ -87,12 +87,9 @@ class EvaluatedModel:
                     for crop, own, photo in zip(crops, maps, photos, strict=True)
                 ]
             )
-            points = [
-                seen.affine.inverse()(ratio_to_pixels(seen.points, self.model.crop.size)) for seen in found
-            ]
             sure = [seen.confidence for seen in found if seen.confidence is not None]
             confidence = torch.from_numpy(np.stack(sure)).float() if sure else None
-            return torch.from_numpy(np.stack(points)).float(), confidence
+            return torch.from_numpy(np.stack([seen.in_photo() for seen in found])).float(), confidence
 
         return locate
 

@@ -17,7 +17,7 @@ from keypoints.data.photos import Photo, grey
 from keypoints.drawing import draw_predictions
 from keypoints.errors import CheckpointError, DataError
 from keypoints.formatting import counted
-from keypoints.geometry import Affine, Box, ByteArray, FloatArray, ratio_to_pixels
+from keypoints.geometry import Affine, Box, ByteArray, FloatArray
 from keypoints.inference.detection import FaceDetector, find_turned
 from keypoints.inference.detectors import AUTO, check_detector, open_detector
 from keypoints.inference.model import Model, load_model, model_of
@@ -240,7 +240,7 @@ class Predictor:
         return [
             PredictedFace(
                 face.box,
-                seen.affine.inverse()(ratio_to_pixels(seen.points, self.crop.size)),
+                seen.in_photo(),
                 face.origin,
                 face.score,
                 seen.confidence,

@@ -58,6 +58,11 @@ class Refined(NamedTuple):
     passes: int = 1
     """Number of the pass that the points are from: 2 for a turned or an upright crop."""
 
+    def in_photo(self) -> FloatArray:
+        """Return the points in pixels of the photo, (K, 2)."""
+        height, width = self.crop.shape[:2]
+        return self.affine.inverse()(ratio_to_pixels(self.points, (width, height)))
+
     @property
     def mean_confidence(self) -> float:
         """Mean confidence of the points; NaN without confidences."""
@@ -85,11 +90,9 @@ class Refinement:
         reason = _why_not(model)
         if mode is True and reason:
             raise ConfigError(f"refine=true: {reason}; leave it out")
-        if mode is not False and not reason and model.mean_shape is not None:
+        looks_twice = mode is True or (mode == "auto" and model.confidence_calibration is not None)
+        if looks_twice and not reason and model.mean_shape is not None:
             self._shape = ratio_to_pixels(model.mean_shape, model.crop.size)
-        calibrated = model.confidence_calibration is not None
-        if mode == "auto" and not calibrated:
-            self._shape = None
 
     @property
     def sees_turned_faces(self) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from PIL import Image
 
 from keypoints.data.statistics import MEASURES, measure, out_of_distribution_notes
-from keypoints.files import replaced
+from keypoints.files import as_text, replaced
 from keypoints.formatting import counted, shown
 from keypoints.geometry import ByteArray
 from keypoints.inference.prediction_files import PAGE, PredictedFace, PredictedPhoto
@@ -95,12 +95,12 @@ class PhotoReport:
             ]
         self._photos[number] = ShownPhoto(
             f"photo-{number}",
-            _text(photo.name),
+            as_text(photo.name),
             about,
             picture,
             None if overlay is None else _address(overlay.relative_to(self._folder)),
             faces,
-            [_text(problem) for problem in photo.problems],
+            [as_text(problem) for problem in photo.problems],
         )
 
     def _face(self, face: PredictedFace, pixels: ByteArray, name: str) -> ShownFace:
@@ -155,7 +155,7 @@ class PhotoReport:
             self._folder / PAGE,
             "photos.html",
             title=counted(len(photos), "photo"),
-            about=f"{_text(str(model.path))} · {model.scheme.name} · input of {model.crop.width} × "
+            about=f"{as_text(str(model.path))} · {model.scheme.name} · input of {model.crop.width} × "
             f"{model.crop.height} pixels · {counted(faces, 'face')}, {remarked} with notes",
             notes=[] if model.support is not None else [("warn", _UNKNOWN)],
             photos=photos,
@@ -169,8 +169,3 @@ def _row(title: str, value: str, known: str = "") -> dict[str, str]:
 
 def _address(path: Path) -> str:
     return quote(os.fsencode(path.as_posix()))
-
-
-def _text(name: str) -> str:
-    """Return a file name as text that can be written as UTF-8, whatever its bytes are."""
-    return os.fsencode(name).decode("utf-8", "replace")

@@ -373,9 +373,8 @@ class Task(pl.LightningModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ARG002
         """Log the loss of a batch and update the metrics of its loader, in pixels of the photos."""
-        points, confidence = self._measure(batch, "loss/val", dataloader_idx)
+        (points, confidence), truth = self._measure(batch, "loss/val", dataloader_idx)
         if confidence is not None and dataloader_idx == 0:
-            truth = self.to_photo(batch.targets, batch)
             self._confidence_errors.update(confidence, points, truth, batch.photo_sizes)
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:  # noqa: ARG002
@@ -415,8 +414,12 @@ class Task(pl.LightningModule, ABC):
                 f"and shape (B, {', '.join(map(str, needed))}): channels, height and width of the task's crop"
             )
 
-    def _measure(self, batch: Batch, name: str, loader: int) -> Located:
-        """Log the loss of a batch, update the metrics of its loader, and return the points in the photos."""
+    def _measure(self, batch: Batch, name: str, loader: int) -> tuple[Located, Tensor]:
+        """Log the loss of a batch, update the metrics of its loader, and return what was compared.
+
+        Returns:
+            The predicted and the true points, both in pixels of the photos.
+        """
         check_batch(batch, self.crop, len(self.scheme))
         loss, located = self.located_loss(batch)
         weight = self._weight(batch, self.labelled_points(batch))
@@ -424,9 +427,9 @@ class Task(pl.LightningModule, ABC):
         while loader > len(self._further_metrics):
             self._further_metrics.append(validation_metrics(self.scheme).to(self.device))
         metrics = self._further_metrics[loader - 1] if loader else self.metrics
-        points = self.to_photo(located.points, batch)
-        metrics.update(points, self.to_photo(batch.targets, batch), batch.photo_sizes)
-        return Located(points, located.confidence)
+        points, truth = self.to_photo(located.points, batch), self.to_photo(batch.targets, batch)
+        metrics.update(points, truth, batch.photo_sizes)
+        return Located(points, located.confidence), truth
 
     def on_train_epoch_start(self) -> None:
         """Discard losses of steps outside an epoch, such as steps of Lightning's batch size finder."""
