@@ -32,12 +32,14 @@ from .geometry import Affine as Affine
 from .geometry import Box as Box
 from .inference.prediction_files import PredictedFace as PredictedFace
 from .inference.predictor import Predictor as Predictor
+from .inference.predictor import load as load
 from .instantiate import make_data as make_data
 from .instantiate import make_task as make_task
 from .instantiate import make_trainer as make_trainer
 from .landmarks import LandmarkScheme as LandmarkScheme
 from .loggers.tensorboard import TensorBoard as TensorBoard
 from .models.convnet import ConvNet as ConvNet
+from .models.efficientnet_lite import EfficientNetLiteEncoder as EfficientNetLiteEncoder
 from .models.encoders import (
     ConvEncoder as ConvEncoder,
 )

@@ -130,7 +130,10 @@ def _with_key(verb: Verb, arguments: list[str]) -> list[str]:
         ConfigError: if another argument is neither a flag nor key=value.
     """
     flags, rest = split_flags(arguments)
+    rest = [_renamed(verb, each) for each in rest]
     words = [each for each in rest if not _OVERRIDE.match(each)] if verb.takes_words else []
+    if words and any(each.startswith(f"{verb.positional}=") for each in rest):
+        raise ConfigError(f"{verb.positional}= is given twice: {words[0]}, and as a list")
     if words:
         others = [each for each in rest if _OVERRIDE.match(each)]
         return [*flags, f"{verb.positional}={json.dumps(words, ensure_ascii=False)}", *others]
@@ -150,6 +153,12 @@ def _with_key(verb: Verb, arguments: list[str]) -> list[str]:
                 f"`keypoints {verb.name} --help` lists the keys"
             )
     return [*flags, *rest]
+
+
+def _renamed(verb: Verb, argument: str) -> str:
+    """Return an argument with the key that a synonym stands for."""
+    key, equals, value = argument.partition("=")
+    return f"{verb.synonyms.get(key, key)}{equals}{value}" if equals else argument
 
 
 def _help(verb: Verb, arguments: Sequence[str]) -> None:

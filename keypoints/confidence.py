@@ -5,7 +5,7 @@ confidence (notes, pages, a second look at a face) takes the same threshold from
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -102,6 +102,34 @@ class ConfidenceCalibration:
             f"{counted(self.faces, 'validation face')} "
             f"have {self.threshold:.2f} or more; the points may be far off"
         )
+
+
+def mean_calibration(
+    calibrations: Sequence[ConfidenceCalibration | None],
+) -> ConfidenceCalibration | None:
+    """Return the calibration of the mean confidence of several models: the mean of theirs.
+
+    Their errors are those of the models, so an ensemble's are somewhat smaller.
+
+    Args:
+        calibrations: those of the models.
+
+    Returns:
+        The calibration; ``None`` if a model has none, or their errors are normalised differently.
+    """
+    known = [each for each in calibrations if each is not None]
+    if len(known) < len(calibrations) or len({each.norm for each in known}) != 1:
+        return None
+    confidences = sorted({confidence for each in known for confidence in each.confidences})
+    return ConfidenceCalibration(
+        threshold=float(np.mean([each.threshold for each in known])),
+        confidences=tuple(confidences),
+        errors=tuple(
+            float(np.mean([each.expected_error(confidence) for each in known])) for confidence in confidences
+        ),
+        norm=known[0].norm,
+        faces=min(each.faces for each in known),
+    )
 
 
 def calibrate(confidence: FloatArray, errors: FloatArray, norm: str) -> ConfidenceCalibration | None:

@@ -66,7 +66,7 @@ WITHIN = {
     # 4
     "benchmark": {"inference", "synthetic", "training"},  # made-up portraits to predict
     "evaluation": {"inference"},
-    "inference": {"synthetic"},  # an export is checked on made-up portraits
+    "inference": {"datatools", "synthetic"},  # a ready model is downloaded; made-up portraits check an export
     "training": {"evaluation"},  # a run ends with a measurement of its validation faces
     # 5
     "demo": {"reports"},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from keypoints.commands.train import Train
-from keypoints.commands.verb import Choosing, Flipping, Verb
+from keypoints.commands.verb import Choosing, Flipping, Providing, Verb
 from keypoints.config.missing import check_complete
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
 from keypoints.files import atomic_folder, locked, part_folder, write_atomically
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Bench(Flipping, Choosing, Train):
+class Bench(Flipping, Providing, Choosing, Train):
     """Settings of ``keypoints bench``: the settings of a training and of the measurement."""
 
     defaults: list[Any] = defaults_list("train", {"override hydra": "plain"}, "_self_")
@@ -101,11 +101,11 @@ def bench_prediction(cfg: DictConfig) -> "PredictionSpeed":
     """
     from keypoints.benchmark.prediction_speed import measure_prediction
     from keypoints.inference.predictor import Predictor
+    from keypoints.inference.ready_models import find_model
     from keypoints.reports.prediction_speed import draw_prediction_speed
-    from keypoints.runs.checkpoint_files import find_checkpoint
 
-    path, run = find_checkpoint(cfg.checkpoint, cfg.which)
-    predictor = Predictor(path, flip_test=cfg.flip_test, refine=False, trust=cfg.trust)
+    path, run = find_model(cfg.checkpoint, cfg.which)
+    predictor = Predictor(path, flip_test=cfg.flip_test, refine=False, trust=cfg.trust, provider=cfg.provider)
     cfg.name = run.name if run else path.stem  # the default of output contains the name
     folder = Path(cfg.output)
     with locked(folder), atomic_folder(folder, last=RESULT) as part:

@@ -1,15 +1,14 @@
 """``keypoints compare``: which of several finished runs or evaluations are better, with evidence."""
 
-import json
 import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import MISSING, DictConfig, ListConfig
+from omegaconf import MISSING, DictConfig
 
-from keypoints.commands.verb import Choosing, Paths, Verb
+from keypoints.commands.verb import Choosing, Paths, Verb, listed_names
 from keypoints.config.quoting import shell_command
 from keypoints.config.settings import Names, OutputFolder, defaults_list, setting, within
 from keypoints.errors import ConfigError
@@ -72,7 +71,7 @@ def compare(cfg: DictConfig, command: str = "") -> "pd.DataFrame":
     from keypoints.reports.compare import compare_folders
     from keypoints.runs.run_folder import check_no_run
 
-    folders = [Path(each) for each in folder_names(cfg.runs)]
+    folders = [Path(each) for each in listed_names(cfg.runs)]
     if not folders:
         raise ConfigError("runs: name the folders of finished runs, sweeps or evaluations")
     output = Path(str(cfg.output))
@@ -87,26 +86,6 @@ def compare(cfg: DictConfig, command: str = "") -> "pd.DataFrame":
             trust=cfg.trust,
             command=command,
         )
-
-
-def folder_names(given: Any) -> list[str]:
-    """Return the folders in the user's value: a list, the text of one, or one folder.
-
-    >>> folder_names('["a", "b, c"]'), folder_names("[a,b]"), folder_names("a, b")
-    (['a', 'b, c'], ['a', 'b'], ['a, b'])
-
-    Args:
-        given: the user's value.
-    """
-    if isinstance(given, list | ListConfig):
-        return [str(each) for each in given]
-    text = str(given)
-    try:
-        listed = json.loads(text)
-    except ValueError:
-        listed = text[1:-1].split(",") if text.startswith("[") and text.endswith("]") else [text]
-    names = listed if isinstance(listed, list) else [text]
-    return [name for each in names if (name := str(each).strip(" '\""))]
 
 
 VERB = Verb(

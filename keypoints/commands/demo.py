@@ -5,12 +5,12 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from keypoints.commands.verb import PLAIN, Detecting, OfModel, Refining, Verb
+from keypoints.commands.verb import PLAIN, Detecting, OfModel, Providing, Refining, Verb
 from keypoints.config.settings import Hosts, defaults_list, setting
 
 
 @dataclass
-class Demo(Refining, Detecting, OfModel):
+class Demo(Refining, Detecting, Providing, OfModel):
     """Settings of ``keypoints demo``."""
 
     defaults: list[Any] = defaults_list(*PLAIN)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from keypoints.commands.verb import CHECKPOINT, Choosing, Detecting, Flipping, Paths, RefiningIfAsked, Verb
+from keypoints.commands.verb import (
+    CHECKPOINT,
+    Choosing,
+    Detecting,
+    Flipping,
+    Paths,
+    Providing,
+    RefiningIfAsked,
+    Verb,
+)
 from keypoints.config.quoting import shell_command
 from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting, within
 from keypoints.errors import ConfigError
@@ -27,7 +36,7 @@ _OPTIONAL_FILES = (
 
 
 @dataclass
-class Evaluate(Flipping, Detecting, RefiningIfAsked, Choosing):
+class Evaluate(Flipping, Detecting, RefiningIfAsked, Providing, Choosing):
     """Settings of ``keypoints evaluate``."""
 
     defaults: list[Any] = defaults_list("_self_", {"paths": "default"}, {"data": None}, {"hydra": "plain"})
@@ -70,7 +79,7 @@ class Evaluate(Flipping, Detecting, RefiningIfAsked, Choosing):
         False,
         "Measure again on photos turned by 0 to 180 degrees (stress_faces of them), in one pass and in two.",
     )
-    device: str | None = setting("auto", "auto, cpu or cuda; an ONNX file runs on the CPU.")
+    device: str | None = setting("auto", "auto, cpu or cuda; for an ONNX file see provider.")
     seed: int = setting(0, "Seed of the data module.", at_least=0)
     paths: dict[str, Any] = within(Paths)
 

@@ -44,6 +44,7 @@ def run(cfg: DictConfig) -> None:
         *done.input_size,
         done.largest_shift,
     )
+    log.info("its model card: %s", done.card)
     if done.nme is not None:
         log.info(
             "against these crops' labels, NME is %.3g %% with the checkpoint and %.3g %% with this file",
@@ -63,5 +64,5 @@ VERB = Verb(
         "export best.ckpt output=face.onnx flip_test=true",
         "export best.ckpt precision=int8 calibration=photos output=small.onnx",
     ),
-    writes="output, once its predictions agree with the checkpoint's",
+    writes="output, once its predictions agree with the checkpoint's, and a model card beside it (.card.md)",
 )

@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omegaconf import MISSING, DictConfig
 
-from keypoints.commands.verb import PLAIN, Detecting, Flipping, OfModel, Refining, Verb
-from keypoints.config.settings import FilePath, OutputFolder, defaults_list, setting
+from keypoints.commands.verb import (
+    CHECKPOINT,
+    PLAIN,
+    Choosing,
+    Detecting,
+    Flipping,
+    Providing,
+    Refining,
+    Verb,
+    listed_names,
+)
+from keypoints.config.settings import FilePath, Names, OutputFolder, defaults_list, setting
 from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.files import as_text, atomic_folder, locked, remove_leftovers
 from keypoints.formatting import counted, pluralised
@@ -27,10 +37,15 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Predict(Flipping, Refining, Detecting, OfModel):
+class Predict(Flipping, Refining, Detecting, Providing, Choosing):
     """Settings of ``keypoints predict``."""
 
     defaults: list[Any] = defaults_list(*PLAIN)
+    checkpoint: Names = setting(
+        MISSING,
+        f"{CHECKPOINT} Or several of them, whose mean is predicted; the column spread of the table says how "
+        "far they are apart. model=[A,B,C] means the same.",
+    )
     input: FilePath = setting(
         MISSING, "Photo, folder, pattern (photos/*.jpg), or list (.csv, .xml), which may have boxes."
     )
@@ -126,13 +141,15 @@ def predict(cfg: DictConfig) -> Predicted:
         raise ConfigError(f"order={cfg.order} is the order of a list to correct; add format=coco")
     _check_free(folder)
     inputs = find_photos(str(cfg.input), root, without=folder)
+    models = listed_names(cfg.checkpoint)
     predictor = Predictor(
-        str(cfg.checkpoint),
+        models[0] if len(models) == 1 else models,
         cfg.which,
         flip_test=cfg.flip_test,
         refine=refine_of(cfg.refine),
         detector=cfg.detector,
         trust=cfg.trust,
+        provider=cfg.provider,
     )
     check_boxes(predictor, inputs)
     log.info("predicting %s", counted(len(inputs.photos), "photo"))
@@ -254,6 +271,8 @@ VERB = Verb(
     schema=Predict,
     run=run,
     positional="checkpoint",
+    takes_words=True,
+    synonyms={"model": "checkpoint"},
     examples=(
         "predict outputs/mine/2026-01-31_12-00-00 input=photos output=results",
         "predict model.onnx 'input=photos/*.jpg' output=results report=true",

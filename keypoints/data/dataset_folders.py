@@ -11,13 +11,28 @@ IBUG_FOLDER = "ibug_300W_large_face_landmark_dataset"
 
 
 class Home(NamedTuple):
-    """Folder of a data set below the data folder, and the address of its archive."""
+    """Folder of a data set below the data folder, the address of its archive, and its terms of use."""
 
     folder: str
     source: str
+    terms: str
 
 
-HOMES = {"imm": Home(IMM_FOLDER, imm.SOURCE), "ibug300w": Home(IBUG_FOLDER, ibug300w.SOURCE)}
+HOMES = {
+    "imm": Home(
+        IMM_FOLDER, imm.SOURCE, "the IMM Face Database is free for education and research, with citation"
+    ),
+    "ibug300w": Home(IBUG_FOLDER, ibug300w.SOURCE, "300-W is for research only: commercial use is excluded"),
+}
+
+
+def terms_of(data: str) -> str | None:
+    """Return the terms of use of a data set, as a sentence; ``None`` if they are not known.
+
+    Args:
+        data: name of the data set's folder.
+    """
+    return next((home.terms for home in HOMES.values() if home.folder == data), None)
 
 
 def find_root(dataset: str | None, data: str | Path, root: str | Path | None) -> Path:

@@ -55,7 +55,7 @@ SETS: Mapping[str, DataSet] = {
         has="*.asf",
         most_bytes=_GIGABYTE,
         limits=Limits(total_bytes=_GIGABYTE, files=5_000),
-        terms="the IMM Face Database is free for education and research, with citation",
+        terms=HOMES["imm"].terms,
     ),
     "ibug300w": DataSet(
         folder=HOMES["ibug300w"].folder,
@@ -64,7 +64,7 @@ SETS: Mapping[str, DataSet] = {
         has="labels_ibug_300W_train.xml",
         most_bytes=4 * _GIGABYTE,
         limits=Limits(total_bytes=8 * _GIGABYTE, files=100_000),
-        terms="300-W is for research only: commercial use is excluded",
+        terms=HOMES["ibug300w"].terms,
     ),
 }
 """Data sets that can be downloaded, by the names that the command uses."""

@@ -21,9 +21,9 @@ from keypoints.demo.answer import answer, example_photos
 from keypoints.errors import ConfigError, one_line
 from keypoints.formatting import counted
 from keypoints.inference.predictor import Predictor
+from keypoints.inference.ready_models import find_model
 from keypoints.inference.refinement import refine_of
 from keypoints.reports.page import render
-from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -56,8 +56,14 @@ def demo(cfg: DictConfig) -> None:
     """
     _check_installed()
     allowed = allowed_hosts(cfg.allowed_hosts)
-    path, run = find_checkpoint(cfg.checkpoint, cfg.which)
-    predictor = Predictor(path, refine=refine_of(cfg.refine), detector=cfg.detector, trust=cfg.trust)
+    path, run = find_model(cfg.checkpoint, cfg.which)
+    predictor = Predictor(
+        path,
+        refine=refine_of(cfg.refine),
+        detector=cfg.detector,
+        trust=cfg.trust,
+        provider=cfg.provider,
+    )
     if predictor.crop.source == "box":
         _ = predictor.detector  # a missing detector is reported now, not at the first photo
     with _listen(cfg.host, cfg.port) as listening:

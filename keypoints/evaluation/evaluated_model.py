@@ -31,9 +31,9 @@ from keypoints.geometry import Affine, ByteArray, FloatArray
 from keypoints.inference.detection import FaceDetector, with_found_boxes
 from keypoints.inference.detectors import AUTO, open_detector
 from keypoints.inference.model import Model, load_model
+from keypoints.inference.ready_models import find_model
 from keypoints.inference.refinement import CroppedFace, Refinement, refine_of, second_pass_is_possible
 from keypoints.library_versions import opencv_changed
-from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.metrics import default_norm, evaluation_metrics
 
@@ -149,8 +149,10 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
             trained on the faces and ``cfg.force`` is not set.
         DataError: if the faces cannot be read.
     """
-    path, run = find_checkpoint(cfg.checkpoint, cfg.which)
-    model = load_model(path, run, flip_test=cfg.flip_test, trust=cfg.trust, device=cfg.device)
+    path, run = find_model(cfg.checkpoint, cfg.which)
+    model = load_model(
+        path, run, flip_test=cfg.flip_test, trust=cfg.trust, device=cfg.device, provider=cfg.provider
+    )
     Refinement(model, refine_of(cfg.refine))  # reports that it is not possible before the faces are read
     if changed := opencv_changed(model.versions):
         # Only stress changes pictures by OpenCV; photos are cropped by Pillow.

@@ -63,6 +63,7 @@ def load_model(
     flip_test: bool = False,
     trust: str | Iterable[str] | None = None,
     device: str = "auto",
+    provider: str | None = None,
 ) -> Model:
     """Return the model of a file: the task of a checkpoint, or an exported ONNX network.
 
@@ -71,14 +72,16 @@ def load_model(
         run: run of the checkpoint, if known; its configuration names the training data.
         flip_test: see :class:`Predictor`.
         trust: see :class:`Predictor`.
-        device: torch's name of the device for a checkpoint's network, or ``"auto"``; an ONNX file always runs
-            on the CPU.
+        device: torch's name of the device for a checkpoint's network, or ``"auto"``.
+        provider: what runs an ONNX file, see :class:`~keypoints.inference.onnx_model.ExportedModel`.
 
     Raises:
         CheckpointError: if the file cannot be used.
-        ConfigError: if a flip test is not possible, or the device cannot be used.
+        ConfigError: if a flip test is not possible, or the device or the provider cannot be used.
     """
     if path.suffix.lower() != ".onnx":
+        if provider is not None:
+            raise ConfigError(f"{path}: provider={provider} is for ONNX files; a checkpoint runs in torch")
         from keypoints.tasks.base import load_task, usable_device
 
         task = load_task(path, flip_test=flip_test, trust=trust).to(usable_device(device))
@@ -89,8 +92,10 @@ def load_model(
             "always: leave out flip_test"
         )
     if device not in ("auto", "cpu"):
-        raise ConfigError(f"{path}: an ONNX file is run on the CPU, so device is auto or cpu, not {device!r}")
-    return ExportedModel(path)
+        raise ConfigError(
+            f"{path}: device={device} is for checkpoints; for an ONNX file say provider={device}"
+        )
+    return ExportedModel(path, provider)
 
 
 class TaskModel:

@@ -19,15 +19,18 @@ from keypoints.data.photos import Photo, grey
 from keypoints.data.readers.ibug300w import detector_box
 from keypoints.data.readers.labelled import read_labelled
 from keypoints.errors import CheckpointError, ConfigError, DataError
-from keypoints.files import replaced
+from keypoints.files import replaced, write_atomically
 from keypoints.formatting import counted
 from keypoints.geometry import ByteArray, FloatArray, pixels_to_ratio
 from keypoints.inference.box_list import ListedPhoto
+from keypoints.inference.model import TaskModel
+from keypoints.inference.model_card import card_of, model_card
 from keypoints.inference.onnx_model import CONFIDENCE, INPUT, OUTPUT, ExportedModel, metadata
 from keypoints.inference.photo_inputs import find_photos
 from keypoints.inference.predictor import Predictor
 from keypoints.logs import log_some
 from keypoints.runs.checkpoint_files import find_checkpoint
+from keypoints.runs.status import command_of
 from keypoints.synthetic.portrait import Head, Person, Pose, portrait
 from keypoints.tasks.base import Task, load_task
 from keypoints.tasks.metrics import normalized_mean_error
@@ -69,10 +72,12 @@ class Export(NamedTuple):
     """Largest distance of a point between file and checkpoint, in pixels of the input."""
     nme: tuple[float, float] | None
     """Normalised mean errors of checkpoint and file; ``None`` if the calibration photos have no landmarks."""
+    card: Path
+    """The model card, beside the file."""
 
 
 def export(cfg: DictConfig) -> Export:
-    """Write ``cfg.checkpoint`` to ``cfg.output`` as ONNX, if both predict the same.
+    """Write ``cfg.checkpoint`` to ``cfg.output`` as ONNX, if both predict the same, and its model card.
 
     The predictions are compared on half of the calibration photos' faces, or on made-up faces if there are no
     photos. If the photos are a list with landmarks, the errors of both are measured too.
@@ -132,7 +137,7 @@ def export(cfg: DictConfig) -> Export:
                     f"{confidence_shift:.1e}, more than {CONFIDENCE_TOLERANCE:g}"
                 )
     pixels = np.linalg.norm(shifts * task.crop.size, axis=-1)
-    return Export(
+    done = Export(
         path=output,
         precision=cfg.precision,
         megabytes=output.stat().st_size / 1e6,
@@ -141,7 +146,28 @@ def export(cfg: DictConfig) -> Export:
         mean_shift=float(pixels.mean()),
         largest_shift=float(pixels.max()),
         nme=None if truth is None else (_nme(task, wanted, truth), _nme(task, found, truth)),
+        card=card_of(output),
     )
+    known_model = TaskModel(task, None if run is None else run.data_name)
+    command = None if run is None or not run.status_file.is_file() else command_of(run)
+    write_atomically(done.card, model_card(output, known_model, _facts(task, done), command))
+    return done
+
+
+def _facts(task: Task, done: Export) -> dict[str, str]:
+    """Return the facts of a model card that only the export knows."""
+    facts = {
+        "network": f"{type(getattr(task, 'net', task)).__name__}, "
+        f"{counted(sum(each.numel() for each in task.parameters()), 'weight')}",
+        "file": f"{done.precision}, {done.megabytes:.2f} MB",
+        "difference from the checkpoint": f"{done.mean_shift:.2g} px of the input on average, "
+        f"{done.largest_shift:.2g} px at most, on {counted(done.crops, 'crop')}",
+    }
+    if done.nme is not None:
+        facts["NME of the checkpoint and of this file on these crops"] = (
+            f"{100 * done.nme[0]:.3g} % and {100 * done.nme[1]:.3g} %"
+        )
+    return facts
 
 
 def to_onnx(task: Task) -> "ModelProto":

@@ -7,7 +7,7 @@ pixels are converted to numbers. ``keypoints export`` writes such files.
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ EXPORT_FORMAT = 1
 INPUT, OUTPUT, CONFIDENCE = "images", "points", "confidence"
 """Names of the network's input and outputs; not every model has the confidence."""
 
+_CPU = "CPUExecutionProvider"
 _ABOUT = "keypoints"
 _DIGEST = "keypoints.sha256"
 _DESCRIPTIONS = {
@@ -49,6 +50,8 @@ class Located(NamedTuple):
     """(B, K, 2) ratios of the input."""
     confidence: FloatArray | None
     """(B, K) from 0 to 1; ``None`` if the model gives none."""
+    spread: FloatArray | None = None
+    """(B, K, 2) standard deviation of an ensemble's models, ratios of the input; ``None`` for one model."""
 
 
 def metadata(
@@ -97,7 +100,7 @@ def _sha256(contents: bytes) -> str:
 
 
 class ExportedModel:
-    """A network in an ONNX file, run by onnxruntime on the CPU.
+    """A network in an ONNX file, run by onnxruntime.
 
     Attributes:
         scheme: landmarks that the model predicts.
@@ -112,15 +115,20 @@ class ExportedModel:
         runtime: name of the runtime and device, for reports.
         mean_shape: mean of the training faces, (K, 2) ratios of the crop; ``None`` without ``trained_on``.
 
+    Args:
+        path: the file.
+        provider: what runs it: a provider that onnxruntime lists here, such as ``"cuda"`` or
+            ``"CUDAExecutionProvider"``; the CPU if ``None``.
+
     Raises:
         CheckpointError: if the file is missing, damaged, changed, not an export of keypoints, or in a format
             that this version does not know.
-        ConfigError: if onnxruntime is not installed.
+        ConfigError: if onnxruntime is not installed, or has no such provider.
     """
 
     versions: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, provider: str | None = None) -> None:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such model")
         self._path = path
@@ -137,16 +145,19 @@ class ExportedModel:
                 f"an ONNX file needs {error.name}, which is not installed: in the checkout, "
                 "pip install -c constraints.txt -e '.[export]'"
             ) from error
+        runs_on = _provider(provider, onnxruntime.get_available_providers())
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only
         if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit():  # onnxruntime does not read it
             options.intra_op_num_threads = int(threads)
         try:
             self._session = onnxruntime.InferenceSession(
-                contents, options, providers=["CPUExecutionProvider"]
+                contents, options, providers=list(dict.fromkeys([runs_on, _CPU]))
             )
         except Exception as error:
             raise CheckpointError(f"{path}: {mistaken(path, 'ONNX file', ONNX)}") from error
+        if self._session.get_providers()[0] != runs_on:
+            raise ConfigError(f"provider={provider}: onnxruntime lists {runs_on}, but it does not work here")
         about = _about(path, self._session.get_modelmeta().custom_metadata_map)
         try:
             _check_unchanged(about.get("network"), contents)
@@ -163,7 +174,7 @@ class ExportedModel:
             self.scheme = LandmarkScheme.from_dict(about["scheme"])
             self.crop = Crop.from_dict(about["crop"])
             self.precision = str(about["precision"])
-            self.runtime = f"onnxruntime on cpu, {self.precision}"
+            self.runtime = f"onnxruntime on {_short(runs_on)}, {self.precision}"
             self.support: Mapping[str, tuple[float, float]] | None = _ranges(about.get("support"))
             self.trained_on = _training_faces(about.get("trained_on"), len(self.scheme))
             calibration = about.get("confidence_calibration")
@@ -197,6 +208,27 @@ class ExportedModel:
         return Located(
             np.asarray(points, np.float64), np.asarray(confidence[0], np.float64) if confidence else None
         )
+
+
+def _provider(wanted: str | None, known: Sequence[str]) -> str:
+    """Return the full name of a provider of onnxruntime.
+
+    Raises:
+        ConfigError: if onnxruntime does not list it here.
+    """
+    if wanted is None:
+        return _CPU
+    for name in known:
+        if wanted.lower() in (name.lower(), _short(name)):
+            return name
+    raise ConfigError(
+        f"provider={wanted}: onnxruntime has {', '.join(map(_short, known))} here; others come with other "
+        "packages of it, such as onnxruntime-gpu"
+    )
+
+
+def _short(provider: str) -> str:
+    return provider.removesuffix("ExecutionProvider").lower()
 
 
 def _ranges(support: Mapping[str, Any] | None) -> dict[str, tuple[float, float]] | None:

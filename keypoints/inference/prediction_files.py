@@ -66,6 +66,9 @@ class PredictedFace(NamedTuple):
     passes: int = 1
     """Number of the pass that the points are from: 2 after a second pass in a turned or upright crop, see
     :mod:`keypoints.inference.refinement`."""
+    spread: FloatArray | None = None
+    """(K,) distance of an ensemble's models from their mean, as a standard deviation in pixels; ``None`` for
+    one model. See :mod:`keypoints.inference.ensemble`."""
     view: FaceView | None = None
     """The face as the network sees it; ``None`` if it was not kept."""
 
@@ -128,7 +131,19 @@ class PredictionFiles:
         self._document = document
         self._photos = 0
         coordinates = [f"{axis}{index}" for index in range(len(scheme)) for axis in "xy"]
-        columns = ["image", "face", "left", "top", "width", "height", "box", "score", "confidence", "note"]
+        columns = [
+            "image",
+            "face",
+            "left",
+            "top",
+            "width",
+            "height",
+            "box",
+            "score",
+            "confidence",
+            "spread",
+            "note",
+        ]
         self._rows.writerow([*columns, *coordinates])
 
     def _write(self, cells: Sequence[object]) -> None:
@@ -140,12 +155,13 @@ class PredictionFiles:
             box = [f"{side:.3f}" for side in _sides(face.box)]
             score = "" if face.score is None else f"{face.score:.3f}"
             sure = "" if face.confidence is None else f"{face.confidence.mean():.4f}"
+            spread = "" if face.spread is None else f"{face.spread.mean():.3f}"
             points = [f"{value:.3f}" for value in face.points.ravel()]
             note = "; ".join([*photo.problems, *filter(None, [face.note])])
-            self._write([photo.name, number, *box, face.origin, score, sure, note, *points])
+            self._write([photo.name, number, *box, face.origin, score, sure, spread, note, *points])
         if not photo.faces:
             note = "; ".join(photo.problems)
-            self._write([photo.name, *[""] * 8, note, *[""] * self._points])
+            self._write([photo.name, *[""] * 9, note, *[""] * self._points])
         self._document.write(",\n" if self._photos else "\n")
         self._document.write(json.dumps(_as_json(photo), allow_nan=False))
         self._photos += 1
@@ -195,6 +211,7 @@ def _as_json(photo: PredictedPhoto) -> dict[str, Any]:
                 "expected_error": None if face.expected_error is None else round(face.expected_error, 5),
                 "note": face.note,
                 "passes": face.passes,
+                "spread": None if face.spread is None else face.spread.round(3).tolist(),
                 "points": face.points.round(3).tolist(),
             }
             for face in photo.faces

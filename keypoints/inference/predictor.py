@@ -8,7 +8,7 @@
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,10 +20,11 @@ from keypoints.formatting import counted
 from keypoints.geometry import Affine, Box, ByteArray, FloatArray
 from keypoints.inference.detection import FaceDetector, find_turned
 from keypoints.inference.detectors import AUTO, check_detector, open_detector
+from keypoints.inference.ensemble import Ensemble
 from keypoints.inference.model import Model, load_model, model_of
 from keypoints.inference.prediction_files import FaceView, Origin, PredictedFace
+from keypoints.inference.ready_models import find_model, ready_model
 from keypoints.inference.refinement import CroppedFace, Refine, Refinement
-from keypoints.runs.checkpoint_files import find_checkpoint
 
 if TYPE_CHECKING:
     from keypoints.tasks.base import Task
@@ -53,8 +54,10 @@ class Predictor:
     face. For a model that was trained on boxes, boxes are given or else detected.
 
     Args:
-        path: a checkpoint, a run's folder, or an exported ``.onnx`` file; or a task, such as one of a network
-            that was made in Python. A task is put into evaluation mode.
+        path: a checkpoint, a run's folder, an exported ``.onnx`` file, or the name of a ready model, see
+            :data:`keypoints.inference.ready_models.READY`; or a list of them, whose mean is predicted, see
+            :class:`keypoints.inference.ensemble.Ensemble`; or a task, such as one of a network that was made
+            in Python. A task is put into evaluation mode.
         which: checkpoint to take from a run's folder, ``"best"`` or ``"last"``.
         flip_test: average the predictions on each face and its mirrored copy; only for a checkpoint. For an
             exported model, the flip test is chosen at export.
@@ -64,6 +67,7 @@ class Predictor:
             :data:`keypoints.inference.detectors.DETECTORS`, ``"auto"`` for the first one that is installed,
             or an object of your own.
         trust: the user's own packages whose code a checkpoint may name; see :mod:`keypoints.components`.
+        provider: what runs an ONNX file, see :class:`keypoints.inference.onnx_model.ExportedModel`.
 
     Attributes:
         scheme: landmarks: their number, order and names.
@@ -80,27 +84,35 @@ class Predictor:
 
     Raises:
         CheckpointError: if the file cannot be used.
-        ConfigError: if a flip test, or a second pass of every face, is not possible, or there is no such
-            detector.
+        ConfigError: if a flip test, or a second pass of every face, is not possible, there is no such
+            detector or provider, or the models of a list do not fit together.
     """
 
     def __init__(
         self,
-        path: "str | Path | Task",
+        path: "str | Path | Sequence[str | Path] | Task",
         which: str = "best",
         *,
         flip_test: bool = False,
         refine: Refine = "auto",
         detector: str | FaceDetector = AUTO,
         trust: str | Iterable[str] | None = None,
+        provider: str | None = None,
     ) -> None:
         if isinstance(detector, str):
             check_detector(detector)
         self._detector = detector
         self._model: Model
-        if isinstance(path, str | Path):
-            self.path, run = find_checkpoint(str(path), which)
-            self._model = load_model(self.path, run, flip_test=flip_test, trust=trust)
+        if isinstance(path, str | Path | list | tuple):
+            listed = [path] if isinstance(path, str | Path) else path
+            found = [find_model(str(each), which) for each in listed]
+            models = [
+                load_model(file, run, flip_test=flip_test, trust=trust, provider=provider)
+                for file, run in found
+            ]
+            files = [file for file, _ in found]
+            self.path = Path(" + ".join(map(str, files)))
+            self._model = models[0] if isinstance(path, str | Path) else Ensemble(models, files)
         else:
             self.path, self._model = Path(type(path).__name__), model_of(path, flip_test=flip_test)
         self.scheme = self._model.scheme
@@ -246,6 +258,7 @@ class Predictor:
                 seen.confidence,
                 *self._expected(seen.confidence),
                 seen.passes,
+                seen.spread_in_photo(),
                 FaceView(seen.crop, seen.points, self.scheme.skeleton),
             )
             for face, seen in zip(faces, found, strict=True)
@@ -257,3 +270,23 @@ class Predictor:
             return None, ""
         mean = float(confidence.mean())
         return self.confidence_calibration.expected_error(mean), self.confidence_calibration.note(mean)
+
+
+def load(name: str, source: str | Path | None = None, **settings: Any) -> Predictor:
+    """Return the predictor of a ready model.
+
+    Args:
+        name: name of the model, see :data:`keypoints.inference.ready_models.READY`.
+        source: file, or http(s) address, of the model, if it is not in the checkout; see
+            :func:`keypoints.inference.ready_models.ready_model`.
+        settings: further arguments of :class:`Predictor`.
+
+    Returns:
+        The predictor.
+
+    Raises:
+        ConfigError: if there is no ready model of this name, or a setting cannot be used.
+        CheckpointError: if the file is not at hand, or is another one by its checksum.
+        DataError: if it cannot be downloaded.
+    """
+    return Predictor(ready_model(name, source), **settings)

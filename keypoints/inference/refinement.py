@@ -57,11 +57,21 @@ class Refined(NamedTuple):
     """Map from pixels of the photo to pixels of the crop."""
     passes: int = 1
     """Number of the pass that the points are from: 2 for a turned or an upright crop."""
+    spread: FloatArray | None = None
+    """(K, 2) standard deviation of an ensemble's models, ratios of the crop; ``None`` for one model."""
 
     def in_photo(self) -> FloatArray:
         """Return the points in pixels of the photo, (K, 2)."""
         height, width = self.crop.shape[:2]
         return self.affine.inverse()(ratio_to_pixels(self.points, (width, height)))
+
+    def spread_in_photo(self) -> FloatArray | None:
+        """Return the distance of an ensemble's models from their mean, (K,) pixels of the photo."""
+        if self.spread is None:
+            return None
+        height, width = self.crop.shape[:2]
+        scale = math.sqrt(abs(float(np.linalg.det(self.affine.matrix[:, :2]))))
+        return np.asarray(np.linalg.norm(self.spread * (width, height), axis=-1) / scale)
 
     @property
     def mean_confidence(self) -> float:
@@ -122,10 +132,11 @@ class Refinement:
         found: list[Refined] = []
         for start in range(0, len(crops), self._model.at_once):
             own = slice(start, start + self._model.at_once)
-            points, confidence = self._model(as_input(crops[own]))
+            points, confidence, spread = self._model(as_input(crops[own]))
             for place, (crop, affine) in enumerate(zip(crops[own], affines[own], strict=True)):
                 sure = None if confidence is None else confidence[place]
-                found.append(Refined(points[place], sure, crop, affine, passes))
+                apart = None if spread is None else spread[place]
+                found.append(Refined(points[place], sure, crop, affine, passes, apart))
         return found
 
     def _is_doubtful(self, face: Refined) -> bool:

@@ -27,9 +27,9 @@ from keypoints.geometry import Affine, Box, FloatArray, pixels_to_ratio, ratio_t
 from keypoints.inference import kaggle_submission
 from keypoints.inference.kaggle_submission import KAGGLE15
 from keypoints.inference.predictor import Predictor, PreparedFace
+from keypoints.inference.ready_models import find_model
 from keypoints.inference.refinement import refine_of
 from keypoints.inference.submission_file import read_submission, write_submission
-from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.schemes import IBUG68
 
 log = logging.getLogger(__name__)
@@ -66,8 +66,14 @@ def submit(cfg: DictConfig) -> Path:
         ConfigError: if the model predicts other landmarks, or a value cannot be used.
         DataError: if the list cannot be read, or a face can get neither a prediction nor the mean shape.
     """
-    path, _ = find_checkpoint(cfg.checkpoint, cfg.which)
-    predictor = Predictor(path, flip_test=cfg.flip_test, refine=refine_of(cfg.refine), trust=cfg.trust)
+    path, _ = find_model(cfg.checkpoint, cfg.which)
+    predictor = Predictor(
+        path,
+        flip_test=cfg.flip_test,
+        refine=refine_of(cfg.refine),
+        trust=cfg.trust,
+        provider=cfg.provider,
+    )
     if predictor.scheme not in (IBUG68, KAGGLE15):
         raise ConfigError(
             f"{path}: predicts {predictor.scheme.name} ({counted(len(predictor.scheme), 'point')}); a "

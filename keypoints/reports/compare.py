@@ -10,12 +10,12 @@ import pandas as pd
 
 from keypoints.errors import DataError, one_line, some_of
 from keypoints.formatting import counted
+from keypoints.inference.ready_models import find_model
 from keypoints.mean_face import collapse_note
 from keypoints.reports.compared import Compared, completed, face_tables, first_runs
 from keypoints.reports.comparison_page import PageText, replaced_report, write_comparison
 from keypoints.reports.factors import levels_of
 from keypoints.reports.setting_results import MEASURES, measure_of, setting_table
-from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.run_folder import RunFolder, is_sweep
 from keypoints.runs.status import command_of, read_status
 from keypoints.runs.sweep_folder import SweepFolder, run_rows, setting_of, settings_but_seed
@@ -229,7 +229,7 @@ def _milliseconds(run: RunFolder, which: str, trust: str | Sequence[str] | None)
         if not isinstance(named, str) or not Path(named).exists():
             raise DataError(f"{run.path}: its model {one_line(str(named))} is not there; leave out time=true")
         model = Path(named)
-    path, _ = find_checkpoint(str(model), which)
+    path, _ = find_model(str(model), which)
     log.info("measuring the time of %s", path)
     speed = measure_prediction(Predictor(path, refine=False, trust=trust), run.path.name, _ROUNDS, _SECONDS)
     return speed.wall_ms["1"].median

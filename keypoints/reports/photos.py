@@ -122,6 +122,8 @@ class PhotoReport:
             rows.append(_row("mean confidence", shown(float(face.confidence.mean())), usual))
         if face.expected_error is not None:
             rows.append(_row("expected NME", f"{shown(100 * face.expected_error)} %"))
+        if face.spread is not None:
+            rows.append(_row("models apart, pixels", shown(float(face.spread.mean()))))
         support = predictor.support or {}
         for key, value in measures.items():
             described = MEASURES[key]

@@ -5,22 +5,6 @@ import shlex
 import pytest
 
 from keypoints.cli import main
-from keypoints.commands.compare import folder_names
-
-
-@pytest.mark.parametrize(
-    ("given", "names"),
-    [
-        (["a", "b"], ["a", "b"]),
-        ('["a", "b, c"]', ["a", "b, c"]),
-        ("[a,b]", ["a", "b"]),
-        ("a, b", ["a, b"]),
-        ("2026", ["2026"]),
-        ("[]", []),
-    ],
-)
-def test_folders_are_a_list_or_one(given, names):
-    assert folder_names(given) == names
 
 
 def test_runs_are_words_after_the_verb(finished_sweep, tmp_path, capsys):

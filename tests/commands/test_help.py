@@ -42,7 +42,7 @@ def test_help_fits_a_terminal_except_long_values(verb, shown):
 
 def test_help_shows_required_settings_and_the_positional_one(shown):
     text = shown("predict")
-    assert text.startswith("usage: keypoints predict CHECKPOINT input=PATH output=FOLDER [key=value …]\n")
+    assert text.startswith("usage: keypoints predict CHECKPOINT … input=PATH output=FOLDER [key=value …]\n")
     required = text.partition("Required:")[2].partition("Settings:")[0]
     assert re.findall(r"^  (\w+)=", required, re.MULTILINE) == ["checkpoint", "input", "output"]
     assert "usage: keypoints evaluate [CHECKPOINT] [key=value …]\n" in shown("evaluate")

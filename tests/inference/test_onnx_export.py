@@ -50,7 +50,7 @@ def test_the_file_predicts_what_the_checkpoint_predicts(untrained, exported):
     images = as_input(made_up_crops(BOX_CROP))
     with torch.inference_mode():
         wanted = load_task(untrained)(torch.from_numpy(images)).numpy()
-    points, confidence = ExportedModel(exported)(images)
+    points, confidence, _ = ExportedModel(exported)(images)
     assert confidence is None
     assert np.abs(points - wanted).max() <= TOLERANCE
     assert np.ptp(wanted, axis=0).max() > 100 * TOLERANCE  # the predictions of the faces differ
@@ -72,7 +72,7 @@ def test_heatmaps_are_exported_with_their_confidence(settings, tmp_path):
     path = save_heatmaps(tmp_path / "best.ckpt", **settings)
     exporting(checkpoint=path, output=tmp_path / "m.onnx")
     images = as_input(made_up_crops(BOX_CROP))
-    points, confidence = ExportedModel(tmp_path / "m.onnx")(images)
+    points, confidence, _ = ExportedModel(tmp_path / "m.onnx")(images)
     with torch.inference_mode():
         wanted, sure = load_task(path).locate(torch.from_numpy(images))
     np.testing.assert_allclose(points, wanted, atol=TOLERANCE)

@@ -1,0 +1,110 @@
+"""Ready models: trained models that are known by a name. Imports no torch."""
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from keypoints.data.dataset_folders import HOMES
+from keypoints.errors import CheckpointError, ConfigError
+from keypoints.runs.checkpoint_files import find_checkpoint
+from keypoints.runs.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+PLACE = "KEYPOINTS_MODELS"
+"""Environment variable: folder, or http(s) address, of the ready models' files, ``<name>.onnx``."""
+
+_CHECKOUT = Path(__file__).parents[2]
+_MOST_BYTES = 100_000_000
+
+
+class ReadyModel(NamedTuple):
+    """Description of a ready model."""
+
+    file: str
+    """Path in a checkout."""
+    sha256: str
+    """SHA-256 sum of the file."""
+    terms: str
+    """Terms of use of its training data, as a sentence."""
+
+
+READY = {
+    "ibug300w": ReadyModel(
+        "results/ibug300w_best/model.onnx",
+        "e077bc52e45b48522e0891b1ff9f088a7bb0d1f15f7da98e9e3594a4cba59cbf",
+        HOMES["ibug300w"].terms,
+    )
+}
+"""Ready models by their names."""
+
+
+def find_model(given: str | None, which: str = "best") -> tuple[Path, RunFolder | None]:
+    """Return a model's file, and its run if the file lies in a run's folder.
+
+    Args:
+        given: checkpoint, run's folder or ONNX file; or the name of a ready model, unless a file or folder of
+            this name exists.
+        which: checkpoint to take from a run's folder, ``"best"`` or ``"last"``.
+
+    Raises:
+        ConfigError: if nothing is given, or ``which`` is another word.
+        CheckpointError: if there is no such file, or a ready model is not at hand or another file.
+    """
+    if given in READY and not Path(given).exists():
+        return ready_model(given), None
+    return find_checkpoint(given, which)
+
+
+def ready_model(name: str, source: str | Path | None = None) -> Path:
+    """Return the file of a ready model, and log its conditions of use.
+
+    Args:
+        name: one of :data:`READY`.
+        source: file, or http(s) address, of the model. If ``None``, the folder or address of the environment
+            variable ``KEYPOINTS_MODELS``; without it, the file of the checkout. A downloaded file is kept in
+            the user's cache folder.
+
+    Raises:
+        ConfigError: if there is no ready model of this name.
+        CheckpointError: if the file is not at hand, or is another one by its checksum.
+        DataError: if it cannot be downloaded.
+    """
+    if name not in READY:
+        raise ConfigError(f"there is no ready model {name!r}; there is {', '.join(READY)}")
+    model = READY[name]
+    log.warning("%s: %s, of this model too", name, model.terms)
+    place = os.environ.get(PLACE)
+    if source is None and place:
+        source = f"{place.rstrip('/')}/{name}.onnx"
+    if source is None:
+        path = _CHECKOUT / model.file
+    elif str(source).startswith(("http://", "https://")):
+        path = _downloaded(name, model, str(source))
+    else:
+        path = Path(source)
+    if not path.is_file():
+        raise CheckpointError(
+            f"{path}: no such file; the model {name} lies in a checkout of keypoints ({model.file}); "
+            f"elsewhere set {PLACE} to the folder, or the address, of {name}.onnx"
+        )
+    if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != model.sha256:
+        raise CheckpointError(
+            f"{path}: is not the model {name} of this version: its SHA-256 is {found}, not {model.sha256}; "
+            "if you trust it, name the file instead"
+        )
+    return path
+
+
+def _downloaded(name: str, model: ReadyModel, url: str) -> Path:
+    """Return the file in the user's cache folder, downloaded if it is not there."""
+    from keypoints.datatools.fetch import fetch
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keypoints"
+    path = cache / f"{name}-{model.sha256[:8]}.onnx"
+    if not path.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        fetch([url], path, most_bytes=_MOST_BYTES, sha256=model.sha256)
+    return path

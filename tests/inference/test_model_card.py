@@ -1,0 +1,61 @@
+import pytest
+import torch
+
+from keypoints.commands import compose
+from keypoints.components import configure
+from keypoints.confidence import ConfidenceCalibration
+from keypoints.data.dataset_folders import HOMES
+from keypoints.data.provenance import TrainedOn
+from keypoints.inference.model import TaskModel
+from keypoints.inference.model_card import card_of, model_card
+from keypoints.inference.onnx_export import export
+from keypoints.models.encoders import ConvEncoder
+from keypoints.models.heatmap import HeatmapNet
+from keypoints.schemes import IBUG68
+from keypoints.tasks.heatmap import HeatmapTask
+from tests.conftest import BOX_CROP
+
+
+@pytest.fixture
+def task():
+    encoder = configure(ConvEncoder, channels=[8, 8])
+    return HeatmapTask(IBUG68, BOX_CROP, net=configure(HeatmapNet, encoder=encoder, width=8)).eval()
+
+
+def card(tmp_path, task, data=None, **others):
+    return model_card(tmp_path / "my model.onnx", TaskModel(task, data), {"file": "int8, 1.00 MB"}, **others)
+
+
+def test_a_card_tells_what_the_checkpoint_knows(tmp_path, task):
+    mean = torch.full((68, 2), 0.5).tolist()
+    task.trained_on = TrainedOn(["a", "b", "c"], mean, ["d"], {"width": (100.0, 300.0)})
+    task.confidence_calibration = ConfidenceCalibration(0.31, (0.4, 0.9), (0.08, 0.02), "pair", 173)
+    text = card(tmp_path, task, HOMES["ibug300w"].folder, command="keypoints train experiment=mine")
+    assert "68 landmarks" in text
+    assert "int8, 1.00 MB" in text
+    assert "keypoints predict 'my model.onnx' input=photos" in text
+    assert "3 groups" in text
+    assert "those of 1 other" in text
+    assert HOMES["ibug300w"].terms in text
+    assert "173 validation faces" in text
+    assert "| 0.40 | 8" in text
+    assert "below 0.31 is low" in text
+    assert "100 to 300" in text or "100 and more" in text
+    assert "keypoints train experiment=mine" in text
+
+
+def test_a_card_says_what_is_not_known(tmp_path, task):
+    text = card(tmp_path, task)
+    assert "The checkpoint does not say." in text
+    assert "keypoints evaluate" in text
+    assert "Trained with" not in text
+
+
+def test_an_export_writes_the_card_beside_its_file(untrained, tmp_path):
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed (extra export)")
+    readme = tmp_path / "model.md"
+    readme.write_text("mine")
+    done = export(compose("export", [f"checkpoint={untrained}", f"output={tmp_path / 'model.onnx'}"]))
+    assert done.card == card_of(tmp_path / "model.onnx") == tmp_path / "model.card.md"
+    assert done.card.read_text(encoding="utf-8").startswith("# model.onnx\n")
+    assert readme.read_text() == "mine"
