@@ -32,6 +32,20 @@ def test_a_file_stores_everything_needed_for_prediction(exported):
         assert model(np.zeros((batch, 1, 48, 48), np.float32)).points.shape == (batch, 68, 2)
 
 
+def test_sums_of_8_bit_products_do_not_overflow_on_any_processor(exported):
+    options = ExportedModel(exported)._session.get_session_options()
+    assert options.get_session_config_entry("session.x64quantprecision") == "1"
+
+
+def test_the_best_300w_model_knows_which_confidence_is_low():
+    model = ExportedModel(ROOT / "results/ibug300w_best/model.onnx")
+    assert model.confidence_calibration.faces == 173
+    assert model.confidence_calibration.is_low(0.5)
+    assert not model.confidence_calibration.is_low(0.75)
+    assert model.mean_shape.shape == (68, 2)
+    assert not set(model.trained_on.groups) & set(model.trained_on.validated)
+
+
 def test_a_file_stores_the_training_data_statistics(exported, tmp_path):
     properties = metadata(IBUG68, BOX_CROP, "float32", {"tilt": (0, 28.5)})
     assert ExportedModel(changed(exported, tmp_path / "model.onnx", properties)).support == {
