@@ -17,6 +17,11 @@ from keypoints.structured_files import COUNT, NUMBER, TEXT, Kind, check_kinds, i
 
 LEAST_FACES = 20
 """Smallest number of validation faces for a calibration."""
+UNCALIBRATED = (
+    "The model's file does not say which confidence is low: an earlier version wrote it, or it was validated "
+    f"on fewer than {LEAST_FACES} faces."
+)
+"""Sentence about a model that gives confidences without a calibration."""
 _SHARE = 0.01
 """Share of the validation faces below the threshold."""
 _GROUPS = 10

@@ -129,6 +129,7 @@ def predict(cfg: DictConfig) -> Predicted:
         DataError: if there is no photo, the list cannot be read, the folder holds predictions already, or
             another command writes to it.
     """
+    from keypoints.confidence import UNCALIBRATED
     from keypoints.inference.label_list import LABELS
     from keypoints.inference.photo_inputs import find_photos
     from keypoints.inference.predict import check_boxes
@@ -165,6 +166,8 @@ def predict(cfg: DictConfig) -> Predicted:
             *(counted(unsure, "face"), folder / TABLE),
             some_of([as_text(photo.name) for photo in photos if photo.unsure], _NAMED),
         )
+    if predictor.confidence_calibration is None and any(photo.with_confidence for photo in photos):
+        log.warning("%s: no confidence is noted. %s", as_text(str(predictor.path)), UNCALIBRATED)
     if cfg.format is not None and any(photo.faces for photo in photos):
         full = " data.source=image" if predictor.crop.source == "image" else ""
         log.info(
@@ -188,11 +191,17 @@ class _Counted(NamedTuple):
     name: str
     unsure: int
     """Number of faces of low confidence."""
+    with_confidence: bool
+    """True if a face has a confidence."""
 
 
 def _count(photo: "PredictedPhoto") -> _Counted:
     return _Counted(
-        len(photo.faces), photo.problems, photo.name, sum(bool(face.note) for face in photo.faces)
+        len(photo.faces),
+        photo.problems,
+        photo.name,
+        sum(bool(face.note) for face in photo.faces),
+        any(face.confidence is not None for face in photo.faces),
     )
 
 

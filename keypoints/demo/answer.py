@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from keypoints.confidence import UNCALIBRATED
 from keypoints.data.photos import Photo
 from keypoints.drawing import draw_predictions
 from keypoints.errors import KeypointsError
@@ -17,15 +18,13 @@ from keypoints.formatting import counted, shown
 from keypoints.geometry import Box, ByteArray
 from keypoints.inference.prediction_files import PredictedFace, PredictedPhoto, PredictionFiles
 from keypoints.inference.predictor import Predictor
-from keypoints.reports.closeups import WIDTH, draw_closeup, jpeg_url, region_around
+from keypoints.reports.closeups import FEW, LEAST, WIDTH, draw_closeup, jpeg_url, region_around
 from keypoints.reports.page import render
 from keypoints.synthetic.portrait import example_portrait
 
 _ORIGINS = {"given": "given", "detected": "detector", "image": "full image"}
 _MOST_CLOSE_UPS = 12
 """Largest number of faces with a close-up; the table has all faces."""
-_FEW = 5
-"""Number of landmarks below which they do not span the face."""
 _MOST_OF_PHOTO = 0.8
 """Smallest side of a close-up divided by the photo's shorter side, for a face with few landmarks."""
 
@@ -134,10 +133,9 @@ def _region(face: PredictedFace, size: tuple[int, int]) -> Box:
     if face.origin != "image":
         box = face.box
         corners = np.array([(box.left, box.top), (box.left + box.width - 1, box.top + box.height - 1)])
-        return region_around(corners, size, np.concatenate([corners, face.points]))
-    if len(face.points) < _FEW:
-        return region_around(face.points, size, least=_MOST_OF_PHOTO)
-    return region_around(face.points, size)
+        return region_around(corners, size, np.concatenate([corners, face.points]), least=0)
+    least = _MOST_OF_PHOTO if len(face.points) < FEW else LEAST
+    return region_around(face.points, size, least=least)
 
 
 def _confidence(predictor: Predictor, face: PredictedFace) -> ShownConfidence | None:
@@ -146,7 +144,7 @@ def _confidence(predictor: Predictor, face: PredictedFace) -> ShownConfidence | 
     calibration = predictor.confidence_calibration
     value = float(face.confidence.mean())
     if calibration is None:
-        return ShownConfidence(value, None, "", "This model's file does not say which confidence is low.")
+        return ShownConfidence(value, None, "", UNCALIBRATED)
     error = f"{shown(100 * calibration.expected_error(value), 2)} %"
     return ShownConfidence(
         value,

@@ -17,8 +17,12 @@ WIDTH = 640
 
 _CONTEXT = 1.35
 """Side of a close-up divided by the side of the box around the face's points."""
-_LEAST = 0.4
-"""Smallest side of a close-up divided by the photo's shorter side; a single point has no size."""
+FEW = 5
+"""Number of points below which they do not span a face."""
+LEAST = 0.4
+"""Smallest side of a close-up divided by the photo's shorter side, around points that may not span a face."""
+_LEAST_PIXELS = 24
+"""Smallest side of a close-up in pixels of the photo, around points that span a face."""
 _MOST_WIDENED = 1.8
 """Largest factor by which a close-up grows to show predictions that are far off."""
 _MOST_SHORTER = 7
@@ -58,7 +62,7 @@ def jpeg_url(pixels: ByteArray) -> str:
 
 
 def region_around(
-    points: FloatArray, size: tuple[int, int], others: FloatArray | None = None, least: float = _LEAST
+    points: FloatArray, size: tuple[int, int], others: FloatArray | None = None, least: float | None = None
 ) -> Box:
     """Return a square around a face, with a margin, moved into the photo where it fits.
 
@@ -67,7 +71,8 @@ def region_around(
         size: width and height of the photo, in pixels.
         others: (M, 2) further points, such as predictions; the square grows to contain them, but to at most
             1.8 times its side, so that the face stays large.
-        least: smallest side of the square divided by the photo's shorter side.
+        least: smallest side of the square divided by the photo's shorter side; ``None``: :data:`LEAST` if
+            fewer than :data:`FEW` points are known, else 0. The side is never below 24 pixels.
 
     Returns:
         The square, in pixels of the photo; it overlaps the photo.
@@ -77,9 +82,12 @@ def region_around(
     known = points[np.isfinite(points).all(axis=1)]
     if not len(known):
         return Box.of_image(size)
-    square = _square(known, least * shorter)
+    if least is None:
+        least = LEAST if len(known) < FEW else 0
+    smallest = max(least * shorter, _LEAST_PIXELS)
+    square = _square(known, smallest)
     if others is not None and np.isfinite(others).all():
-        wider = _square(np.concatenate([known, others]), least * shorter)
+        wider = _square(np.concatenate([known, others]), smallest)
         largest = _MOST_WIDENED * square.width
         square = wider if wider.width <= largest else square.resized(largest, largest)
     side = min(square.width, most)

@@ -10,13 +10,14 @@ from urllib.parse import quote
 
 from PIL import Image
 
+from keypoints.confidence import UNCALIBRATED
 from keypoints.data.statistics import MEASURES, measure, out_of_distribution_notes
 from keypoints.files import as_text, replaced
 from keypoints.formatting import counted, shown
 from keypoints.geometry import ByteArray
 from keypoints.inference.prediction_files import PAGE, PredictedFace, PredictedPhoto
 from keypoints.inference.predictor import Predictor
-from keypoints.reports.closeups import draw_closeup, region_around
+from keypoints.reports.closeups import LEAST, draw_closeup, region_around
 from keypoints.reports.page import write_page
 
 PICTURES = "report"
@@ -74,6 +75,7 @@ class PhotoReport:
         self._folder = folder
         self._predictor = predictor
         self._photos: dict[int, ShownPhoto] = {}
+        self._has_confidences = False
 
     def add(self, number: int, photo: PredictedPhoto, pixels: ByteArray | None, overlay: Path | None) -> None:
         """Make a photo's pictures and measure its faces.
@@ -117,6 +119,7 @@ class PhotoReport:
         if face.score is not None:
             rows.append(_row("detector's score", shown(face.score)))
         if face.confidence is not None:
+            self._has_confidences = True
             calibration = predictor.confidence_calibration
             usual = "" if calibration is None else f"{shown(calibration.threshold)} and more"
             rows.append(_row("mean confidence", shown(float(face.confidence.mean())), usual))
@@ -137,7 +140,8 @@ class PhotoReport:
         """Draw the points on the network's view of the face; for a full photo, on a region around them."""
         size = pixels.shape[1], pixels.shape[0]
         crop = self._predictor.crop
-        region = region_around(face.points, size) if face.origin == "image" else crop.region(size, face.box)
+        full = face.origin == "image"
+        region = region_around(face.points, size, least=LEAST) if full else crop.region(size, face.box)
         skeleton = self._predictor.scheme.skeleton
         return draw_closeup(pixels, region, prediction=face.points, skeleton=skeleton, width=_FACE)
 
@@ -159,10 +163,16 @@ class PhotoReport:
             title=counted(len(photos), "photo"),
             about=f"{as_text(str(model.path))} · {model.scheme.name} · input of {model.crop.width} × "
             f"{model.crop.height} pixels · {counted(faces, 'face')}, {remarked} with notes",
-            notes=[] if model.support is not None else [("warn", _UNKNOWN)],
+            notes=self._notes(),
             photos=photos,
             remarked=[photo for photo in photos if photo.headings],
         )
+
+    def _notes(self) -> list[tuple[str, str]]:
+        """Return the notes about what the model's file lacks."""
+        uncalibrated = self._has_confidences and self._predictor.confidence_calibration is None
+        lacks = {_UNKNOWN: self._predictor.support is None, UNCALIBRATED: uncalibrated}
+        return [("warn", text) for text, applies in lacks.items() if applies]
 
 
 def _row(title: str, value: str, known: str = "") -> dict[str, str]:

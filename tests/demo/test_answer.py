@@ -51,7 +51,7 @@ def pictures(html):
 def test_the_confidence_of_a_model_is_shown(ask):
     html = ask([face(0.5)])
     assert "Confidence: <strong>50 %</strong>" in html
-    assert re.search('<meter min="0" max="1" value="0.5" aria-label="Confidence">', html)
+    assert re.search('<meter min="0" max="1" class="unknown" value="0.5" aria-label="Confidence">', html)
     assert "does not say which confidence is low" in html
     assert re.findall('<t[dh](?: scope="col")?>(.*?)</t', html) == [
         *("face", "confidence", "box", "from", "score"),
@@ -96,6 +96,15 @@ def test_a_close_up_shows_the_whole_face_with_a_margin(ask):
     for places in (rows, columns):
         assert 25 < places.min() < 250
         assert 390 < places.max() < 615
+
+
+def test_a_small_face_of_a_large_photo_fills_its_close_up(ask):
+    small = 0.2 * (POINTS - POINTS.mean(axis=0)) + POINTS.mean(axis=0)
+    (middle_x, middle_y), side = small.mean(axis=0), 0.2 * BOX.width
+    box = Box(middle_x - side / 2, middle_y - side / 2, side, side)
+    drawn = pictures(ask([face(box=box, points=small)]))[0]
+    red = np.argwhere(np.abs(drawn - PREDICTION).max(axis=2) < 60)
+    assert np.ptp(red, axis=0).min() > 0.5 * len(drawn)
 
 
 def test_a_few_points_are_shown_with_the_face_around_them(ask):

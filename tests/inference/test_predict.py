@@ -240,6 +240,15 @@ def test_a_report_shows_every_photo_in_order(untrained, damaged, tmp_path, monke
     assert "lawn.png: no face was found" in text
 
 
+def test_a_file_without_a_calibration_is_named(untrained, photos, tmp_path, capsys):
+    net = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), width=8)
+    model = save_task(tmp_path / "best.ckpt", HeatmapTask(IBUG68, BOX_CROP, net=net))
+    main(["predict", str(model), f"input={photos}/sub", f"output={tmp_path}/out"])
+    assert f"{model}: no confidence is noted. The model's file does not say" in capsys.readouterr().out
+    main(["predict", str(untrained), f"input={photos}/sub", f"output={tmp_path}/without"])
+    assert "which confidence is low" not in capsys.readouterr().out
+
+
 def test_faces_of_low_confidence_are_named(photos, tmp_path, capsys):
     net = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), width=8)
     task = HeatmapTask(IBUG68, BOX_CROP, net=net)

@@ -30,6 +30,12 @@ def test_a_single_point_is_shown_with_its_surroundings():
     assert region.width == pytest.approx(0.4 * 480)
 
 
+def test_a_small_face_is_shown_as_large_as_any_other():
+    face = 40 * np.random.default_rng(0).random((5, 2)) + 1500
+    assert region_around(face, (4000, 3000)).width < 60
+    assert region_around(np.full((5, 2), 1500.0), (4000, 3000)).width == 24
+
+
 def test_the_view_grows_for_wrong_predictions_but_keeps_the_face_large():
     near = FACE + 80
     assert contains(region_around(FACE, SIZE, near), np.concatenate([FACE, near]))

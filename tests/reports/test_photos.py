@@ -56,6 +56,7 @@ def test_the_page_shows_photo_face_and_origin_of_the_box(predictor, tmp_path):
     assert second == "no unicode \ufffd.jpg"
     assert "no unicode \ufffd.jpg: cannot be read" in text
     assert "holds no statistics of its training faces" in text
+    assert "does not say which confidence is low" in text
 
 
 def test_a_face_is_shown_as_the_network_sees_it(predictor, tmp_path):
@@ -77,6 +78,7 @@ def test_notes_are_shown_beside_the_face_and_at_the_top(predictor, tmp_path):
     assert "2 faces, 2 with notes" in text
     assert "280 and more" in text
     assert "holds no statistics of its training faces" not in text
+    assert "does not say which confidence is low" not in text
 
 
 @pytest.mark.parametrize("place", [(200, 180), (5000, 5000)], ids=["inside", "outside"])
