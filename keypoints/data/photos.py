@@ -107,9 +107,11 @@ class Photo:
             if image.format == "TIFF":  # Pillow rotates these itself, but only when they are decoded
                 image.load()
         except Image.DecompressionBombError as error:
+            most = min(self._megapixels, 2e-6 * (Image.MAX_IMAGE_PIXELS or math.inf))
+            own = math.isfinite(self._megapixels)
+            way_out = "" if own else ", or in Python raise PIL.Image.MAX_IMAGE_PIXELS"
             raise DataError(
-                f"{self.path}: {one_line(error)}; save it with fewer pixels, or in Python raise "
-                "PIL.Image.MAX_IMAGE_PIXELS"
+                f"{self.path}: has more than the limit of {most:g} million pixels; use fewer{way_out}"
             ) from error
         except UnidentifiedImageError as error:
             raise DataError(f"{self.path}: is no picture, or of a kind that cannot be read") from error

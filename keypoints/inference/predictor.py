@@ -141,13 +141,11 @@ class Predictor:
 
         Raises:
             CheckpointError: if a prediction is not finite.
-            DataError: if the photo is no picture or too small, or a box lies outside it or is too large.
+            DataError: if the photo is no path and no array, is no picture or too small, or a box lies outside
+                it or is too large.
             ConfigError: if faces have to be detected and the detector is not installed.
         """
-        if isinstance(photo, np.ndarray):
-            name, pixels = "the array", photo
-        else:
-            name, pixels = str(photo), Photo(Path(photo)).decode(3)
+        name, pixels = _read(photo)
         try:
             return self.finish(self.prepare(pixels, boxes))
         except ValueError as error:
@@ -161,21 +159,24 @@ class Predictor:
             f"{crop.height} × {crop.channels}, {self.runtime})"
         )
 
-    def draw(self, photo: str | Path | ByteArray, faces: Sequence[PredictedFace]) -> Image.Image:
+    def draw(
+        self, photo: str | Path | ByteArray, faces: Sequence[PredictedFace] | PredictedFace
+    ) -> Image.Image:
         """Draw the boxes and points of predicted faces on their photo.
 
         Args:
             photo: a file, or pixels: (H, W) grey or (H, W, 3) RGB bytes.
-            faces: faces of this photo, as :meth:`__call__` returns them.
+            faces: faces of this photo, as :meth:`__call__` returns them, or one of them.
 
         Returns:
             The picture; very large photos are shrunk and very small ones enlarged.
 
         Raises:
-            DataError: if the photo is no picture.
+            DataError: if the photo is no path and no array, or no picture.
         """
-        pixels = photo if isinstance(photo, np.ndarray) else Photo(Path(photo)).decode(3)
-        drawn = draw_predictions(pixels, [(face.box, face.points) for face in faces], self.scheme.skeleton)
+        shown = [faces] if isinstance(faces, PredictedFace) else faces
+        marks = [(face.box, face.points) for face in shown]
+        drawn = draw_predictions(_read(photo)[1], marks, self.scheme.skeleton)
         return Image.fromarray(drawn)
 
     @cached_property
@@ -290,3 +291,19 @@ def load(name: str, source: str | Path | None = None, **settings: Any) -> Predic
         DataError: if it cannot be downloaded.
     """
     return Predictor(ready_model(name, source), **settings)
+
+
+def _read(photo: object) -> tuple[str, ByteArray]:
+    """Return a photo's name for messages, and its pixels.
+
+    Raises:
+        DataError: if it is no path and no array, or the file is no picture.
+    """
+    if isinstance(photo, np.ndarray):
+        return "the array", photo
+    if isinstance(photo, str | Path):
+        return str(photo), Photo(Path(photo)).decode(3)
+    raise DataError(
+        f"a photo is a path or an array of bytes, not a {type(photo).__name__}; of a picture of Pillow, "
+        'np.asarray(picture.convert("RGB")) makes one'
+    )

@@ -180,7 +180,9 @@ def test_a_phone_photo_of_200_megapixels_is_accepted(tmp_path, monkeypatch):
 def test_a_decompression_bomb_is_reported_in_one_line(tmp_path):
     path = claiming(tmp_path / "bomb.png", 50_000, 50_000)
     for use in (lambda: Photo(path).size, lambda: Photo(path).decode(1)):
-        with pytest.raises(DataError, match=r"bomb\.png: .*2500000000 pixels.*; save it with fewer") as error:
+        with pytest.raises(
+            DataError, match=r"bomb\.png: has more than the limit of \d+.* million pixels; use fewer"
+        ) as error:
             use()
         assert "\n" not in str(error.value)
 

@@ -151,6 +151,7 @@ def test_errors_of_a_photo_are_one_line(predictor, photo, tmp_path):
         (photo, [Box(0, 0, 1e6, 1e6)], r"ø\.png: .*more than 64 times"),
         (np.zeros((60, 80, 4), np.uint8), [BOX], r"the array: a picture is .*not uint8 \(60, 80, 4\)"),
         (np.zeros((60, 80)), [BOX], "the array: a picture is an array of bytes .*not float64"),
+        (Image.open(photo), [BOX], "a photo is a path or an array of bytes, not a PngImageFile; .*asarray"),
     ]:
         with pytest.raises(DataError, match=says) as error:
             predictor(given, boxes)
@@ -180,7 +181,11 @@ def test_a_face_and_its_photo_are_pictures_in_notebooks(predictor, photo):
     assert picture.shape[:2] == (320, 320)
     assert red.mean() > 0.005
     assert face._replace(view=None)._repr_png_() is None
-    assert predictor.draw(photo, [face]).size == Image.open(photo).size
+    drawn = predictor.draw(photo, [face])
+    assert drawn.size == Image.open(photo).size
+    assert predictor.draw(photo, face) == drawn
+    with pytest.raises(DataError, match="a photo is a path or an array"):
+        predictor.draw(drawn, face)
 
 
 def test_texts_in_python_say_what_there_is(predictor, photo):
