@@ -1,6 +1,7 @@
 """Progress bar of a training."""
 
 import sys
+from importlib.util import find_spec
 from multiprocessing import parent_process
 from time import monotonic
 from typing import Any
@@ -128,12 +129,15 @@ class _TimeColumn(ProgressColumn):
 def _is_live() -> bool:
     """Return whether the standard output is a terminal or a notebook, and of this process alone.
 
+    Rich shows changes in a notebook only by ipywidgets; without it, it warns and shows nothing.
     The parallel runs of ``launch=cores`` share a terminal, where their bars would overwrite each other.
     """
     if parent_process() is not None:
         return False
     console = get_console()
-    return console.is_jupyter or (sys.stdout.isatty() and not console.is_dumb_terminal)
+    if console.is_jupyter:
+        return find_spec("ipywidgets") is not None
+    return sys.stdout.isatty() and not console.is_dumb_terminal
 
 
 def _is_wide() -> bool:

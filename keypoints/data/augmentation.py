@@ -117,6 +117,9 @@ class Augmentation:
         self._transforms = dict(transforms)
         self._pipelines = {(0, 0): _onto_input(self._transforms.values(), (0, 0))}
 
+    def __repr__(self) -> str:
+        return f"Augmentation({', '.join(self._transforms)}; context {self.context:g})"
+
     def border(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return the border that the canvas adds to an input.
 

@@ -279,6 +279,11 @@ class FaceDataset(Dataset[Batch]):
     def _canvas(self, index: int) -> ByteArray:
         return self._canvases[index] if index < len(self._canvases) else self._cut(index)[0]
 
+    def __repr__(self) -> str:
+        crop, how = self._crop, "" if self._augmentation is None else ", augmented"
+        size = f"{crop.width} × {crop.height} × {crop.channels}"
+        return f"FaceDataset({counted(len(self.faces), 'face')}, input of {size}{how})"
+
     def __len__(self) -> int:
         return len(self.faces)
 

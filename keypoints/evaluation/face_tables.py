@@ -78,6 +78,8 @@ def read_faces(path: Path) -> pd.DataFrame:
     try:
         text = read_text(path, MOST_TABLE_BYTES)
         faces = pd.read_csv(io.StringIO(text), dtype={"photo": str, "person": str, "view": str, "group": str})
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: is missing") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({one_line(error)[:200]})") from error
     if not text.endswith("\n"):

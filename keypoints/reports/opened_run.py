@@ -63,17 +63,25 @@ class Run:
     path: Path
 
     def __repr__(self) -> str:
-        return f"Run('{self.path}': {self._said()})"
+        try:
+            said = self._said()
+        except DataError as error:  # a notebook shows the text, also of a damaged run
+            said = str(error)
+        return f"Run('{self.path}': {said})"
 
     def _repr_html_(self) -> str:
         """Return a table of the final metrics and the loss curves, for notebooks."""
+        try:
+            about = Markup("<p><b>{}</b>: {}</p>").format(self.name, self.status.state)
+            table = self.summary
+        except DataError:
+            return Markup("<p>{}</p>").format(repr(self))
         curves = self.figures.get("curves")
         picture = ""
         if curves is not None:
             encoded = b64encode(curves.path.read_bytes()).decode()
             picture = Markup('<img alt="loss curves" src="data:image/png;base64,{}">').format(encoded)
-        about = Markup("<p><b>{}</b>: {}</p>").format(self.name, self.status.state)
-        return about + Markup(self.summary.map(shown).to_html()) + picture
+        return about + Markup(table.map(shown).to_html()) + picture
 
     @property
     def name(self) -> str:
@@ -195,9 +203,11 @@ def open_run(path: str | Path) -> Run:
         The run. Its files are read when they are asked for, so a running run shows its state so far.
 
     Raises:
-        DataError: if the folder holds no run.
+        DataError: if the folder holds no run, or is a file.
     """
     folder = Path(path)
+    if folder.is_file():
+        raise DataError(f"{folder}: is a file; open the run's folder")
     if is_sweep(folder):
         names = [run.path.name for run in SweepFolder(folder).runs()]
         raise DataError(

@@ -26,6 +26,10 @@ def read_logged(run: RunFolder) -> "pd.DataFrame":
         text = read_text(run.metrics, MOST_TABLE_BYTES)
         # The last line is incomplete if the run was killed while writing it.
         logged = pd.read_csv(io.StringIO(text[: text.rfind("\n") + 1]))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{run.metrics}: is missing: the run has logged nothing yet, or ended before"
+        ) from error
     except (OSError, ValueError) as error:
         raise DataError(f"{run.metrics}: cannot be read ({one_line(error)[:200]})") from error
     if "step" not in logged:

@@ -2,6 +2,7 @@ import re
 
 import pytest
 from pytorch_lightning.callbacks import ModelCheckpoint
+from rich.console import Console
 
 from keypoints.callbacks import progress_bar
 from keypoints.callbacks.progress_bar import ProgressBar
@@ -68,3 +69,10 @@ def test_a_monitored_loss_is_shown_once(terminal):
 def test_a_pipe_shows_no_bar(watched, capsys):
     watched(ProgressBar(), bar=True, logger=False)
     assert capsys.readouterr().out == ""
+
+
+def test_a_notebook_shows_the_bar_only_with_ipywidgets(monkeypatch):
+    monkeypatch.setattr(progress_bar, "get_console", lambda: Console(force_jupyter=True))
+    for found, shown in ((None, False), (object(), True)):
+        monkeypatch.setattr(progress_bar, "find_spec", lambda _, found=found: found)
+        assert ProgressBar().is_enabled == shown

@@ -52,6 +52,11 @@ def assert_same(found, expected):
         assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+def test_a_dataset_says_what_it_holds(augmented):
+    assert repr(augmented) == "FaceDataset(8 faces, input of 80 × 60 × 1, augmented)"
+    assert repr(augmented._augmentation).startswith("Augmentation(")
+
+
 @pytest.mark.parametrize(("workers", "persistent"), [(1, False), (1, True), (4, False), (4, True)])
 def test_workers_do_not_change_the_samples(augmented, workers, persistent):
     expected = drawn(augmented, range(2))

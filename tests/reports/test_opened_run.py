@@ -49,12 +49,19 @@ def test_a_run_without_an_epoch_can_be_opened(own_run):
     assert run.summary.empty
     assert not run.figures
     assert "<img" not in run._repr_html_()
-    with pytest.raises(DataError, match=r"metrics\.csv: cannot be read"):
+    with pytest.raises(DataError, match=r"metrics\.csv: is missing: the run has logged nothing yet"):
         _ = run.metrics
-    with pytest.raises(DataError, match=r"faces\.csv"):
+    with pytest.raises(DataError, match=r"faces\.csv: is missing$"):
         _ = run.faces
     with pytest.raises(CheckpointError, match=r"holds no checkpoints/best\.ckpt"):
         run.task()
+
+
+def test_a_damaged_run_is_shown_in_notebooks(own_run):
+    (own_run / "metrics.csv").write_bytes(b"epoch,step,\xff\n")
+    run = open_run(own_run)
+    assert "metrics.csv: line 1: is not UTF-8" in repr(run)
+    assert "metrics.csv: line 1: is not UTF-8" in run._repr_html_()
 
 
 def test_other_folders_are_refused_in_one_line(finished_sweep, tmp_path):
@@ -62,3 +69,6 @@ def test_other_folders_are_refused_in_one_line(finished_sweep, tmp_path):
         open_run(finished_sweep)
     with pytest.raises(DataError, match="holds no run"):
         open_run(tmp_path)
+    (tmp_path / "report.html").touch()
+    with pytest.raises(DataError, match=r"report\.html: is a file; open the run's folder"):
+        open_run(tmp_path / "report.html")
