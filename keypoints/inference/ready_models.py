@@ -34,7 +34,7 @@ class ReadyModel(NamedTuple):
 READY = {
     "ibug300w": ReadyModel(
         "results/ibug300w_best/model.onnx",
-        "e077bc52e45b48522e0891b1ff9f088a7bb0d1f15f7da98e9e3594a4cba59cbf",
+        "c12f733f13f5ce03a8fdbd2d2f6772187217255a6a868bca066cecd93009d2b7",
         HOMES["ibug300w"].terms,
     )
 }
