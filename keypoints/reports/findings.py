@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from keypoints.data.checks import Count, Finding
 from keypoints.errors import one_line
 from keypoints.reports.console import PlainConsole
+from keypoints.reports.terminal_table import Column, TerminalTable
 
 _MOST = 40
 """Largest number of rows; more would scroll the table of counts out of view."""
@@ -25,24 +24,19 @@ def print_findings(root: Path, counts: Sequence[Count], findings: Sequence[Findi
     """
     console = PlainConsole()
     console.print(str(root), highlight=False, soft_wrap=True)
-    count_table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("", "found", "published"):
-        count_table.add_column(column, justify="right" if column else "left")
+    count_table = TerminalTable([Column("", text=True), Column("found"), Column("published")])
     for count in counts:
         style = None if count.published in (None, count.found) else "yellow"
         published = "" if count.published is None else str(count.published)
-        count_table.add_row(count.what, str(count.found), published, style=style)
-    console.print(count_table)
+        count_table.add([count.what, str(count.found), published], style)
+    count_table.print(console)
     if not findings:
         console.print("nothing is wrong")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("file", overflow="fold")
-    table.add_column("")
-    table.add_column("what", overflow="fold")
+    table = TerminalTable([Column(title, text=True) for title in ("file", "", "what")])
     for finding in findings[:_MOST]:
         kind = Text("wrong", "red") if finding.wrong else Text("remark", "yellow")
-        table.add_row(finding.file, kind, one_line(finding.what))
-    console.print(table)
+        table.add([finding.file, kind, one_line(finding.what)])
+    table.print(console)
     if len(findings) > _MOST:
         console.print(f"and {len(findings) - _MOST} more: output=<file.csv> keeps them all")

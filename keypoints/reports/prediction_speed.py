@@ -2,13 +2,12 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from rich import box
-from rich.table import Table
 
 from keypoints.benchmark.prediction_speed import PredictionSpeed
 from keypoints.formatting import shown
 from keypoints.reports.console import PlainConsole
 from keypoints.reports.figures import new_figure
+from keypoints.reports.terminal_table import Column, TerminalTable
 
 
 def draw_prediction_speed(speed: PredictionSpeed) -> Figure:
@@ -55,15 +54,14 @@ def print_prediction_speed(speed: PredictionSpeed) -> None:
     Args:
         speed: measured speed of a model.
     """
-    table = Table(title=_title(speed), box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("faces cropped and predicted", no_wrap=True)
-    for title in ("faces per second", "lowest", "highest", "ms per face", "CPU ms"):
-        table.add_column(title, justify="right")
+    numbers = ("faces per second", "lowest", "highest", "ms per face", "CPU ms")
+    titles = [Column("faces cropped and predicted", text=True), *map(Column, numbers)]
+    table = TerminalTable(titles, _title(speed))
     for name, rate in speed.faces_per_second.items():
         times = (speed.wall_ms[name].median, speed.processor_ms[name].median)
         rates = (rate.median, rate.lowest, rate.highest)
-        table.add_row(_words(name), *map(shown, rates), *map(shown, times))
-    PlainConsole().print(table)
+        table.add([_words(name), *map(shown, rates), *map(shown, times)])
+    table.print(PlainConsole())
 
 
 def _title(speed: PredictionSpeed) -> str:

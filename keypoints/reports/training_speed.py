@@ -4,13 +4,12 @@ from collections import Counter
 
 import numpy as np
 from matplotlib.figure import Figure
-from rich import box
-from rich.table import Table
 
 from keypoints.benchmark.training_speed import TrainingSpeed
 from keypoints.formatting import shown
 from keypoints.reports.console import PlainConsole
 from keypoints.reports.figures import new_figure
+from keypoints.reports.terminal_table import Column, TerminalTable
 
 SPEEDS = {
     "loader": "the loader alone",
@@ -65,17 +64,14 @@ def print_training_speed(speed: TrainingSpeed) -> None:
     Args:
         speed: measured speed of a training.
     """
-    table = Table(title=f"{speed.name}: images per second", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("part")
-    for title in ("median", "lowest", "highest"):
-        table.add_column(title, justify="right")
-    rows = {**speed.images_per_second, **speed.ratio}
-    for name, values in rows.items():
-        if name in speed.ratio and name == next(iter(speed.ratio)):
-            table.add_section()
-        table.add_row(SPEEDS[name], *map(shown, (values.median, values.lowest, values.highest)))
+    titles = [Column("part", text=True), *map(Column, ("median", "lowest", "highest"))]
+    table = TerminalTable(titles, f"{speed.name}: images per second")
+    last = list(speed.images_per_second)[-1:]
+    for name, values in {**speed.images_per_second, **speed.ratio}.items():
+        numbers = map(shown, (values.median, values.lowest, values.highest))
+        table.add([SPEEDS[name], *numbers], ends_section=name in last)
     console = PlainConsole()
-    console.print(table)
+    table.print(console)
     for kind, rate in speed.one_core.items():
         console.print(
             f"one core prepares {shown(rate)} faces per second, {kind}", highlight=False, soft_wrap=True
@@ -86,4 +82,4 @@ def print_training_speed(speed: TrainingSpeed) -> None:
         )
         console.print(f"{title}, ms: {listed}", highlight=False, soft_wrap=True)
     memory = ", ".join(f"{kind} {shown(megabytes)} MB" for kind, megabytes in speed.memory_mb.items())
-    console.print(f"highest memory use: {memory}", highlight=False)
+    console.print(f"highest memory use: {memory}", highlight=False, soft_wrap=True)
