@@ -37,6 +37,7 @@ from keypoints.errors import ConfigError, KeypointsError, one_line, printable, s
 from keypoints.files import OF_DISKS
 from keypoints.logs import PlainRecord, log_start
 from keypoints.process import configure_libraries
+from keypoints.runs.length import LENGTH
 from keypoints.stopping import stop_of, stoppable
 from keypoints.workers import end_with
 
@@ -534,7 +535,7 @@ def _resumed(arguments: Sequence[str]) -> list[str]:
     beside = [argument for argument in given if argument != first]
     folder = Path(first.partition("=")[2].strip("'\""))
     is_run = RunFolder(folder).status_file.exists()
-    allowed = ("trust", jobs.LENGTH) if is_run else ("trust",)
+    allowed = ("trust", LENGTH) if is_run else ("trust",)
     if any(argument.partition("=")[0] not in allowed and not _is_hydras(argument) for argument in beside):
         raise ConfigError(
             "resume=<folder> takes no other setting, except trust=<package>, and for a run "

@@ -42,15 +42,24 @@ def log_start(log: logging.Logger, what: str, *, slow: bool = True) -> None:
     log.info("%s%s", what, "; loading the libraries takes some seconds" if wait else "")
 
 
-def log_in_files(log: logging.Logger, message: str, *args: object) -> None:
-    """Log a message at level INFO in log files only, because the terminal shows it in another form.
+def log_in_files(
+    log: logging.Logger,
+    message: str,
+    *args: object,
+    level: int = logging.INFO,
+    error: BaseException | None = None,
+) -> None:
+    """Log a message in log files only, because the terminal shows it in another form.
 
     Args:
         log: logger of the module that has the message.
         message: message, with a placeholder for each argument.
         args: the message's arguments.
+        level: level of the message.
+        error: error whose traceback follows the message.
     """
-    record = log.makeRecord(log.name, logging.INFO, "", 0, message, args, None)
+    trace = None if error is None else (type(error), error, error.__traceback__)
+    record = log.makeRecord(log.name, level, "", 0, message, args, trace)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler) and record.levelno >= handler.level:
             handler.handle(record)

@@ -231,6 +231,8 @@ def test_an_environment_variable_shows_the_full_traceback(own_imm, tmp_path, mon
 
     with pytest.raises(DataError):
         main(["train", *SMALL, "data.root=nowhere", f"output={tmp_path / 'run'}"])
+    last = (tmp_path / "run" / "train.log").read_text().splitlines()[-1]
+    assert "[ERROR] - failed: nowhere: " in last
 
 
 def test_a_sweep_continues_after_failures_and_lists_them(finished_sweep):

@@ -65,10 +65,11 @@ def test_a_message_for_files_is_in_no_terminal(tmp_path, caplog):
     root.addHandler(handler)
     try:
         log_in_files(log, "epoch %d", 3)
+        log_in_files(log, "%s", "failed", level=logging.ERROR, error=ValueError("cause"))
     finally:
         root.removeHandler(handler)
         handler.close()
-    assert (tmp_path / "train.log").read_text() == "epoch 3\n"
+    assert (tmp_path / "train.log").read_text() == "epoch 3\nfailed\nValueError: cause\n"
     assert caplog.records == []
 
 

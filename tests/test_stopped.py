@@ -61,6 +61,7 @@ def test_a_stopped_run_reports_its_kept_epochs(typed, tmp_path, number, status, 
     assert (read_status(run).state, read_status(run).error) == ("interrupted", says)
     assert read_status(run).metrics["last/epoch"] == 1
     assert says in run.report.read_text()
+    assert (folder / "train.log").read_text().rstrip().endswith(said[0])
     main(["train", f"resume={folder}"])
     assert read_status(run).metrics["last/epoch"] == 3
 

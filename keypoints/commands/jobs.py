@@ -19,9 +19,10 @@ from keypoints.config.options import is_ours
 from keypoints.config.overrides import all_values
 from keypoints.errors import DataError, KeypointsError, TrainingError, one_line, printable, some_of
 from keypoints.formatting import counted, pluralised
-from keypoints.logs import log_start
+from keypoints.logs import log_in_files, log_start
 from keypoints.runs.checkpoint_files import other_checkpoints
-from keypoints.runs.status import clear, is_resumable, read_status
+from keypoints.runs.length import LENGTH
+from keypoints.runs.status import clear, describe, is_resumable, read_status
 
 if TYPE_CHECKING:
     from keypoints.runs.run_folder import RunFolder
@@ -33,9 +34,6 @@ _NAMED = 6
 
 _POLL_SECONDS = 0.2
 """Seconds between two checks whether another job has ended."""
-
-LENGTH = "trainer.max_epochs"
-"""Setting that lengthens a run which is resumed."""
 
 OBJECTIVE = "best/mse"
 """Metric that a hyperparameter search minimises."""
@@ -76,11 +74,21 @@ def job(cfg: DictConfig, *, resumed: bool) -> float | None:
                 if not resumed and (before := _earlier_objective(Path(cfg.output), overrides)) is not None:
                     return before
                 return _train(cfg, overrides, hydra.job.num, resumed)
-    except Exception as error:
-        if in_sweep:  # logged here; the error of a single run is printed at the end of the command
-            known = isinstance(error, KeypointsError)
-            log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=None if known else error)
+    except KeyboardInterrupt as error:
+        log_in_files(log, "%s", _with_notes(error))
         raise
+    except Exception as error:
+        trace = None if isinstance(error, KeypointsError) else error
+        if in_sweep:  # the error of a single run is printed at the end of the command
+            log.log(logging.ERROR, "failed: %s", one_line(error), exc_info=trace)
+        else:
+            log_in_files(log, "failed: %s", _with_notes(error), level=logging.ERROR, error=trace)
+        raise
+
+
+def _with_notes(error: BaseException) -> str:
+    """Return what an error says, with the notes about what is kept, on one line."""
+    return " ".join("; ".join([describe(error), *getattr(error, "__notes__", ())]).split())
 
 
 def check_swept_folds(cfg: DictConfig, overrides: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ from keypoints.errors import ConfigError, KeypointsError, some_of
 from keypoints.files import write_atomically
 from keypoints.formatting import counted, pluralised
 from keypoints.runs.checkpoint_files import other_checkpoints
+from keypoints.runs.length import lengthened
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import is_finished, read_status, record
 
@@ -195,13 +196,15 @@ def resume(folder: Path, epochs: int | None = None) -> dict[str, float]:
             f"{run.path}: has no {run.last_checkpoint.relative_to(run.path)}, as with keep=best, and cannot "
             f"be lengthened; start a new run from its weights: start_from={run.path}"
         )
+    overrides = status.overrides
     if epochs is not None:
         from keypoints.training.lengthen import lengthen
 
         cfg = lengthen(run, cfg, epochs)
+        overrides = lengthened(overrides, cfg)
     log.info("resuming %s", folder)
     try:
-        return train(cfg, status.overrides, status.job, resumed=True, recorded=True)
+        return train(cfg, overrides, status.job, resumed=True, recorded=True)
     except ConfigError as error:
         raise ConfigError(f"{error} (as {run.config} says)") from error
 

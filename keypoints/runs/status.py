@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 State = Literal["running", "finished", "failed", "interrupted"]
 
-_KEPT = ("command", "overrides", "job", "started")
+_KEPT = ("command", "job", "started")
 """Keys that a resumed run keeps from its earlier status."""
 
 _STATUS_BYTES = 4096
@@ -276,7 +276,7 @@ def record(
 
     Args:
         run: its folder.
-        overrides: overrides of the command that began the run.
+        overrides: overrides of the command that began the run, with the new length if it is lengthened.
         job: number of the run in its sweep.
         config: the complete configuration, in YAML. It is written before the status, so that every run with
             a status can be resumed.

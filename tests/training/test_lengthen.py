@@ -7,7 +7,7 @@ from keypoints.cli import main
 from keypoints.errors import ConfigError
 from keypoints.runs.history import read_history, read_logged
 from keypoints.runs.run_folder import RunFolder
-from keypoints.runs.status import read_status
+from keypoints.runs.status import command_of, read_status
 from tests.working import interrupted_at, resume, train
 
 
@@ -107,6 +107,8 @@ def test_the_command_line_lengthens_a_run(finished, capsys):
     main(["train", f"resume={run.path}", "trainer.max_epochs=3"])
     assert list(read_history(run).index) == [0, 1, 2]
     assert "the learning rate stays 0.001" in capsys.readouterr().out
+    assert "trainer.max_epochs=3" in command_of(run)
+    assert f"{command_of(run)}</pre>" in run.report.read_text()
     with pytest.raises(SystemExit):
         main(["train", f"resume={run.path}"])
     assert "add trainer.max_epochs=<epochs>" in capsys.readouterr().err
