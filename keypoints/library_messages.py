@@ -11,11 +11,12 @@ import warnings
 _HIDDEN = {
     "pytorch_lightning.utilities.rank_zero": r"💡|(GPU|TPU|HPU|IPU) available: ",
     "lightning_fabric.utilities.rank_zero": r"💡",
+    "matplotlib.font_manager": "generated new fontManager",
     "hydra_plugins.hydra_joblib_launcher._core": r"Joblib\.Parallel\(",
     "optuna.storages._in_memory": "A new study created in memory",
 }
-"""Beginnings of hidden messages by logger: tips for other products, devices that a machine may lack, joblib's
-settings, and the random name of a search."""
+"""Beginnings of hidden messages by logger: tips for other products, devices that a machine may lack, the
+index of fonts, joblib's settings, and the random name of a search."""
 
 _INSIDE_LIBRARIES = (r"`isinstance\(treespec, LeafSpec\)` is deprecated",)
 """Warnings about one library's use of another one, which the user cannot change."""

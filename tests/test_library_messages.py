@@ -43,3 +43,11 @@ def test_only_advertisements_of_lightning_are_hidden(caplog, level, message, sho
     with caplog.at_level(logging.INFO, logger):
         logging.getLogger(logger).log(level, message)
     assert caplog.messages == [message] * shown
+
+
+@pytest.mark.parametrize(("message", "shown"), [("generated new fontManager", False), ("Font missing", True)])
+def test_the_first_figure_of_a_machine_is_no_news(caplog, message, shown):
+    hide_advertisements()
+    with caplog.at_level(logging.INFO, "matplotlib.font_manager"):
+        logging.getLogger("matplotlib.font_manager").info(message)
+    assert caplog.messages == [message] * shown

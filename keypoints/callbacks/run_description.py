@@ -48,7 +48,8 @@ class Description(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the charts and the architecture."""
         add_charts(trainer, _CHARTS)
-        add_text(trainer, "architecture", architecture(pl_module))
+        if trainer.ckpt_path is None:  # a resumed run has logged it
+            add_text(trainer, "architecture", architecture(pl_module))
 
     def on_train_batch_start(
         self,

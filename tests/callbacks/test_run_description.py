@@ -5,10 +5,13 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from keypoints.callbacks.run_description import Description, HyperParameters, architecture, hyper_parameters
 from keypoints.commands import compose
+from keypoints.components import trusting
 from keypoints.crop import Crop
 from keypoints.runs.run_folder import RunFolder
 from keypoints.schemes import IMM58
 from keypoints.tasks.regression import RegressionTask
+from tests.loggers.recorder import Recorder
+from tests.working import interrupted_at, resume, train
 
 
 def test_architecture_first_batch_and_charts_are_logged(watched):
@@ -20,6 +23,18 @@ def test_architecture_first_batch_and_charts_are_logged(watched):
     assert b"loss/train" in layout
     assert b"loss/val" in layout
     assert {"loss/train", "loss/val"} <= set(events.Tags()["scalars"])
+
+
+def test_a_resumed_run_logs_no_text_again(configured, tmp_path):
+    Recorder.made.clear()
+    ours = ["callbacks.last_checkpoint.seconds=0", f"+logger.own._target_={Recorder.__module__}.Recorder"]
+    with interrupted_at(8):
+        train(configured(*ours))
+    with trusting("tests"):
+        resume(tmp_path / "run")
+    first, resumed = [{key for key, *_ in each.texts} for each in Recorder.made]
+    assert {"architecture", "configuration"} <= first
+    assert resumed == set()
 
 
 def test_the_architecture_lists_shapes_and_parameters_of_the_layers():
