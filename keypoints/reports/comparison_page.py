@@ -130,6 +130,7 @@ def _shown_row(row: Mapping[str, Any], measure: Measure, link: str | None) -> di
     errors = [measure, *(each for each in MEASURES.values() if each != measure and each.column in row)]
     return {
         "run": name if link is None else Markup('<a href="{}">{}</a>').format(link, name),
+        "status": str(row["note"] or row["status"]),  # here a narrow page shows it without scrolling
         **{each.title: each.shown(number(each.column)) for each in errors},
         "epoch": shown(number("best_epoch")),
         "last MSE": shown(number("last_mse")),
@@ -137,5 +138,4 @@ def _shown_row(row: Mapping[str, Any], measure: Measure, link: str | None) -> di
         **size_of(row),
         **({"ms a face": shown(number("ms_per_face"))} if "ms_per_face" in row else {}),
         "seconds": shown(number("seconds")),
-        "status": " · ".join(filter(None, [str(row["status"]), str(row["note"])])),
     }

@@ -48,3 +48,11 @@ def test_files_of_an_earlier_report_are_removed(compared, tmp_path):
     written(compared, out)
     assert not (out / "folds.csv").exists()
     assert (out / "mine.txt").read_text() == "kept"
+
+
+def test_a_run_of_the_mean_face_is_marked_beside_its_name(compared, tmp_path):
+    table = compared.table.assign(note=["predicts the mean face", *[""] * (len(compared.table) - 1)])
+    page = written(replace(compared, table=table), tmp_path / "out")
+    name = table["run"][0]
+    assert f"<td>{name}</td><td>predicts the mean face</td>" in page
+    assert f"<td>{table['run'][1]}</td><td>finished</td>" in page

@@ -89,6 +89,8 @@ def test_no_figure_is_cut_in_print(browser, long_page):
             assert height < 1016
             assert width > 250
         assert page.locator(".scroll").evaluate_all("all => all.every(e => e.scrollWidth <= e.clientWidth)")
+        tables = page.locator("table").evaluate_all("all => all.map(e => getComputedStyle(e).breakInside)")
+        assert set(tables) <= {"avoid"}
 
 
 def test_control_characters_and_direction_marks_are_escaped(tmp_path):
