@@ -64,7 +64,7 @@ WITHIN = {
     "instantiate": {"callbacks", "loggers", "runs"},
     "loggers": {"runs"},
     # 4
-    "benchmark": {"inference", "synthetic", "training"},  # made-up portraits to predict
+    "benchmark": {"evaluation", "inference", "synthetic", "training"},  # made-up portraits to predict
     "evaluation": {"inference"},
     "inference": {"datatools", "synthetic"},  # a ready model is downloaded; made-up portraits check an export
     "training": {"evaluation"},  # a run ends with a measurement of its validation faces

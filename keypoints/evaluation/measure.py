@@ -78,6 +78,10 @@ def _result(
         worst_faces=in_common(table, words),
         notes=[*_warnings(predictions, metrics), *_states(case, predictions, with_error), *predicted.notes],
         by_visibility=_by_visibility(case, predictions),
+        by_confidence_within=by_confidence(
+            predictions, case.norm, case.scheme.normalizing_points, within_landmarks=True
+        )
+        or None,
     )
 
 

@@ -188,15 +188,24 @@ class ConfidenceGroup:
 
 
 def by_confidence(
-    predictions: Predictions, norm: str, pair: tuple[int, int] | None, groups: int = 10
+    predictions: Predictions,
+    norm: str,
+    pair: tuple[int, int] | None,
+    groups: int = 10,
+    *,
+    within_landmarks: bool = False,
 ) -> list[ConfidenceGroup]:
     """Return the mean errors of points in groups of similar confidence.
+
+    Some landmarks are less certain than others, and also less accurate. ``within_landmarks`` leaves that
+    out: then each group has the same share of each landmark's points.
 
     Args:
         predictions: predictions for all faces.
         norm: length that errors are divided by, see :func:`keypoints.tasks.metrics.evaluation_metrics`.
         pair: indices of the normalising points, for the norm ``"pair"``.
         groups: number of groups; all have about the same number of points.
+        within_landmarks: sort the points of each landmark by themselves.
 
     Returns:
         The groups, the least confident first; empty if the model has no confidence.
@@ -206,14 +215,24 @@ def by_confidence(
         return []
     errors = (predicted - truth).square().sum(dim=-1).sqrt() / face_scale(truth, sizes, norm, pair)[:, None]
     known = truth.isfinite().all(dim=-1) & face_scale(truth, sizes, norm, pair).isfinite()[:, None]
-    known = known.flatten()
-    errors, confidence = errors.flatten()[known], confidence.flatten()[known]
-    order = confidence.argsort()
-    return [
-        ConfidenceGroup(
-            confidence=float(confidence[places].mean()),
-            nme=float(errors[places].mean()),
-            points=len(places),
-        )
-        for places in order.tensor_split(min(groups, len(order)))
+    ranks = _ranks(confidence, known) if within_landmarks else _ranks(confidence.flatten()[:, None], known)
+    parts = [
+        (ranks.view_as(known) * groups).floor() == group for group in range(min(groups, int(known.sum())))
     ]
+    return [
+        ConfidenceGroup(float(confidence[part].mean()), float(errors[part].mean()), int(part.sum()))
+        for part in parts
+        if part.any()
+    ]
+
+
+def _ranks(values: Tensor, known: Tensor) -> Tensor:
+    """Return each value's place in its column, as a share from 0 to below 1; -1 where it is not known.
+
+    Args:
+        values: (N, K).
+        known: flags of as many values.
+    """
+    known = known.view_as(values)
+    order = values.masked_fill(~known, torch.inf).argsort(dim=0).argsort(dim=0)
+    return torch.where(known, order / known.sum(dim=0), -1.0)

@@ -142,6 +142,8 @@ class EvaluationResult:
         notes: warnings.
         stress: levels of stress that the model tolerates, in sentences; ``None`` if stress was not measured.
         by_visibility: errors of the visible and of the hidden points; ``None`` if no point is hidden.
+        by_confidence_within: as ``by_confidence``, with the points of each landmark sorted by themselves;
+            ``None`` without confidences.
     """
 
     source: ModelSource | TableSource
@@ -161,6 +163,7 @@ class EvaluationResult:
     notes: Sequence[str]
     stress: Sequence[str] | None = None
     by_visibility: Mapping[str, PointScores] | None = None
+    by_confidence_within: Sequence[ConfidenceGroup] | None = None
 
     @property
     def missing(self) -> Sequence[str]:
@@ -187,6 +190,8 @@ class EvaluationResult:
         }
         if self.stress is None:
             del values["stress"]
+        if self.by_confidence_within is None:
+            del values["by_confidence_within"]
         if self.by_visibility is None:
             del values["by_visibility"]
         else:

@@ -15,6 +15,7 @@ from keypoints.geometry import ByteArray, FloatArray
 from keypoints.reports.figures import BASELINE, Lines, new_figure
 
 _MODEL, _CONSTANT = "tab:blue", "0.45"
+_ALL, _WITHIN = "tenths of all points", "tenths of each landmark's points"
 
 
 def cumulative_errors(curves: Mapping[str, FloatArray], threshold: float, unit: str, title: str) -> Figure:
@@ -152,18 +153,27 @@ def _diagonal(axes: Axes, *, from_zero: bool) -> None:
     axes.legend()
 
 
-def by_confidence(groups: Sequence[ConfidenceGroup], unit: str, title: str) -> Figure:
+def by_confidence(
+    groups: Sequence[ConfidenceGroup], within: Sequence[ConfidenceGroup], unit: str, title: str
+) -> Figure:
     """Plot the mean error of points against the model's confidence.
 
     Args:
         groups: groups of points, as :func:`keypoints.evaluation.per_face.by_confidence` returns them.
+        within: the same, with the points of each landmark sorted by themselves; none to leave it out.
         unit: description of the normalising length.
         title: title of the figure.
     """
     figure = new_figure(7.5, 5.2)
     axes = figure.subplots()
-    errors = [100 * group.nme for group in groups]
-    axes.plot([group.confidence for group in groups], errors, "o-", color=_MODEL, lw=2)
+    errors = [100 * group.nme for group in (*groups, *within)]
+    axes.plot(
+        [group.confidence for group in groups], errors[: len(groups)], "o-", color=_MODEL, lw=2, label=_ALL
+    )
+    if within:
+        sure = [group.confidence for group in within]
+        axes.plot(sure, errors[len(groups) :], "s--", color=_CONSTANT, lw=1.5, label=_WITHIN)
+        axes.legend()
     axes.set_ylim(0, 1.1 * max((error for error in errors if 0 < error < np.inf), default=1.0))
     axes.set_xlabel("mean confidence of the points")
     axes.set_ylabel(f"mean error, % of {unit}", fontsize=9)

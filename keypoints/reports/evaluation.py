@@ -187,8 +187,13 @@ def draw(
     caption = "Left: one mark per landmark and coordinate. Right: one mark per face and coordinate."
     pictures.append(Picture(figures.save(figure, folder / "spread.png"), "Spread", caption))
     if result.by_confidence:
-        figure = error_figures.by_confidence(result.by_confidence, unit, f"{name}: error by confidence")
-        caption = "Each mark is a tenth of all points, sorted by the model's confidence."
+        within = result.by_confidence_within or ()
+        title = f"{name}: error by confidence"
+        figure = error_figures.by_confidence(result.by_confidence, within, unit, title)
+        caption = (
+            "Each mark is a tenth of the points, sorted by the model's confidence. Some landmarks are less "
+            "certain and less accurate than others; the dashed line leaves that out."
+        )
         path = figures.save(figure, folder / "confidence.png")
         pictures.append(Picture(path, "Error by confidence", caption))
     return pictures

@@ -62,6 +62,21 @@ def test_points_are_grouped_by_confidence():
     assert by_confidence(Predictions(predicted, truth, sizes), "diagonal", None) == []
 
 
+def test_groups_within_landmarks_leave_out_that_some_landmarks_are_worse():
+    """Landmark 1 is less certain and less accurate; within a landmark, confidence says nothing."""
+    truth = torch.zeros(8, 2, 2)
+    confidence = torch.rand(8, 2) / 4 + torch.tensor([0.5, 0.0])
+    predicted = truth + torch.tensor([1.0, 4.0])[None, :, None]
+    sizes = torch.full((8, 2), 100.0)
+    predictions = Predictions(predicted, truth, sizes, confidence)
+    least, most = by_confidence(predictions, "diagonal", None, groups=2)
+    assert least.nme == pytest.approx(4 * most.nme)
+    least, most = by_confidence(predictions, "diagonal", None, groups=2, within_landmarks=True)
+    assert least.nme == pytest.approx(most.nme)
+    assert least.points == most.points == 8
+    assert least.confidence < most.confidence
+
+
 def test_metrics_over_all_faces_equal_the_means_of_the_rows(made_up_imm):
     data = IMMDataModule(made_up_imm)
     data.setup()
@@ -94,7 +109,7 @@ class Limited(TaskModel):
 
     def __call__(self, images):
         assert len(images) <= self.at_once
-        points, _ = super().__call__(images)
+        points, *_ = super().__call__(images)
         return Located(points, np.repeat(images[:, 0, 0, :1] + 0.5, points.shape[1], axis=1))
 
 

@@ -161,7 +161,7 @@ def test_a_file_that_would_differ_is_not_written(shift, surer, says, tmp_path, m
     checkpoint, plain = save_heatmaps(tmp_path / "best.ckpt"), ExportedModel.__call__
 
     def elsewhere(self, images):
-        points, confidence = plain(self, images)
+        points, confidence, _ = plain(self, images)
         return Located(points + shift, confidence + surer)
 
     monkeypatch.setattr(ExportedModel, "__call__", elsewhere)

@@ -86,7 +86,9 @@ def test_nan_infinite_zero_and_huge_errors_are_plotted(tmp_path, error):
             ),
             error_figures.by_landmark(same[0], np.full(3, min(error, 1e20)), [(0, 1)], "a title"),
             error_figures.spread(same, same, "a title"),
-            error_figures.by_confidence([ConfidenceGroup(0.5, error, 1)], "something", "a title"),
+            error_figures.by_confidence(
+                [ConfidenceGroup(0.5, error, 1)], [ConfidenceGroup(0.4, error, 1)], "something", "a title"
+            ),
             error_figures.under_stress(table, "something", "a title"),
         ]
         for number, figure in enumerate(drawn):
