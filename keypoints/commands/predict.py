@@ -142,7 +142,9 @@ def predict(cfg: DictConfig) -> Predicted:
         raise ConfigError(f"order={cfg.order} is the order of a list to correct; add format=coco")
     _check_free(folder)
     inputs = find_photos(str(cfg.input), root, without=folder)
-    models = listed_names(cfg.checkpoint)
+    models = listed_names(cfg.checkpoint) if cfg.checkpoint is not None else []
+    if not models:
+        raise ConfigError(f"checkpoint is a path, or a list of paths, not {cfg.checkpoint}")
     predictor = Predictor(
         models[0] if len(models) == 1 else models,
         cfg.which,

@@ -215,10 +215,10 @@ def by_confidence(
         return []
     errors = (predicted - truth).square().sum(dim=-1).sqrt() / face_scale(truth, sizes, norm, pair)[:, None]
     known = truth.isfinite().all(dim=-1) & face_scale(truth, sizes, norm, pair).isfinite()[:, None]
-    ranks = _ranks(confidence, known) if within_landmarks else _ranks(confidence.flatten()[:, None], known)
-    parts = [
-        (ranks.view_as(known) * groups).floor() == group for group in range(min(groups, int(known.sum())))
-    ]
+    groups = min(groups, int(known.sum()))
+    sorted_ones = confidence if within_landmarks else confidence.flatten()[:, None]
+    places = _places(sorted_ones, known, groups).view_as(known)
+    parts = [places == group for group in range(groups)]
     return [
         ConfidenceGroup(float(confidence[part].mean()), float(errors[part].mean()), int(part.sum()))
         for part in parts
@@ -226,13 +226,14 @@ def by_confidence(
     ]
 
 
-def _ranks(values: Tensor, known: Tensor) -> Tensor:
-    """Return each value's place in its column, as a share from 0 to below 1; -1 where it is not known.
+def _places(values: Tensor, known: Tensor, groups: int) -> Tensor:
+    """Return the group of each value, by its rank in its column: from 0 to groups - 1; -1 if it is not known.
 
     Args:
         values: (N, K).
         known: flags of as many values.
+        groups: number of groups.
     """
     known = known.view_as(values)
-    order = values.masked_fill(~known, torch.inf).argsort(dim=0).argsort(dim=0)
-    return torch.where(known, order / known.sum(dim=0), -1.0)
+    ranks = values.masked_fill(~known, torch.inf).argsort(dim=0).argsort(dim=0)
+    return torch.where(known, ranks * groups // known.sum(dim=0).clamp_min(1), -1)

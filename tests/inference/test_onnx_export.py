@@ -105,7 +105,9 @@ def test_the_loss_of_precision_of_smaller_files_is_reported(untrained, exported,
         assert 0 < done.mean_shift <= done.largest_shift < 2
         assert done.megabytes < most * whole
         assert ExportedModel(output).precision == precision
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["fp16.onnx", "int8.onnx"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"{precision}.{ending}" for precision in ("fp16", "int8") for ending in ("card.md", "onnx")
+    ]
 
 
 def test_with_landmarks_the_errors_before_and_after_are_reported(untrained, tmp_path, capsys):
@@ -149,7 +151,8 @@ def test_the_command_line_exports_a_model(untrained, tmp_path, capsys):
     assert re.search(r"\[1\]\.onnx: float32, 0\.\d\d MB, checked", said)
     assert "on 12 crops its points differ" in said
     assert "px of the 48 × 48 input on average" in said
-    assert len(said.splitlines()) == 4
+    assert "a model, [1].card.md" in said
+    assert len(said.splitlines()) == 5
     assert ExportedModel(output).crop == BOX_CROP
 
 

@@ -165,7 +165,7 @@ def test_nothing_is_written_if_prediction_cannot_start(untrained, photos, tmp_pa
     bad_list.write_text("image,left,top,width,height\nplain.jpg,a,b,c,d\n")
     for error, says, how in [
         (ConfigError, "input is a path, not None", {"photos": "null"}),
-        (ConfigError, "checkpoint is a path, not None", {"checkpoint": "null"}),
+        (ConfigError, "checkpoint is a path, or a list of paths, not None", {"checkpoint": "null"}),
         (ConfigError, "report is true or false, not 'maybe'", {"report": "maybe"}),
         (CheckpointError, "nowhere.onnx: no such model", {"checkpoint": "nowhere.onnx"}),
         (DataError, "nowhere: no such file or folder", {"photos": "nowhere"}),
