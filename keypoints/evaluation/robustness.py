@@ -95,7 +95,7 @@ STRESSES = {
     "blur": Stress(
         "blur",
         "σ in pixels of the input",
-        (0, 0.5, 1, 2, 3, 4),
+        (0, 0.5, 1, 2, 3, 4, 6, 8),
         lambda sigma: [
             _augmentation(albumentations.GaussianBlur(blur_limit=0, sigma_limit=(sigma, sigma), p=1))
         ],
