@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from keypoints.errors import ConfigError
-from keypoints.geometry import Affine, Box, ByteArray
+from keypoints.geometry import Affine, Box, ByteArray, FloatArray, ratio_to_pixels
 
 _MOST_PADDING = 64
 """Largest area of a crop, as a multiple of the picture's area; a larger box is a mistake, not a face."""
@@ -234,3 +234,35 @@ class Crop:
             return cls(**values)
         except TypeError as error:
             raise ConfigError(f"not a crop convention: {error}") from error
+
+
+def box_from_points(points: FloatArray, mean_shape: FloatArray, crop: Crop) -> Box:
+    """Return the box that a face with these points would have in a model's training data.
+
+    The similarity (rotation, scale, shift) that takes the mean shape nearest to the points, by least squares,
+    takes the centre and the size of the network's input to those of the cropped region. Without the crop's
+    margin, the region is the box. In closed form, points are complex numbers and a similarity is
+    ``p = a · u + b`` (B. Horn, Closed-form solution of absolute orientation, 1987, in two dimensions).
+
+    Args:
+        points: (K, 2) pixels of the photo; NaN for points that are not labelled.
+        mean_shape: (K, 2) ratios of the input.
+        crop: conversion from photo to network input.
+
+    Returns:
+        The box, in pixels of the photo, with the proportions of the input.
+
+    Raises:
+        ValueError: if fewer than two different points are labelled.
+    """
+    labelled = np.isfinite(points).all(axis=1)
+    if len(np.unique(points[labelled], axis=0)) < 2:
+        raise ValueError("a box from points needs two different labelled points")
+    there = points[labelled] @ (1, 1j)
+    here = ratio_to_pixels(mean_shape[labelled], crop.size) @ (1, 1j)
+    middle = (crop.width - 1) / 2 + 1j * (crop.height - 1) / 2
+    spread = here - here.mean()
+    turn = np.vdot(spread, there) / np.vdot(spread, spread).real
+    centre = there.mean() + turn * (middle - here.mean())
+    width, height = (abs(turn) * side / crop.margin for side in crop.size)
+    return Box(centre.real + 0.5 - width / 2, centre.imag + 0.5 - height / 2, width, height)

@@ -1,4 +1,4 @@
-"""``keypoints predict``: prediction of the landmarks of the user's own photos."""
+"""``keypoints predict``: prediction of the landmarks of the user's own photos and clips."""
 
 import logging
 import os
@@ -27,17 +27,41 @@ from keypoints.files import as_text, atomic_folder, locked, remove_leftovers
 from keypoints.formatting import counted, pluralised
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from keypoints.inference.clips import PredictedClip
     from keypoints.inference.label_list import LabelList
     from keypoints.inference.photo_inputs import PhotoInputs
     from keypoints.inference.predict import DonePhoto
-    from keypoints.inference.prediction_files import PredictedPhoto
+    from keypoints.inference.prediction_files import PredictedPhoto, PredictionFiles
     from keypoints.inference.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
 
 @dataclass
-class Predict(Flipping, Refining, Detecting, Providing, Choosing):
+class OfClips:
+    """Settings of the prediction of clips."""
+
+    detect_every: float = setting(
+        0.25,
+        "Seconds of a clip between two detections; between them, the last points give a face's box. "
+        "0: each frame.",
+        at_least=0,
+    )
+    smooth: bool = setting(False, "Smooth the points of a clip over time, with the One-Euro filter.")
+    smooth_cutoff: float = setting(
+        1.0, "Cutoff frequency of the filter for a point at rest, in Hz: lower is smoother.", above=0
+    )
+    smooth_speed: float = setting(
+        8.0,
+        "Added to it, in Hz, at a speed of one side of the face's box a second: higher lags less behind.",
+        at_least=0,
+    )
+
+
+@dataclass
+class Predict(OfClips, Flipping, Refining, Detecting, Providing, Choosing):
     """Settings of ``keypoints predict``."""
 
     defaults: list[Any] = defaults_list(*PLAIN)
@@ -47,7 +71,7 @@ class Predict(Flipping, Refining, Detecting, Providing, Choosing):
         "far they are apart. model=[A,B,C] means the same.",
     )
     input: FilePath = setting(
-        MISSING, "Photo, folder, pattern (photos/*.jpg), or list (.csv, .xml), which may have boxes."
+        MISSING, "Photo, clip, folder, pattern (photos/*.jpg), or list (.csv, .xml), which may have boxes."
     )
     output: OutputFolder = setting(MISSING, "Folder for the results; it must not hold predictions yet.")
     root: FilePath | None = setting(
@@ -84,6 +108,8 @@ class Predicted(NamedTuple):
     """Number of photos that cannot be read, show no face, or have a box that cannot be used."""
     page: Path | None
     """The report, if one was asked for."""
+    clips: int = 0
+    """Number of clips, each of whose tracks counts as one face."""
 
 
 def run(cfg: DictConfig) -> None:
@@ -99,21 +125,27 @@ def run(cfg: DictConfig) -> None:
     done = predict(cfg)
     log.info(
         "%s of %s %s in %s",
-        *(counted(done.faces, "face"), counted(done.photos, "photo")),
+        *(counted(done.faces, "face"), _inputs(done.photos, done.clips)),
         *(pluralised(done.faces, "is", "are"), done.folder),
     )
     if done.page is not None:
         log.info("look at it: %s", done.page)
     if done.with_problems:
         raise DataError(
-            f"{done.with_problems} of {counted(done.photos, 'photo')} "
+            f"{done.with_problems} of {_inputs(done.photos, done.clips)} "
             f"{pluralised(done.with_problems, 'has', 'have')} no face, or a face without a prediction; "
             "see above"
         )
 
 
+def _inputs(photos: int, clips: int) -> str:
+    """Return the numbers of photos and clips as text; a kind of which there is none is left out."""
+    kinds = [(photos, "photo"), (clips, "clip")]
+    return " and ".join(counted(number, noun) for number, noun in kinds if number)
+
+
 def predict(cfg: DictConfig) -> Predicted:
-    """Predict the faces of the photos ``cfg.input`` with ``cfg.checkpoint`` and write them to ``cfg.output``.
+    """Predict the faces of ``cfg.input``, photos and clips, with ``cfg.checkpoint``; write ``cfg.output``.
 
     A photo that cannot be used is reported and recorded, and the others are predicted. The files appear only
     when all photos are done, the table last: if it is missing, the command was stopped, and can be given
@@ -141,7 +173,8 @@ def predict(cfg: DictConfig) -> Predicted:
     if cfg.format is None and cfg.order != "input":
         raise ConfigError(f"order={cfg.order} is the order of a list to correct; add format=coco")
     _check_free(folder)
-    inputs = find_photos(str(cfg.input), root, without=folder)
+    inputs = find_photos(str(cfg.input), root, without=folder, clips=True)
+    _check_clips(inputs, cfg)
     models = listed_names(cfg.checkpoint) if cfg.checkpoint is not None else []
     if not models:
         raise ConfigError(f"checkpoint is a path, or a list of paths, not {cfg.checkpoint}")
@@ -155,12 +188,13 @@ def predict(cfg: DictConfig) -> Predicted:
         provider=cfg.provider,
     )
     check_boxes(predictor, inputs)
-    log.info("predicting %s", counted(len(inputs.photos), "photo"))
+    log.info("predicting %s", _inputs(len(inputs.photos), len(inputs.clips)))
     with locked(folder):
         _check_free(folder)  # another command may have ended meanwhile
         with atomic_folder(folder, last=TABLE) as part:
-            photos = _write(predictor, inputs, part, cfg)
-    for problem in (problem for photo in photos for problem in photo.problems):
+            photos, clips = _write(predictor, inputs, part, cfg)
+    problems = [each.problems for each in photos] + [each.problems for each in clips]
+    for problem in (problem for own in problems for problem in own):
         log.warning("%s", as_text(problem))
     if unsure := sum(photo.unsure for photo in photos):
         log.warning(
@@ -170,6 +204,12 @@ def predict(cfg: DictConfig) -> Predicted:
         )
     if predictor.confidence_calibration is None and any(photo.with_confidence for photo in photos):
         log.warning("%s: no confidence is noted. %s", as_text(str(predictor.path)), UNCALIBRATED)
+    for clip in clips:
+        if clip.unsure:
+            log.warning(
+                "%s: the confidence is low in %s, see column note of %s",
+                *(as_text(clip.name), counted(f"{clip.unsure} of {clip.frames}", "frame"), folder / TABLE),
+            )
     if cfg.format is not None and any(photo.faces for photo in photos):
         full = " data.source=image" if predictor.crop.source == "image" else ""
         log.info(
@@ -179,10 +219,29 @@ def predict(cfg: DictConfig) -> Predicted:
     return Predicted(
         folder,
         len(photos),
-        sum(photo.faces for photo in photos),
-        sum(bool(photo.problems) for photo in photos),
+        sum(photo.faces for photo in photos) + sum(clip.tracks for clip in clips),
+        sum(map(bool, problems)),
         folder / PAGE if cfg.report else None,
+        len(clips),
     )
+
+
+def _check_clips(inputs: "PhotoInputs", cfg: DictConfig) -> None:
+    """Check that clips can be read, and that nothing is asked for that only photos have.
+
+    Without PyAV, the photos among clips are still predicted.
+
+    Raises:
+        ConfigError: if there are only clips, and they cannot be predicted so.
+    """
+    from keypoints.inference.video import check_installed
+
+    if inputs.photos or not inputs.clips:
+        return
+    for key, none in (("report", False), ("format", None)):
+        if cfg[key] != none:
+            raise ConfigError(f"{key}={cfg[key]} is for photos, and {cfg.input} has only clips; leave it out")
+    check_installed()
 
 
 class _Counted(NamedTuple):
@@ -222,8 +281,10 @@ def _check_free(folder: Path) -> None:
         raise DataError(f"{folder}: is a file; name a folder: output=<folder>")
 
 
-def _write(predictor: "Predictor", inputs: "PhotoInputs", folder: Path, cfg: DictConfig) -> list[_Counted]:
-    """Predict all photos and write their files into ``folder``, with progress in a terminal."""
+def _write(
+    predictor: "Predictor", inputs: "PhotoInputs", folder: Path, cfg: DictConfig
+) -> tuple[list[_Counted], list["PredictedClip"]]:
+    """Predict all photos and clips and write their files into ``folder``, with progress in a terminal."""
     from rich.progress import Progress
 
     from keypoints.inference.label_list import LABELS
@@ -237,6 +298,8 @@ def _write(predictor: "Predictor", inputs: "PhotoInputs", folder: Path, cfg: Dic
     about = {"model": str(predictor.path), "crop": predictor.crop.to_dict()}
     if needs_detector(predictor, inputs):
         about["detector"] = predictor.detector.name
+    if inputs.clips:
+        about["clips"] = {key: cfg[key] for key in OfClips.__dataclass_fields__}
     photos: list[_Counted] = []
 
     def draw(done: "DonePhoto") -> None:
@@ -246,11 +309,11 @@ def _write(predictor: "Predictor", inputs: "PhotoInputs", folder: Path, cfg: Dic
 
     (folder / OVERLAYS).mkdir()
     with (
-        prediction_files(folder, predictor.scheme, about) as files,
+        prediction_files(folder, predictor.scheme, about, clips=bool(inputs.clips)) as files,
         ThreadPoolExecutor(os.cpu_count()) as threads,  # Pillow works outside the interpreter's lock
         Progress(transient=True, disable=not sys.stdout.isatty()) as progress,
     ):
-        bar = progress.add_task("predicting", total=len(inputs.photos))
+        bar = progress.add_task("predicting", total=len(inputs.photos), visible=bool(inputs.photos))
         for batch in predict_photos(predictor, inputs, threads):
             list(threads.map(draw, batch))
             for done in batch:
@@ -259,13 +322,43 @@ def _write(predictor: "Predictor", inputs: "PhotoInputs", folder: Path, cfg: Dic
                     labels.add(done.photo)
                 photos.append(_count(done.photo))
             progress.advance(bar, len(batch))
+        clips = [_write_clip(predictor, inputs, clip, files, folder, cfg, progress) for clip in inputs.clips]
         if page is not None:
             page.write()
     if labels is not None:
         labels.write(folder)
         if not labels.has_confidences:
             log.info("this model gives no confidence: all points are visible (v = 2) in %s", LABELS)
-    return photos
+    return photos, clips
+
+
+def _write_clip(
+    predictor: "Predictor",
+    inputs: "PhotoInputs",
+    clip: Path,
+    files: "PredictionFiles",
+    folder: Path,
+    cfg: DictConfig,
+    progress: "Progress",
+) -> "PredictedClip":
+    """Predict a clip and write its files, with progress."""
+    from rich.markup import escape
+
+    from keypoints.inference.clips import ClipSettings, predict_clip
+    from keypoints.inference.one_euro import OneEuro
+
+    name = inputs.name(clip)
+    bar = progress.add_task(escape(as_text(name)), total=None)
+    smooth = OneEuro(cfg.smooth_cutoff, cfg.smooth_speed) if cfg.smooth else None
+    return predict_clip(
+        predictor,
+        clip,
+        name,
+        ClipSettings(cfg.detect_every, smooth),
+        files,
+        folder,
+        lambda done, total: progress.update(bar, completed=done, total=total),
+    )
 
 
 def _label_list(predictor: "Predictor", inputs: "PhotoInputs", cfg: DictConfig) -> "LabelList":
@@ -277,7 +370,7 @@ def _label_list(predictor: "Predictor", inputs: "PhotoInputs", cfg: DictConfig) 
 
 VERB = Verb(
     name="predict",
-    what="predict the landmarks of your own photos",
+    what="predict the landmarks of your own photos and clips",
     doing="predicting",
     schema=Predict,
     run=run,
@@ -289,7 +382,7 @@ VERB = Verb(
         "predict model.onnx 'input=photos/*.jpg' output=results report=true",
         "predict best.ckpt input=photos output=results format=coco",
     ),
-    writes="output/overlays/ (the photos with points), output/predictions.csv and predictions.json; with "
-    "report=true also output/report.html; with format=coco also output/labels.json",
+    writes="output/overlays/ (photos and clips with points), output/predictions.csv and predictions.json; "
+    "with report=true also output/report.html; with format=coco also output/labels.json",
     subjects=("input",),
 )

@@ -1,4 +1,4 @@
-"""Overlays: photos with the predicted points, as PNG files."""
+"""Overlays: photos with the predicted points, as PNG files, and the places of annotated clips."""
 
 import hashlib
 import os
@@ -37,18 +37,25 @@ def write_overlay(
     """
     if not photo.faces or pixels is None:
         return None
-    overlay = folder / OVERLAYS / _overlay_name(photo.name)
-    overlay.parent.mkdir(parents=True, exist_ok=True)
+    overlay = overlay_path(folder, photo.name, ".png")
     drawn = draw_predictions(pixels, [(face.box, face.points) for face in photo.faces], skeleton)
     with replaced(overlay) as temporary:
         Image.fromarray(drawn).save(temporary, "PNG", compress_level=_COMPRESSION)
     return overlay
 
 
-def _overlay_name(name: str) -> str:
-    """Return the photo's name followed by ``.png``, shortened if it is too long for a file name."""
+def overlay_path(folder: Path, name: str, suffix: str) -> Path:
+    """Return the path of an overlay, whose folder is created.
+
+    Args:
+        folder: folder of all results.
+        name: name of the photo or clip, which is shortened if it is too long for a file name.
+        suffix: suffix to append.
+    """
     path = Path(name)
-    if len(os.fsencode(path.name)) <= _LONGEST:
-        return f"{name}.png"
-    kept = os.fsencode(path.name)[: _LONGEST - 9].decode("utf-8", "ignore")
-    return str(path.with_name(f"{kept}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}.png"))
+    if len(os.fsencode(path.name)) > _LONGEST:
+        kept = os.fsencode(path.name)[: _LONGEST - 9].decode("utf-8", "ignore")
+        path = path.with_name(f"{kept}-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}")
+    overlay = folder / OVERLAYS / f"{path}{suffix}"
+    overlay.parent.mkdir(parents=True, exist_ok=True)
+    return overlay

@@ -1,4 +1,4 @@
-"""Photos that the user names: by a file, a folder, a pattern, or a list."""
+"""Photos and clips that the user names: by a file, a folder, a pattern, or a list."""
 
 import glob
 import os
@@ -11,6 +11,7 @@ from PIL import Image
 
 from keypoints.errors import DataError
 from keypoints.inference.box_list import ListedPhoto, has_list_format, read_box_list
+from keypoints.inference.video import SUFFIXES
 from keypoints.input_files import check_regular
 
 _NAMED = frozenset({".heic", ".heif"})
@@ -37,17 +38,21 @@ def picture_suffixes() -> frozenset[str]:
 
 
 class PhotoInputs(NamedTuple):
-    """Photos, and the folder that their names are relative to."""
+    """Photos and clips, and the folder that their names are relative to."""
 
     root: Path
     photos: list[ListedPhoto]
+    clips: Sequence[Path] = ()
 
-    def name(self, photo: ListedPhoto) -> str:
-        """Return the photo's path relative to the root, with slashes."""
-        return Path(os.path.relpath(photo.path, self.root)).as_posix()
+    def name(self, photo: ListedPhoto | Path) -> str:
+        """Return the path of a photo or a clip relative to the root, with slashes."""
+        path = photo if isinstance(photo, Path) else photo.path
+        return Path(os.path.relpath(path, self.root)).as_posix()
 
 
-def find_photos(named: str, root: Path | None = None, without: Path | None = None) -> PhotoInputs:
+def find_photos(
+    named: str, root: Path | None = None, without: Path | None = None, *, clips: bool = False
+) -> PhotoInputs:
     """Return the photos that ``named`` stands for, sorted by path; a list's photos keep its order.
 
     Args:
@@ -56,6 +61,7 @@ def find_photos(named: str, root: Path | None = None, without: Path | None = Non
             ``.mat`` or ``.txt``), which may have boxes.
         root: folder that a list's names are relative to; ``None`` for the list's own folder.
         without: folder to leave out: the folder of the results.
+        clips: whether clips are found too, by their suffix; a list names photos only.
 
     Raises:
         DataError: if there is no such file or no photo, the file is not a regular file, or the list cannot be
@@ -66,10 +72,11 @@ def find_photos(named: str, root: Path | None = None, without: Path | None = Non
         check_regular(path)
     if path.is_file() and _is_list(path):
         return PhotoInputs(path.parent if root is None else root, read_box_list(path, root))
+    suffixes = SUFFIXES if clips else frozenset[str]()
     if path.is_file():
-        return PhotoInputs(path.parent, [ListedPhoto(path, ())])
+        return _sorted_out(path.parent, [path], suffixes)
     if named and path.is_dir():
-        start, found = path, _pictures(path)
+        start, found = path, _pictures(path, suffixes)
     else:
         found = _matching(path)
         if not found:
@@ -78,8 +85,17 @@ def find_photos(named: str, root: Path | None = None, without: Path | None = Non
     excluded = None if without is None else without.resolve()
     kept = [file for file in sorted(found) if excluded is None or not file.resolve().is_relative_to(excluded)]
     if not kept:
-        raise DataError(f"{named}: holds no picture: no file has a suffix such as .jpg or .png")
-    return PhotoInputs(start, [ListedPhoto(file, ()) for file in kept])
+        what, such = ("picture or clip", ".jpg or .mp4") if clips else ("picture", ".jpg or .png")
+        raise DataError(f"{named}: holds no {what}: no file has a suffix such as {such}")
+    return _sorted_out(start, kept, suffixes)
+
+
+def _sorted_out(root: Path, files: Sequence[Path], suffixes: frozenset[str]) -> PhotoInputs:
+    """Return files as clips, if they have one of the suffixes, and photos."""
+    clips = [file for file in files if file.suffix.lower() in suffixes]
+    return PhotoInputs(
+        root, [ListedPhoto(file, ()) for file in files if file.suffix.lower() not in suffixes], clips
+    )
 
 
 def _is_list(path: Path) -> bool:
@@ -88,9 +104,9 @@ def _is_list(path: Path) -> bool:
     return name.endswith(LISTS) or (name.endswith(_PERHAPS_LISTS) and has_list_format(path))
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """Return all pictures below ``folder``, except hidden ones."""
-    found, suffixes = [], picture_suffixes()
+def _pictures(folder: Path, others: frozenset[str]) -> list[Path]:
+    """Return all pictures, and files with other suffixes, below ``folder``, except hidden ones."""
+    found, suffixes = [], picture_suffixes() | others
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         shown = [name for name in names if not name.startswith(".")]

@@ -40,7 +40,8 @@ def needs_detector(predictor: Predictor, inputs: PhotoInputs) -> bool:
         predictor: the model.
         inputs: the photos, some with boxes.
     """
-    return predictor.crop.source == "box" and not all(photo.boxes for photo in inputs.photos)
+    without_boxes = bool(inputs.clips) or not all(photo.boxes for photo in inputs.photos)
+    return predictor.crop.source == "box" and without_boxes
 
 
 def check_boxes(predictor: Predictor, inputs: PhotoInputs) -> None:

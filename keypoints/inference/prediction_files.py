@@ -23,11 +23,12 @@ PAGE = "report.html"
 TABLE = "predictions.csv"
 DOCUMENT = "predictions.json"
 
-Origin = Literal["given", "detected", "image"]
+Origin = Literal["given", "detected", "image", "tracked"]
 _ORIGINS: Mapping[Origin, str] = {
     "given": "a given box",
     "detected": "a detected box",
     "image": "the full image",
+    "tracked": "a tracked box",
 }
 
 
@@ -53,7 +54,7 @@ class PredictedFace(NamedTuple):
     points: FloatArray
     """(K, 2): x and y of each landmark, in the scheme's order; they may lie outside the photo."""
     origin: Origin
-    """Source of the box: given, detected, or the full image."""
+    """Source of the box: given, detected, the full image, or the points in the last frame of a clip."""
     score: float | None = None
     """Detector's score of a detected box; its scale depends on the detector, see its class."""
     confidence: FloatArray | None = None
@@ -71,6 +72,8 @@ class PredictedFace(NamedTuple):
     one model. See :mod:`keypoints.inference.ensemble`."""
     view: FaceView | None = None
     """The face as the network sees it; ``None`` if it was not kept."""
+    track: int | None = None
+    """Number of the face in its clip, the same in all frames; ``None`` in a photo."""
 
     def __repr__(self) -> str:
         box = self.box
@@ -106,8 +109,17 @@ class PredictedFace(NamedTuple):
         return contents.getvalue()
 
 
+class Moment(NamedTuple):
+    """Place of a frame in its clip."""
+
+    frame: int
+    """Index of the frame, from 0."""
+    time: float
+    """Seconds after the first frame."""
+
+
 class PredictedPhoto(NamedTuple):
-    """Predictions and problems of a photo."""
+    """Predictions and problems of a photo, or of a frame of a clip."""
 
     name: str
     """Path of the photo, relative to the inputs' root."""
@@ -116,6 +128,8 @@ class PredictedPhoto(NamedTuple):
     faces: list[PredictedFace]
     problems: list[str]
     """Reasons why faces are missing: lines that name the photo."""
+    moment: Moment | None = None
+    """Place of a frame in its clip; ``None`` for a photo."""
 
 
 class PredictionFiles:
@@ -123,34 +137,40 @@ class PredictionFiles:
 
     A photo without a face has a row with empty cells. Column ``note`` has the problems of a photo, and says
     which confidence is low. So the table can be read as a list of labelled photos with ``strict=false``.
+    A frame of a clip is written as a photo, with its number, its time in seconds and the tracks of its faces.
+
+    Args:
+        table: the table.
+        document: the JSON document.
+        scheme: landmarks of the points.
+        clips: whether frames of clips are written too: the table then has their columns.
     """
 
-    def __init__(self, table: TextIO, document: TextIO, scheme: LandmarkScheme) -> None:
+    def __init__(
+        self, table: TextIO, document: TextIO, scheme: LandmarkScheme, *, clips: bool = False
+    ) -> None:
         self._points = 2 * len(scheme)
+        self._clips = clips
         self._rows = csv.writer(table, lineterminator="\n")
         self._document = document
         self._photos = 0
         coordinates = [f"{axis}{index}" for index in range(len(scheme)) for axis in "xy"]
-        columns = [
-            "image",
-            "face",
-            "left",
-            "top",
-            "width",
-            "height",
-            "box",
-            "score",
-            "confidence",
-            "spread",
-            "note",
-        ]
-        self._rows.writerow([*columns, *coordinates])
+        columns = ["left", "top", "width", "height", "box", "score", "confidence", "spread", "note"]
+        moments = ["frame", "time", "track"] if clips else []
+        self._rows.writerow(["image", *moments, "face", *columns, *coordinates])
 
     def _write(self, cells: Sequence[object]) -> None:
         self._rows.writerow([_as_text(cell) if isinstance(cell, str) else cell for cell in cells])
 
+    def _moment(self, photo: PredictedPhoto, track: int | None = None) -> list[object]:
+        """Return the cells of a frame's number, its time and a face's track; empty for a photo."""
+        if not self._clips:
+            return []
+        number, time = ("", "") if photo.moment is None else (photo.moment.frame, f"{photo.moment.time:.6f}")
+        return [number, time, "" if track is None else track]
+
     def add(self, photo: PredictedPhoto) -> None:
-        """Write the predictions and problems of a photo."""
+        """Write the predictions and problems of a photo or a frame."""
         for number, face in enumerate(photo.faces):
             box = [f"{side:.3f}" for side in _sides(face.box)]
             score = "" if face.score is None else f"{face.score:.3f}"
@@ -158,10 +178,11 @@ class PredictionFiles:
             spread = "" if face.spread is None else f"{face.spread.mean():.3f}"
             points = [f"{value:.3f}" for value in face.points.ravel()]
             note = "; ".join([*photo.problems, *filter(None, [face.note])])
-            self._write([photo.name, number, *box, face.origin, score, sure, spread, note, *points])
+            first = [photo.name, *self._moment(photo, face.track), number]
+            self._write([*first, *box, face.origin, score, sure, spread, note, *points])
         if not photo.faces:
             note = "; ".join(photo.problems)
-            self._write([photo.name, *[""] * 9, note, *[""] * self._points])
+            self._write([photo.name, *self._moment(photo), *[""] * 9, note, *[""] * self._points])
         self._document.write(",\n" if self._photos else "\n")
         self._document.write(json.dumps(_as_json(photo), allow_nan=False))
         self._photos += 1
@@ -169,7 +190,7 @@ class PredictionFiles:
 
 @contextmanager
 def prediction_files(
-    folder: Path, scheme: LandmarkScheme, about: Mapping[str, Any]
+    folder: Path, scheme: LandmarkScheme, about: Mapping[str, Any], *, clips: bool = False
 ) -> Iterator[PredictionFiles]:
     """Open the two files in ``folder``; they appear there, complete, only when the block succeeds.
 
@@ -177,6 +198,7 @@ def prediction_files(
         folder: an existing folder.
         scheme: landmarks of the points.
         about: further entries of the JSON document, plain values by name.
+        clips: whether frames of clips are written too.
     """
     with ExitStack() as stack:
         paths = [stack.enter_context(replaced(folder / name)) for name in (TABLE, DOCUMENT)]
@@ -185,7 +207,7 @@ def prediction_files(
         )
         head = json.dumps({**about, "scheme": scheme.to_dict()})
         document.write(f'{head[:-1]}, "photos": [')
-        yield PredictionFiles(table, document, scheme)
+        yield PredictionFiles(table, document, scheme, clips=clips)
         document.write("\n]}\n")
 
 
@@ -199,11 +221,16 @@ def _sides(box: Box) -> list[float]:
 
 
 def _as_json(photo: PredictedPhoto) -> dict[str, Any]:
+    moment = (
+        {} if photo.moment is None else {"frame": photo.moment.frame, "time": round(photo.moment.time, 6)}
+    )
     return {
         "image": photo.name,
+        **moment,
         "size": photo.size,
         "faces": [
             {
+                **({} if face.track is None else {"track": face.track}),
                 "box": [round(side, 3) for side in _sides(face.box)],
                 "origin": face.origin,
                 "score": None if face.score is None else round(face.score, 3),

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from keypoints import Crop
+from keypoints.crop import box_from_points
 from keypoints.data.face import Face
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError
-from keypoints.evaluation.boxes_from_points import box_from_points, with_boxes_from_points
+from keypoints.evaluation.boxes_from_points import with_boxes_from_points
 from keypoints.geometry import Affine, Box, ratio_to_pixels
 
 MEAN = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.5, 0.8]])

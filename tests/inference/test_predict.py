@@ -75,7 +75,7 @@ def test_a_folder_of_photos_is_predicted_face_by_face(untrained, photos, tmp_pat
     monkeypatch.setattr(module, "_BATCH", 2)
     output = tmp_path / "new folder" / "out, [2]"
     done = predicting(untrained, photos, output)
-    assert done == (output, 4, 5, 0, None)
+    assert done == (output, 4, 5, 0, None, 0)
     rows = table(output)
     assert [row["image"] for row in rows] == [NAMES[0], "sub/a=b.jpg", "sub/plain.jpg", NAMES[1], NAMES[1]]
     assert [row["face"] for row in rows] == ["0", "0", "0", "0", "1"]
