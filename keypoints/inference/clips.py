@@ -191,7 +191,7 @@ def _check_faces(path: Path, frames: int, tracks: int) -> None:
         DataError: if it has none.
     """
     if not frames:
-        raise DataError(f"{path}: has no frame that can be decoded")
+        raise DataError(f"{path}: has no frame")
     if not tracks:
         raise DataError(f"{path}: no face was found")
 

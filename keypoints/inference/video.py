@@ -201,6 +201,8 @@ def open_clip(path: Path) -> Iterator[Clip]:
     try:
         # A file that refers to other files or addresses opens none of them.
         container = av.open(str(path.absolute()), container_options={"protocol_whitelist": "file"})
+    except av.error.EOFError as error:
+        raise DataError(f"{path}: has no frame") from error
     except (av.FFmpegError, UnicodeError) as error:
         raise DataError(f"{path}: cannot be read as a video: {mistaken(path, 'video', '')}") from error
     with container:
