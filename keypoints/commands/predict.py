@@ -105,7 +105,7 @@ class Predicted(NamedTuple):
     photos: int
     faces: int
     with_problems: int
-    """Number of photos that cannot be read, show no face, or have a box that cannot be used."""
+    """Number of photos and clips that cannot be read in full, show no face, or have an unusable box."""
     page: Path | None
     """The report, if one was asked for."""
     clips: int = 0
@@ -119,7 +119,7 @@ def run(cfg: DictConfig) -> None:
         cfg: the configuration of ``keypoints predict``.
 
     Raises:
-        DataError: if a photo has no face, or not all of its faces could be predicted.
+        DataError: if a photo or clip has no face, or not all of its faces could be predicted.
         KeypointsError: as :func:`predict`.
     """
     done = predict(cfg)
@@ -131,10 +131,14 @@ def run(cfg: DictConfig) -> None:
     if done.page is not None:
         log.info("look at it: %s", done.page)
     if done.with_problems:
+        total = done.photos + done.clips
+        inputs = (
+            f"{total} photos and clips" if done.photos and done.clips else _inputs(done.photos, done.clips)
+        )
+        what = "could not be predicted in full" if done.clips else "a face without a prediction"
         raise DataError(
-            f"{done.with_problems} of {_inputs(done.photos, done.clips)} "
-            f"{pluralised(done.with_problems, 'has', 'have')} no face, or a face without a prediction; "
-            "see above"
+            f"{done.with_problems} of {inputs} {pluralised(done.with_problems, 'has', 'have')} no face, or "
+            f"{what}; see above"
         )
 
 

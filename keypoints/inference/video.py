@@ -209,9 +209,7 @@ def open_clip(path: Path) -> Iterator[Clip]:
         covers = av.stream.Disposition.attached_pic
         streams = [each for each in container.streams.video if not each.disposition & covers]
         if not streams:
-            raise DataError(
-                f"{path}: has no pictures: {'only sound' if container.streams.audio else 'no video'}"
-            )
+            raise DataError(f"{path}: has {'only sound' if container.streams.audio else 'no frame'}")
         stream = streams[0]
         if stream.codec_context is None:
             raise DataError(f"{path}: its coding is not known to this build of FFmpeg")
