@@ -54,7 +54,7 @@ class OfClips:
         1.0, "Cutoff frequency of the filter for a point at rest, in Hz: lower is smoother.", above=0
     )
     smooth_speed: float = setting(
-        8.0,
+        32.0,
         "Added to it, in Hz, at a speed of one side of the face's box a second: higher lags less behind.",
         at_least=0,
     )

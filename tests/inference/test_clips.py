@@ -168,7 +168,7 @@ def test_a_folder_of_photos_and_clips_is_predicted(clips, tmp_path, capsys):
         "lawn.mov: no face was found",
         "song.mp4: has only sound",
         "text.avi: cannot be read as a video: truncated, damaged, or no video at all: it holds plain text",
-        "error: 4 of 6 photos and clips have no face, or could not be predicted in full; see above",
+        "error: 4 of 6 inputs have no face, or could not be predicted in full; see above",
     ):
         assert f"{problem}\n" in said
     rows = table(output)

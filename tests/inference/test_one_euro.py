@@ -29,7 +29,7 @@ def test_the_first_points_are_unchanged():
 @pytest.mark.parametrize("rate", [25, 60])
 def test_jitter_of_a_face_at_rest_falls_to_a_third(rate):
     times = np.arange(0, 4, 1 / rate)
-    noise = 0.01 * SIDE * np.random.default_rng(0).standard_normal((len(times), 68, 2))
+    noise = 0.002 * SIDE * np.random.default_rng(0).standard_normal((len(times), 68, 2))
     steady = np.full((68, 2), 200.0)
     found = smoothed(steady + noise, times)
     assert np.diff(found, axis=0)[rate:].std() < np.diff(noise, axis=0)[rate:].std() / 3

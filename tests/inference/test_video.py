@@ -122,7 +122,7 @@ def playlist(path):
         (playlist, "cannot be read as a video: truncated, damaged, or no video at all: it holds plain text"),
     ],
 )
-def test_a_file_that_is_no_video_is_an_error_of_one_line(tmp_path, write, says):
+def test_a_file_that_is_no_video_is_named(tmp_path, write, says):
     path = tmp_path / "a.mp4"
     write(path)
     with pytest.raises(DataError) as error, open_clip(path):
