@@ -42,9 +42,8 @@ _ENCODERS = ("libx264", "libopenh264", "mpeg4")
 """Encoders for the written clip in order of preference: H.264 where FFmpeg's build has it."""
 _BT709 = 1
 """FFmpeg's number of the colours of ITU-R BT.709."""
-_MISSING_END = 0.25
-"""Seconds, and share of the frames, that a clip without fault may be shorter than its file states."""
-_MISSING_FRAMES = 0.1
+_MISSING_END = 0.15
+"""Seconds by which a clip without fault may end before its stated end."""
 _LONGEST_PAUSE = 3600.0
 """Longest time between two frames of a written clip, in seconds; mp4 cannot hold more than a few hours."""
 _STRETCHED = 4
@@ -80,7 +79,8 @@ class Clip:
         self._container = container
         self._stream = stream
         self._damaged: list[float] = []
-        self._reached = 0.0
+        self._start = (container.start_time or 0) / _SECOND
+        self._reached = self._start
         self._shape = float(stream.sample_aspect_ratio or 1)
         if not 1 / _STRETCHED < self._shape < _STRETCHED:
             self._shape = 1.0
@@ -104,14 +104,14 @@ class Clip:
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames. A damaged part is left out; if the clip breaks off, the frames end."""
-        first, time = None, -1.0
-        number = 0
+        number, time = 0, -1.0
+        zero: float | None = None  # the file's time of the first frame
         for number, decoded in enumerate(self._decoded(), 1):
-            own = decoded.time if decoded.pts is not None else None
-            first = own if first is None else first
-            since = None if own is None or first is None else own - first
-            late = 0.0 if number == 1 else time + 1 / self.rate
-            time = late if since is None or since <= time else since
+            usual = 0.0 if number == 1 else time + 1 / self.rate
+            own = None if decoded.pts is None else decoded.time
+            zero = own - usual if zero is None and own is not None else zero
+            since = usual if own is None or zero is None else own - zero
+            time = since if since > time else usual
             yield Frame(number - 1, time, self._upright(decoded))
         self._conclude(number, 0.0 if number == 0 else time + 1 / self.rate)
 
@@ -126,9 +126,12 @@ class Clip:
                 try:
                     yield from self._stream.decode(packet)
                 except av.InvalidDataError:
-                    self._damaged.append(_end(packet))
+                    self._damaged.append(_end(packet) - self._start)
         except av.FFmpegError as error:
-            self.problems.append(f"{self.path}: cannot be read further ({one_line(error.strerror)})")
+            self.problems.append(
+                f"{self.path}: cannot be read after {self._reached - self._start:.2f} s "
+                f"({one_line(error.strerror)})"
+            )
 
     def _upright(self, frame: "VideoFrame") -> ByteArray:
         pixels: Any = frame.to_ndarray(format="rgb24", width=round(frame.width * self._shape))
@@ -149,13 +152,8 @@ class Clip:
             )
         if not frames:
             return
-        start = (self._container.start_time or 0) / _SECOND
         stated = self.duration or 0.0
-        tolerance = max(_MISSING_END, 2 / self.rate)
-        too_few = self._stream.frames - frames - len(self._damaged) > max(
-            3, _MISSING_FRAMES * self._stream.frames
-        )
-        if start + stated - self._reached > tolerance or too_few:
+        if self._start + stated - self._reached > max(_MISSING_END, 2 / self.rate):
             self.problems.append(
                 f"{self.path}: breaks off after {counted(frames, 'frame')}, at {end:.2f} s of "
                 f"{stated:.2f} s; these frames are kept"
