@@ -131,14 +131,11 @@ def run(cfg: DictConfig) -> None:
     if done.page is not None:
         log.info("look at it: %s", done.page)
     if done.with_problems:
-        total = done.photos + done.clips
-        inputs = (
-            f"{total} photos and clips" if done.photos and done.clips else _inputs(done.photos, done.clips)
-        )
         what = "could not be predicted in full" if done.clips else "a face without a prediction"
+        noun = "photo" if not done.clips else "input" if done.photos else "clip"
         raise DataError(
-            f"{done.with_problems} of {inputs} {pluralised(done.with_problems, 'has', 'have')} no face, or "
-            f"{what}; see above"
+            f"{counted(f'{done.with_problems} of {done.photos + done.clips}', noun)} "
+            f"{pluralised(done.with_problems, 'has', 'have')} no face, or {what}; see above"
         )
 
 
