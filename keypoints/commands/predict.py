@@ -55,7 +55,7 @@ class OfClips:
     )
     smooth_speed: float = setting(
         32.0,
-        "Added to it, in Hz, at a speed of one side of the face's box a second: higher lags less behind.",
+        "Added to smooth_cutoff, in Hz, at a speed of one side of the face's box a second: higher lags less.",
         at_least=0,
     )
 
