@@ -28,6 +28,13 @@ def configure_libraries() -> None:
         sys.modules["cv2"].setNumThreads(int(threads))
 
 
+def allowed_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def configure_worker(_: int) -> None:
     """Configure the libraries of a loader's worker process; its number does not matter."""
     configure_libraries()

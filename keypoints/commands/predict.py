@@ -1,9 +1,7 @@
 """``keypoints predict``: prediction of the landmarks of the user's own photos and clips."""
 
 import logging
-import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -187,6 +185,7 @@ def predict(cfg: DictConfig) -> Predicted:
         detector=cfg.detector,
         trust=cfg.trust,
         provider=cfg.provider,
+        threads=1 if len(inputs.photos) > 1 else None,  # several photos are predicted in parallel
     )
     check_boxes(predictor, inputs)
     log.info("predicting %s", _inputs(len(inputs.photos), len(inputs.clips)))
@@ -290,7 +289,7 @@ def _write(
 
     from keypoints.inference.label_list import LABELS
     from keypoints.inference.overlays import OVERLAYS, write_overlay
-    from keypoints.inference.predict import needs_detector, predict_photos
+    from keypoints.inference.predict import needs_detector, predicted_photos
     from keypoints.inference.prediction_files import prediction_files
     from keypoints.reports.photos import PhotoReport
 
@@ -311,17 +310,16 @@ def _write(
     (folder / OVERLAYS).mkdir()
     with (
         prediction_files(folder, predictor.scheme, about, clips=bool(inputs.clips)) as files,
-        ThreadPoolExecutor(os.cpu_count()) as threads,  # Pillow works outside the interpreter's lock
+        predicted_photos(predictor, inputs, draw) as batches,
         Progress(transient=True, disable=not sys.stdout.isatty()) as progress,
     ):
         bar = progress.add_task("predicting", total=len(inputs.photos), visible=bool(inputs.photos))
-        for batch in predict_photos(predictor, inputs, threads):
-            list(threads.map(draw, batch))
-            for done in batch:
-                files.add(done.photo)
+        for batch in batches:
+            for photo in batch:
+                files.add(photo)
                 if labels is not None:
-                    labels.add(done.photo)
-                photos.append(_count(done.photo))
+                    labels.add(photo)
+                photos.append(_count(photo))
             progress.advance(bar, len(batch))
         clips = [_write_clip(predictor, inputs, clip, files, folder, cfg, progress) for clip in inputs.clips]
         if page is not None:

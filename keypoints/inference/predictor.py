@@ -68,6 +68,8 @@ class Predictor:
             or an object of your own.
         trust: the user's own packages whose code a checkpoint may name; see :mod:`keypoints.components`.
         provider: what runs an ONNX file, see :class:`keypoints.inference.onnx_model.ExportedModel`.
+        threads: number of threads of an ONNX file's network, see there; 1 if photos are predicted in several
+            threads of your own.
 
     Attributes:
         scheme: landmarks: their number, order and names.
@@ -98,6 +100,7 @@ class Predictor:
         detector: str | FaceDetector = AUTO,
         trust: str | Iterable[str] | None = None,
         provider: str | None = None,
+        threads: int | None = None,
     ) -> None:
         if isinstance(detector, str):
             check_detector(detector)
@@ -107,7 +110,7 @@ class Predictor:
             listed = [path] if isinstance(path, str | Path) else path
             found = [find_model(str(each), which) for each in listed]
             models = [
-                load_model(file, run, flip_test=flip_test, trust=trust, provider=provider)
+                load_model(file, run, flip_test=flip_test, trust=trust, provider=provider, threads=threads)
                 for file, run in found
             ]
             files = [file for file, _ in found]
