@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import warnings
@@ -6,7 +7,7 @@ import cv2
 import pytest
 from PIL import Image
 
-from keypoints.process import configure_libraries, configure_worker
+from keypoints.process import allowed_cores, configure_libraries, configure_worker
 
 
 @pytest.fixture
@@ -63,3 +64,16 @@ def test_imports_and_constructors_leave_the_process_as_it_is():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True", done.stderr
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="this system does not bind processes to cores"
+)
+def test_only_the_cores_that_are_allowed_count():
+    before = os.sched_getaffinity(0)
+    assert allowed_cores() == len(before)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert allowed_cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)

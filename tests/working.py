@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig
 
-from keypoints.commands.bench import bench_prediction, bench_training
+from keypoints.commands.bench import bench_folder, bench_prediction, bench_training
 from keypoints.commands.evaluate import evaluate as evaluate_typed
 from keypoints.commands.predict import predict
 from keypoints.commands.train import resume, train
 
 __all__ = [
     "bench",
+    "bench_folder",
     "bench_prediction",
     "evaluate",
     "interrupted_at",

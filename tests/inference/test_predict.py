@@ -1,9 +1,13 @@
 import csv
+import itertools
 import json
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
+import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,7 @@ from keypoints.commands import compose
 from keypoints.components import configure
 from keypoints.confidence import ConfidenceCalibration
 from keypoints.crop import Crop
+from keypoints.data.photos import Photo
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.inference import predict as module
 from keypoints.inference.predictor import Predictor
@@ -183,23 +188,113 @@ def test_nothing_is_written_if_prediction_cannot_start(untrained, photos, tmp_pa
     assert not (tmp_path / "out").exists()
 
 
-def test_few_photos_are_in_memory_at_once(untrained, photos, tmp_path, monkeypatch):
-    open_at_once = []
-    plain = module._faces_of
-    monkeypatch.setattr(
-        module,
-        "_faces_of",
-        lambda predictor, batch: open_at_once.append(len(batch)) or plain(predictor, batch),
-    )
-    listed = tmp_path / "list.csv"
-    many = tmp_path / "photos"
-    many.mkdir()
-    for number in range(20):
-        shutil.copy(photos / NAMES[0], many / f"{number}.jpg")
-    rows = [f"{number}.jpg,215,170,200,200" for number in range(20)]
+@pytest.fixture
+def many(photos, tmp_path):
+    """List of thirty photos with boxes, and their folder."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(30):
+        shutil.copy(photos / NAMES[number % 2], folder / f"{number}.jpg")
+    rows = [f"{number}.jpg,{200 + number},170,200,200" for number in range(30)]
+    listed = tmp_path / "many.csv"
     listed.write_text("\n".join(["image,left,top,width,height", *rows]) + "\n")
-    assert predicting(untrained, listed, tmp_path / "out", root=many).faces == 20
-    assert open_at_once == [8, 8, 4]
+    return listed, folder
+
+
+def test_few_photos_are_in_memory_at_once(untrained, many, tmp_path, monkeypatch):
+    alive, counts, lock, decode = weakref.WeakSet(), [], threading.Lock(), Photo.decode
+
+    class Pixels(np.ndarray):
+        __hash__ = object.__hash__
+
+    def decode_and_count(self, channels):
+        pixels = decode(self, channels).view(Pixels)
+        with lock:
+            alive.add(pixels)
+            counts.append(len(alive))
+        return pixels
+
+    monkeypatch.setattr(Photo, "decode", decode_and_count)
+    monkeypatch.setattr(module, "_BATCH", 2)
+    monkeypatch.setattr(module, "allowed_cores", lambda: 2)
+    listed, root = many
+    assert predicting(untrained, listed, tmp_path / "out", root=root).faces == 30
+    assert len(counts) == 30
+    assert 2 <= max(counts) <= 2 * module.most_batches(2) == 6
+
+
+def test_photos_in_threads_give_the_same_files_as_one_by_one(untrained, photos, tmp_path, monkeypatch):
+    folders = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(module, "allowed_cores", lambda threads=threads: threads)
+        monkeypatch.setattr(module, "_BATCH", 2)
+        folders.append(tmp_path / str(threads))
+        predicting(untrained, photos, folders[-1], report=True, format="coco")
+    contents = [
+        {
+            path.relative_to(folder): path.read_bytes().replace(bytes(folder), b"")
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        for folder in folders
+    ]
+    assert contents[0] == contents[1] == contents[2]
+    names = dict.fromkeys(row["image"] for row in table(folders[1]))
+    predictor = Predictor(untrained)
+    one_by_one = [face.points.ravel() for name in names for face in predictor(photos / name)]
+    np.testing.assert_allclose(points(folders[1]), one_by_one, atol=1e-3)
+
+
+def fail_at_the_fifth(error):
+    """Return a decorator: the fifth call of a function raises an error."""
+    calls = itertools.count(1)
+
+    def decorate(function):
+        def call(*args, **how):
+            if next(calls) == 5:
+                raise error
+            return function(*args, **how)
+
+        return call
+
+    return decorate
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        ("keypoints.data.photos.Photo", "decode"),
+        ("keypoints.inference.predictor.Predictor", "prepare"),
+        ("keypoints.inference.predictor.Predictor", "finish"),
+        ("keypoints.inference.overlays", "draw_predictions"),
+        ("keypoints.inference.prediction_files.PredictionFiles", "add"),
+    ],
+)
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_an_error_or_ctrl_c_in_any_stage_ends_all_and_leaves_nothing(
+    untrained, many, tmp_path, monkeypatch, owner, name, error
+):
+    listed, root = many
+    target = pkgutil.resolve_name(owner.replace(".Ph", ":Ph").replace(".Pre", ":Pre"))
+    monkeypatch.setattr(target, name, fail_at_the_fifth(error)(getattr(target, name)))
+    monkeypatch.setattr(module, "_BATCH", 2)
+    before = set(threading.enumerate())
+    with pytest.raises(type(error)):
+        predicting(untrained, listed, tmp_path / "new" / "out", root=root)
+    assert set(threading.enumerate()) <= before
+    assert not (tmp_path / "new").exists()
+
+
+def test_torch_has_its_own_threads_again_after_a_prediction():
+    torch = pytest.importorskip("torch")
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        with module.photo_threads(2) as threads:
+            assert set(threads.map(lambda _: torch.get_num_threads(), range(4))) == {1}
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_the_command_predicts_from_an_onnx_file_without_torch(exported, photos, tmp_path):
