@@ -97,7 +97,7 @@ class DlibDetector:
 
     def __call__(self, pixels: ByteArray) -> list[FoundFace]:
         """Return the faces in (H, W) grey or (H, W, 3) RGB pixels, by falling score."""
-        searched = _at_most(pixels, self._most)
+        searched = np.ascontiguousarray(_at_most(pixels, self._most))  # dlib reads other arrays wrongly
         doubled = int(max(searched.shape[:2]) <= self._small)
         for times in (doubled, doubled + 1):
             detections, scores, _ = self._find.run(searched, times, 0.0)

