@@ -10,6 +10,7 @@ from keypoints.confidence import ConfidenceCalibration
 from keypoints.config.quoting import shell_command
 from keypoints.crop import Crop
 from keypoints.data.dataset_folders import terms_of
+from keypoints.data.photo_facts import count_groups
 from keypoints.data.provenance import TrainingFaces
 from keypoints.data.statistics import MEASURES, Support
 from keypoints.formatting import counted, shown
@@ -76,9 +77,10 @@ def _about(model: Model, facts: Mapping[str, str]) -> str:
 
 def _crop_lines(crop: Crop) -> Iterator[str]:
     region = "the full photo" if crop.source == "image" else "the face's box"
+    enlarged = "" if crop.margin == 1 else f", its sides times {crop.margin:g},"
     colour = "grey" if crop.channels == 1 else "RGB"
     yield (
-        f"Input: {region}, its sides times {crop.margin:g}, at {crop.width} × {crop.height} pixels in "
+        f"Input: {region}{enlarged} at {crop.width} × {crop.height} pixels in "
         f"{colour}; a pixel is its value / 255 - 0.5. Output: x and y of each landmark as ratios of the "
         "input. The file's metadata say the same to programs."
     )
@@ -89,10 +91,11 @@ def _data_lines(trained_on: TrainingFaces | None) -> Iterator[str]:
         yield _UNKNOWN
         return
     name = trained_on.data or "data whose name is not known"
+    trained = counted(count_groups(trained_on.groups), "person or photo", "persons or photos")
+    others = counted(count_groups(trained_on.validated), "other")
     yield (
-        f"{name}: faces of {counted(len(trained_on.groups), 'group')} (persons or photos) trained it, and "
-        f"those of {len(trained_on.validated)} others chose the best epoch. The file names them, and an "
-        "evaluation on them is refused."
+        f"{name}: faces of {trained} trained it, and those of {others} chose the best epoch. The file names "
+        "them, and an evaluation on the training faces is refused."
     )
     terms = terms_of(trained_on.data) if trained_on.data else None
     yield ""

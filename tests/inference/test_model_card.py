@@ -4,15 +4,18 @@ import torch
 from keypoints.commands import compose
 from keypoints.components import configure
 from keypoints.confidence import ConfidenceCalibration
+from keypoints.crop import Crop
 from keypoints.data.dataset_folders import HOMES
 from keypoints.data.provenance import TrainedOn
 from keypoints.inference.model import TaskModel
 from keypoints.inference.model_card import card_of, model_card
 from keypoints.inference.onnx_export import export
+from keypoints.models.convnet import ConvNet
 from keypoints.models.encoders import ConvEncoder
 from keypoints.models.heatmap import HeatmapNet
 from keypoints.schemes import IBUG68
 from keypoints.tasks.heatmap import HeatmapTask
+from keypoints.tasks.regression import RegressionTask
 from tests.conftest import BOX_CROP
 
 
@@ -28,20 +31,28 @@ def card(tmp_path, task, data=None, **others):
 
 def test_a_card_tells_what_the_checkpoint_knows(tmp_path, task):
     mean = torch.full((68, 2), 0.5).tolist()
-    task.trained_on = TrainedOn(["a", "b", "c"], mean, ["d"], {"width": (100.0, 300.0)})
+    photos = [f"{name}.jpg {'0' * 32}" for name in "abcd"]  # ties to the photos of the three groups
+    trained = TrainedOn(["a", "b", "c", *photos], mean, ["d", photos[0]], {"width": (100.0, 300.0)})
+    task.trained_on = trained
     task.confidence_calibration = ConfidenceCalibration(0.31, (0.4, 0.9), (0.08, 0.02), "pair", 173)
     text = card(tmp_path, task, HOMES["ibug300w"].folder, command="keypoints train experiment=mine")
     assert "68 landmarks" in text
     assert "int8, 1.00 MB" in text
     assert "keypoints predict 'my model.onnx' input=photos" in text
-    assert "3 groups" in text
-    assert "those of 1 other" in text
+    assert "faces of 3 persons or photos" in text
+    assert "those of 1 other chose" in text
+    assert "the face's box, its sides times" in text
     assert HOMES["ibug300w"].terms in text
     assert "173 validation faces" in text
     assert "| 0.40 | 8" in text
     assert "below 0.31 is low" in text
     assert "100 to 300" in text or "100 and more" in text
     assert "keypoints train experiment=mine" in text
+
+
+def test_a_card_names_the_full_photo_without_a_factor(tmp_path):
+    task = RegressionTask(IBUG68, Crop(80, 60, source="image"), net=configure(ConvNet))
+    assert "Input: the full photo at 80 × 60 pixels" in card(tmp_path, task.eval())
 
 
 def test_a_card_says_what_is_not_known(tmp_path, task):
