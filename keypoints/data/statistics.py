@@ -76,14 +76,14 @@ MEASURES = {
         "size in the input", "{:.0%}", "the points span {value} of the input", "{framing}", "{framing}"
     ),
     "across": Measure(
-        "middle, across",
+        "middle of the points, across",
         "{:.0%}",
         "the points' middle is at {value} of the input's width",
         "{framing}",
         "{framing}",
     ),
     "down": Measure(
-        "middle, down",
+        "middle of the points, down",
         "{:.0%}",
         "the points' middle is at {value} of the input's height",
         "{framing}",

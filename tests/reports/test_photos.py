@@ -51,7 +51,10 @@ def test_the_page_shows_photo_face_and_origin_of_the_box(predictor, tmp_path):
         assert cells[cells.index(row[0]) + 1] == row[1]
     assert cells[cells.index("box size, pixels") + 1] == "200 × 200"
     assert cells[cells.index("pixels across") + 1] == "260"
-    first, second = re.findall(r"<h2 id=[^>]*>(.*?)</h2>", text)
+    first, second, last = re.findall(r"<h2 id=[^>]*>(.*?)</h2>", text)
+    assert last == "Measures"
+    assert set(re.findall('href="#(.*?)"', text)) <= set(re.findall(' id="(.*?)"', text))
+    assert "middle of the points, across" in cells
     assert first.startswith("odd &#34;name&#34;")
     assert second == "no unicode \ufffd.jpg"
     assert "no unicode \ufffd.jpg: cannot be read" in text
