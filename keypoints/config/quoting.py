@@ -14,6 +14,9 @@ from keypoints.errors import ConfigError
 _ELEMENT = re.compile(r"""\s*(?P<value>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|[^,]*?)\s*(?:,|$)""", re.DOTALL)
 """A value of a sweep, with the comma after it; commas in quotes do not separate values."""
 
+_PLAIN = re.compile(r"[\w./:+-]+")
+"""A path without characters that have a meaning in a shell or in Hydra's grammar."""
+
 _NOTHING = (None, "", "null", "None")
 """Values of an argument that choose nothing."""
 
@@ -39,11 +42,21 @@ def shell_command(words: Iterable[str]) -> str:
     keypoints evaluate "output='a b'"
 
     Args:
-        words: the program and its arguments.
+        words: the program and its arguments, which may be quoted for Hydra's grammar.
     """
     return " ".join(
-        f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word) for word in words
+        f'"{word}"' if "'" in word and not set(word) & set('"$`\\!') else shlex.quote(word)
+        for word in map(_as_typed, words)
     )
+
+
+def _as_typed(word: str) -> str:
+    """Return an argument without the quotes that :func:`quote_paths` adds to every path again."""
+    key, _, value = word.partition("=")
+    plain = unquoted(value)
+    if plain == "null" or not _PLAIN.fullmatch(plain) or not is_quoted(key.lstrip("+")):
+        return word
+    return f"{key}={plain}"
 
 
 def is_multirun(arguments: Iterable[str]) -> bool:

@@ -248,6 +248,15 @@ def _listed(missing: Sequence[str]) -> list[str]:
     return [*missing[:_MOST_MISSING], *([f"and {more} more, in metrics.json"] if more > 0 else [])]
 
 
+def units_of(result: EvaluationResult) -> str:
+    """Return the legend of the columns of :func:`rows_of`: units, and what the errors are divided by."""
+    return (
+        "MSE: ratio² of the photo. MAE: per coordinate, dist.: per point, in pixels of the photo. "
+        f"NME: % of {NORMS[result.norm]}. AUC: up to, fail: above an NME of {100 * result.threshold:g} %. "
+        "var.: variance of predictions over faces, divided by the truth's."
+    )
+
+
 def write_report(
     path: Path, title: str, result: EvaluationResult, pictures: Sequence[Picture], command: str
 ) -> Path:
@@ -257,8 +266,7 @@ def write_report(
         "evaluation.html",
         title=title,
         about=f"{_file_of(result)} · {result.scheme}",
-        units=f"MSE: ratio² of the photo. NME: % of {NORMS[result.norm]}. AUC and failures: at "
-        f"{100 * result.threshold:g} %. var.: variance of predictions over faces, divided by the truth's.",
+        units=units_of(result),
         notes=[("warn", note) for note in result.notes],
         rows=[row for _, row in rows_of(result)],
         common=result.worst_faces,

@@ -118,8 +118,8 @@ def _print_folds(results: Sequence[FoldResults]) -> None:
 
 
 def print_evaluation(result: "EvaluationResult") -> None:
-    """Print the metrics of an evaluation: all faces, the mean-shape baseline, parts, tags."""
-    from keypoints.reports.evaluation import rows_of  # imported late, because it loads torch
+    """Print the metrics of an evaluation: all faces, the mean-shape baseline, parts, tags; their units."""
+    from keypoints.reports.evaluation import rows_of, units_of  # imported late: loads torch
 
     rows = [
         (group, row) for group, row in rows_of(result) if len(result.by_tag.get(group, ())) <= _MOST_VALUES
@@ -132,5 +132,5 @@ def print_evaluation(result: "EvaluationResult") -> None:
         table.add(list(row.values()), style, ends_section=ends)
     console = PlainConsole()
     table.print(console)
-    for line in [*result.notes, *result.worst_faces, *(result.stress or [])]:
+    for line in [units_of(result), *result.notes, *result.worst_faces, *(result.stress or [])]:
         console.print(line, highlight=False, soft_wrap=True)

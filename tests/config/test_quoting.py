@@ -97,9 +97,23 @@ def test_quoted_values_and_values_that_are_no_paths_stay_unchanged():
     assert quote_paths(untouched) == untouched
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\0"))))
+@given(st.lists(st.text(st.characters(exclude_characters="\0")).filter(lambda word: "=" not in word)))
 def test_a_shell_reads_the_words_of_a_command(words):
     assert shlex.split(shell_command(words)) == words
+
+
+@given(names | st.from_regex(r"[a-z0-9./_-]+", fullmatch=True))
+def test_a_command_pasted_into_a_shell_names_the_same_path(name):
+    words = quote_paths([f"checkpoint={name}", "name=mine"])
+    assert quote_paths(shlex.split(shell_command(words))) == words
+
+
+def test_a_command_shows_a_plain_path_without_quotes():
+    words = ["keypoints", *quote_paths(["train", "start_from=runs/a-1", "data.train=a b", "name='null'"])]
+    shown = "keypoints train start_from=runs/a-1 \"data.train='a b'\" \"name='null'\""
+    assert shell_command(words) == shown
+    swept = quote_paths(["-m", "data.train=a.csv,b.csv"])[1]
+    assert shell_command([swept, "other='1'"]) == "\"data.train='a.csv','b.csv'\" \"other='1'\""
 
 
 def test_a_run_with_a_sweeps_file_can_be_trained_alone():

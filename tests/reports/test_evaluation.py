@@ -83,3 +83,9 @@ def test_the_terminal_omits_tags_with_many_values(capsys):
     assert "view 1, frontal" in printed
     assert "person 5" not in printed
     assert "worst faces" in printed
+
+
+def test_the_terminal_says_what_errors_are_divided_by(capsys):
+    print_evaluation(replace(RESULT, norm="diagonal", threshold=0.1))
+    out = capsys.readouterr().out
+    assert "NME: % of the photo's diagonal. AUC: up to, fail: above an NME of 10 %." in out
