@@ -1,3 +1,4 @@
+import io
 import shutil
 
 import numpy as np
@@ -72,6 +73,32 @@ def test_only_tables_and_figures_scroll_sideways(browser, long_page, width):
         assert all(right <= width and place == 0 and label for right, place, label in boxes)
         faces = page.locator(".gallery img").evaluate_all("all => all.map(each => each.width)")
         assert min(faces) >= 320
+
+
+@pytest.mark.parametrize(("width", "hidden"), [(360, True), (1280, False)])
+def test_a_page_shows_where_something_is_hidden_sideways(browser, long_page, width, hidden):
+    """The table's edge is shaded until it is scrolled there, and a caption says that its figure scrolls."""
+    with browser.new_page(viewport={"width": width, "height": 800}) as page:
+        page.goto(long_page)
+        captions = page.locator(".scroll figcaption").evaluate_all(
+            "all => all.map(each => getComputedStyle(each, '::after').content.includes('Swipe'))"
+        )
+        wider = page.locator(".scroll:has(img)").evaluate_all(
+            "all => all.map(e => e.scrollWidth > e.clientWidth)"
+        )
+        assert captions == wider == [hidden] * 2
+        table = page.locator(".scroll:has(table)").first
+        before = _right_edge(table)
+        wider = table.evaluate("each => each.scrollWidth > each.clientWidth")
+        table.evaluate("each => each.scrollTo(each.scrollWidth, 0)")
+        assert wider >= hidden
+        assert (_right_edge(table) > before + 10) == wider
+
+
+def _right_edge(table):
+    """Return how bright a table's edge is, between its lines of text."""
+    picture = np.asarray(Image.open(io.BytesIO(table.screenshot())).convert("L")).astype(int)
+    return np.median(picture[:, -3:])
 
 
 def test_no_figure_is_cut_in_print(browser, long_page):
