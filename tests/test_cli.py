@@ -258,6 +258,7 @@ def test_a_sweep_continues_after_failures_and_lists_them(finished_sweep):
         (["train", "resume=nowhere"], "nowhere: is neither a run's folder nor a sweep's"),
         (["train", "resume=nowhere", "seed=1"], "takes no other setting"),
         (["report"], "folder has no value .* give folder=<path>, folder of a run or of a sweep"),
+        (["predict"], "give checkpoint=<path> input=<path> output=<path>; --help describes them$"),
         (["report", "nowhere"], "nowhere: no such folder"),
         (["report", "."], "is neither a run nor a sweep"),
         (["data", "synthesize", "persons=0"], "persons is a whole number from 1 up, not 0"),

@@ -9,7 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 from keypoints.config import options
 from keypoints.config.registry import folders, is_path, schema_of, setting_named
 from keypoints.config.run_names import check_name
-from keypoints.errors import ConfigError
+from keypoints.config.settings import Setting
+from keypoints.errors import ConfigError, shortened
 
 _REQUIRED = "${required:}"
 """Interpolation that replaces ``???`` in files."""
@@ -49,8 +50,12 @@ def missing(cfg: DictConfig, own: Path | None = None, config: str | None = None)
     """
     plain: Any = OmegaConf.to_container(cfg)
     plain.pop("hydra", None)  # Hydra sets its own values later
-    messages = [need(key, own, config) for key in _missing_keys(plain)]
-    return "; ".join(messages) or None
+    keys = list(_missing_keys(plain))
+    message = "; ".join(need(key, own, config) for key in keys)
+    if len(keys) > 1 and shortened(message) != message:
+        given = " ".join(_example(key, own, config) for key in keys)
+        return f"{', '.join(keys)} have no value (???): give {given}; --help describes them"
+    return message or None
 
 
 def _missing_keys(value: Any, key: str = "") -> Iterator[str]:
@@ -72,11 +77,21 @@ def need(key: str, own: Path | None = None, config: str | None = None) -> str:
     >>> need("a.b")
     'a.b has no value (???): give a.b=<value>'
     """
-    known = setting_named(key) if config is None else schema_of(config).all.get(key)
-    kind = "|".join(known.choices) if known else ""
-    said = f"{key} has no value (???): give {key}=<{kind or ('path' if is_path(key, own) else 'value')}>"
+    known = _setting(key, config)
+    said = f"{key} has no value (???): give {_example(key, own, config)}"
     about = options.comment(folders(own), key, missing=True) or ("" if known is None else known.sentence)
     return f"{said}, {about[:1].lower()}{about[1:].rstrip('.')}" if about else said
+
+
+def _setting(key: str, config: str | None) -> Setting | None:
+    return setting_named(key) if config is None else schema_of(config).all.get(key)
+
+
+def _example(key: str, own: Path | None, config: str | None) -> str:
+    """Return how a key is given: ``key=<path>``."""
+    known = _setting(key, config)
+    kind = "|".join(known.choices) if known else ""
+    return f"{key}=<{kind or ('path' if is_path(key, own) else 'value')}>"
 
 
 def check_complete(cfg: DictConfig, own: Path | None = None, config: str | None = None) -> None:

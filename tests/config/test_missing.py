@@ -22,6 +22,14 @@ def test_a_missing_value_is_reported_with_its_description(own):
     assert missing(cfg, own) is None
 
 
+def test_many_missing_values_are_named_before_their_descriptions():
+    said = missing(preview("predict", [], []), config="predict")
+    assert said == (
+        "checkpoint, input, output have no value (???): give checkpoint=<path> input=<path> output=<path>; "
+        "--help describes them"
+    )
+
+
 def test_fine_tuning_requires_a_checkpoint_to_start_from():
     cfg = preview("train", [], ["experiment=ibug300w_fine"])
     assert missing(cfg).startswith("start_from has no value (???): give start_from=<path>, a run's folder or")
