@@ -34,7 +34,7 @@ def overlapped(
 
     Args:
         batches: items, in batches that are not empty.
-        stages: stages that each batch passes one after the other.
+        stages: stages that each batch passes sequentially.
         threads: executor that runs the stages.
         most: largest number of batches in work at once, with the batch that is yielded.
     """

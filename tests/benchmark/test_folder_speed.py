@@ -45,7 +45,7 @@ def test_each_stage_and_the_whole_are_measured(model, photos, tmp_path, request)
     assert 0 < result["memory_mb"]["at the end"] <= result["memory_mb"]["highest"]
 
 
-def test_the_bound_is_the_slowest_stage_or_all_stages_on_all_cores():
+def test_the_bound_is_the_slowest_stage_or_all_cores():
     took = {
         "decode": folder_speed._Took(wall=2.0, processor=4.0),
         "detect": folder_speed._Took(wall=3.0, processor=6.0),

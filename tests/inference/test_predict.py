@@ -271,7 +271,7 @@ def fail_at_the_fifth(error):
     ],
 )
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_an_error_or_ctrl_c_in_any_stage_ends_all_and_leaves_nothing(
+def test_an_error_or_interrupt_in_any_stage_leaves_nothing(
     untrained, many, tmp_path, monkeypatch, owner, name, error
 ):
     listed, root = many

@@ -28,7 +28,7 @@ def test_results_come_batch_by_batch_in_the_order_of_the_items(threads):
     assert done == [[str(item + 1) for item in batch] for batch in BATCHES]
 
 
-def test_a_stage_of_a_batch_sees_all_items_of_the_stage_before(threads):
+def test_a_batch_has_all_items_of_the_stage_before(threads):
     done = overlapped(BATCHES, [Each(float), Together(lambda items: [sum(items)] * len(items))], threads, 2)
     assert list(done) == [[float(sum(batch))] * len(batch) for batch in BATCHES]
 
