@@ -32,6 +32,7 @@ from keypoints.config.missing import MissingValueError, check_complete, missing,
 from keypoints.config.overrides import first_of_sweep, named_by_data, varied_by_hand
 from keypoints.config.quoting import check_commas, is_given, is_multirun, own_folder, quote_paths
 from keypoints.config.registry import conf_dir, is_group, schema_of, setting_named
+from keypoints.config.unknown_keys import explain_unknown_key
 from keypoints.distributed import is_recorded, run_to_join
 from keypoints.errors import ConfigError, KeypointsError, one_line, printable, shortened
 from keypoints.files import OF_DISKS
@@ -564,6 +565,7 @@ def _is_hydras(argument: str) -> bool:
 def _hydra(program: str, config: str, job: Job, arguments: Sequence[str]) -> None:
     """Compose the configuration and run ``job``, as ``hydra.main`` does."""
     import hydra
+    from hydra.errors import ConfigCompositionException
 
     register()
     check_files()
@@ -573,7 +575,13 @@ def _hydra(program: str, config: str, job: Job, arguments: Sequence[str]) -> Non
         return job(cfg)
 
     with _arguments([program, *quote_paths(as_typed(config, arguments))]):
-        hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(configured)()
+        try:
+            hydra.main(config_path=str(conf_dir()), config_name=config, version_base="1.3")(configured)()
+        except ConfigCompositionException as error:
+            message = explain_unknown_key(config, arguments, str(error))
+            if message is None:
+                raise
+            raise ConfigError(message) from error
 
 
 @contextmanager
