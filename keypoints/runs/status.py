@@ -48,7 +48,7 @@ _KEPT = ("command", "job", "started")
 """Keys that a resumed run keeps from its earlier status."""
 
 _STATUS_BYTES = 4096
-"""``status.json`` is padded to a multiple of this size, so that a later status fits into the same file."""
+"""While a run trains, ``status.json`` is padded to a multiple of this size, so that its last status fits."""
 
 _STATUS = {
     "status": one_of(("running", "finished", "failed", "interrupted")),
@@ -336,7 +336,8 @@ def record(
 def _write(run: RunFolder, status: Mapping[str, Any]) -> None:
     """Write ``status.json``; on a full disk overwrite it in place, which its padding allows."""
     text = json.dumps(status, indent=2)
-    text += " " * (-(len(text) + 1) % _STATUS_BYTES) + "\n"
+    reserve = -(len(text) + 1) % _STATUS_BYTES if status["status"] == "running" else 0
+    text += " " * reserve + "\n"
     try:
         write_atomically(run.status_file, text)
     except OSError:
