@@ -49,7 +49,7 @@ test-extras: $(READY) ## install wandb, mlflow and timm, and test with them
 	@$(PIP) --no-build-isolation --editable '.[dev,parallel,slurm,search,wandb,mlflow,timm]'
 	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/extras tests/models/test_timm.py
 
-demo: $(READY) ## make up faces, train on them with three learning rates, and compare: two minutes
+demo: $(READY) ## make up faces, train on them with three learning rates, and compare
 	@$(BIN)/keypoints data synthesize
 	@$(BIN)/keypoints train experiment=nose_tip sweep=learning_rate paths.data=data/synthetic
 

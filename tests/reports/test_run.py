@@ -45,6 +45,8 @@ def test_the_page_is_complete_and_self_contained(run):
     assert html.count("data:image/jpeg;base64,") == html.count(" px</figcaption>") >= 2
     assert not re.findall(r'(?:src|href)="(?!data:)', html)
     assert "mean-shape baseline" in html
+    assert "<td>–</td>" in html
+    assert "–: not measured in a training; <code>keypoints evaluate</code> measures" in html
     assert "4 × 54 × 74" in html
     assert 'name="viewport"' in html
     assert "@media print" in html
