@@ -136,14 +136,17 @@ def test_values_in_files_are_checked_like_typed_ones(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("typed", "says"),
     [
-        (["predict"], "checkpoint has no value .* give checkpoint=<path>, .*; input has .*; output has "),
+        (
+            ["predict"],
+            "checkpoint, input, output have no value .* give checkpoint=<path> input=<path> output=",
+        ),
         (["report"], "folder has no value .* give folder=<path>, folder of a run or of a sweep"),
         (["data", "convert", "a.csv"], "format has no value .*; output has no value"),
         (
-            ["predict", "a.onnx", "b.jpg"],
-            "b.jpg: has no key; keypoints predict takes one word, its checkpoint",
+            ["demo", "a.onnx", "b.jpg"],
+            "b.jpg: has no key; keypoints demo takes one word, its checkpoint",
         ),
-        (["predict", "input=a", "a.onnx"], "a.onnx: has no key"),
+        (["demo", "port=1", "a.onnx"], "a.onnx: has no key"),
         (["evaluate"], "say which model: checkpoint=<file or run's folder>, or predictions=<table>"),
         (["submit"], "say which model: checkpoint=<file or run's folder>, or check=<submission>"),
         (["report", "/no=where"], "/no=where: no such folder"),
@@ -218,8 +221,8 @@ def test_files_and_classes_of_users_are_accepted(own, typed, says, capsys):
 @pytest.mark.parametrize(
     ("typed", "says"),
     [
-        ("train paths.foo=1", "Could not override 'paths.foo'"),
-        ("train --config-dir . model=odd foo=1 -h", "Could not override 'foo'"),
+        ("train paths.foo=1", "'paths.foo' is not a setting here; similar: paths.outputs"),
+        ("train --config-dir . model=odd foo=1 -h", "'foo' is not a setting here"),
         ("train -cn nix -h", "Cannot find primary config 'nix'"),
         ("train -m seed=choice(1.5,2)", "seed is a whole number from 0 up, not 1.5"),
         ("train -m seed=range(0,2,0.5)", "seed is a whole number from 0 up, not 0.0"),
