@@ -15,13 +15,14 @@ from keypoints.tasks.regression import RegressionTask
 def watched(made_up_imm, tmp_path):
     """Train two epochs with the given callbacks; return the trainer and TensorBoard's events."""
 
-    def train(*callbacks, logger=True, epochs=2, bar=False):
+    def train(*callbacks, logger=True, epochs=2, bar=False, precision="32-true"):
         data = IMMDataModule(made_up_imm, landmarks="nose_tip", width=40, height=30)
         net = configure(ConvNet, kernel_sizes=[5, 3], channels=[4, 4], hidden=8)
         board = TensorBoardLogger(tmp_path, "tensorboard", "", default_hp_metric=False) if logger else False
         trainer = pl.Trainer(
             max_epochs=epochs,
             accelerator="cpu",
+            precision=precision,
             callbacks=list(callbacks),
             logger=board,
             log_every_n_steps=1,

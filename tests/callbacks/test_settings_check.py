@@ -43,6 +43,17 @@ def test_an_unknown_metric_may_be_tolerated(watched, caplog):
         checked(watched, EarlyStopping("val_loss"), Own())
 
 
+@pytest.mark.parametrize(
+    ("processor", "precision", "warns"),
+    [("AVX2", "bf16-mixed", True), ("AVX512", "bf16-mixed", False), ("AVX2", "32-true", False)],
+)
+def test_a_precision_that_is_only_emulated_is_told(watched, caplog, monkeypatch, processor, precision, warns):
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: processor)
+    check = SettingsCheck()
+    watched(check, epochs=1, precision=precision)
+    assert ("trainer.precision=32-true is the faster choice" in caplog.text) == warns
+
+
 def test_key_of_returns_the_key_of_a_callback():
     own = Own()
     check = SettingsCheck()
