@@ -14,7 +14,13 @@ def test_load_model_gives_checkpoint_and_onnx_file_one_interface(untrained, expo
     assert other.runtime == "onnxruntime on cpu, float32"
 
 
-def test_an_onnx_file_runs_only_on_the_cpu(exported):
+def test_an_onnx_file_has_a_provider_and_a_checkpoint_a_device(untrained, exported):
     assert load_model(exported, device="cpu").at_once > 1
-    with pytest.raises(ConfigError, match=r"model\.onnx: an ONNX file is run on the CPU.*not 'cuda'"):
+    assert load_model(exported, provider="CPUExecutionProvider").runtime == "onnxruntime on cpu, float32"
+    assert load_model(exported, provider="CPU").runtime == "onnxruntime on cpu, float32"
+    with pytest.raises(ConfigError, match=r"model\.onnx: device=cuda is for checkpoints.*provider=cuda"):
         load_model(exported, device="cuda")
+    with pytest.raises(ConfigError, match=r"provider=none: onnxruntime has .*cpu.* here"):
+        load_model(exported, provider="none")
+    with pytest.raises(ConfigError, match="provider=cpu is for ONNX files"):
+        load_model(untrained, provider="cpu")
