@@ -29,8 +29,13 @@ SHAPE = (192, 256, 1)
 POINTS = np.array([[128.0, 96.0], [100.25, 80.0], [150.0, 120.5], [-20.0, 300.0]])
 
 
+def settings_of(name):
+    """Return the settings of a shipped augmentation, with those of the file that it extends."""
+    return compose("train", [f"augmentation={name}"]).augmentation
+
+
 def shipped(name):
-    return instantiate(OmegaConf.load(conf_dir() / f"augmentation/{name}.yaml"), _convert_="all")
+    return instantiate(settings_of(name), _convert_="all")
 
 
 def single(transform, **settings):
@@ -53,8 +58,8 @@ COVERING = (albumentations.GaussNoise, albumentations.CoarseDropout)
 SHIPPED = [
     (path.stem, name)
     for path in sorted((conf_dir() / "augmentation").glob("*.yaml"))
-    if (cfg := OmegaConf.load(path)) and "transforms" in cfg
-    for name in cfg.transforms
+    if OmegaConf.load(path)
+    for name in settings_of(path.stem).transforms
 ]
 
 
