@@ -43,7 +43,7 @@ def draw_speed_bars(
     bars = left.barh(names, medians, xerr=spread, color=colours, ecolor="0.2", capsize=3)
     left.bar_label(bars, [shown(median) for median in medians.tolist()], padding=8)
     left.set_xscale("log")
-    left.margins(x=0.25)
+    left.margins(x=0.35)
     left.set_xlabel(f"{thing}s per second: median, lowest to highest")
     places = np.arange(len(names))
     for offset, times, label, colour in (
@@ -56,7 +56,7 @@ def draw_speed_bars(
     right.set_yticks(places, names)
     right.margins(x=0.2)
     right.set_xlabel(f"milliseconds per {thing}, median")
-    figure.legend(*right.get_legend_handles_labels(), loc="outside right upper", fontsize=9)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=2, fontsize=9)
     for axes in (left, right):
         axes.invert_yaxis()
     figure.suptitle(title)
