@@ -12,6 +12,7 @@ from torchvision.ops import Conv2dNormActivation
 from keypoints.errors import ConfigError, one_line
 from keypoints.models.encoders import Encoder
 from keypoints.models.pretrained import is_blank
+from keypoints.models.torchvision import adapt_input, adapt_normalised_input, read_weights
 
 IMAGENET = "imagenet"
 """Value of ``weights`` that means the package's weights."""
@@ -22,8 +23,6 @@ _STEM = 32
 """Output channels of the first convolution."""
 _MEAN, _STD = 127 / 255, 128 / 255
 """Normalisation that the weights expect, of images in [0, 1]."""
-_GREY = 0.5
-"""Value in [0, 1] that is 0 in images in [-0.5, 0.5]."""
 
 _normalization = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)  # as in the training of the weights
 _convolution = partial(Conv2dNormActivation, norm_layer=_normalization)
@@ -90,20 +89,24 @@ class EfficientNetLiteEncoder(Encoder):
             )
             for before, stage in zip(inputs, _STAGES, strict=False)
         )
-        self._last_stages = _last_stages()
-        self.channels = {level: _STAGES[place].channels for level, place in self._last_stages.items()}
+        last_stages = _last_stages()
+        self._levels = {place: level for level, place in last_stages.items()}
+        self.channels = {level: _STAGES[place].channels for level, place in last_stages.items()}
         if weights is not None and not is_blank():
             _load(self, Path(weights) if str(weights) != IMAGENET else _packaged())
-        self.stem[0] = _adapted(self.stem[0], in_channels, normalised=weights is not None)
+        if weights is None:
+            adapt_input(self, in_channels)
+        else:
+            adapt_normalised_input(self, in_channels, torch.full((3,), _MEAN), torch.full((3,), _STD))
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         """Encode images as described in :meth:`Encoder.forward`."""
-        maps, levels = {}, {place: level for level, place in self._last_stages.items()}
+        maps = {}
         images = self.stem(images)
         for place, stage in enumerate(self.stages):
             images = stage(images)
-            if place in levels:
-                maps[levels[place]] = images
+            if place in self._levels:
+                maps[self._levels[place]] = images
         return maps
 
 
@@ -166,41 +169,12 @@ def _load(encoder: EfficientNetLiteEncoder, path: Path) -> None:
     Raises:
         ConfigError: if they cannot be read or do not fit.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise ConfigError(f"weights={path}: is neither a file nor {IMAGENET!r}") from error
-    except Exception as error:
-        raise ConfigError(f"{path}: is no file of weights, or damaged ({one_line(error)[:120]})") from error
-    if not isinstance(state, dict) or not all(isinstance(each, Tensor) for each in state.values()):
-        raise ConfigError(f"{path}: holds no state dict (a dictionary from names to tensors)")
+    if not path.is_file():
+        raise ConfigError(f"weights={path}: is neither a file nor {IMAGENET!r}")
+    state = read_weights(str(path))
     theirs = [each for name, each in state.items() if not name.startswith(("_conv_head", "_bn1", "_fc"))]
     ours = list(encoder.state_dict())
     try:
         encoder.load_state_dict(dict(zip(ours, theirs, strict=True)))
     except (RuntimeError, ValueError) as error:
         raise ConfigError(f"{path}: does not fit EfficientNet-Lite0 ({one_line(error)[:200]})") from error
-
-
-def _adapted(stem: nn.Module, in_channels: int, normalised: bool) -> nn.Conv2d:
-    """Return the first convolution for images in [-0.5, 0.5] of 1 or 3 channels.
-
-    Args:
-        stem: the first convolution, of three channels and without a bias.
-        in_channels: channels of the images; the filters of a grey one are summed over the colours.
-        normalised: the filters expect images with the weights' mean and standard deviation.
-    """
-    assert isinstance(stem, nn.Conv2d)
-    weight = stem.weight.detach()
-    bias = None
-    if normalised:
-        weight = weight / _STD
-        bias = (weight * (_GREY - _MEAN)).sum(dim=(1, 2, 3))
-    if in_channels == 1:
-        weight = weight.sum(dim=1, keepdim=True)
-    layer = nn.Conv2d(in_channels, _STEM, 3, 2, padding=1, bias=bias is not None)
-    with torch.no_grad():
-        layer.weight.copy_(weight)
-        if layer.bias is not None and bias is not None:
-            layer.bias.copy_(bias)
-    return layer

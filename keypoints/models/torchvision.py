@@ -103,9 +103,9 @@ def torchvision_network(
     weights = None if weights is None else str(weights)
     net = _network(name, weights, settings)
     if weights is None:
-        _adapt_input(net, in_channels)
+        adapt_input(net, in_channels)
     else:
-        _adapt_normalised_input(net, in_channels, *_normalisation(name, weights))
+        adapt_normalised_input(net, in_channels, *_normalisation(name, weights))
     return net
 
 
@@ -143,6 +143,21 @@ def _load(net: nn.Module, name: str, weights: str, own: type[WeightsEnum]) -> No
             f"weights={weights}: is neither a file nor one of torchvision's weights for {name}: {names}"
         )
     try:
+        net.load_state_dict(read_weights(weights))
+    except RuntimeError as error:
+        raise ConfigError(f"{weights}: does not fit {name} ({one_line(error)[:200]})") from error
+
+
+def read_weights(weights: str) -> dict[str, Tensor]:
+    """Return the state dict in a file.
+
+    Args:
+        weights: the file.
+
+    Raises:
+        ConfigError: if it is no file of weights, or damaged.
+    """
+    try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
     except Exception as error:
         kind = describe_file(Path(weights))
@@ -152,10 +167,7 @@ def _load(net: nn.Module, name: str, weights: str, own: type[WeightsEnum]) -> No
         raise ConfigError(f"{weights}: {why}") from error
     if not (isinstance(state, dict) and state and all(isinstance(value, Tensor) for value in state.values())):
         raise ConfigError(f"{weights}: holds no state dict (a dictionary from names to tensors)")
-    try:
-        net.load_state_dict(state)
-    except RuntimeError as error:
-        raise ConfigError(f"{weights}: does not fit {name} ({one_line(error)[:200]})") from error
+    return state
 
 
 def _normalisation(name: str, weights: str) -> tuple[Tensor, Tensor]:
@@ -173,14 +185,26 @@ def _first_convolution(net: nn.Module) -> tuple[str, nn.Conv2d]:
     return next((name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d))
 
 
-def _adapt_input(net: nn.Module, in_channels: int) -> None:
-    """Change the first convolution to 1 or 3 channels; its filters are random, so any of them will do."""
+def adapt_input(net: nn.Module, in_channels: int) -> None:
+    """Change the first convolution to 1 or 3 channels; its filters are random, so any of them will do.
+
+    Args:
+        net: network of three channels.
+        in_channels: channels of the images, 1 or 3.
+    """
     name, layer = _first_convolution(net)
     net.set_submodule(name, _convolution(layer, layer.weight[:, :in_channels], layer.bias))
 
 
-def _adapt_normalised_input(net: nn.Module, in_channels: int, mean: Tensor, std: Tensor) -> None:
-    """Change the first convolution to images in [-0.5, 0.5] of 1 or 3 channels, without normalisation."""
+def adapt_normalised_input(net: nn.Module, in_channels: int, mean: Tensor, std: Tensor) -> None:
+    """Change the first convolution to images in [-0.5, 0.5] of 1 or 3 channels, without normalisation.
+
+    Args:
+        net: network of three channels, whose filters expect normalised images.
+        in_channels: channels of the images, 1 or 3; the filters of a grey one are summed over the colours.
+        mean: (3,) mean of the images in [0, 1] that the filters expect.
+        std: (3,) standard deviation.
+    """
     name, layer = _first_convolution(net)
     weight = layer.weight / std[:, None, None]
     shift = (weight * (_GREY - mean)[:, None, None]).sum(dim=(1, 2, 3))
