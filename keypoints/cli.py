@@ -40,6 +40,7 @@ from keypoints.logs import PlainRecord, log_start
 from keypoints.process import configure_libraries
 from keypoints.runs.length import LENGTH
 from keypoints.stopping import stop_of, stoppable
+from keypoints.threads import limit_libraries
 from keypoints.workers import end_with
 
 log = logging.getLogger(__name__)
@@ -263,6 +264,7 @@ def _run_verb(verb: Verb, handler: Callable[[DictConfig], None], arguments: list
             check_values(verb.config, cfg)
             _check_given(verb, cfg, own_folder(flags))
             log_start(log, verb.start(cfg), slow=verb.slow_start)
+            limit_libraries()
             handler(cfg)
         except Exception as error:  # raised again below: Hydra would print its own report
             place = schema_of(verb.config).settings.get("output")

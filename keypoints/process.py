@@ -7,17 +7,22 @@ import os
 import sys
 import warnings
 
+from keypoints.threads import wait_passively
+
 MOST_MEGAPIXELS = 300
 """Largest photo that Pillow opens. Phones take photos of 200 million pixels; Pillow's own limit is 179."""
 
 
 def configure_libraries() -> None:
-    """Let Pillow read large photos without a warning, and OpenCV work with one thread a process.
+    """Let Pillow read large photos without a warning, OpenCV use one thread, and threads wait passively.
 
-    A face is too small to share among threads, and loader processes work in parallel. A larger limit of
-    Pillow, and a number of threads in ``OPENCV_FOR_THREADS_NUM``, are kept.
+    A face is too small to share among OpenCV's threads, and loader processes work in parallel. A larger limit
+    of Pillow, and the user's variables for threads (``OPENCV_FOR_THREADS_NUM``, ``OMP_WAIT_POLICY``), are
+    kept.
     """
     from PIL import Image
+
+    wait_passively()
 
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # from half of the limit on
     if Image.MAX_IMAGE_PIXELS is not None:
@@ -26,13 +31,6 @@ def configure_libraries() -> None:
     threads = os.environ["OPENCV_FOR_THREADS_NUM"]
     if "cv2" in sys.modules and threads.isdecimal():  # OpenCV itself reports another value
         sys.modules["cv2"].setNumThreads(int(threads))
-
-
-def allowed_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def configure_worker(_: int) -> None:

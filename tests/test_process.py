@@ -7,14 +7,15 @@ import cv2
 import pytest
 from PIL import Image
 
-from keypoints.process import allowed_cores, configure_libraries, configure_worker
+from keypoints.process import configure_libraries, configure_worker
 
 
 @pytest.fixture
 def settings(monkeypatch):
     """Give the libraries known settings, and restore the former ones afterwards."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
-    monkeypatch.delenv("OPENCV_FOR_THREADS_NUM", raising=False)
+    for name in ("OPENCV_FOR_THREADS_NUM", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
     before = cv2.getNumThreads()
     cv2.setNumThreads(2)
     with warnings.catch_warnings():
@@ -27,6 +28,7 @@ def test_large_photos_and_one_thread_are_set(settings, configure):
     configure()
     assert Image.MAX_IMAGE_PIXELS == 150_000_000
     assert cv2.getNumThreads() == 1
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
 
 
 def test_settings_of_the_user_are_kept(settings, monkeypatch):
@@ -64,16 +66,3 @@ def test_imports_and_constructors_leave_the_process_as_it_is():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True", done.stderr
-
-
-@pytest.mark.skipif(
-    not hasattr(os, "sched_setaffinity"), reason="this system does not bind processes to cores"
-)
-def test_only_the_cores_that_are_allowed_count():
-    before = os.sched_getaffinity(0)
-    assert allowed_cores() == len(before)
-    os.sched_setaffinity(0, {min(before)})
-    try:
-        assert allowed_cores() == 1
-    finally:
-        os.sched_setaffinity(0, before)

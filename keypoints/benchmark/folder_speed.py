@@ -34,7 +34,7 @@ from keypoints.inference.predict import (
 from keypoints.inference.prediction_files import PredictedPhoto, PredictionFiles, prediction_files
 from keypoints.inference.predictor import Predictor
 from keypoints.inference.stages import Each, Stage, Together, overlapped
-from keypoints.process import allowed_cores
+from keypoints.threads import threads_of_process
 
 WHOLE = "whole"
 """Key of the whole, beside the stages' keys."""
@@ -112,14 +112,14 @@ def measure_folder(
         given: the photos, as the user named them.
         scratch: path of the temporary folders for the files of the predictions.
         rounds: numbers of the rounds, of which there is at least one.
-        threads: number of threads; ``None`` for one per core.
+        threads: number of threads; ``None`` for one per allowed core, or ``OMP_NUM_THREADS``.
 
     Raises:
         DataError: if no photo can be read.
         KeypointsError: as the prediction.
     """
     check_boxes(predictor, inputs)
-    measured = _Measurement(predictor, inputs, scratch, allowed_cores() if threads is None else threads)
+    measured = _Measurement(predictor, inputs, scratch, threads_of_process() if threads is None else threads)
     took = [measured.round() for _ in rounds]
     ratios = [_ratios(each, measured.threads) for each in took]
     count = len(inputs.photos)

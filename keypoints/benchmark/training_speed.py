@@ -32,6 +32,8 @@ from keypoints.errors import ConfigError
 from keypoints.instantiate import make_task, make_trainer
 from keypoints.tasks.base import Task
 from keypoints.training.fit import garbage_frozen, without_expected_warnings
+from keypoints.training.prepare import network_cost
+from keypoints.training.torch_threads import choose_threads, torch_threads
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +100,9 @@ def measure_training(cfg: DictConfig, data: FaceDataModule, scratch: Path) -> Tr
     Raises:
         KeypointsError: see :func:`keypoints.training.prepare.prepare`.
     """
-    with without_expected_warnings(), garbage_frozen():
+    cost = network_cost(make_task(cfg, data))
+    threads = choose_threads(cfg, cost, data.batch_size)
+    with without_expected_warnings(), garbage_frozen(), torch_threads(threads):
         measured = _Measurement(cfg, data, scratch)
         rounds = [measured.round() for _ in measured.numbered(int(cfg.rounds))]
         step_ms, epoch_ms = measured.shares()
@@ -112,7 +116,7 @@ def measure_training(cfg: DictConfig, data: FaceDataModule, scratch: Path) -> Tr
             gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
             processor=platform.processor() or platform.machine(),
             cores=os.cpu_count(),
-            threads=torch.get_num_threads(),
+            threads=threads,
             torch=torch.__version__,
             images_per_second={part: Spread.of([each[part] for each in rounds]) for part in rounds[0]},
             ratio={

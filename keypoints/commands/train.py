@@ -42,6 +42,12 @@ class Train(Trusting):
     seed: int = setting(
         0, "Seed of the initial weights, the order of the faces and the augmentation.", at_least=0
     )
+    threads: int | None = setting(
+        None,
+        "Threads of torch on the CPU; null: OMP_NUM_THREADS, or as many as the network is worth, up to the "
+        "allowed cores.",
+        at_least=1,
+    )
     keep: str = setting(
         "all",
         "Checkpoints that a finished run keeps; best needs a third of the disk space, but a run that keeps "
@@ -134,23 +140,26 @@ def _train(
     from keypoints.training.fit import fit_in_all_processes, without_expected_warnings
     from keypoints.training.prepare import best_task, prepare
     from keypoints.training.summary import summarised, tell, tell_end
+    from keypoints.training.torch_threads import torch_threads
 
     config = None if resumed else OmegaConf.to_yaml(cfg, resolve=True)
-    with record(run, overrides, job, config, resumed=resumed) as metrics, without_expected_warnings():
+    with record(run, overrides, job, config, resumed=resumed) as attempt, without_expected_warnings():
         parts = prepare(run, cfg, resumed=resumed, recorded=recorded)  # data, task, trainer
-        draw_batch(run, parts.data)
-        with summarised(run, parts.trainer, metrics), opened(parts.trainer, run, parts.loggers):
-            fit_in_all_processes(parts, run, recorded=recorded)
-        best = best_task(run, parts, cfg, recorded=recorded)
-        faces = measure_faces(best, parts.data.dataset("val"))
-        write_atomically(run.faces, faces.to_csv(index=False))
-        draw_feature_maps(run, parts.data, best)
-        tell_end(parts.trainer)
-        tell(run, metrics, is_trial=bool(cfg.trainer.get("fast_dev_run")))
+        attempt.record_threads(parts.threads)
+        with torch_threads(parts.threads):
+            draw_batch(run, parts.data)
+            with summarised(run, parts.trainer, attempt.metrics), opened(parts.trainer, run, parts.loggers):
+                fit_in_all_processes(parts, run, recorded=recorded)
+            best = best_task(run, parts, cfg, recorded=recorded)
+            faces = measure_faces(best, parts.data.dataset("val"))
+            write_atomically(run.faces, faces.to_csv(index=False))
+            draw_feature_maps(run, parts.data, best)
+            tell_end(parts.trainer)
+        tell(run, attempt.metrics, is_trial=bool(cfg.trainer.get("fast_dev_run")))
     report_run(run, best)
     if cfg.get("keep") == "best" and run.best_checkpoint.is_file():
         run.last_checkpoint.unlink(missing_ok=True)
-    return metrics
+    return attempt.metrics
 
 
 def resume(folder: Path, epochs: int | None = None) -> dict[str, float]:
@@ -227,11 +236,12 @@ def join_run(folder: Path, *, recorded: bool) -> None:
 def _join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> None:
     from keypoints.training.fit import fit_in_all_processes, without_expected_warnings
     from keypoints.training.prepare import prepare_to_join
+    from keypoints.training.torch_threads import torch_threads
 
     with without_expected_warnings():
-        fit_in_all_processes(
-            prepare_to_join(run, cfg, resumed=resumed, recorded=recorded), run, recorded=recorded
-        )
+        parts = prepare_to_join(run, cfg, resumed=resumed, recorded=recorded)
+        with torch_threads(parts.threads):
+            fit_in_all_processes(parts, run, recorded=recorded)
 
 
 def _report_ended_epochs(run: RunFolder, trust: Sequence[str]) -> None:

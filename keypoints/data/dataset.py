@@ -1,7 +1,6 @@
 """Dataset of faces for training: crops in memory, augmented on access, and the batch type."""
 
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
@@ -25,6 +24,7 @@ from keypoints.distributed import is_first
 from keypoints.errors import ConfigError, DataError
 from keypoints.formatting import counted
 from keypoints.geometry import Affine, Box, ByteArray, FlagArray, FloatArray, pixels_to_ratio
+from keypoints.threads import threads_of_process
 
 log = logging.getLogger(__name__)
 
@@ -215,7 +215,9 @@ class FaceDataset(Dataset[Batch]):
         size = int(np.prod(shape))
         held = len(self.faces) if memory is None else min(len(self.faces), max(memory, 0) // size)
         self._canvases = np.empty((held, *shape), np.uint8)
-        with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow decodes outside the interpreter's lock
+        with ThreadPoolExecutor(
+            threads_of_process()
+        ) as threads:  # Pillow decodes outside the interpreter's lock
             prepared = threads.map(self._prepare, range(len(self.faces)))
             silent = len(self.faces) < _MANY or not is_first() or not sys.stdout.isatty()
             found = list(track(prepared, "decoding", len(self.faces), transient=True, disable=silent))

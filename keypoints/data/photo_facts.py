@@ -1,7 +1,6 @@
 """Sizes and identities of photos, read without decoding them."""
 
 import hashlib
-import os
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,6 +12,7 @@ from keypoints.data.photo_names import composed
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError
 from keypoints.input_files import MOST_PHOTO, read_bytes
+from keypoints.threads import threads_of_process
 
 
 class Facts(NamedTuple):
@@ -55,7 +55,7 @@ def read_photo_facts(paths: Iterable[Path], naming: Naming = PLAIN) -> dict[Path
     distinct = list(dict.fromkeys(paths))
     originals = {path: naming.original(path) for path in distinct}
     files = list(dict.fromkeys(chain(distinct, originals.values())))
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # files are read outside the interpreter's lock
+    with ThreadPoolExecutor(threads_of_process()) as threads:  # files are read outside the interpreter's lock
         seen = dict(zip(files, threads.map(partial(_read_facts, naming), files), strict=True))
     return {path: _with_original(seen[path], seen[originals[path]]) for path in distinct}
 

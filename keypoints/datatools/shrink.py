@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from keypoints.errors import ConfigError, DataError, one_line
 from keypoints.files import holds_others, locked, replaced, write_atomically
 from keypoints.formatting import counted, pluralised
 from keypoints.geometry import Box, ByteArray
+from keypoints.threads import threads_of_process
 
 _SETTINGS = "shrink.json"
 """File that marks a folder as a compact copy, and records its settings."""
@@ -77,7 +77,7 @@ def _write_copy(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings:
     def make(piece: Piece) -> Cut:
         return _write_piece(root, output, plan, piece, side=side, context=cfg.context, quality=cfg.quality)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow releases the interpreter's lock
+    with ThreadPoolExecutor(threads_of_process()) as threads:  # Pillow releases the interpreter's lock
         done = track(threads.map(make, plan.pieces), "shrinking", total=len(plan.pieces))
         cuts = {piece.name: found for piece, found in zip(plan.pieces, done, strict=True)}
     texts = {
@@ -206,7 +206,7 @@ def _fitting_side(root: Path, plan: Plan, cfg: DictConfig) -> int:
         ConfigError: if even the smallest side takes more.
     """
     sample = plan.pieces[:: -(-len(plan.pieces) // _SAMPLE)]
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(threads_of_process()) as threads:
 
         def part_of(piece: Piece) -> tuple[ByteArray, float]:
             pixels = Photo(root / piece.file).decode(3)

@@ -38,6 +38,7 @@ from keypoints.files import write_atomically
 from keypoints.formatting import counted, pluralised
 from keypoints.landmarks import LandmarkScheme
 from keypoints.schemes import IBUG68, scheme_named
+from keypoints.threads import threads_of_process
 
 IMM_PERSONS = 40
 LISTED = {ibug300w.TRAIN_LIST: 6666, ibug300w.TEST_LIST: 1008, ibug300w.PARSED_LIST: 1008}
@@ -211,7 +212,7 @@ def _write(path: Path, findings: Iterable[Finding]) -> None:
 def _decode_all(paths: Iterable[Path]) -> dict[Path, Seen | DataError]:
     """Decode every picture; return its content, or the error, by path."""
     distinct = list(dict.fromkeys(paths))
-    with ThreadPoolExecutor(os.cpu_count()) as threads:  # Pillow releases the interpreter's lock
+    with ThreadPoolExecutor(threads_of_process()) as threads:  # Pillow releases the interpreter's lock
         return dict(
             zip(
                 distinct,

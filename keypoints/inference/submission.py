@@ -5,7 +5,6 @@ points, see ``kaggle_submission.py``.
 """
 
 import logging
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -31,6 +30,7 @@ from keypoints.inference.ready_models import find_model
 from keypoints.inference.refinement import refine_of
 from keypoints.inference.submission_file import read_submission, write_submission
 from keypoints.schemes import IBUG68
+from keypoints.threads import threads_of_process
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ def _predict_points(predictor: Predictor, listed: Listed) -> list[FloatArray]:
 
     points: list[FloatArray] = []
     unusable: list[str] = []
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(threads_of_process()) as threads:
         batches = [faces[start : start + _BATCH] for start in range(0, len(faces), _BATCH)]
         for batch in track(batches, "predicting", transient=True):
             prepared = list(threads.map(prepare, batch))

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 State = Literal["running", "finished", "failed", "interrupted"]
 
-_KEPT = ("command", "job", "started")
+_KEPT = ("command", "job", "started", "threads")
 """Keys that a resumed run keeps from its earlier status."""
 
 _STATUS_BYTES = 4096
@@ -64,6 +64,7 @@ _STATUS = {
     "resumed": TEXTS,
     "seconds": NUMBER,
     "metrics": NUMBERS,
+    "threads": or_none(Kind("a number of threads", lambda value: is_count(value) and value > 0)),
     "error": TEXT,
 }
 """Kinds of the values of ``status.json``. Older files lack some of them."""
@@ -105,6 +106,7 @@ class Status:
         resumed: times at which the run was resumed, in ISO 8601.
         seconds: duration of all attempts together; ``None`` before the end.
         metrics: metrics of the best and the last epoch; ``None`` for a value that is not finite.
+        threads: threads of torch in each process; ``None`` before they are chosen.
         error: reason why the run stopped before its end, on one line.
     """
 
@@ -121,7 +123,32 @@ class Status:
     resumed: Sequence[str] = ()
     seconds: float | None = None
     metrics: Mapping[str, float | None] = field(default_factory=dict)
+    threads: int | None = None
     error: str = ""
+
+
+@dataclass
+class Attempt:
+    """An attempt to train a run, for whose ``status.json`` it keeps values.
+
+    Args:
+        metrics: metrics of the run, which are written at the end.
+        about: values of the status, which :meth:`record_threads` completes.
+        run: folder of the run.
+    """
+
+    run: RunFolder
+    about: dict[str, Any]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+    def record_threads(self, threads: int) -> None:
+        """Write the number of threads at once, for an attempt that is killed.
+
+        Args:
+            threads: threads of torch in each process.
+        """
+        self.about["threads"] = threads
+        _write(self.run, self.about)
 
 
 def read_status(run: RunFolder) -> Status:
@@ -267,10 +294,10 @@ def record(
     config: str | None = None,
     *,
     resumed: bool = False,
-) -> Iterator[dict[str, float]]:
+) -> Iterator[Attempt]:
     """Keep ``status.json`` up to date while the block runs: running, then finished, failed or interrupted.
 
-    The block fills the dict that it receives; it is written under ``metrics``. A single run that failed
+    The block fills the metrics of the attempt. A single run that failed
     before its training is replaced by the new run; a run of a sweep has to be resumed. A warning says if a
     run resumes with another major version of OpenCV.
 
@@ -283,7 +310,7 @@ def record(
         resumed: continue the status of an earlier attempt.
 
     Yields:
-        The dict for the run's metrics.
+        The attempt.
 
     Raises:
         ConfigError: if the folder holds a run that is not resumed.
@@ -295,7 +322,6 @@ def record(
     run.path.mkdir(parents=True, exist_ok=True)
     if config is not None:
         write_atomically(run.config, config)
-    metrics: dict[str, float] = {}
     began = datetime.now(UTC)
     now = began.isoformat(timespec="seconds")
     about: dict[str, Any] = {
@@ -319,8 +345,9 @@ def record(
             log.warning("%s: %s", run.path, changed)
         about["resumed"] = [*earlier.get("resumed", []), now]
     _write(run, about)
+    attempt = Attempt(run, about)
     try:
-        yield metrics
+        yield attempt
     except BaseException as error:
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         about |= {"status": "interrupted" if stopped else "failed", "error": describe(error)}
@@ -329,7 +356,7 @@ def record(
         about |= {"status": "finished"}
     finally:
         seconds = before + (datetime.now(UTC) - began).total_seconds()
-        finite = {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+        finite = {name: value if math.isfinite(value) else None for name, value in attempt.metrics.items()}
         _write(run, {**about, "seconds": round(seconds, 1), "metrics": finite})
 
 

@@ -24,6 +24,7 @@ from keypoints.errors import ConfigError, DataError
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.schemes import IBUG68
 from keypoints.synthetic.portrait import SIZE, Head, Person, Pose, portrait
+from keypoints.threads import threads_of_process
 from keypoints.workers import serve
 
 T = TypeVar("T")
@@ -102,7 +103,9 @@ def _in_parallel(work: Callable[[T], Path], items: list[T]) -> Iterator[Path]:
     # Spawn: the fork of a process with threads may hang, and the workers import nothing slow.
     context = get_context("spawn")
     try:
-        with ProcessPoolExecutor(os.cpu_count(), context, initializer=serve, initargs=(os.getpid(),)) as pool:
+        with ProcessPoolExecutor(
+            threads_of_process(), context, initializer=serve, initargs=(os.getpid(),)
+        ) as pool:
             yield from pool.map(work, items, chunksize=8)
     except BrokenProcessPool as error:
         raise DataError(

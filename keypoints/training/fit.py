@@ -18,6 +18,7 @@ from keypoints.components import TRUST, trusted_by_user
 from keypoints.distributed import others_join
 from keypoints.errors import ConfigError, KeypointsError, TrainingError, one_line
 from keypoints.runs.run_folder import RunFolder
+from keypoints.threads import THREADS
 from keypoints.training.prepare import Prepared
 
 
@@ -33,6 +34,8 @@ def fit_in_all_processes(parts: Prepared, run: RunFolder, *, recorded: bool) -> 
         KeypointsError: if the user can correct the cause.
     """
     shared = {TRUST: ",".join(sorted(trusted_by_user()))}
+    if parts.trainer.world_size > 1:  # without the variable, Lightning would choose another number
+        shared[THREADS] = str(parts.threads)
     with others_join(run.path, recorded=recorded, shared=shared):
         fit(parts)
 

@@ -24,15 +24,17 @@ from keypoints.landmarks import LandmarkScheme
 from keypoints.loggers.opening import read_identifiers
 from keypoints.loggers.settings import how_resumed
 from keypoints.models import pretrained
-from keypoints.models.inspection import cost_of
+from keypoints.models.inspection import Cost, cost_of
 from keypoints.runs.checkpoint_files import find_checkpoint
 from keypoints.runs.history import read_logged
 from keypoints.runs.metrics_table import MetricsTable, Row
 from keypoints.runs.network_file import NetworkCost, write_network_cost
 from keypoints.runs.run_folder import RunFolder
-from keypoints.runs.status import clear
+from keypoints.runs.status import clear, read_status
 from keypoints.tasks.base import Task, load_task
 from keypoints.tasks.checkpoint import read_checkpoint
+from keypoints.threads import allowed_cores
+from keypoints.training.torch_threads import choose_threads
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ class Prepared:
         data: data module, set up for training.
         task: network with its loss and optimizer.
         checkpoint: file from which the training resumes, if any.
+        threads: threads of torch in this process.
         loggers: names of the first of the trainer's loggers in the configuration.
     """
 
@@ -56,6 +59,7 @@ class Prepared:
     data: FaceDataModule
     task: Task
     checkpoint: Path | None
+    threads: int
     loggers: Sequence[str] = ()
 
 
@@ -89,10 +93,14 @@ def prepare(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -
     data, task = data_and_task(cfg, blank=checkpoint is not None, recorded=recorded, scheme=scheme)
     write_atomically(run.landmarks, json.dumps(data.scheme.to_dict()) + "\n")
     _say_network(task)
-    _write_cost(run, task)
+    cost = network_cost(task)
+    _write_cost(run, task, cost)
+    recorded_threads = read_status(run).threads if resumed else None
+    threads = choose_threads(cfg, cost, data.batch_size, trainer.num_devices, recorded_threads)
+    log.info("threads of torch: %d; allowed cores: %d", threads, allowed_cores())
     if before is not None:
         _log_again(trainer, _logged_before(run, before))
-    return Prepared(trainer, data, task, checkpoint, logger_names(cfg))
+    return Prepared(trainer, data, task, checkpoint, threads, logger_names(cfg))
 
 
 def _without_finders(trainer: pl.Trainer, run: RunFolder) -> None:
@@ -125,15 +133,23 @@ def _say_network(task: Task) -> None:
     )
 
 
-def _write_cost(run: RunFolder, task: Task) -> None:
-    """Write the cost of the network; a network whose operations cannot be counted can still be trained."""
+def network_cost(task: Task) -> Cost | None:
+    """Return the cost of the network; ``None`` if its operations cannot be counted: it can still be trained.
+
+    Args:
+        task: task with the network.
+    """
     try:
-        cost = cost_of(task, task.example_input_array)  # type: ignore[arg-type]  # a task sets it to a tensor
+        return cost_of(task, task.example_input_array)  # type: ignore[arg-type]  # a task sets it to a tensor
     except (RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
         log.warning("operations of the network are not counted (%s)", one_line(error)[:120])
-        return
-    crop = task.crop
-    write_network_cost(run, NetworkCost(*cost, crop.width, crop.height, crop.channels))
+        return None
+
+
+def _write_cost(run: RunFolder, task: Task, cost: Cost | None) -> None:
+    if cost is not None:
+        crop = task.crop
+        write_network_cost(run, NetworkCost(*cost, crop.width, crop.height, crop.channels))
 
 
 def prepare_to_join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded: bool) -> Prepared:
@@ -154,7 +170,9 @@ def prepare_to_join(run: RunFolder, cfg: DictConfig, *, resumed: bool, recorded:
     if checkpoint is not None:
         _without_finders(trainer, run)
     scheme = None if checkpoint is None else run.scheme()
-    return Prepared(trainer, *data_and_task(cfg, blank=True, recorded=recorded, scheme=scheme), checkpoint)
+    data, task = data_and_task(cfg, blank=True, recorded=recorded, scheme=scheme)
+    threads = choose_threads(cfg, network_cost(task), data.batch_size, trainer.num_devices)
+    return Prepared(trainer, data, task, checkpoint, threads)
 
 
 def best_task(run: RunFolder, parts: Prepared, cfg: DictConfig, *, recorded: bool) -> Task:

@@ -10,6 +10,7 @@ from keypoints.crop import Crop
 from keypoints.errors import CheckpointError, ConfigError
 from keypoints.inference.onnx_model import ExportedModel, metadata
 from keypoints.schemes import IBUG68
+from keypoints.threads import allowed_cores
 from tests.conftest import BOX_CROP, ROOT, seconds_of_processes
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra export)")
@@ -135,7 +136,8 @@ def test_the_runtime_sends_no_telemetry(exported, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("variable", "given", "threads"), [("3", None, 3), ("3", 1, 1), ("many", None, 0), (None, 2, 2)]
+    ("variable", "given", "threads"),
+    [("3", None, 3), ("3", 1, 1), (None, 2, 2), (None, None, allowed_cores())],
 )
 def test_the_number_of_threads_is_given_or_from_the_environment(
     exported, monkeypatch, variable, given, threads
@@ -145,4 +147,6 @@ def test_the_number_of_threads_is_given_or_from_the_environment(
     else:
         monkeypatch.setenv("OMP_NUM_THREADS", variable)
     model = ExportedModel(exported, threads=given)
-    assert model._session.get_session_options().intra_op_num_threads == threads
+    options = model._session.get_session_options()
+    assert options.intra_op_num_threads == threads
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"

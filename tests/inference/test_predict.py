@@ -216,7 +216,7 @@ def test_few_photos_are_in_memory_at_once(untrained, many, tmp_path, monkeypatch
 
     monkeypatch.setattr(Photo, "decode", decode_and_count)
     monkeypatch.setattr(module, "_BATCH", 2)
-    monkeypatch.setattr(module, "allowed_cores", lambda: 2)
+    monkeypatch.setattr(module, "threads_of_process", lambda: 2)
     listed, root = many
     assert predicting(untrained, listed, tmp_path / "out", root=root).faces == 30
     assert len(counts) == 30
@@ -226,7 +226,7 @@ def test_few_photos_are_in_memory_at_once(untrained, many, tmp_path, monkeypatch
 def test_photos_in_threads_give_the_same_files_as_one_by_one(untrained, photos, tmp_path, monkeypatch):
     folders = []
     for threads in (1, 2, 5):
-        monkeypatch.setattr(module, "allowed_cores", lambda threads=threads: threads)
+        monkeypatch.setattr(module, "threads_of_process", lambda threads=threads: threads)
         monkeypatch.setattr(module, "_BATCH", 2)
         folders.append(tmp_path / str(threads))
         predicting(untrained, photos, folders[-1], report=True, format="coco")

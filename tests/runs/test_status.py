@@ -20,9 +20,9 @@ def run(tmp_path):
 
 
 def test_a_run_is_running_until_it_has_finished(run):
-    with record(run) as metrics:
+    with record(run) as attempt:
         assert read_status(run).state == "running"
-        metrics["best/mse"] = 0.5
+        attempt.metrics["best/mse"] = 0.5
     assert run.status_file.read_text(encoding="utf-8").endswith("}\n")  # without the reserve for a full disk
     status = read_status(run)
     assert status.state == "finished"
