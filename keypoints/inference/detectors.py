@@ -136,6 +136,8 @@ class SlimefaceDetector:
 
     _least = 50
     """Lowest confidence of a face, in percent."""
+    _narrowest = 10
+    """Width of the narrowest face, in pixels of the searched picture; narrower finds are patches of skin."""
     _most = 640
     """Longer side, in pixels, to which larger photos are scaled down before detection."""
     _second = 960
@@ -167,7 +169,7 @@ class SlimefaceDetector:
         return [
             FoundFace(Box(left, top, across, down), confidence / 100)
             for confidence, left, top, across, down in self._find(pixels)
-            if confidence >= self._least and across > 0 and down > 0
+            if confidence >= self._least and across >= self._narrowest and down > 0
         ]
 
 

