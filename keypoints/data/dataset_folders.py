@@ -26,6 +26,15 @@ HOMES = {
 }
 
 
+def dataset_in(folder: str | None) -> str | None:
+    """Return the name of the data set that lies in a folder of this name; ``None`` if it is not known.
+
+    Args:
+        folder: name of the folder.
+    """
+    return next((name for name, home in HOMES.items() if home.folder == folder), None)
+
+
 def terms_of(data: str) -> str | None:
     """Return the terms of use of a data set, as a sentence; ``None`` if they are not known.
 

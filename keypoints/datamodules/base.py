@@ -98,6 +98,15 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         self.indices = tuple(range(len(scheme))) if landmarks is None else scheme.indices(landmarks)
         self.scheme = scheme if landmarks is None else scheme.select(landmarks)
 
+    @classmethod
+    def settings_with(cls, split: str | None) -> Mapping[str, Any]:  # noqa: ARG003  for subclasses
+        """Return the settings, other than the defaults, with which the data have a split; none by default.
+
+        Args:
+            split: name of the split.
+        """
+        return {}
+
     def adopt(self, scheme: LandmarkScheme, crop: Crop) -> None:
         """Use a checkpoint's landmarks and crop; must be called before the faces are read.
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from keypoints.crop import Crop
 from keypoints.data.checks import shared_groups
@@ -73,6 +73,15 @@ class IBUG300WDataModule(BoxSettings, FaceDataModule):
         self._root = Path(self.root)
         crop = Crop(self.width, self.height, self.channels, source="box", margin=self.margin)
         self.set_faces(IBUG68, crop)
+
+    @classmethod
+    def settings_with(cls, split: str | None) -> Mapping[str, Any]:
+        """Return the settings with which the data have a split.
+
+        Args:
+            split: name of the split.
+        """
+        return {"split": "official"} if split in ("common", "challenge", "full") else {}
 
     def read(self) -> Mapping[str, Sequence[Face]]:
         """Return the splits of the chosen kind; splits without a face are left out, and named in the log.

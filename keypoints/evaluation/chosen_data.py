@@ -5,8 +5,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+import keypoints
 from keypoints.components import package_names, trusting
 from keypoints.config.compose import option
+from keypoints.data.dataset_folders import dataset_in
 from keypoints.data.face import Face
 from keypoints.datamodules.base import FaceDataModule
 from keypoints.errors import ConfigError, DataError
@@ -15,9 +17,13 @@ from keypoints.runs.run_folder import RunFolder
 
 
 def chosen_data(
-    cfg: DictConfig, run: RunFolder | None, what: str, source: str | None = None
+    cfg: DictConfig,
+    run: RunFolder | None,
+    what: str,
+    source: str | None = None,
+    folder: str | None = None,
 ) -> FaceDataModule:
-    """Return the datamodule that a command names, or else the run's.
+    """Return the datamodule that a command names, or else the run's, or else that of the model's data set.
 
     ``data.<key>=<value>`` without a choice of ``data`` changes the run's settings. With ``data.test``, it
     implies ``data=labelled`` if there is no run, or the run's data are of another kind.
@@ -27,6 +33,7 @@ def chosen_data(
         run: run whose data are used if the command names none.
         what: name of the evaluated model or table, for messages.
         source: crop of labelled photos, ``"box"`` or ``"image"``; ``None`` if their settings decide.
+        folder: name of the folder of the data set on which the model was trained; ``None`` if not known.
 
     Raises:
         ConfigError: if no data are named, or a value cannot be used.
@@ -42,6 +49,8 @@ def chosen_data(
         return make_data(_with_data(cfg, option("data", "labelled"), changes, source))
     if settings is None and run is not None:
         raise DataError(f"{run.config}: names no data; say on which data to evaluate: data=imm")
+    if settings is None and (name := dataset_in(folder)) is not None:
+        return make_data(_with_data(cfg, _with_split(option("data", name), cfg.split), changes, source))
     if settings is None:
         raise ConfigError(f"{what}: is not in a run's folder, so say on which data to evaluate: data=imm")
     plain = OmegaConf.to_container(settings, resolve=True) if isinstance(settings, DictConfig) else None
@@ -55,6 +64,12 @@ def chosen_data(
             return make_data(OmegaConf.create({"data": OmegaConf.to_container(recorded.data)}), recorded=True)
     except ConfigError as error:
         raise ConfigError(f"{error} (as {'' if run is None else run.config} says)") from error
+
+
+def _with_split(settings: dict[str, Any], split: str | None) -> dict[str, Any]:
+    """Return an option's settings, changed so that the data have the split."""
+    module = getattr(keypoints, str(settings["_target_"]).rpartition(".")[2])
+    return {**settings, **module.settings_with(split)}
 
 
 def _with_data(cfg: DictConfig, settings: Any, changes: Mapping[str, Any], source: str | None) -> DictConfig:
@@ -79,7 +94,8 @@ def chosen_split(cfg: DictConfig, data: FaceDataModule) -> str:
     test_alone = given.get("test") is not None and given.get("train") is None
     split = str(cfg.split or ("test" if test_alone else "val"))
     if split not in data.splits:
-        raise DataError(f"there is no split {split!r}; there is {', '.join(data.splits)}")
+        needs = "".join(f"; data.{key}={value} has it" for key, value in data.settings_with(split).items())
+        raise DataError(f"there is no split {split!r}; there is {', '.join(data.splits)}{needs}")
     return split
 
 

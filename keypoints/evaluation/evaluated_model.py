@@ -160,7 +160,8 @@ def evaluated_model(cfg: DictConfig) -> EvaluatedModel:
     norm = cfg.norm or default_norm(model.scheme)
     evaluation_metrics(model.scheme, norm, cfg.threshold)  # reports a wrong value before the faces are read
     log.info("reading the faces")
-    data = chosen_data(cfg, run, str(cfg.checkpoint))
+    trained_in = None if model.trained_on is None else model.trained_on.data
+    data = chosen_data(cfg, run, str(cfg.checkpoint), folder=trained_in)
     boxless = cfg.boxes != "given"  # the faces then need no boxes of their own
     data.adopt(model.scheme, replace(model.crop, source="image") if boxless else model.crop)
     split = chosen_split(cfg, data)

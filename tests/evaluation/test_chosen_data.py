@@ -3,12 +3,13 @@ from omegaconf import OmegaConf
 
 from keypoints.commands import compose
 from keypoints.crop import Crop
+from keypoints.datamodules.ibug300w import IBUG300WDataModule
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.datamodules.labelled import LabelledDataModule
 from keypoints.errors import ConfigError, DataError
 from keypoints.evaluation.chosen_data import chosen_data, chosen_split, faces_to_measure
 from keypoints.runs.run_folder import RunFolder
-from keypoints.schemes import IMM58
+from keypoints.schemes import IBUG68, IMM58
 
 
 @pytest.fixture
@@ -44,6 +45,20 @@ def test_a_test_list_implies_labelled_photos(listed, finished_run):
     data = chosen_data(configured(f"data.test={listed}"), None, "a model")
     with pytest.raises(DataError, match="2 of 2 faces have no box"):
         _ = data.splits
+
+
+def test_the_data_set_of_the_models_training_is_the_last_choice(wild):
+    cfg = configured("split=common", f"paths.data={wild.parent}")
+    data = chosen_data(cfg, None, "a model", folder=wild.name)
+    data.adopt(IBUG68, Crop(20, 20, source="box"))
+    assert isinstance(data, IBUG300WDataModule)
+    assert data.split == "official"
+    assert chosen_split(cfg, data) == "common"
+    for overrides in (["split=val"], ["split=common", "data.split=course"]):
+        cfg = configured(*overrides, f"paths.data={wild.parent}")
+        assert chosen_data(cfg, None, "a model", folder=wild.name).split == "course"
+    with pytest.raises(DataError, match=r"no split 'full'; there is .*; data\.split=official has it"):
+        chosen_split(configured("split=full"), IBUG300WDataModule(wild))
 
 
 def test_the_split_is_val_unless_another_is_named(made_up_imm):

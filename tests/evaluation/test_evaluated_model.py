@@ -505,7 +505,6 @@ def test_settings_that_onnx_files_lack_are_refused(exported_run, tmp_path):
     for override, says in [
         ("flip_test=true", "an ONNX file does a flip test only if it was exported with flip_test=true"),
         ("device=cuda", "device=cuda is for checkpoints"),
-        ("split=val", "is not in a run's folder, so say on which data"),
     ]:
         with pytest.raises(ConfigError, match=rf"model\.onnx: {says}"):
             of(f"checkpoint={exported_run}", override)
