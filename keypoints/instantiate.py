@@ -104,8 +104,17 @@ def make_task(cfg: DictConfig, data: FaceDataModule, *, recorded: bool = False) 
     model = parts.pop("model")
     if model is None:
         raise ConfigError("there is no model; choose one: model=convnet")
+    optimizer = parts["optimizer"]
+    if optimizer and "fused" in optimizer and optimizer["fused"] is None:
+        parts["optimizer"] = {**optimizer, "fused": not _clips_in_mixed_precision(cfg)}
     with trusting(*trust_of(cfg, recorded=recorded)):
         return build(model, Task, scheme=data.scheme, crop=data.crop, **parts)
+
+
+def _clips_in_mixed_precision(cfg: DictConfig) -> bool:
+    """Return whether gradients are clipped in mixed precision, where Lightning refuses fused optimizers."""
+    trainer = cfg.get("trainer") or {}
+    return bool(trainer.get("gradient_clip_val")) and str(trainer.get("precision")) not in ("32-true", "32")
 
 
 def trust_of(cfg: DictConfig, *, recorded: bool = False) -> tuple[str, ...]:

@@ -87,6 +87,31 @@ def test_gradients_are_clipped_on_request(cfg):
     assert weight_change(gradient_clip_val=0.01) == pytest.approx(0.01, rel=1e-3)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_optimizers_are_fused_unless_lightning_refuses_it(made_up_imm, tmp_path, optimizer, precision):
+    small = [*SMALL, f"data.root={made_up_imm}", f"output={tmp_path}", f"optimizer={optimizer}"]
+    for given, clip, fused in [
+        ("null", "null", True),
+        ("null", "1", precision == "32-true"),
+        ("false", "null", False),
+    ]:
+        cfg = compose(
+            "train",
+            [
+                *small,
+                f"optimizer.fused={given}",
+                f"trainer.gradient_clip_val={clip}",
+                f"trainer.precision={precision}",
+                "trainer.fast_dev_run=1",
+            ],
+        )
+        data = make_data(cfg)
+        trainer, task = make_trainer(cfg), make_task(cfg, data)
+        trainer.fit(task, datamodule=data)
+        assert trainer.optimizers[0].defaults["fused"] is fused
+
+
 @pytest.mark.parametrize(
     "experiment", sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 )

@@ -100,10 +100,13 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
 
     @classmethod
     def settings_with(cls, split: str | None) -> Mapping[str, Any]:  # noqa: ARG003  for subclasses
-        """Return the settings, other than the defaults, with which the data have a split; none by default.
+        """Return the settings with which the data have a split.
 
         Args:
             split: name of the split.
+
+        Returns:
+            Names and values that are not the defaults; none by default.
         """
         return {}
 

@@ -80,6 +80,9 @@ class IBUG300WDataModule(BoxSettings, FaceDataModule):
 
         Args:
             split: name of the split.
+
+        Returns:
+            Names and values that are not the defaults.
         """
         return {"split": "official"} if split in ("common", "challenge", "full") else {}
 

@@ -100,7 +100,7 @@ def export(cfg: DictConfig) -> Export:
     if cfg.calibration is None:
         calibration, compared, truth = [], made_up_crops(task.crop), None
     else:
-        crops, points = _photo_crops(Predictor(path, trust=cfg.trust), str(cfg.calibration))
+        crops, points = _photo_crops(Predictor(task), str(cfg.calibration))
         calibration, compared = crops[0::2], crops[1::2]
         truth = None if points is None else np.stack(points[1::2])
     log.info("converting the network, and comparing its predictions with the checkpoint's")

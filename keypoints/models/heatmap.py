@@ -114,8 +114,32 @@ def soft_argmax(maps: Tensor, padding: int = 0) -> Tensor:
     Returns:
         (B, K, 2) ratios of the image's width and height, x and y; 0 and 1 are its edges.
     """
-    shares = _shares(maps)
-    x, y = _centres(maps, padding)
+    return mean_positions(heatmap_shares(maps), padding)
+
+
+def heatmap_shares(maps: Tensor) -> Tensor:
+    """Return the softmax of each heatmap over its cells, in full precision.
+
+    Args:
+        maps: (B, K, h, w) logits.
+
+    Returns:
+        (B, K, h, w) shares; those of a heatmap have the sum 1.
+    """
+    return maps.flatten(2).float().softmax(-1).view(maps.shape)
+
+
+def mean_positions(shares: Tensor, padding: int = 0) -> Tensor:
+    """Return the mean position of each heatmap's shares, as :func:`soft_argmax` does for logits.
+
+    Args:
+        shares: (B, K, h, w) shares of the cells.
+        padding: heatmap padding, in cells.
+
+    Returns:
+        (B, K, 2) ratios of the image's width and height, x and y.
+    """
+    x, y = _centres(shares, padding)
     return torch.stack([(shares.sum(-2) * x).sum(-1), (shares.sum(-1) * y).sum(-1)], dim=-1)
 
 
@@ -135,11 +159,11 @@ def gaussian_maps(points: Tensor, maps: Tensor, sigma: float, padding: int = 0) 
     return -across.square() / (2 * sigma**2), -down.square() / (2 * sigma**2)
 
 
-def share_near(maps: Tensor, points: Tensor, radius: float, padding: int = 0) -> Tensor:
-    """Return the share of each heatmap's softmax that lies near a point.
+def share_near(shares: Tensor, points: Tensor, radius: float, padding: int = 0) -> Tensor:
+    """Return the share of each heatmap that lies near a point.
 
     Args:
-        maps: (B, K, h, w) logits.
+        shares: (B, K, h, w) shares of the cells, see :func:`heatmap_shares`.
         points: (B, K, 2) ratios of the image.
         radius: largest distance from the point, in cells.
         padding: heatmap padding, in cells.
@@ -147,13 +171,9 @@ def share_near(maps: Tensor, points: Tensor, radius: float, padding: int = 0) ->
     Returns:
         (B, K) shares from 0 to 1.
     """
-    across, down = _offsets(points, maps, padding)
+    across, down = _offsets(points, shares, padding)
     near = across.square()[..., None, :] + down.square()[..., None] <= radius**2
-    return (_shares(maps) * near).sum((-2, -1))
-
-
-def _shares(maps: Tensor) -> Tensor:
-    return maps.flatten(2).float().softmax(-1).view(maps.shape)
+    return (shares * near).sum((-2, -1))
 
 
 def _centres(maps: Tensor, padding: int) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,15 @@ from keypoints.crop import Crop
 from keypoints.data.dataset import Batch
 from keypoints.errors import ConfigError
 from keypoints.landmarks import LandmarkScheme
-from keypoints.models.heatmap import HeatmapModule, HeatmapNet, gaussian_maps, share_near, soft_argmax
+from keypoints.models.heatmap import (
+    HeatmapModule,
+    HeatmapNet,
+    gaussian_maps,
+    heatmap_shares,
+    mean_positions,
+    share_near,
+    soft_argmax,
+)
 from keypoints.tasks.base import Located, Task
 from keypoints.tasks.labelled_mean import coordinate_loss, heatmap_loss
 from keypoints.tasks.losses import HeatmapKLLoss
@@ -128,8 +136,9 @@ class HeatmapTask(Task):
         return self._located(self._heatmaps(images))
 
     def _located(self, maps: Tensor) -> Located:
-        points = soft_argmax(maps, self.net.heatmap_padding)
-        return Located(points, share_near(maps, points, 2 * self._sigma, self.net.heatmap_padding))
+        shares, padding = heatmap_shares(maps), self.net.heatmap_padding
+        points = mean_positions(shares, padding)
+        return Located(points, share_near(shares, points, 2 * self._sigma, padding))
 
     def located_loss(self, batch: Batch) -> tuple[Tensor, Located]:
         """Compute the loss and the predictions of a batch, with confidences.

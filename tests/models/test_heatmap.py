@@ -5,7 +5,7 @@ import torch
 
 from keypoints.components import configure
 from keypoints.models.encoders import ConvEncoder, TorchvisionEncoder
-from keypoints.models.heatmap import HeatmapNet, gaussian_maps, share_near, soft_argmax
+from keypoints.models.heatmap import HeatmapNet, gaussian_maps, heatmap_shares, share_near, soft_argmax
 from keypoints.tasks.losses import HeatmapKLLoss
 
 
@@ -52,8 +52,10 @@ def test_a_point_far_outside_decodes_to_the_nearest_border():
 def test_the_share_near_a_point_is_that_of_a_gaussian():
     points = torch.tensor([[[0.5, 0.5]]])
     maps = gaussian(points, torch.zeros(1, 1, 64, 64), sigma=4.0)
-    assert share_near(maps, points, radius=8).item() == pytest.approx(1 - math.exp(-2), abs=0.01)
-    assert share_near(maps, points + 0.5, radius=8).item() < 1e-3
+    assert share_near(heatmap_shares(maps), points, radius=8).item() == pytest.approx(
+        1 - math.exp(-2), abs=0.01
+    )
+    assert share_near(heatmap_shares(maps), points + 0.5, radius=8).item() < 1e-3
 
 
 def test_mixed_precision_does_not_round_heatmaps():
