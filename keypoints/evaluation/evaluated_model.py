@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,7 +25,6 @@ from keypoints.evaluation.boxes_from_points import with_boxes_from_points
 from keypoints.evaluation.chosen_data import chosen_data, chosen_split, faces_to_measure
 from keypoints.evaluation.per_face import BATCH, Locate, plain_batches, predict
 from keypoints.evaluation.result import Case, EvaluationResult, ModelSource, PredictedFaces, Stressed
-from keypoints.evaluation.robustness import STRESSES, StressedFaces, changes, stress, tolerances
 from keypoints.evaluation.seen_in_training import training_notes
 from keypoints.formatting import counted
 from keypoints.geometry import Affine, ByteArray, FloatArray
@@ -36,6 +36,9 @@ from keypoints.inference.refinement import CroppedFace, Refinement, refine_of, s
 from keypoints.library_versions import opencv_changed
 from keypoints.runs.run_folder import RunFolder
 from keypoints.tasks.metrics import default_norm, evaluation_metrics
+
+if TYPE_CHECKING:
+    from keypoints.evaluation.robustness import StressedFaces
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +128,8 @@ class EvaluatedModel:
         Args:
             most: largest number of faces, evenly selected from all.
         """
+        from keypoints.evaluation.robustness import STRESSES, StressedFaces, stress, tolerances
+
         case, faces = self.case, _spread_over(self.faces, most)
         stressed = StressedFaces(faces, case.data.indices, self.model.crop)
         table = stress(
@@ -268,8 +273,10 @@ def _place_of_example(faces: int) -> int:
     return faces // 2
 
 
-def _stress_examples(model: Model, faces: StressedFaces, name: str) -> list[tuple[str, ByteArray]]:
+def _stress_examples(model: Model, faces: "StressedFaces", name: str) -> list[tuple[str, ByteArray]]:
     """Return pictures of one face with truth and prediction, for each level of a stress: level, picture."""
+    from keypoints.evaluation.robustness import STRESSES, changes
+
     levels = STRESSES[name].levels
     pictures = []
     for level in sorted(levels, reverse=levels[0] == max(levels)):

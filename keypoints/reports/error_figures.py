@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from keypoints.evaluation.face_tables import are_labelled, over_labelled
 from keypoints.evaluation.per_face import ConfidenceGroup
-from keypoints.evaluation.robustness import STRESSES
 from keypoints.formatting import fixed
 from keypoints.geometry import ByteArray, FloatArray
 from keypoints.reports.figures import BASELINE, Lines, new_figure
@@ -190,6 +189,8 @@ def under_stress(table: pd.DataFrame, unit: str, title: str) -> Figure:
         unit: description of the normalising length.
         title: title of the figure.
     """
+    from keypoints.evaluation.robustness import STRESSES
+
     rows_of_axes = -(-len(STRESSES) // 3)
     figure = new_figure(12, 3.5 * rows_of_axes)
     grid = figure.subplots(rows_of_axes, 3, sharey=True, squeeze=False)

@@ -190,9 +190,7 @@ def test_moved_data_are_read_from_the_given_root(full_face, made_up_imm, tmp_pat
 
 
 def test_stress_is_measured_and_plotted(full_face, tmp_path, monkeypatch):
-    monkeypatch.setattr("keypoints.evaluation.evaluated_model.STRESSES", few := few_stresses())
-    monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few)
-    monkeypatch.setattr("keypoints.reports.error_figures.STRESSES", few)
+    monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few_stresses())
     done = of(f"checkpoint={full_face}", "stress=true", f"output={tmp_path}", "faces=1")
     table = pd.read_csv(tmp_path / "stress.csv")
     assert list(table["level"]) == [0, 2, 0, 10]
@@ -476,9 +474,7 @@ def exported_run(full_face, tmp_path_factory):
 def test_an_onnx_file_has_the_metrics_of_its_checkpoint(
     full_face, exported_run, made_up_imm, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("keypoints.evaluation.evaluated_model.STRESSES", few := few_stresses())
-    monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few)
-    monkeypatch.setattr("keypoints.reports.error_figures.STRESSES", few)
+    monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few_stresses())
     data = ["data=imm", f"data.root={made_up_imm}", "faces=1", "stress=true"]
     one, other = (
         of(f"checkpoint={model}", *data, f"output={tmp_path / name}").result
