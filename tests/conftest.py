@@ -1,7 +1,6 @@
 """Shared fixtures and helpers: made-up faces in the data sets' layouts, and the real data if available."""
 
 import os
-import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from omegaconf import DictConfig
 from PIL import Image, ImageDraw
 
@@ -28,6 +28,9 @@ from keypoints.synthetic.portrait import Head, Person, Pose, portrait
 if TYPE_CHECKING:
     from keypoints.reports.compared import Compared
     from keypoints.tasks.base import Task
+
+settings.register_profile("keypoints", deadline=None)  # a busy machine is slow, and no test is about time
+settings.load_profile("keypoints")
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZE = (160, 120)
@@ -155,12 +158,6 @@ def hide_detectors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the libraries of all detectors look as if they were not installed."""
     for name in DETECTORS:
         monkeypatch.setitem(sys.modules, name, None)
-
-
-def seconds_of_processes() -> float:
-    """Return the CPU time in seconds of this process's children so far, independent of other load."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def save_untrained(path: Path, scheme: LandmarkScheme = IBUG68, crop: Crop = BOX_CROP, **net: object) -> Path:

@@ -11,7 +11,7 @@ from keypoints.errors import CheckpointError, ConfigError
 from keypoints.inference.onnx_model import ExportedModel, metadata
 from keypoints.schemes import IBUG68
 from keypoints.threads import allowed_cores
-from tests.conftest import BOX_CROP, ROOT, seconds_of_processes
+from tests.conftest import BOX_CROP, ROOT
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra export)")
 
@@ -109,20 +109,19 @@ def test_the_message_without_onnxruntime_says_what_to_do(exported, monkeypatch):
         ExportedModel(exported)
 
 
-def test_an_exported_model_predicts_quickly_and_without_torch(exported):
+def test_an_exported_model_predicts_without_large_libraries(exported):
     code = (
         "import sys, numpy as np\n"
         "from keypoints import Box, Predictor\n"
         f"p = Predictor({str(exported)!r})\n"
         "(face,) = p(np.zeros((60, 80, 3), np.uint8), [Box(10, 5, 50, 50)])\n"
         "assert face.points.shape == (68, 2)\n"
-        "print({'torch', 'albumentations', 'pytorch_lightning', 'pandas'} & set(sys.modules))"
+        "large = {'albumentations', 'matplotlib', 'pandas', 'pytorch_lightning', 'scipy', 'torch'}\n"
+        "print(large & set(sys.modules))"
     )
-    before = seconds_of_processes()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
     assert not done.stderr
-    assert seconds_of_processes() - before < 2  # 0.5 on an idle machine
 
 
 def test_the_runtime_sends_no_telemetry(exported, tmp_path):
