@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import MISSING, DictConfig
 
-from keypoints.commands.verb import Choosing, Paths, Verb, listed_names
+from keypoints.commands.verb import Choosing, Paths, Verb
 from keypoints.config.quoting import shell_command
 from keypoints.config.settings import Names, OutputFolder, defaults_list, setting, within
+from keypoints.config.values import listed_names
 from keypoints.errors import ConfigError
 from keypoints.files import locked
 

@@ -17,9 +17,9 @@ from keypoints.commands.verb import (
     Providing,
     Refining,
     Verb,
-    listed_names,
 )
 from keypoints.config.settings import FilePath, Names, OutputFolder, defaults_list, setting
+from keypoints.config.values import one_or_more
 from keypoints.errors import ConfigError, DataError, some_of
 from keypoints.files import as_text, atomic_folder, locked, remove_leftovers
 from keypoints.formatting import counted, pluralised
@@ -174,11 +174,8 @@ def predict(cfg: DictConfig) -> Predicted:
     _check_free(folder)
     inputs = find_photos(str(cfg.input), root, without=folder, clips=True)
     _check_clips(inputs, cfg)
-    models = listed_names(cfg.checkpoint) if cfg.checkpoint is not None else []
-    if not models:
-        raise ConfigError(f"checkpoint is a path, or a list of paths, not {cfg.checkpoint}")
     predictor = Predictor(
-        models[0] if len(models) == 1 else models,
+        one_or_more(cfg.checkpoint),
         cfg.which,
         flip_test=cfg.flip_test,
         refine=refine_of(cfg.refine),

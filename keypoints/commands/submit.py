@@ -16,7 +16,7 @@ from keypoints.commands.verb import (
     RefiningIfAsked,
     Verb,
 )
-from keypoints.config.settings import FilePath, OutputFile, defaults_list, setting, within
+from keypoints.config.settings import FilePath, Names, OutputFile, defaults_list, setting, within
 from keypoints.errors import ConfigError
 from keypoints.formatting import counted
 
@@ -28,7 +28,9 @@ class Submit(Flipping, RefiningIfAsked, Providing, Choosing):
     """Settings of ``keypoints submit``."""
 
     defaults: list[Any] = defaults_list(*WITH_PATHS)
-    checkpoint: FilePath | None = setting(None, CHECKPOINT)
+    checkpoint: Names = setting(
+        None, f"{CHECKPOINT} Or several of them, whose mean is submitted; model=[A,B,C] means the same."
+    )
     root: FilePath | None = setting(
         None,
         "Folder of 300-W; null: its own folder below paths.data. For Kaggle: folder for the unpacked "
@@ -67,6 +69,8 @@ VERB = Verb(
     schema=Submit,
     run=run,
     positional="checkpoint",
+    takes_words=True,
+    synonyms={"model": "checkpoint"},
     examples=(
         "submit outputs/ibug300w/2026-01-31_12-00-00 output=submission.csv.gz",
         "submit model.onnx root=300w flip_test=true",

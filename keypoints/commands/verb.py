@@ -1,11 +1,10 @@
 """Verb of the command line: its schema, its function, and its help texts. Imports no torch."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, ListConfig
+from omegaconf import MISSING, DictConfig
 
 from keypoints.config.settings import FilePath, Names, OutputFolder, setting
 from keypoints.errors import shortened
@@ -78,26 +77,6 @@ class Verb:
         if self.takes_words:  # a list of words is typed as the text of a list
             named = named.strip("[]").replace('"', "")
         return f"{self.doing} {shortened(named, 120)}"
-
-
-def listed_names(given: Any) -> list[str]:
-    """Return the names in the user's value: a list, the text of one, or one name.
-
-    >>> listed_names('["a", "b, c"]'), listed_names("[a,b]"), listed_names("a, b")
-    (['a', 'b, c'], ['a', 'b'], ['a, b'])
-
-    Args:
-        given: the user's value.
-    """
-    if isinstance(given, list | ListConfig):
-        return [str(each) for each in given]
-    text = str(given)
-    try:
-        listed = json.loads(text)
-    except ValueError:
-        listed = text[1:-1].split(",") if text.startswith("[") and text.endswith("]") else [text]
-    names = listed if isinstance(listed, list) else [text]
-    return [name for each in names if (name := str(each).strip(" '\""))]
 
 
 @dataclass

@@ -1,14 +1,16 @@
 """Values of a configuration by dotted key. Imports no torch."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from keypoints.config.quoting import unquoted
 from keypoints.config.registry import is_group
+from keypoints.errors import ConfigError
 
 
 def flat(cfg: Mapping[Any, Any] | DictConfig) -> dict[str, int | float | str]:
@@ -61,3 +63,38 @@ def in_yaml(value: Any) -> str:
         value, default_flow_style=True, width=math.inf, sort_keys=False, allow_unicode=True
     )
     return text.strip()
+
+
+def one_or_more(given: Any) -> str | list[str]:
+    """Return the user's model, or several of them as a list.
+
+    Args:
+        given: the user's value, see :func:`listed_names`.
+
+    Raises:
+        ConfigError: if it names no model.
+    """
+    names = [] if given is None else listed_names(given)
+    if not names:
+        raise ConfigError(f"checkpoint is a path, or a list of paths, not {given}")
+    return names[0] if len(names) == 1 else names
+
+
+def listed_names(given: Any) -> list[str]:
+    """Return the names in the user's value: a list, the text of one, or one name.
+
+    >>> listed_names('["a", "b, c"]'), listed_names("[a,b]"), listed_names("a, b")
+    (['a', 'b, c'], ['a', 'b'], ['a, b'])
+
+    Args:
+        given: the user's value.
+    """
+    if isinstance(given, list | ListConfig):
+        return [str(each) for each in given]
+    text = str(given)
+    try:
+        listed = json.loads(text)
+    except ValueError:
+        listed = text[1:-1].split(",") if text.startswith("[") and text.endswith("]") else [text]
+    names = listed if isinstance(listed, list) else [text]
+    return [name for each in names if (name := str(each).strip(" '\""))]

@@ -15,6 +15,7 @@ import numpy as np
 from omegaconf import DictConfig
 from rich.progress import track
 
+from keypoints.config.values import one_or_more
 from keypoints.crop import Crop
 from keypoints.data.compact_copy import original_of, read_map
 from keypoints.data.dataset_folders import find_root
@@ -26,7 +27,6 @@ from keypoints.geometry import Affine, Box, FloatArray, pixels_to_ratio, ratio_t
 from keypoints.inference import kaggle_submission
 from keypoints.inference.kaggle_submission import KAGGLE15
 from keypoints.inference.predictor import Predictor, PreparedFace
-from keypoints.inference.ready_models import find_model
 from keypoints.inference.refinement import refine_of
 from keypoints.inference.submission_file import read_submission, write_submission
 from keypoints.schemes import IBUG68
@@ -55,7 +55,7 @@ class Listed(NamedTuple):
 
 
 def submit(cfg: DictConfig) -> Path:
-    """Predict every face of the list with ``cfg.checkpoint``, write ``cfg.output``, and return its path.
+    """Predict every face of the list with one or more models, write ``cfg.output``, and return its path.
 
     In the course's submission, a face whose photo cannot be used gets the mean shape of the training faces,
     placed in its box. The mean shape is read from the model's file, or else computed from the course's
@@ -66,19 +66,19 @@ def submit(cfg: DictConfig) -> Path:
         ConfigError: if the model predicts other landmarks, or a value cannot be used.
         DataError: if the list cannot be read, or a face can get neither a prediction nor the mean shape.
     """
-    path, _ = find_model(cfg.checkpoint, cfg.which)
     predictor = Predictor(
-        path,
+        one_or_more(cfg.checkpoint),
+        cfg.which,
         flip_test=cfg.flip_test,
         refine=refine_of(cfg.refine),
         trust=cfg.trust,
         provider=cfg.provider,
     )
     if predictor.scheme not in (IBUG68, KAGGLE15):
+        own = f"{predictor.scheme.name} ({counted(len(predictor.scheme), 'point')})"
         raise ConfigError(
-            f"{path}: predicts {predictor.scheme.name} ({counted(len(predictor.scheme), 'point')}); a "
-            "submission has "
-            f"the {len(IBUG68)} points of {IBUG68.name}, or the {len(KAGGLE15)} of {KAGGLE15.name}"
+            f"{predictor.path}: predicts {own}; a submission has the {len(IBUG68)} points of {IBUG68.name}, "
+            f"or the {len(KAGGLE15)} of {KAGGLE15.name}"
         )
     output = Path(str(cfg.output))
     if not output.name.endswith((".csv", ".csv.gz")):

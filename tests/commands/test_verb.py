@@ -6,7 +6,6 @@ from omegaconf import OmegaConf
 
 from keypoints.cli import main
 from keypoints.commands import VERBS, compose
-from keypoints.commands.verb import listed_names
 from keypoints.config.checks import as_typed, check_values
 from keypoints.config.compose import preview
 from keypoints.config.registry import schema_of
@@ -264,18 +263,3 @@ def test_a_command_says_at_once_what_it_does(tmp_path, capsys):
     assert capsys.readouterr().out.startswith(f"converting {tmp_path / 'none.csv'}")
     main(["data", "convert", "--help"])
     assert "converting" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("given", "names"),
-    [
-        (["a", "b"], ["a", "b"]),
-        ('["a", "b, c"]', ["a", "b, c"]),
-        ("[a,b]", ["a", "b"]),
-        ("a, b", ["a, b"]),
-        ("2026", ["2026"]),
-        ("[]", []),
-    ],
-)
-def test_names_are_a_list_or_one(given, names):
-    assert listed_names(given) == names

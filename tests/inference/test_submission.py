@@ -135,6 +135,16 @@ def test_an_exported_model_writes_the_same_submission(wild, untrained, exported,
     assert np.abs(found[0] - found[1]).max() < 0.01
 
 
+def test_several_models_submit_their_mean(wild, untrained, checkpoint, tmp_path):
+    one, other = (
+        submitted(path, wild, tmp_path / f"{number}.csv")
+        for number, path in enumerate((untrained, checkpoint))
+    )
+    command = ["submit", str(untrained), str(checkpoint), f"root={wild}", f"output={tmp_path / 'mean.csv'}"]
+    main(command)
+    np.testing.assert_allclose(read_submission(tmp_path / "mean.csv", 68), (one + other) / 2, atol=0.01)
+
+
 def test_the_training_list_gives_the_mean_shape_that_a_file_lacks(
     wild, checkpoint, exported, tmp_path, caplog
 ):
