@@ -31,6 +31,8 @@ class TrainedOn(NamedTuple):
     support: dict[str, tuple[float, float]] | None = None
     """Range of each measure of :mod:`keypoints.data.statistics` over the augmented training faces; ``None``
     in older checkpoints."""
+    data: str | None = None
+    """Name of the data set's folder or list; ``None`` in older checkpoints."""
 
     def after(self, before: "TrainedOn | None") -> "TrainedOn":
         """Add the groups of ``before``, the training data of the model whose weights initialised this one."""
@@ -40,8 +42,12 @@ class TrainedOn(NamedTuple):
         return self._replace(groups=sorted(groups), validated=sorted(validated))
 
     def to_keep(self, data: str | None) -> TrainingFaces:
-        """Return the part for a file without torch; ``data`` is the name of the data set."""
-        return TrainingFaces(list(self.groups), list(self.validated), self.mean, data)
+        """Return the part for a file without torch.
+
+        Args:
+            data: name of the data set, if the run says it; older checkpoints do not store it.
+        """
+        return TrainingFaces(list(self.groups), list(self.validated), self.mean, data or self.data)
 
 
 @runtime_checkable

@@ -314,7 +314,9 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         """Provenance of the training faces, computed once for all checkpoints: it reads the photos."""
         mean: list[list[float]] = self.dataset("train").mean_target().tolist()
         train, val = (self._ties(split) for split in ("train", "val"))
-        return TrainedOn(train, mean, val, self._support)
+        # As RunFolder.data_name; a datamodule of the user may have neither.
+        place = getattr(self, "train", None) or getattr(self, "root", None)
+        return TrainedOn(train, mean, val, self._support, None if place is None else Path(str(place)).name)
 
     def _ties(self, split: str) -> list[str]:
         """Return the groups and photos of a split, the photos by name and contents."""

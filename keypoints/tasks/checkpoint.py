@@ -68,6 +68,7 @@ _TRAINED_ON_KINDS = {
     "support": or_none(
         Kind("ranges by name", lambda value: VALUES.fits(value) and all(map(is_pair, value.values())))
     ),
+    "data": or_none(TEXT),
 }
 
 

@@ -81,6 +81,8 @@ def average(before: Path, after: Path, run: RunFolder, share: float, output: Pat
     (metrics,) = trainer.validate(task, _data(run).loader("val"), verbose=False)
     calibration = task.confidence_calibration
     contents[OURS]["confidence_calibration"] = None if calibration is None else calibration.to_dict()
+    if (trained_on := contents[OURS].get("trained_on")) is not None and trained_on.get("data") is None:
+        trained_on["data"] = run.data_name  # older checkpoints do not store it
     kept = {name: each for name, each in contents.items() if name not in _OF_TRAINING}
     output.parent.mkdir(parents=True, exist_ok=True)
     with replaced(output) as temporary:

@@ -162,14 +162,17 @@ def test_only_tags_that_group_faces_have_metrics(full_face, tmp_path):
     assert "gender" not in done.result["by_tag"]  # the same for all faces
 
 
-def test_a_checkpoint_outside_its_run_needs_data(full_face, made_up_imm, tmp_path):
+def test_a_checkpoint_outside_its_run_knows_its_data_set(full_face, made_up_imm, tmp_path):
     best = full_face / "checkpoints" / "best.ckpt"
     assert find_checkpoint(str(best), "best") == find_checkpoint(str(full_face), "best")
     alone = tmp_path / "alone.ckpt"
     shutil.copy(best, alone)
+    one = of(f"checkpoint={alone}", f"paths.data={made_up_imm.parent}", f"output={tmp_path / 'one'}")
+    contents = torch.load(alone, weights_only=True)
+    contents["keypoints"]["trained_on"]["data"] = None  # as in an older checkpoint
+    torch.save(contents, alone)
     with pytest.raises(ConfigError, match=r"alone\.ckpt: is not in a run's folder, so say on which data"):
         of(f"checkpoint={alone}")
-    one = of(f"checkpoint={alone}", "data=imm", f"data.root={made_up_imm}", f"output={tmp_path / 'one'}")
     other = of(f"checkpoint={best}", f"output={tmp_path / 'other'}")
     assert one.result["metrics"] == other.result["metrics"]  # with the crop and landmarks of the checkpoint
 

@@ -31,6 +31,7 @@ def test_an_average_predicts_and_is_small(finished_run, tmp_path, caplog):
     assert "val/mse" in caplog.text
     plain, small = read_checkpoint(first), read_checkpoint(output)
     assert "optimizer_states" not in small
+    assert small["keypoints"]["trained_on"]["data"] == "imm_face_db"
     assert output.stat().st_size < 0.7 * first.stat().st_size
     for name, each in small["state_dict"].items():
         torch.testing.assert_close(each.float(), plain["state_dict"][name].float(), atol=1e-3, rtol=1e-3)
