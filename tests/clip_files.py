@@ -36,6 +36,8 @@ def write_clip(
     codec: str = "libx264",
     pixels: str = "yuv420p",
     rotation: int | None = None,
+    hflip: bool = False,
+    vflip: bool = False,
     sound: bool = False,
     **options: str,
 ) -> Path:
@@ -48,6 +50,8 @@ def write_clip(
         codec: encoder.
         pixels: FFmpeg's name of the format of the pixels.
         rotation: counter-clockwise angle in degrees by which a player turns the frames.
+        hflip: a player then exchanges left and right.
+        vflip: a player then exchanges top and bottom.
         sound: add silence.
         options: options of the file's format.
     """
@@ -61,7 +65,7 @@ def write_clip(
                 stream.height, stream.width = picture.shape[:2]
                 stream.pix_fmt = pixels
                 if rotation is not None:
-                    stream.set_display_rotation(rotation)
+                    stream.set_display_rotation(rotation, hflip, vflip)
                 if codec == "libx264":
                     stream.codec_context.time_base = Fraction(1, 90_000)
                 voice = file.add_stream("aac", rate=48_000) if sound else None

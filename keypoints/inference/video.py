@@ -3,6 +3,7 @@
 Only a few frames are in memory, whatever the length of a clip. Imports PyAV late.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
@@ -135,8 +136,8 @@ class Clip:
 
     def _upright(self, frame: "VideoFrame") -> ByteArray:
         pixels: Any = frame.to_ndarray(format="rgb24", width=round(frame.width * self._shape))
-        turns = round(frame.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(pixels, turns)) if turns else pixels
+        mirrored, turns = _orientation(frame)
+        return np.ascontiguousarray(np.rot90(pixels[:, ::-1] if mirrored else pixels, turns))
 
     def _conclude(self, frames: int, end: float) -> None:
         """Note what is missing, after the last frame.
@@ -158,6 +159,24 @@ class Clip:
                 f"{self.path}: breaks off after {counted(frames, 'frame')}, at {end:.2f} s of "
                 f"{stated:.2f} s; these frames are kept"
             )
+
+
+def _orientation(frame: "VideoFrame") -> tuple[bool, int]:
+    """Return how a player shows a frame upright, as its display matrix says.
+
+    PyAV's ``frame.rotation`` does not tell a mirrored frame from a turned one.
+
+    Returns:
+        True if left and right are exchanged first, and the number of counter-clockwise quarter turns then.
+    """
+    stored = frame.side_data.get("DISPLAYMATRIX")
+    if stored is None:
+        return False, 0
+    # (p, q) is shown at (a p + c q, b p + d q).
+    a, b, _, c, d, *_ = np.frombuffer(bytes(stored), np.int32, 9).tolist()
+    mirrored = a * d < b * c
+    across, down = (-a, -b) if mirrored else (a, b)
+    return mirrored, round(-2 * math.atan2(down, across) / math.pi) % 4
 
 
 def _end(packet: "Packet[Any]") -> float:

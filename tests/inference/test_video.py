@@ -49,6 +49,16 @@ def test_frames_are_upright_as_a_player_shows_them(tmp_path, rotation):
     assert close(frame.pixels, np.rot90(QUARTERS, rotation // 90))
 
 
+@pytest.mark.parametrize("rotation", [0, 90, 180, -90])
+@pytest.mark.parametrize("flips", [{"hflip": True}, {"vflip": True}, {"hflip": True, "vflip": True}])
+def test_mirrored_frames_are_as_a_player_shows_them(tmp_path, rotation, flips):
+    path = write_clip(tmp_path / "a.mp4", [QUARTERS] * 3, rotation=rotation, **flips)
+    shown = np.rot90(QUARTERS, rotation // 90)
+    shown = shown[:, ::-1] if flips.get("hflip") else shown
+    shown = shown[::-1] if flips.get("vflip") else shown
+    assert close(read(path)[0][0].pixels, shown)
+
+
 @pytest.mark.parametrize(
     ("name", "codec", "pixels", "size"),
     [
