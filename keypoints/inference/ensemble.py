@@ -8,6 +8,7 @@ NeurIPS 2017.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,6 +24,7 @@ from keypoints.formatting import counted
 from keypoints.geometry import FloatArray
 from keypoints.inference.model import Model
 from keypoints.inference.onnx_model import Located
+from keypoints.landmarks import LandmarkScheme
 
 
 class Ensemble:
@@ -36,7 +38,7 @@ class Ensemble:
         paths: their files, for messages.
 
     Raises:
-        ConfigError: if there are fewer than two, or they do not fit together.
+        ConfigError: if there are fewer than two, one is given twice, or they do not fit together.
     """
 
     versions: Mapping[str, str] = MappingProxyType({})
@@ -46,12 +48,13 @@ class Ensemble:
             raise ConfigError(
                 f"an ensemble is of 2 models or more, not {len(models)}; one alone is checkpoint=<file>"
             )
-        first, first_path = models[0], paths[0]
-        for model, path in zip(models[1:], paths[1:], strict=True):
-            if why := _why_apart(first, model):
+        for (one, first_path), (other, path) in combinations(zip(models, paths, strict=True), 2):
+            if path.resolve() == first_path.resolve():
+                raise ConfigError(f"{path}: is given twice; a model and itself are never apart")
+            if why := _why_apart(one, other):
                 raise ConfigError(f"{path}: cannot be in one ensemble with {first_path}: {why}")
         self._models = models
-        self.scheme = first.scheme
+        self.scheme = max((model.scheme for model in models), key=lambda scheme: len(scheme.names))
         self.crop: Crop = max((model.crop for model in models), key=lambda crop: crop.width)
         self.at_once = min(model.at_once for model in models)
         self.runtime = f"{counted(len(models), 'model')}: " + "; ".join(
@@ -82,14 +85,30 @@ class Ensemble:
 
 def _why_apart(one: Model, other: Model) -> str:
     """Return why two models cannot be averaged; empty if they can."""
-    if one.scheme.to_dict() != other.scheme.to_dict():
-        names = [f"{counted(len(model.scheme), 'point')} of {model.scheme.name}" for model in (other, one)]
-        return f"it predicts {' and the other '.join(names)}"
+    if why := _why_other_points(one.scheme, other.scheme):
+        return why
     if one.crop.width * other.crop.height != one.crop.height * other.crop.width:
         return "its input has another ratio of width to height"
     same_size = replace(other.crop, width=one.crop.width, height=one.crop.height)
     if same_size != one.crop:
         return "it crops faces in another way (source, margin or channels)"
+    return ""
+
+
+def _why_other_points(one: LandmarkScheme, other: LandmarkScheme) -> str:
+    """Return why two schemes have other points; empty if they have the same.
+
+    Where one scheme has no names, as in files of older versions, the parts and the mirror permutation decide.
+    """
+    if len(one) != len(other):
+        counts = [f"{counted(len(scheme), 'point')} of {scheme.name}" for scheme in (other, one)]
+        return f"it predicts {' and the other '.join(counts)}"
+    for place, (its, others) in enumerate(zip(other.names, one.names, strict=False)):
+        if its != others:
+            return f"its point {place} is {its}, and that of the other {others}"
+    named = one.names and other.names
+    if not named and (dict(one.parts), one.flip_indices) != (dict(other.parts), other.flip_indices):
+        return f"its points ({other.name}) have other parts or mirrored points than those of the other"
     return ""
 
 

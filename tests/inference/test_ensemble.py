@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -91,9 +93,47 @@ def test_models_that_do_not_fit_together_are_named(tmp_path, paths, crop, scheme
     assert "\n" not in str(error.value)
 
 
+NAMELESS = replace(IBUG68, names=())
+RENAMED = replace(IBUG68, names=tuple(f"p{place}" for place in range(len(IBUG68))))
+NAMES_EXCHANGED = replace(IBUG68, names=(*IBUG68.names[1::-1], *IBUG68.names[2:]))
+
+
+@pytest.mark.parametrize("scheme", [NAMELESS, replace(IBUG68, name="mine", skeleton=(), selections={})])
+def test_the_points_of_an_ensemble_are_equal_but_for_what_is_not_known(tmp_path, paths, scheme):
+    older = save_model(tmp_path / "older.ckpt", 7, scheme=scheme)
+    assert Predictor([older, paths[0]]).scheme.names == IBUG68.names
+
+
+@pytest.mark.parametrize(
+    ("scheme", "says"),
+    [
+        (NAMES_EXCHANGED, "its point 0 is left_jaw_2, and that of the other left_jaw_1$"),
+        (replace(NAMELESS, flip_indices=None), r"\(ibug68\) have other parts or mirrored points"),
+    ],
+)
+def test_other_points_are_named(tmp_path, paths, scheme, says):
+    other = save_model(tmp_path / "other.ckpt", 7, scheme=scheme)
+    with pytest.raises(ConfigError, match=says):
+        Predictor([paths[0], other])
+
+
+def test_models_of_other_names_are_refused_behind_one_without(tmp_path, paths):
+    schemes = {"nameless.ckpt": NAMELESS, "renamed.ckpt": RENAMED}
+    others = [save_model(tmp_path / name, 7, scheme=scheme) for name, scheme in schemes.items()]
+    with pytest.raises(ConfigError, match=r"its point 0 is p0, and that of the other left_jaw_1$"):
+        Predictor([others[0], paths[0], others[1]])
+
+
 def test_one_model_is_no_ensemble(paths):
     with pytest.raises(ConfigError, match="checkpoint="):
         Predictor(paths[:1])
+
+
+def test_a_model_that_is_given_twice_is_named(paths):
+    same = paths[0].parent / "link.ckpt"
+    same.symlink_to(paths[0])
+    with pytest.raises(ConfigError, match=r"link\.ckpt: is given twice"):
+        Predictor([*paths, same])
 
 
 def test_the_command_writes_the_spread(paths, tmp_path, capsys):
