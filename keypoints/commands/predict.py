@@ -224,15 +224,22 @@ def predict(cfg: DictConfig) -> Predicted:
 
 
 def _check_clips(inputs: "PhotoInputs", cfg: DictConfig) -> None:
-    """Check that clips can be read, and that nothing is asked for that only photos have.
+    """Check that clips can be read, and that nothing is asked for that the inputs do not have.
 
     Without PyAV, the photos among clips are still predicted.
 
     Raises:
-        ConfigError: if there are only clips, and they cannot be predicted so.
+        ConfigError: if there are only clips, and they cannot be predicted so; or points are to be smoothed
+            without a clip, or the smoothing is set without being asked for.
     """
     from keypoints.inference.video import check_installed
 
+    usual = OfClips()
+    for key in ("smooth_cutoff", "smooth_speed"):
+        if not cfg.smooth and cfg[key] != getattr(usual, key):
+            raise ConfigError(f"{key}={cfg[key]} is a setting of the filter; add smooth=true")
+    if cfg.smooth and not inputs.clips:
+        raise ConfigError(f"smooth=true is for clips, and {cfg.input} has only photos; leave it out")
     if inputs.photos or not inputs.clips:
         return
     for key, none in (("report", False), ("format", None)):

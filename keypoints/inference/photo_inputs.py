@@ -64,8 +64,8 @@ def find_photos(
         clips: whether clips are found too, by their suffix; a list names photos only.
 
     Raises:
-        DataError: if there is no such file or no photo, the file is not a regular file, or the list cannot be
-            read.
+        DataError: if there is no such file or no photo, all of them lie in the folder to leave out, the file
+            is not a regular file, or the list cannot be read.
     """
     path = Path(named)
     if os.path.lexists(path) and not path.is_dir():
@@ -84,6 +84,11 @@ def find_photos(
         start = Path(os.path.commonpath([file.parent for file in found]))
     excluded = None if without is None else without.resolve()
     kept = [file for file in sorted(found) if excluded is None or not file.resolve().is_relative_to(excluded)]
+    if found and not kept:
+        raise DataError(
+            f"{named}: lies in the folder of the results, {without}, which is left out; "
+            "name another folder: output=<folder>"
+        )
     if not kept:
         what, such = ("picture or clip", ".jpg or .mp4") if clips else ("picture", ".jpg or .png")
         raise DataError(f"{named}: holds no {what}: no file has a suffix such as {such}")

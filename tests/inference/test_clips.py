@@ -233,6 +233,20 @@ def test_clips_alone_have_no_page_and_no_labels_to_correct(clips, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "how", "says"),
+    [
+        ("a.mp4", {"smooth_cutoff": 0.5}, "smooth_cutoff=0.5 is a setting of the filter; add smooth=true"),
+        ("a.mp4", {"smooth_speed": 8}, "smooth_speed=8.0 is a setting of the filter; add smooth=true"),
+        ("photo.png", {"smooth": True}, r"smooth=true is for clips, and .* has only photos; leave it out"),
+    ],
+)
+def test_smoothing_that_would_have_no_effect_is_refused(clips, tmp_path, name, how, says):
+    with pytest.raises(ConfigError, match=says):
+        predicting(MODEL, clips / name, tmp_path / "out", **how)
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_pyav_photos_are_predicted_and_clips_are_named(clips, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ConfigError, match=r"PyAV, which is not installed"):

@@ -65,6 +65,12 @@ def test_a_name_without_any_file_is_refused(folder, monkeypatch, named):
         find_photos(named)
 
 
+@pytest.mark.parametrize("output", [".", "sub/.."])
+def test_photos_in_the_folder_of_the_results_are_refused(folder, output):
+    with pytest.raises(DataError, match="lies in the folder of the results, .*; name another folder"):
+        find_photos(str(folder), without=folder / output)
+
+
 def test_the_message_for_a_folder_without_pictures_names_suffixes(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(DataError, match=r"holds no picture: no file has a suffix such as \.jpg"):
