@@ -119,7 +119,8 @@ def measure_folder(
         KeypointsError: as the prediction.
     """
     check_boxes(predictor, inputs)
-    measured = _Measurement(predictor, inputs, scratch, threads_of_process() if threads is None else threads)
+    threads = threads_of_process() if threads is None else threads
+    measured = _Measurement(predictor, inputs, given, scratch, threads)
     took = [measured.round() for _ in rounds]
     ratios = [_ratios(each, measured.threads) for each in took]
     count = len(inputs.photos)
@@ -145,13 +146,16 @@ def measure_folder(
 class _Measurement:
     """Measurement of one model and its photos, in several rounds."""
 
-    def __init__(self, predictor: Predictor, inputs: PhotoInputs, scratch: Path, threads: int) -> None:
+    def __init__(
+        self, predictor: Predictor, inputs: PhotoInputs, given: str, scratch: Path, threads: int
+    ) -> None:
         self.threads = threads
         self.faces = 0
         self.pixels = 0.0
         self.memory: dict[str, int] = {}
         self._predictor = predictor
         self._inputs = inputs
+        self._given = given
         self._scratch = scratch
         self._stages = PhotoStages(predictor, inputs)
         self._process = psutil.Process()
@@ -194,7 +198,7 @@ class _Measurement:
                     sizes += [] if photo.size is None else [photo.size[0] * photo.size[1]]
                 memory.append(self._process.memory_info().rss)
         if not sizes:
-            raise DataError(f"{self._inputs.root}: holds no photo that can be read; there is nothing to time")
+            raise DataError(f"{self._given}: holds no photo that can be read; there is nothing to time")
         self.faces, self.pixels = faces, sum(sizes) / len(sizes)
         if not self.memory:
             quarter = memory[(len(memory) - 1) // 4]

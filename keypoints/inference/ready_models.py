@@ -55,7 +55,15 @@ def find_model(given: str | None, which: str = "best") -> tuple[Path, RunFolder 
     """
     if given in READY and not Path(given).exists():
         return ready_model(given), None
-    return find_checkpoint(given, which)
+    try:
+        return find_checkpoint(given, which)
+    except CheckpointError as error:
+        if given not in READY:
+            raise
+        raise CheckpointError(
+            f"{error}; the ready model of this name is hidden by this folder: rename it, or name the "
+            "model's file"
+        ) from error
 
 
 def ready_model(name: str, source: str | Path | None = None) -> Path:
@@ -90,7 +98,7 @@ def ready_model(name: str, source: str | Path | None = None) -> Path:
             f"{path}: no such file; the model {name} lies in a checkout of keypoints ({model.file}); "
             f"elsewhere set {PLACE} to the folder, or the address, of {name}.onnx"
         )
-    if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != model.sha256:
+    if (found := _sha256(path)) != model.sha256:
         raise CheckpointError(
             f"{path}: is not the model {name} of this version: its SHA-256 is {found}, not {model.sha256}; "
             "if you trust it, name the file instead"
@@ -99,12 +107,16 @@ def ready_model(name: str, source: str | Path | None = None) -> Path:
 
 
 def _downloaded(name: str, model: ReadyModel, url: str) -> Path:
-    """Return the file in the user's cache folder, downloaded if it is not there."""
+    """Return the file in the user's cache folder, downloaded if it is not there or damaged."""
     from keypoints.datatools.fetch import fetch
 
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "keypoints"
     path = cache / f"{name}-{model.sha256[:8]}.onnx"
-    if not path.is_file():
+    if not path.is_file() or _sha256(path) != model.sha256:
         cache.mkdir(parents=True, exist_ok=True)
         fetch([url], path, most_bytes=_MOST_BYTES, sha256=model.sha256)
     return path
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

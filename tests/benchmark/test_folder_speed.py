@@ -71,7 +71,7 @@ def test_the_results_folder_is_named_after_the_model(exported, photos, tmp_path,
         (["checkpoint=a.onnx"], ConfigError, "checkpoint times a model, predict .*: give one of them"),
         (["input=nowhere"], DataError, "nowhere: no such file or folder"),
         (["predict=none.onnx"], CheckpointError, "none.onnx: no such"),
-        (["input=TEXT"], DataError, "holds no photo that can be read; there is nothing to time"),
+        (["input=TEXT"], DataError, "text.jpg: holds no photo that can be read; there is nothing to time"),
     ],
 )
 def test_invalid_settings_are_refused(exported, photos, tmp_path, words, error, says):

@@ -58,6 +58,13 @@ def test_a_file_of_the_same_name_is_preferred(tmp_path, monkeypatch):
     assert find_model("ibug300w")[0].resolve() == (tmp_path / "ibug300w").resolve()
 
 
+def test_a_folder_that_hides_a_ready_model_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ibug300w").mkdir()
+    with pytest.raises(CheckpointError, match=r"^ibug300w: holds no .*ready model of this name is hidden"):
+        find_model("ibug300w")
+
+
 def test_a_folder_of_models_can_be_named(model, monkeypatch):
     monkeypatch.setenv("KEYPOINTS_MODELS", str(model.parent))
     assert find_model(NAME)[0].samefile(model)
@@ -82,6 +89,13 @@ def test_a_model_is_downloaded_once(model, tmp_path, monkeypatch):
     assert first.read_bytes() == model.read_bytes()
     assert first.is_relative_to(tmp_path / "cache")
     assert ready_model(NAME) == first  # the server has ended
+
+
+def test_a_damaged_download_is_downloaded_again(model, monkeypatch):
+    with served(model.parent) as address:
+        monkeypatch.setenv("KEYPOINTS_MODELS", address)
+        ready_model(NAME).write_bytes(b"damaged")
+        assert ready_model(NAME).read_bytes() == model.read_bytes()
 
 
 def test_an_unknown_name_lists_the_known_ones():
