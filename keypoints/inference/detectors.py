@@ -259,17 +259,19 @@ def open_detector(name: str = AUTO) -> FaceDetector:
     )
 
 
-def check_detector(name: str) -> None:
-    """Check that there is a detector of this name.
+def check_detector(detector: str | FaceDetector) -> None:
+    """Check that there is a detector of this name, or that an object can detect.
 
     Args:
-        name: name in :data:`DETECTORS`, or ``"auto"``.
+        detector: name in :data:`DETECTORS`, ``"auto"``, or a detector.
 
     Raises:
-        ConfigError: if there is none.
+        ConfigError: if there is none, or the object cannot be called.
     """
-    if name != AUTO and name not in DETECTORS:
-        raise ConfigError(f"detector is one of {', '.join([AUTO, *DETECTORS])}, not {name!r}")
+    if not isinstance(detector, str) and callable(detector):
+        return
+    if detector != AUTO and detector not in DETECTORS:
+        raise ConfigError(f"detector is one of {', '.join([AUTO, *DETECTORS])}, not {detector!r}")
 
 
 def _not_installed(name: str) -> ConfigError:

@@ -151,7 +151,9 @@ def model_of(task: object, *, flip_test: bool) -> TaskModel:
     from keypoints.tasks.base import Task
 
     if not isinstance(task, Task):
-        raise ConfigError(f"a Predictor takes a path or a task, not a {type(task).__name__}")
+        raise ConfigError(
+            f"a Predictor takes a path, a list of paths, or a task, not a {type(task).__name__}"
+        )
     if flip_test:
         task.flip_test()
     return TaskModel(task.eval())

@@ -15,7 +15,7 @@ from PIL import Image
 
 from keypoints.data.photos import Photo, grey
 from keypoints.drawing import draw_predictions
-from keypoints.errors import CheckpointError, DataError
+from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.formatting import counted
 from keypoints.geometry import Affine, Box, ByteArray, FloatArray
 from keypoints.inference.detection import FaceDetector, find_turned
@@ -102,12 +102,14 @@ class Predictor:
         provider: str | None = None,
         threads: int | None = None,
     ) -> None:
-        if isinstance(detector, str):
-            check_detector(detector)
+        check_detector(detector)
         self._detector = detector
         self._model: Model
         if isinstance(path, str | Path | list | tuple):
             listed = [path] if isinstance(path, str | Path) else path
+            for each in listed:
+                if not isinstance(each, str | Path):
+                    raise ConfigError(f"an ensemble is a list of paths; {type(each).__name__} is none")
             found = [find_model(str(each), which) for each in listed]
             models = [
                 load_model(file, run, flip_test=flip_test, trust=trust, provider=provider, threads=threads)
@@ -202,7 +204,8 @@ class Predictor:
             The cropped faces, in the order of ``boxes``; detected faces by falling score.
 
         Raises:
-            ValueError: if the pixels are no picture or too few, or a box lies outside them or is too large.
+            ValueError: if the pixels are no picture or too few, or a box is no :class:`Box`, lies outside
+                them or is too large.
             ConfigError: if faces have to be detected and the detector is not installed.
         """
         if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (3,)):
@@ -217,6 +220,8 @@ class Predictor:
         if self.crop.source == "image":
             located = [(Box.of_image((width, height)), "image", None)]
         elif boxes is not None:
+            if isinstance(boxes, Box) or not all(isinstance(box, Box) for box in boxes):
+                raise ValueError("boxes are a list of keypoints.Box(left, top, width, height)")
             located = [(box, "given", None) for box in boxes]
         else:
             found = self.detector(pixels)

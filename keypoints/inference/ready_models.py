@@ -71,9 +71,9 @@ def ready_model(name: str, source: str | Path | None = None) -> Path:
 
     Args:
         name: one of :data:`READY`.
-        source: file, or http(s) address, of the model. If ``None``, the folder or address of the environment
-            variable ``KEYPOINTS_MODELS``; without it, the file of the checkout. A downloaded file is kept in
-            the user's cache folder.
+        source: file, or http(s) address, of the model, or the folder of ``<name>.onnx``. If ``None``, the
+            folder or address of the environment variable ``KEYPOINTS_MODELS``; without it, the file of the
+            checkout. A downloaded file is kept in the user's cache folder.
 
     Raises:
         ConfigError: if there is no ready model of this name.
@@ -93,6 +93,7 @@ def ready_model(name: str, source: str | Path | None = None) -> Path:
         path = _downloaded(name, model, str(source))
     else:
         path = Path(source)
+        path = path / f"{name}.onnx" if path.is_dir() else path
     if not path.is_file():
         raise CheckpointError(
             f"{path}: no such file; the model {name} lies in a checkout of keypoints ({model.file}); "

@@ -90,10 +90,13 @@ class Refinement:
             calibration predicts once.
 
     Raises:
-        ConfigError: if every face is to get a second pass and the model does not allow it.
+        ConfigError: if there is no such mode, or every face is to get a second pass and the model does not
+            allow it.
     """
 
     def __init__(self, model: Model, mode: Refine = "auto") -> None:
+        if mode not in (True, False, "auto"):
+            raise ConfigError(f"refine is True, False or 'auto', not {mode!r}")
         self._model = model
         self._mode = mode
         self._shape: FloatArray | None = None

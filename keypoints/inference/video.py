@@ -169,7 +169,7 @@ def _orientation(frame: "VideoFrame") -> tuple[bool, int]:
     Returns:
         True if left and right are exchanged first, and the number of counter-clockwise quarter turns then.
     """
-    stored = frame.side_data.get("DISPLAYMATRIX")
+    stored: Any = frame.side_data.get("DISPLAYMATRIX")
     if stored is None:
         return False, 0
     # (p, q) is shown at (a p + c q, b p + d q).

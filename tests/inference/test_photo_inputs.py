@@ -67,7 +67,7 @@ def test_a_name_without_any_file_is_refused(folder, monkeypatch, named):
 
 @pytest.mark.parametrize("output", [".", "sub/.."])
 def test_photos_in_the_folder_of_the_results_are_refused(folder, output):
-    with pytest.raises(DataError, match="lies in the folder of the results, .*; name another folder"):
+    with pytest.raises(DataError, match=r"lies in the folder of the results, .*; name another folder"):
         find_photos(str(folder), without=folder / output)
 
 

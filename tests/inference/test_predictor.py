@@ -249,5 +249,23 @@ def test_a_task_predicts_as_its_checkpoint_does(untrained, photo):
     task = load_task(untrained)
     mine, other = (Predictor(each)(photo, [BOX])[0].points for each in (task.train(), untrained))
     np.testing.assert_array_equal(mine, other)
-    with pytest.raises(ConfigError, match="a Predictor takes a path or a task, not a dict"):
-        Predictor({})
+
+
+@pytest.mark.parametrize(
+    ("path", "how", "says"),
+    [
+        ({}, {}, "a Predictor takes a path, a list of paths, or a task, not a dict"),
+        (["a.onnx", 5], {}, "an ensemble is a list of paths; int is none"),
+        ("UNTRAINED", {"refine": "false"}, "refine is True, False or 'auto', not 'false'"),
+        ("UNTRAINED", {"detector": None}, "detector is one of auto, .*, not None"),
+    ],
+)
+def test_arguments_of_another_kind_are_refused(untrained, path, how, says):
+    with pytest.raises(ConfigError, match=says):
+        Predictor(untrained if path == "UNTRAINED" else path, **how)
+
+
+@pytest.mark.parametrize("boxes", [BOX, [(215, 170, 200, 200)]])
+def test_boxes_of_another_kind_are_refused(predictor, photo, boxes):
+    with pytest.raises(DataError, match=r"boxes are a list of keypoints\.Box\(left, top, width, height\)"):
+        predictor(photo, boxes)

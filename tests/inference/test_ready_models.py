@@ -68,6 +68,8 @@ def test_a_folder_that_hides_a_ready_model_is_named(tmp_path, monkeypatch):
 def test_a_folder_of_models_can_be_named(model, monkeypatch):
     monkeypatch.setenv("KEYPOINTS_MODELS", str(model.parent))
     assert find_model(NAME)[0].samefile(model)
+    monkeypatch.delenv("KEYPOINTS_MODELS")
+    assert ready_model(NAME, model.parent).samefile(model)
 
 
 def test_a_missing_model_names_the_way_out(model, monkeypatch):
