@@ -309,6 +309,8 @@ class ClipWriter:
         stream.width, stream.height = self._size
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, _CLOCK)
+        # With frames in another order than they are shown, mp4 states too short a duration after a pause.
+        stream.codec_context.max_b_frames = 0
         stream.colorspace = stream.color_primaries = stream.color_trc = _BT709
         self._stream = stream
 

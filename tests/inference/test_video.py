@@ -177,6 +177,14 @@ def test_a_written_clip_has_the_same_frames(tmp_path, size):
     assert close(frames[0].pixels[: size[0], : size[1]], picture)
 
 
+def test_a_written_clip_states_its_duration_after_a_pause_too(tmp_path):
+    with ClipWriter(tmp_path / "out.mp4", 5) as writer:
+        for time, picture in zip([*np.arange(20) / 25, 5.0], noisy(21), strict=True):
+            writer.add(picture, time)
+    with open_clip(tmp_path / "out.mp4") as clip:
+        assert clip.duration == pytest.approx(5.2, abs=0.05)
+
+
 def test_frames_that_change_their_size_are_scaled_to_the_first(tmp_path):
     with ClipWriter(tmp_path / "out.mp4", 25) as writer:
         writer.add(QUARTERS, 0)
