@@ -99,7 +99,7 @@ NAMES_EXCHANGED = replace(IBUG68, names=(*IBUG68.names[1::-1], *IBUG68.names[2:]
 
 
 @pytest.mark.parametrize("scheme", [NAMELESS, replace(IBUG68, name="mine", skeleton=(), selections={})])
-def test_the_points_of_an_ensemble_are_equal_but_for_what_is_not_known(tmp_path, paths, scheme):
+def test_older_files_without_names_join_an_ensemble(tmp_path, paths, scheme):
     older = save_model(tmp_path / "older.ckpt", 7, scheme=scheme)
     assert Predictor([older, paths[0]]).scheme.names == IBUG68.names
 
@@ -117,7 +117,7 @@ def test_other_points_are_named(tmp_path, paths, scheme, says):
         Predictor([paths[0], other])
 
 
-def test_models_of_other_names_are_refused_behind_one_without(tmp_path, paths):
+def test_every_two_models_must_fit_together(tmp_path, paths):
     schemes = {"nameless.ckpt": NAMELESS, "renamed.ckpt": RENAMED}
     others = [save_model(tmp_path / name, 7, scheme=scheme) for name, scheme in schemes.items()]
     with pytest.raises(ConfigError, match=r"its point 0 is p0, and that of the other left_jaw_1$"):

@@ -7,16 +7,17 @@ from keypoints.confidence import ConfidenceCalibration
 from keypoints.crop import Crop
 from keypoints.data.dataset_folders import HOMES
 from keypoints.data.provenance import TrainedOn
-from keypoints.inference.model import TaskModel
+from keypoints.inference.model import TaskModel, load_model
 from keypoints.inference.model_card import card_of, model_card
 from keypoints.inference.onnx_export import export
+from keypoints.inference.ready_models import READY
 from keypoints.models.convnet import ConvNet
 from keypoints.models.encoders import ConvEncoder
 from keypoints.models.heatmap import HeatmapNet
 from keypoints.schemes import IBUG68
 from keypoints.tasks.heatmap import HeatmapTask
 from keypoints.tasks.regression import RegressionTask
-from tests.conftest import BOX_CROP
+from tests.conftest import BOX_CROP, ROOT
 
 
 @pytest.fixture
@@ -60,6 +61,17 @@ def test_a_card_says_what_is_not_known(tmp_path, task):
     assert "The checkpoint does not say." in text
     assert "keypoints evaluate" in text
     assert "Trained with" not in text
+
+
+@pytest.mark.parametrize("name", READY)
+def test_the_card_of_a_ready_model_is_current(name):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra export)")
+    path = ROOT / READY[name].file
+    written = card_of(path).read_text(encoding="utf-8")
+    size = f"{path.stat().st_size / 1e6:.2f} MB"
+    assert size in written
+    known = model_card(path, load_model(path), {}).partition("## Use")
+    assert written.partition("## Use")[1:] == known[1:]
 
 
 def test_an_export_writes_the_card_beside_its_file(untrained, tmp_path):
