@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 SUFFIXES = frozenset(
     {
-        *(".3gp", ".asf", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"),
+        *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"),
         *(".mxf", ".ogv", ".vob", ".webm", ".wmv"),
     }
 )
-"""Suffixes of clips, in lower case."""
+"""Suffixes of clips, in lower case; not ``.asf``, which is the suffix of IMM's annotations too."""
 
 INSTALL = "pip install -c constraints.txt -e '.[video]'"
 _SECOND = 1_000_000

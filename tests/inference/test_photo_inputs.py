@@ -92,6 +92,12 @@ def test_a_compressed_list_is_read(folder):
     assert names(find_photos(str(folder / "list.csv.gz"))) == ["b.jpg"]
 
 
+def test_annotations_beside_photos_are_no_clips(made_up_imm):
+    found = find_photos(str(made_up_imm), clips=True)
+    assert len(found.photos) == 30
+    assert not found.clips
+
+
 def test_files_with_suffixes_that_pillow_reads_are_pictures(tmp_path):
     pictures = ["x.JPG", "x.jfif", "x.jpe", "x.avif", "x.mpo", "x.ppm", "x.tga", "x.jp2", "x.webp", "x.heic"]
     for name in (*pictures, "x.txt", "x.eps", "x.mpg", "x.h5", "x.csv", "x.pdf"):
