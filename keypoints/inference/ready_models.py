@@ -34,7 +34,7 @@ class ReadyModel(NamedTuple):
 READY = {
     "ibug300w": ReadyModel(
         "results/ibug300w_best/model.onnx",
-        "c12f733f13f5ce03a8fdbd2d2f6772187217255a6a868bca066cecd93009d2b7",
+        "7d51c3a09d32eac0d7dcf2fe436ec361b3941fc729ac9e07ad66996e7ee8fdf8",
         HOMES["ibug300w"].terms,
     )
 }

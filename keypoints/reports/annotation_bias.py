@@ -35,6 +35,8 @@ def draw_bias(bias: FloatArray) -> Figure:
     axes.quiver(
         *face.T, *arrows.T, angles="xy", scale_units="xy", scale=1, width=0.004, color="tab:red", zorder=2
     )
+    axes.update_datalim(face + arrows)  # a quiver counts only the arrows' starts
+    axes.autoscale_view()
     axes.set_title(f"from the predicted to the labelled points, mean, {_TIMES} times as long", fontsize=10)
     axes.set_aspect("equal")
     axes.invert_yaxis()

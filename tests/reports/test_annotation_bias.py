@@ -12,5 +12,9 @@ def test_arrows_point_from_predictions_to_labels(tmp_path):
     assert arrows.U[30] > 0
     assert np.count_nonzero(arrows.U) == 1
     assert figure.axes[0].yaxis_inverted()
+    bias[16] = [0.1, 0.0]  # at the edge of the face
+    axes = draw_bias(bias).axes[0]
+    (arrows,) = [each for each in axes.collections if hasattr(each, "U")]
+    assert axes.get_xlim()[1] > arrows.X[16] + arrows.U[16]
     save(figure, tmp_path / "bias.png")
     assert (tmp_path / "bias.png").stat().st_size > 1000
