@@ -286,7 +286,9 @@ def _documented(name: str) -> str:
 
 
 def _result_pages() -> Iterator[tuple[str, str]]:
-    for path in sorted((ROOT / "results").glob("*/README.md")):
+    paths = sorted((ROOT / "results").glob("*/README.md"))
+    yield "results/index.md", _page("# Results", _toctree([path.parent.name for path in paths]))
+    for path in paths:
         yield f"results/{path.parent.name}.md", _moved(path.read_text(encoding="utf-8"), path.parent.name)
 
 
