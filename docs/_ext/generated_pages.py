@@ -46,7 +46,10 @@ TOPICS: Mapping[str, tuple[str, str]] = {
     "callbacks": ("Callbacks and loggers", "Lightning callbacks and loggers of a run."),
     "inference": ("Prediction", "Prediction with checkpoints and ONNX files."),
     "runs": ("Finished runs", "Results of a run, for a notebook."),
-    "trust": ("Classes by name, and errors", "Trusted packages, configured classes, and the base of all errors."),
+    "trust": (
+        "Classes by name, and errors",
+        "Trusted packages, configured classes, and the base of all errors.",
+    ),
 }
 """Title and description of each page of the Python API."""
 
@@ -124,7 +127,7 @@ def _escaped(text: str) -> str:
     )
 
 
-def _setting_signature(env: BuildEnvironment, signature: str, node: addnodes.desc_signature) -> str:
+def _setting_signature(_: BuildEnvironment, signature: str, node: addnodes.desc_signature) -> str:
     """Show ``key=value`` without its owner; the name that links use is ``owner key``."""
     owner, _, typed = signature.partition(" | ")
     key, equals, value = typed.partition("=")
@@ -139,16 +142,18 @@ def _setting_signature(env: BuildEnvironment, signature: str, node: addnodes.des
 
 def _command_pages() -> Iterator[tuple[str, str]]:
     names = [name.replace(" ", "_") for name in VERBS]
-    rows = [f"| [{name}]({name.replace(' ', '_')}.md) | {_escaped(verb.what)} |" for name, verb in VERBS.items()]
+    rows = [
+        f"| [{name}]({name.replace(' ', '_')}.md) | {_escaped(verb.what)} |" for name, verb in VERBS.items()
+    ]
     yield (
         "reference/commands/index.md",
         _page(
             "# Commands",
-            "`keypoints VERB [key=value …]`. These pages are made from the schemas that check the command line "
-            "and print `keypoints VERB --help`.",
+            "`keypoints VERB [key=value …]`. These pages are made from the schemas that check the command "
+            "line and print `keypoints VERB --help`.",
             "\n".join(["| verb | does |", "| --- | --- |", *rows]),
-            "Tab completion is Hydra's: `eval \"$(keypoints -sc install=bash)\"`. An error is one line that names "
-            "the file or the value, and what to do; `HYDRA_FULL_ERROR=1` shows the full traceback.",
+            'Tab completion is Hydra\'s: `eval "$(keypoints -sc install=bash)"`. An error is one line that '
+            "names the file or the value, and what to do; `HYDRA_FULL_ERROR=1` shows the full traceback.",
             _toctree(names).replace(":maxdepth: 1", ":hidden:"),
         ),
     )
@@ -168,7 +173,9 @@ def _command_page(verb: Verb) -> str:
         "## Examples\n\n```sh\n" + "\n".join(shown.examples) + "\n```",
         f"## Required\n\n{_described(verb.name, shown.required)}" if shown.required else "",
         f"## Settings\n\n{_described(verb.name, shown.settings)}",
-        f"## Groups\n\nChosen by `group=option`, their values set by `key=value`: {groups}." if groups else "",
+        f"## Groups\n\nChosen by `group=option`, their values set by `key=value`: {groups}."
+        if groups
+        else "",
         f"## Writes\n\n{_escaped(shown.writes)}",
         "## Flags\n\n" + "\n".join(f"`{flag.typed}`\n: {_escaped(flag.said)}\n" for flag in shown.flags),
     )
@@ -191,13 +198,13 @@ def _group_pages() -> Iterator[tuple[str, str]]:
         "reference/configuration/index.md",
         _page(
             "# Configuration",
-            "A run's configuration is composed of groups. `group=option` chooses an option, which is a file "
-            "`conf/group/option.yaml`; `key=value` sets a value in it. These pages are made from those files, as "
-            "`keypoints train --help` is.",
+            "A run's configuration is composed of groups. `group=option` chooses an option, which is a "
+            "file `conf/group/option.yaml`; `key=value` sets a value in it. These pages are made from those "
+            "files, as `keypoints train --help` is.",
             "\n".join(["| group | default | |", "| --- | --- | --- |", *rows]),
             "Settings outside of the groups, such as `seed` and `output`, are on the page of "
-            "[`keypoints train`](../commands/train.md). `keypoints train … --cfg job` prints the configuration "
-            "that a command would use.",
+            "[`keypoints train`](../commands/train.md). `keypoints train … --cfg job` prints the "
+            "configuration that a command would use.",
             _toctree(groups).replace(":maxdepth: 1", ":hidden:"),
         ),
     )
@@ -208,7 +215,9 @@ def _group_pages() -> Iterator[tuple[str, str]]:
 def _order() -> list[str]:
     """Return the groups in the order of ``conf/train.yaml``."""
     entries = yaml.safe_load((conf_dir() / "train.yaml").read_text(encoding="utf-8"))["defaults"]
-    names = [str(name).removeprefix("optional ") for entry in entries if isinstance(entry, dict) for name in entry]
+    names = [
+        str(name).removeprefix("optional ") for entry in entries if isinstance(entry, dict) for name in entry
+    ]
     return [name for name in names if name not in ("paths", "hydra", "local")]
 
 
@@ -262,8 +271,8 @@ def _python_pages() -> Iterator[tuple[str, str]]:
         "reference/python/index.md",
         _page(
             "# Python",
-            "The public names, `from keypoints import …`. Configuration files and checkpoints use these names, "
-            "never modules. [How to use them](../../how-to/python.md).",
+            "The public names, `from keypoints import …`. Configuration files and checkpoints use these "
+            "names, never modules. [How to use them](../../how-to/python.md).",
             "\n".join(["| | | names |", "| --- | --- | --- |", *rows]),
             _toctree(list(TOPICS)).replace(":maxdepth: 1", ":hidden:"),
         ),
@@ -309,7 +318,7 @@ def _moved(text: str, name: str) -> str:
     return re.sub(r"\]\(([^)\s]+)\)", moved, text)
 
 
-def _lead_to_results(app: Sphinx, name: str, source: list[str]) -> None:
+def _lead_to_results(_: Sphinx, name: str, source: list[str]) -> None:
     """Change links to ``results/…/README.md`` into links to the pages that are made of these files."""
     above = "../" * name.count("/")
     source[0] = RESULTS.sub(lambda found: f"]({above}results/{found[1]}.md{found[2] or ''})", source[0])
@@ -319,7 +328,7 @@ def _lead_to_results(app: Sphinx, name: str, source: list[str]) -> None:
 
 
 def _private_or_foreign(
-    app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, content: nodes.Element
+    _: Sphinx, __: BuildEnvironment, node: addnodes.pending_xref, content: nodes.Element
 ) -> nodes.Element | None:
     """Show a name that has no page as plain text: of another library, or of a module that is not public.
 
@@ -329,7 +338,11 @@ def _private_or_foreign(
         return None
     target = str(node["reftarget"])
     if not target.startswith("keypoints."):
-        return content if node["reftype"] in ("class", "obj", "exc", "data", "meth", "func", "attr", "mod") else None
+        return (
+            content
+            if node["reftype"] in ("class", "obj", "exc", "data", "meth", "func", "attr", "mod")
+            else None
+        )
     return content if _exists(target) else None
 
 
