@@ -4,12 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEVELOPERS := $(VENV)/.ready-developers
+MANUAL := $(VENV)/.ready-manual
+SITE := docs/_build/html
 LOGS ?= outputs
 # Compiles byte code at install, even if the environment disables it: it halves the start-up time.
 PIP := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format format-check lint types unit test test-extras demo tensorboard clean
+.PHONY: help setup format format-check lint types unit test test-extras docs test-docs demo tensorboard clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,32 +25,51 @@ $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV): a few minutes the first time"
 	@$(PIP) pip setuptools wheel hatchling
+	@$(PIP) --no-build-isolation --editable '.[demo,detect,export]'
+	@touch $@
+
+# The tools of developers: nobody who only trains and predicts needs them.
+$(DEVELOPERS): $(READY)
+	@echo "Installing the tools of developers"
 	@$(PIP) --no-build-isolation --editable '.[dev,parallel,slurm,search]'
 	@touch $@
 
-format: $(READY) ## rewrite the code in the project's format
+$(MANUAL): $(READY)
+	@echo "Installing what builds the manual"
+	@$(PIP) --no-build-isolation --editable '.[docs]'
+	@touch $@
+
+format: $(DEVELOPERS) ## rewrite the code in the project's format
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix-only
 
-format-check: $(READY)
+format-check: $(DEVELOPERS)
 	@$(BIN)/ruff format --check
 
-lint: $(READY) ## check the code with ruff
+lint: $(DEVELOPERS) ## check the code with ruff
 	@$(BIN)/ruff check
 
-types: $(READY) ## check the types
+types: $(DEVELOPERS) ## check the types
 	@$(BIN)/mypy
 
 # One process per core, each with one torch thread; more than four would need too much memory.
-unit: $(READY) ## run only the tests
+unit: $(DEVELOPERS) ## run only the tests
 	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 test: format-check lint types unit ## check format, lint and types, and run the tests
 
 # Not part of `make test`: it installs some fifty packages that a training does not need.
-test-extras: $(READY) ## install wandb, mlflow and timm, and test with them
+test-extras: $(DEVELOPERS) ## install wandb, mlflow and timm, and test with them
 	@$(PIP) --no-build-isolation --editable '.[dev,parallel,slurm,search,wandb,mlflow,timm]'
 	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/extras tests/models/test_timm.py
+
+docs: $(MANUAL) ## build the manual in docs/_build, offline; a broken link is an error
+	@$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs $(SITE)
+	@echo "The manual is in $(SITE)/index.html"
+
+# Not part of `make test`: it builds the manual.
+test-docs: $(DEVELOPERS) $(MANUAL) ## build the manual, and test what its pages show
+	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_readme.py tests/docs
 
 demo: $(READY) ## make up faces, train on them with three learning rates, and compare
 	@$(BIN)/keypoints data synthesize

@@ -13,11 +13,13 @@ import pytest
 
 import keypoints
 from tests.conftest import ROOT
+from tests.docs.pages import PAGES
 
-MODULES = sorted((ROOT / "keypoints").rglob("*.py"))
+MODULES = sorted([*(ROOT / "keypoints").rglob("*.py"), *(ROOT / "docs").rglob("*.py")])
 TEXTS = sorted(
     [
         *(ROOT / name for name in ("README.md", "Makefile", "pyproject.toml")),
+        *PAGES,
         *(ROOT / "results").rglob("*.md"),
         *(ROOT / "conf").rglob("*.yaml"),
     ]

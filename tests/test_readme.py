@@ -3,8 +3,9 @@ import shlex
 
 import pytest
 
-from keypoints.commands import compose
+from keypoints.cli import main
 from tests.conftest import ROOT
+from tests.docs.pages import blocks, commands
 
 
 @pytest.fixture(scope="module")
@@ -12,41 +13,30 @@ def readme():
     return (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_python_examples_run(readme, made_up_imm, finished_run, tmp_path, monkeypatch):
-    code, notebook = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "imm_face_db").symlink_to(made_up_imm)
+def test_the_five_commands_run_as_one_story(readme, made_up_imm, tmp_path, monkeypatch, capsys):
+    (story,) = [block for block in blocks(readme, "sh") if "keypoints train" in block]
+    data = shlex.split(re.search(r"export KEYPOINTS_DATA=(\S+)", story)[1])[0]
+    (tmp_path / data).mkdir(parents=True)
+    (tmp_path / data / "imm_face_db").symlink_to(made_up_imm)
     monkeypatch.chdir(tmp_path)
-    names = {}
-    exec(compile(code.replace("max_epochs=25", "max_epochs=1"), "README.md", "exec"), names)
-    assert names["task"].scheme.name == "imm58-nose_tip"
-    assert names["faces"][0].points.shape == (1, 2)
-    notebook = re.sub(r"outputs/[^\"]*", str(finished_run), notebook)
-    exec(compile(notebook, "README.md", "exec"), names)
-    assert names["run"].path == finished_run
+    monkeypatch.setenv("KEYPOINTS_DATA", data)
+    typed = commands(f"```sh\n{story}```\n")
+    assert [words[0] for words in typed] == ["train", "evaluate", "export", "predict"]
+    for words in typed:
+        main([*words, "trainer.max_epochs=1", "trainer=cpu"] if words[0] == "train" else words)
+    (logs,) = re.findall(r"make tensorboard LOGS=(\S+)", story)
+    assert list((tmp_path / logs).glob("events.out.tfevents.*"))
+    assert (tmp_path / "outputs" / "found" / "predictions.csv").is_file()
 
 
-def test_every_command_in_the_table_composes(readme):
-    commands = re.findall(r"^\| `keypoints train (.*?)` \|", readme, re.MULTILINE)
-    assert len(commands) >= 7
-    for command in commands:
-        # One value of each sweep; the folders in resume=… do not exist.
-        typed = [re.split(r",(?![^\[]*\])", word)[0] for word in shlex.split(command) if "=" in word]
-        compose("train", [word for word in typed if not word.startswith("resume=")])
+def test_the_targets_of_make_exist(readme):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = set(
+        re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", " ".join(re.findall(r"`[^`]+`|^make .*", readme, re.M)))
+    )
+    assert named
+    assert [name for name in named if not re.search(rf"^{name}:", makefile, re.MULTILINE)] == []
 
 
-def test_every_linked_picture_and_page_exists(readme):
-    for link in re.findall(r"\]\((?!http)([^)]*)\)", readme):
-        assert (ROOT / link).is_file(), link
-
-
-def test_the_table_of_packages_is_complete_and_correct(readme):
-    table = readme.partition("## Packages")[2].partition("###")[0]
-    named = set()
-    for row in re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE):
-        for name in re.findall(r"`([^`]+)`", row):
-            places = [ROOT / name, ROOT / "keypoints" / name]
-            assert any(place.exists() for place in places), name
-            named.add(name.removeprefix("keypoints/").strip("/").partition("/")[0])
-    there = {path.name for path in (ROOT / "keypoints").iterdir() if not path.name.startswith("_")}
-    assert there - {"py.typed"} <= named
+def test_the_readme_is_short(readme):
+    assert len(readme.split()) < 800

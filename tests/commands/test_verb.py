@@ -12,7 +12,6 @@ from keypoints.config.registry import schema_of
 from keypoints.data.dataset_folders import HOMES
 from keypoints.datatools.verify import LISTED_SETS
 from keypoints.errors import ConfigError
-from tests.conftest import ROOT
 
 WITH_CHOICES = {
     "norm": "keypoints.tasks.metrics:NORMS",
@@ -169,11 +168,6 @@ def test_flags_may_come_before_the_first_word(tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1"):
         main(["report", "--config-dir", ".", "nowhere"])
     assert "nowhere: no such folder" in capsys.readouterr().err
-
-
-def test_the_readme_names_every_verb():
-    readme = (ROOT / "README.md").read_text()
-    assert [name for name in VERBS if f"keypoints {name}" not in readme] == []
 
 
 @pytest.fixture

@@ -528,13 +528,13 @@ def test_lists_and_mappings_of_transforms_are_not_interchangeable(transforms, sa
         make_data(cfg)
 
 
-def test_the_augmentation_file_of_the_readme_works(tmp_path, made_up_imm, caplog):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    ((name, text),) = re.findall(r"```yaml\n# my_conf/(augmentation/\w+\.yaml)\n(.*?)```", readme, re.DOTALL)
+def test_the_augmentation_file_of_the_manual_works(tmp_path, made_up_imm, caplog):
+    page = (ROOT / "docs" / "how-to" / "augmentation.md").read_text(encoding="utf-8")
+    ((name, text),) = re.findall(r"```yaml\n# my_conf/(augmentation/\w+\.yaml)\n(.*?)```", page, re.DOTALL)
     own = tmp_path / name
     own.parent.mkdir()
     own.write_text(text)
-    (command,) = re.findall(rf"^keypoints data preview (.*augmentation={own.stem}.*)", readme, re.MULTILINE)
+    (command,) = re.findall(rf"^keypoints data preview (.*augmentation={own.stem}.*)", page, re.MULTILINE)
     arguments = command.replace("my_conf", str(tmp_path)).split()
     seen = tmp_path / "seen"
     with caplog.at_level("INFO"):

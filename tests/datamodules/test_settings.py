@@ -14,7 +14,7 @@ from keypoints.schemes import IMM58
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Own(FaceDataModule):
-    """Datamodule written as the README describes."""
+    """Datamodule written as docs/how-to/own_dataset.md describes."""
 
     root: str = field(kw_only=False)
     width: int = 40
