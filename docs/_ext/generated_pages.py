@@ -121,9 +121,9 @@ def _escaped(text: str) -> str:
     """Return text of the help as Markdown: what is between backquotes stays, other marks are plain."""
     parts = text.split("`")
     if len(parts) % 2 == 0:
-        return re.sub(r"([*_<>\[\]`$|])", r"\\\1", text)
+        return re.sub(r"([\\*_<>\[\]`$|])", r"\\\1", text)
     return "`".join(
-        part if place % 2 else re.sub(r"([*_<>\[\]$|])", r"\\\1", part) for place, part in enumerate(parts)
+        part if place % 2 else re.sub(r"([\\*_<>\[\]$|])", r"\\\1", part) for place, part in enumerate(parts)
     )
 
 
@@ -296,7 +296,9 @@ def _documented(name: str) -> str:
 
 def _result_pages() -> Iterator[tuple[str, str]]:
     paths = sorted((ROOT / "results").glob("*/README.md"))
-    yield "results/index.md", _page("# Results", _toctree([path.parent.name for path in paths]))
+    index = _moved((ROOT / "results" / "README.md").read_text(encoding="utf-8"), ".")
+    names = "\n".join(path.parent.name for path in paths)
+    yield "results/index.md", _page(index.rstrip(), f"```{{toctree}}\n:hidden:\n\n{names}\n```")
     for path in paths:
         yield f"results/{path.parent.name}.md", _moved(path.read_text(encoding="utf-8"), path.parent.name)
 
@@ -309,6 +311,8 @@ def _moved(text: str, name: str) -> str:
         if not target or re.match(r"[a-z]+:", target):
             return found[0]
         place = posixpath.normpath(posixpath.join("results", name, target))
+        if place == "results/README.md":
+            return f"](index.md{hash_}{anchor})"
         if page := re.fullmatch(r"results/(\w+)/README\.md", place):
             return f"]({page[1]}.md{hash_}{anchor})"
         if place.startswith("docs/"):
