@@ -79,4 +79,4 @@ tensorboard: $(READY) ## show the runs in the browser (LOGS=outputs/…)
 	@$(BIN)/tensorboard --logdir $(LOGS)
 
 clean: ## remove .venv and the caches; runs, results and data stay
-	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis docs/_build

@@ -30,7 +30,6 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
-autodoc_mock_imports: list[str] = []
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 

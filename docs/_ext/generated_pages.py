@@ -10,7 +10,6 @@ import ast
 import importlib
 import posixpath
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -80,6 +79,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", lambda _: write_pages())
     app.connect("source-read", _lead_to_results)
     app.connect("missing-reference", _private_or_foreign)
+    app.connect("autodoc-process-docstring", _keep_attribute, priority=100)
+    app.connect("autodoc-process-docstring", _restore_attribute, priority=900)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -350,6 +351,22 @@ def _private_or_foreign(
     return content if _exists(target) else None
 
 
+_ATTRIBUTES: dict[str, list[str]] = {}
+"""Docstrings of attributes, by dotted name."""
+
+
+def _keep_attribute(_: Sphinx, what: str, name: str, __: object, ___: object, lines: list[str]) -> None:
+    """Keep the docstring of an attribute, whose text up to a colon napoleon takes for a type."""
+    if what in ("attribute", "property"):
+        _ATTRIBUTES[name] = list(lines)
+
+
+def _restore_attribute(_: Sphinx, __: str, name: str, ___: object, ____: object, lines: list[str]) -> None:
+    """Undo napoleon's changes of an attribute's docstring."""
+    if name in _ATTRIBUTES:
+        lines[:] = _ATTRIBUTES.pop(name)
+
+
 def _exists(target: str) -> bool:
     """Return whether a dotted name is a module, or an attribute of one."""
     parts = target.split(".")
@@ -364,9 +381,3 @@ def _exists(target: str) -> bool:
             found = getattr(found, part)
         return True
     return False
-
-
-def clean() -> None:
-    """Remove all generated pages."""
-    for folder in OWNERS:
-        shutil.rmtree(DOCS / folder, ignore_errors=True)

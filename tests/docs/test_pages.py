@@ -48,7 +48,7 @@ def test_the_pages_name_every_verb():
     assert set(VERBS) == shown
 
 
-@pytest.mark.parametrize("path", [*PAGES, ROOT / "README.md"], ids=name_of)
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=name_of)
 def test_every_relative_link_leads_to_a_page_and_heading(path):
     text = path.read_text(encoding="utf-8")
     for link in links(text):
