@@ -38,11 +38,8 @@ def cut(image: ByteArray, box: Box, size: tuple[int, int]) -> ByteArray:
         ValueError: if the box does not overlap the image, or is far larger than the image.
     """
     height, width = image.shape[:2]
+    _check_region(box, (width, height))
     right, bottom = box.left + box.width, box.top + box.height
-    if box.misses((width, height)):
-        raise ValueError(f"{box} lies outside the picture of {width} × {height}")
-    if box.width * box.height > _MOST_PADDING * width * height:
-        raise ValueError(f"{box} is more than {_MOST_PADDING} times the picture of {width} × {height}")
     # The resampling filter reads one new pixel beyond the box, so keep that much context.
     reach_x = math.ceil(max(1.0, box.width / size[0])) + 1
     reach_y = math.ceil(max(1.0, box.height / size[1])) + 1
@@ -50,11 +47,25 @@ def cut(image: ByteArray, box: Box, size: tuple[int, int]) -> ByteArray:
     y0, y1 = math.floor(box.top) - reach_y, math.ceil(bottom) + reach_y
     inside = image[max(y0, 0) : min(y1, height), max(x0, 0) : min(x1, width)]
     margins = [(max(-y0, 0), max(y1 - height, 0)), (max(-x0, 0), max(x1 - width, 0))]
-    padded = np.pad(inside, margins + [(0, 0)] * (image.ndim - 2), mode="edge")
-    resampled = Image.fromarray(padded).resize(
+    if any(map(any, margins)):  # else np.pad would take as long as the resampling
+        inside = np.pad(inside, margins + [(0, 0)] * (image.ndim - 2), mode="edge")
+    resampled = Image.fromarray(inside).resize(
         size, Image.Resampling.BILINEAR, box=(box.left - x0, box.top - y0, right - x0, bottom - y0)
     )
     return np.asarray(resampled)
+
+
+def _check_region(box: Box, size: tuple[int, int]) -> None:
+    """Check that a region can be cropped from an image of ``size`` (width, height).
+
+    Raises:
+        ValueError: if it does not overlap the image, or is far larger than the image.
+    """
+    width, height = size
+    if box.misses(size):
+        raise ValueError(f"{box} lies outside the picture of {width} × {height}")
+    if box.width * box.height > _MOST_PADDING * width * height:
+        raise ValueError(f"{box} is more than {_MOST_PADDING} times the picture of {width} × {height}")
 
 
 def warped(image: ByteArray, affine: Affine, size: tuple[int, int]) -> ByteArray:
@@ -207,11 +218,35 @@ class Crop:
         Raises:
             ValueError: see :func:`cut` and :meth:`region`.
         """
-        size = self.width + 2 * border[0], self.height + 2 * border[1]
-        region = self.region((image.shape[1], image.shape[0]), box)
-        region = region.resized(region.width * size[0] / self.width, region.height * size[1] / self.height)
+        size = self._canvas_size(border)
+        region = self._canvas_region((image.shape[1], image.shape[0]), box, border)
         pixels = cut(image, region, size)
         return pixels.reshape(size[1], size[0], self.channels), Affine.between(region, Box.of_image(size))
+
+    def to_canvas(self, image_size: tuple[int, int], box: Box | None, border: tuple[int, int]) -> Affine:
+        """Return the map of :meth:`canvas` alone, without the image.
+
+        Args:
+            image_size: width and height of the image, in pixels.
+            box: see :meth:`canvas`.
+            border: see :meth:`canvas`.
+
+        Returns:
+            The map from pixels of the image to pixels of the canvas.
+
+        Raises:
+            ValueError: see :meth:`canvas`.
+        """
+        region = self._canvas_region(image_size, box, border)
+        _check_region(region, image_size)
+        return Affine.between(region, Box.of_image(self._canvas_size(border)))
+
+    def _canvas_size(self, border: tuple[int, int]) -> tuple[int, int]:
+        return self.width + 2 * border[0], self.height + 2 * border[1]
+
+    def _canvas_region(self, image_size: tuple[int, int], box: Box | None, border: tuple[int, int]) -> Box:
+        region, size = self.region(image_size, box), self._canvas_size(border)
+        return region.resized(region.width * size[0] / self.width, region.height * size[1] / self.height)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the crop as plain values for a checkpoint; :meth:`from_dict` reads them."""

@@ -71,6 +71,19 @@ def test_a_far_too_large_box_is_refused():
         cut(np.zeros((48, 64), np.uint8), Box(0, 0, 1e6, 1e6), (10, 10))
 
 
+@pytest.mark.parametrize("border", [(0, 0), (3, 5)])
+def test_the_map_to_a_canvas_needs_no_pixels(border):
+    crop, image = Crop(20, 30, source="box", margin=1.3), np.zeros((48, 64), np.uint8)
+    box = Box(50, -4, 30, 20)
+    _, affine = crop.canvas(image, box, border)
+    np.testing.assert_array_equal(crop.to_canvas((64, 48), box, border).matrix, affine.matrix)
+    for wrong, says in ((Box(64, 0, 10, 10), "outside the picture"), (Box(0, 0, 1e6, 1e6), "times the")):
+        with pytest.raises(ValueError, match=says):
+            crop.canvas(image, wrong, border)
+        with pytest.raises(ValueError, match=says):
+            crop.to_canvas((64, 48), wrong, border)
+
+
 def test_a_crop_of_the_full_image_keeps_its_aspect_ratio():
     crop = Crop(80, 60)
     assert crop.region((640, 480), None) == Box(0, 0, 640, 480)

@@ -152,10 +152,12 @@ def far_points(face: Face, size: tuple[int, int]) -> str | None:
 def _are_far(face: Face, size: tuple[int, int]) -> npt.NDArray[np.bool_]:
     """Return (N,) flags of points that lie farther outside the picture than a cut-off face explains."""
     points = face.landmarks()
+    outside: FloatArray = np.maximum(-points, points - np.subtract(size, 1)).max(axis=1)
+    if not (outside > 0).any():  # nearly all faces, in a quarter of the time
+        return np.zeros(len(points), bool)
     sides = [0.0] if face.box is None else [face.box.width, face.box.height]
     reach = _NEAR * max(*sides, *np.ptp(face.labelled_points(), axis=0), _LEAST * max(size))
-    found: npt.NDArray[np.bool_] = np.maximum(-points, points - np.subtract(size, 1)).max(axis=1) > reach
-    return found
+    return np.asarray(outside > reach)
 
 
 def _misses(box: Box | None, size: tuple[int, int]) -> str | None:

@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
+from itertools import chain
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -163,8 +165,8 @@ class FaceDataset(Dataset[Batch]):
     """Dataset of faces, decoded once and cached as crops, with a border of context if they are augmented.
 
     The constructor decodes every photo, so that a damaged one is reported before training. Crops are cached
-    up to the memory limit. The other faces are decoded again at each access, which gives the same samples
-    more slowly.
+    up to the memory limit. The photos of the other faces are decoded once, however many faces they show, and
+    again at each access, which gives the same samples more slowly.
 
     Args:
         faces: faces, either all with or all without points. Without, targets are NaN and metrics undefined.
@@ -215,12 +217,7 @@ class FaceDataset(Dataset[Batch]):
         size = int(np.prod(shape))
         held = len(self.faces) if memory is None else min(len(self.faces), max(memory, 0) // size)
         self._canvases = np.empty((held, *shape), np.uint8)
-        with ThreadPoolExecutor(
-            threads_of_process()
-        ) as threads:  # Pillow decodes outside the interpreter's lock
-            prepared = threads.map(self._prepare, range(len(self.faces)))
-            silent = len(self.faces) < _MANY or not is_first() or not sys.stdout.isatty()
-            found = list(track(prepared, "decoding", len(self.faces), transient=True, disable=silent))
+        found = self._prepare_all()
         affines = self._usable(found, strict=strict)
         self._points = np.stack([self._on_canvas(*each) for each in zip(self.faces, affines, strict=True)])
         self._lacks_labels = self.has_points and not np.isfinite(self._points).all()
@@ -230,6 +227,20 @@ class FaceDataset(Dataset[Batch]):
         middle = Affine(np.array([[1.0, 0.0, -across], [0.0, 1.0, -down]]))
         self._to_photo = Affine(self._to_canvas).then(middle).inverse().matrix.astype(np.float32)
         self._photo_sizes = np.array([face.photo.size for face in self.faces], np.float32)
+
+    def _prepare_all(self) -> list[Affine | DataError]:
+        """Return the result of :meth:`_prepare` for each face."""
+        count = len(self.faces)
+        silent = count < _MANY or not is_first() or not sys.stdout.isatty()
+        sizes: dict[Path, tuple[int, int]] = {}
+
+        def prepare(start: int) -> list[Affine | DataError]:
+            return [self._prepare(index, sizes) for index in range(start, min(start + _TOGETHER, count))]
+
+        # Pillow decodes outside the interpreter's lock.
+        with ThreadPoolExecutor(threads_of_process()) as threads:
+            prepared = chain.from_iterable(threads.map(prepare, range(0, count, _TOGETHER)))
+            return list(track(prepared, "decoding", count, transient=True, disable=silent))
 
     def _check(self, augmentation: Augmentation) -> None:
         across, down = self._border
@@ -259,22 +270,44 @@ class FaceDataset(Dataset[Batch]):
             self.faces = tuple(self.faces[place] for place in kept)
         return [item for item in found if isinstance(item, Affine)]
 
-    def _prepare(self, index: int) -> Affine | DataError:
-        """Return the affine map from a photo to its canvas, and cache the canvas within the memory limit."""
+    def _prepare(self, index: int, sizes: dict[Path, tuple[int, int]]) -> Affine | DataError:
+        """Return the affine map from a photo to its canvas, and cache the canvas within the memory limit.
+
+        Args:
+            index: index of the face.
+            sizes: sizes of the photos that have been decoded for faces beyond the limit, which this adds to.
+        """
+        face = self.faces[index]
         try:
-            canvas, affine = self._cut(index)
-            _check_points(self.faces[index])
+            if index < len(self._canvases):
+                self._canvases[index], affine = self._cut(index)
+            else:
+                self._decode_once(face.photo, sizes)
+                affine = self._to_canvas_of(face)
+            _check_points(face)
         except DataError as error:
             return error
-        if index < len(self._canvases):
-            self._canvases[index] = canvas
         return affine
+
+    def _decode_once(self, photo: Photo, sizes: dict[Path, tuple[int, int]]) -> None:
+        """Decode a photo to check it and to learn its size, unless ``sizes`` has it already."""
+        if photo.is_in_memory or photo.path not in sizes:
+            photo.decode(self._crop.channels)
+            sizes[photo.path] = photo.size
+        photo.size = sizes[photo.path]
 
     def _cut(self, index: int) -> tuple[ByteArray, Affine]:
         """Crop the canvas of a face from its photo; return it and the affine map to it."""
         face = self.faces[index]
         try:
             return self._crop.canvas(face.photo.decode(self._crop.channels), face.box, self._border)
+        except ValueError as error:
+            raise DataError(f"{face.photo.path}: {error}") from error
+
+    def _to_canvas_of(self, face: Face) -> Affine:
+        """Return the affine map from a face's photo, whose size is known, to its canvas."""
+        try:
+            return self._crop.to_canvas(face.photo.size, face.box, self._border)
         except ValueError as error:
             raise DataError(f"{face.photo.path}: {error}") from error
 
@@ -444,6 +477,9 @@ def _check_points(face: Face) -> None:
             "data.strict=false"
         )
 
+
+_TOGETHER = 16
+"""Number of faces that a thread prepares at a time: a task for each face would take longer than its crop."""
 
 _MANY = 500
 """Smallest number of faces for which decoding shows a progress bar."""

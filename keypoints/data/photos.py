@@ -56,6 +56,11 @@ class Photo:
     def __repr__(self) -> str:
         return f"Photo({str(self.path)!r})"
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Flag: the file's bytes were given, so that :attr:`path` need not tell one picture from another."""
+        return self._contents is not None
+
     @cached_property
     def _bytes(self) -> bytes:
         if self._contents is not None:

@@ -133,6 +133,31 @@ def test_uncached_faces_give_the_same_samples(made_up_imm, augmentation, faces_h
     assert torch.equal(read.targets, held.targets)
 
 
+def test_a_photo_with_several_uncached_faces_is_decoded_once(made_up_imm, monkeypatch):
+    decoded = []
+    decode = Photo.decode
+    monkeypatch.setattr(
+        Photo, "decode", lambda self, *given: decoded.append(self.path) or decode(self, *given)
+    )
+    first, second = read_imm(made_up_imm)[:2]
+    again = [replace(face, photo=Photo(face.photo.path)) for face in (first, first, second, second)]
+    dataset = FaceDataset(again, range(58), CROP, memory=0)
+    assert sorted(decoded) == [first.photo.path, second.photo.path]
+    held = FaceDataset([first, second], range(58), CROP)
+    assert_same([dataset.batch([1, 3])._replace(indices=torch.arange(2))], [full_batch(held)])
+
+
+def test_photos_in_memory_are_told_apart_without_their_path(made_up_imm, tmp_path):
+    faces = read_imm(made_up_imm)[:2]
+    contents = [faces[0].photo.path.read_bytes(), b"no picture"]
+    packed = [
+        replace(face, photo=Photo(tmp_path / "packed.mat", contents=own))
+        for face, own in zip(faces, contents, strict=True)
+    ]
+    with pytest.raises(DataError, match=r"packed\.mat: is no picture"):
+        FaceDataset(packed, range(58), CROP, memory=0)
+
+
 def test_a_mix_of_faces_with_and_without_points_is_refused(made_up_imm):
     first, second = read_imm(made_up_imm)[:2]
     bare = type(first)(Photo(first.photo.path), None, None, first.group)

@@ -21,7 +21,7 @@ from keypoints.data.formats.lists import (
     cells_by_name,
     columns,
     header,
-    point_or_nan,
+    points_or_nan,
     table,
 )
 from keypoints.data.formats.unpacked import Unpacked, unpack
@@ -76,7 +76,7 @@ def read(reading: OpenList) -> None:
     for number, (line, cells) in enumerate(table(reading.path, text), start=1):
         with reading.row(f"line {line}"):
             row = cells_by_name(names, cells)
-            points = [point_or_nan(row, x, y) for x, y in zip(FEATURES[::2], FEATURES[1::2], strict=True)]
+            points = points_or_nan(row, FEATURES)
             reading.add(pictures.name(number), None, points)
 
 

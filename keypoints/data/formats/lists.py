@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from keypoints.data.checks import check_pixels, check_size, far_points
 from keypoints.data.face import HIDDEN, Face, Reading
-from keypoints.data.formats.values import box, coordinate, quoted
+from keypoints.data.formats.values import box, coordinate, plain_coordinates, quoted
 from keypoints.data.photo_facts import PLAIN, Naming, read_photo_facts
 from keypoints.data.photo_names import PhotoNames
 from keypoints.data.photos import Photo
@@ -483,6 +483,22 @@ def point_or_nan(cells: Mapping[str, str], x: str, y: str) -> tuple[float, float
     if bool(cells[x]) != bool(cells[y]):
         raise ValueError(f"only one of {x} and {y} is empty; a point that is not labelled has neither")
     return point(cells, x, y) if cells[x] else (math.nan, math.nan)
+
+
+def points_or_nan(cells: Mapping[str, str], columns: Sequence[str]) -> list[tuple[float, float]]:
+    """Return a row's points, each as :func:`point_or_nan` returns it.
+
+    Args:
+        cells: cells of the row, by column.
+        columns: names of the columns, x and y of each point in turn.
+
+    Raises:
+        ValueError: see :func:`point_or_nan`.
+    """
+    values = plain_coordinates([cells[name] for name in columns])
+    if values is not None:
+        return list(zip(values[::2], values[1::2], strict=True))
+    return [point_or_nan(cells, x, y) for x, y in zip(columns[::2], columns[1::2], strict=True)]
 
 
 def format_table(cells: Sequence[Sequence[str]]) -> str:

@@ -22,7 +22,7 @@ from keypoints.data.formats.lists import (
     format_table,
     header,
     numbers,
-    point_or_nan,
+    points_or_nan,
     table,
 )
 from keypoints.data.formats.values import given_box, quoted
@@ -49,11 +49,12 @@ def read(reading: OpenList) -> None:
     text = reading.text()
     names = columns(reading.path, text)
     count = _check(reading, names)
+    coordinates = [f"{axis}{index}" for index in range(count) for axis in "xy"]
     tags = [name for name in names if not _is_ours(name)]
     for line, cells in table(reading.path, text):
         with reading.row(f"line {line}"):
             row = cells_by_name(names, cells)
-            points = [point_or_nan(row, f"x{index}", f"y{index}") for index in range(count)]
+            points = points_or_nan(row, coordinates)
             states = [_state(row, index, points[index]) for index in range(count)] if "v0" in names else None
             kept = {name: row[name] for name in tags if row[name]}
             reading.add(row["image"], box_of(row), points, row.get("group", ""), kept, states=states)

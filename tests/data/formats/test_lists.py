@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from keypoints.data.formats.lists import (
     columns,
     exact,
     header,
+    points_or_nan,
     scale_of,
     table,
 )
@@ -61,6 +63,17 @@ def test_rows_have_line_numbers_with_any_line_ends():
     for end in ("\n", "\r", "\r\n"):
         text = end.join(["image,x0,y0", "a.png,1,2", "", "b.png,3,4"])
         assert [line for line, _ in table(path, text)] == [2, 4]
+
+
+def test_points_of_a_row_are_read_in_any_notation():
+    columns = ["x0", "y0", "x1", "y1"]
+    usual = dict(zip(columns, ["1", "2.5", "-3", "4"], strict=True))
+    assert points_or_nan(usual, columns) == [(1, 2.5), (-3, 4)]
+    (first, second) = points_or_nan({**usual, "x0": "", "y0": "", "x1": "1e1"}, columns)
+    assert np.isnan(first).all()
+    assert second == (10, 4)
+    with pytest.raises(ValueError, match=r"'1\.2\.3' is not a number"):
+        points_or_nan({**usual, "y1": "1.2.3"}, columns)
 
 
 def test_named_points_have_a_defined_order(tmp_path):

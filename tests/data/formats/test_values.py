@@ -1,6 +1,13 @@
 import pytest
 
-from keypoints.data.formats.values import box, coordinate, number, quoted, whole_number
+from keypoints.data.formats.values import (
+    box,
+    coordinate,
+    number,
+    plain_coordinates,
+    quoted,
+    whole_number,
+)
 from keypoints.geometry import Box
 
 NO_NUMBERS = [
@@ -47,6 +54,13 @@ def test_coordinates_have_a_limit(value):
     with pytest.raises(ValueError, match="no photo reaches 100,000 pixels far"):
         coordinate(value)
     assert coordinate("-351.5") == -351.5
+
+
+@pytest.mark.parametrize("text", [*NO_NUMBERS, "1e30", "100001", "-123456.5", "1e2", " 12", "+1", "5."])
+def test_a_row_is_converted_at_once_only_if_all_cells_are_usual(text):
+    assert plain_coordinates(["1", text]) is None
+    usual = ["0", "-12", "3.25", "99999.99999999999999", "00012.10"]
+    assert plain_coordinates(usual) == [coordinate(each) for each in usual]
 
 
 @pytest.mark.parametrize("sides", [("0.4", "20"), ("20", "0.99"), ("1e17", "20"), ("20", "100001")])
