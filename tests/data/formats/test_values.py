@@ -57,7 +57,7 @@ def test_coordinates_have_a_limit(value):
 
 
 @pytest.mark.parametrize("text", [*NO_NUMBERS, "1e30", "100001", "-123456.5", "1e2", " 12", "+1", "5."])
-def test_a_row_is_converted_at_once_only_if_all_cells_are_usual(text):
+def test_only_rows_of_usual_cells_are_converted_at_once(text):
     assert plain_coordinates(["1", text]) is None
     usual = ["0", "-12", "3.25", "99999.99999999999999", "00012.10"]
     assert plain_coordinates(usual) == [coordinate(each) for each in usual]
