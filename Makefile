@@ -63,8 +63,9 @@ test-extras: $(DEVELOPERS) ## install wandb, mlflow and timm, and test with them
 	@$(PIP) --no-build-isolation --editable '.[dev,parallel,slurm,search,wandb,mlflow,timm]'
 	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/extras tests/models/test_timm.py
 
+# --fresh-env: Sphinx does not see that the schemas or its extension changed.
 docs: $(MANUAL) ## build the manual in docs/_build, offline; a broken link is an error
-	@$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs $(SITE)
+	@$(BIN)/python -m sphinx --builder html --fresh-env --fail-on-warning --keep-going --quiet docs $(SITE)
 	@echo "The manual is in $(SITE)/index.html"
 
 # Not part of `make test`: it builds the manual.

@@ -13,6 +13,8 @@ from keypoints.config import options
 from keypoints.config.registry import conf_dir, schema_of
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.timeout(900)  # the manual is built first
+
 LOADED = {"script": "src", "img": "src", "link": "href", "source": "src", "iframe": "src"}
 """Attribute of each element that makes a browser load something."""
 
