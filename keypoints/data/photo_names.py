@@ -83,6 +83,7 @@ def name_below(root: Path, name: str) -> str:
         ValueError: if it leads out of that folder.
     """
     inside = os.path.normpath(name) if name else ""
-    if "\0" in inside or Path(inside).is_absolute() or Path(inside).parts[:1] in ((), ("..",)):
+    path = Path(inside)
+    if "\0" in inside or path.is_absolute() or path.parts[:1] in ((), ("..",)):
         raise ValueError(f"{quoted(name)} is not a name below {root}")
     return inside
