@@ -1,4 +1,5 @@
 import csv
+import json
 import math
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from tests.working import train
 
 TINY = ("data.width=32", "data.height=32", "model.net.channels=[4,4,4]", "model.net.hidden=8")
 
+FIRST = ("seconds", "processor_s", "memory_mb")
+
 
 def in_process(words, log):
     """Run a command of the measurement in this process, with a small network."""
@@ -42,13 +45,29 @@ def in_process(words, log):
     return Took(0, 1.0, 2.0, 3.0, "")
 
 
-def test_starts_are_measured_by_rows_and_points(tmp_path):
-    by_rows, by_points = measure(tmp_path / "new", [20], [1], run=in_process)
-    assert (by_rows.kind, by_rows.size, by_points.kind, by_points.size) == (ROWS, 20, POINTS, 1)
-    for cost in (by_rows, by_points):
-        assert min(cost.first_s, cost.first_processor_s, cost.first_mb, cost.written_mb) > 0
-        assert cost[5:8] == (1, 2, 3)
-    assert len(read_labelled(tmp_path / "new" / "rows-20.csv").faces) == 20
+def test_a_start_is_measured(tmp_path):
+    (cost,) = measure(tmp_path / "new", [20], run=in_process)
+    assert (cost.kind, cost.size) == (ROWS, 20)
+    assert min(cost.first_s, cost.first_processor_s, cost.first_mb, cost.written_mb) > 0
+    assert cost[5:8] == (1, 2, 3)
+
+
+def test_lists_have_the_asked_rows_and_points(tmp_path):
+    def without_training(words, log):
+        path = log.with_suffix(".csv")
+        log.with_name(f"{path.stem}-first.json").write_text(json.dumps(dict.fromkeys(FIRST, 4.0)))
+        checkpoint = log.with_name(f"{path.stem}-run") / "checkpoints" / "best.ckpt"
+        checkpoint.parent.mkdir(parents=True)
+        checkpoint.write_bytes(bytes(2_000_000))
+        return Took(0, 1.0, 2.0, 3.0, "")
+
+    costs = measure(tmp_path / "new", [20], [3], run=without_training)
+    assert costs == [Cost(ROWS, 20, 4, 4, 4, 1, 2, 3, 2), Cost(POINTS, 3, 4, 4, 4, 1, 2, 3, 2)]
+    by_rows, by_points = (
+        read_labelled(tmp_path / "new" / name).faces for name in ("rows-20.csv", "points-3.csv")
+    )
+    assert (len(by_rows), len(by_rows[0].landmarks())) == (20, 68)
+    assert (len(by_points), len(by_points[0].landmarks())) == (1000, 3)
 
 
 def test_a_wrong_row_is_named(tmp_path):
