@@ -233,7 +233,7 @@ def _configuration(path: Path, needed: Sequence[str] = ()) -> DictConfig:
     return renamed
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=1024)  # a report reads those of all its runs several times; each takes 0.1 MB
 def _cached_configuration(path: Path, changed: int) -> DictConfig:  # noqa: ARG001
     """Return the configuration, cached until the file changes: a report reads ten of its values."""
     return _configuration(path)
