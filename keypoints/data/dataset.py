@@ -378,10 +378,16 @@ class FaceDataset(Dataset[Batch]):
     def batch(self, indices: Sequence[int]) -> Batch:
         """Return the samples of the given faces as one batch, not augmented."""
         chosen = np.array(indices)
-        targets, to_photo, hidden = (
-            each[chosen] for each in (self._ratio_targets, self._to_photo, self._hidden)
-        )
-        return self._batch(chosen, self._middles(chosen), targets, to_photo, hidden)
+        return self._plain_batch(chosen, self._middles(chosen))
+
+    def without_pixels(self) -> Batch:
+        """Return all faces as one batch, not augmented, with (N, C, 0, 0) pixels; no photo is decoded."""
+        every = np.arange(len(self))
+        return self._plain_batch(every, np.empty((len(self), 0, 0, self._crop.channels), np.uint8))
+
+    def _plain_batch(self, indices: IndexArray, inputs: ByteArray) -> Batch:
+        targets, to_photo = self._ratio_targets[indices], self._to_photo[indices]
+        return self._batch(indices, inputs, targets, to_photo, self._hidden[indices])
 
     def _middles(self, indices: IndexArray) -> ByteArray:
         """Return the inputs of the given faces, (B, H, W, C), not augmented."""

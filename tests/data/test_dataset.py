@@ -147,6 +147,15 @@ def test_a_photo_with_several_uncached_faces_is_decoded_once(made_up_imm, monkey
     assert_same([dataset.batch([1, 3])._replace(indices=torch.arange(2))], [full_batch(held)])
 
 
+def test_a_batch_without_pixels_decodes_no_photo(made_up_imm, monkeypatch):
+    dataset = FaceDataset(read_imm(made_up_imm)[:3], range(58), CROP, memory=0)
+    full = full_batch(dataset)
+    monkeypatch.delattr(Photo, "decode")
+    points = dataset.without_pixels()
+    assert points.pixels.shape == (3, 1, 0, 0)
+    assert_same([points[1:]], [full[1:]])
+
+
 def test_photos_in_memory_are_told_apart_without_their_path(made_up_imm, tmp_path):
     faces = read_imm(made_up_imm)[:2]
     contents = [faces[0].photo.path.read_bytes(), b"no picture"]
