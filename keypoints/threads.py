@@ -8,9 +8,13 @@ it is set.
 import math
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 OPERATIONS_PER_THREAD = 5e8
 """Floating-point operations of the forward pass of a batch that are worth a thread.
@@ -26,6 +30,9 @@ _SLURM = "SLURM_CPUS_PER_TASK"
 _WAITING = "OMP_WAIT_POLICY"
 _ALSO_WAITING = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Further variables by which a user says how threads wait."""
+
+_TOGETHER = 16
+"""Most items that a thread of :func:`mapped_in_threads` takes at a time."""
 
 _SYSTEM = Path("/")
 _ours: str | None = None  # value of OMP_NUM_THREADS that is not the user's
@@ -85,6 +92,28 @@ def given_threads() -> int | None:
 def threads_of_process() -> int:
     """Return how many threads may work at once in this process."""
     return given_threads() or allowed_cores()
+
+
+def mapped_in_threads(function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    """Yield the results of a function for all items, in their order, computed in as many threads as may work.
+
+    Each thread takes some items at a time, because a task for each takes longer than reading a small file.
+
+    Args:
+        function: function that waits for files, or computes outside the interpreter's lock.
+        items: its arguments.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    count = threads_of_process()
+    size = max(1, min(_TOGETHER, len(items) // (4 * count)))  # few large files are shared evenly
+
+    def together(start: int) -> list[Result]:
+        return [function(item) for item in items[start : start + size]]
+
+    with ThreadPoolExecutor(count) as threads:
+        for some in threads.map(together, range(0, len(items), size)):
+            yield from some
 
 
 def threads_for(operations: float | None, processes: int = 1) -> int:

@@ -10,6 +10,7 @@ from keypoints.threads import (
     allowed_cores,
     given_threads,
     limit_libraries,
+    mapped_in_threads,
     threads_for,
     threads_of_process,
     wait_passively,
@@ -158,3 +159,11 @@ def test_libraries_of_a_block_wait_passively():
     with waiting_passively():
         pass
     assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
+def test_results_of_threads_come_in_the_order_of_the_items(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert list(mapped_in_threads(lambda item: 2 * item, range(100))) == list(range(0, 200, 2))
+    assert list(mapped_in_threads(str, [])) == []
+    with pytest.raises(ZeroDivisionError):
+        list(mapped_in_threads(lambda item: 1 // (item - 50), range(100)))

@@ -4,9 +4,8 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -26,7 +25,7 @@ from keypoints.distributed import is_first
 from keypoints.errors import ConfigError, DataError
 from keypoints.formatting import counted
 from keypoints.geometry import Affine, Box, ByteArray, FlagArray, FloatArray, pixels_to_ratio
-from keypoints.threads import threads_of_process
+from keypoints.threads import mapped_in_threads
 
 log = logging.getLogger(__name__)
 
@@ -234,13 +233,8 @@ class FaceDataset(Dataset[Batch]):
         silent = count < _MANY or not is_first() or not sys.stdout.isatty()
         sizes: dict[Path, tuple[int, int]] = {}
 
-        def prepare(start: int) -> list[Affine | DataError]:
-            return [self._prepare(index, sizes) for index in range(start, min(start + _TOGETHER, count))]
-
-        # Pillow decodes outside the interpreter's lock.
-        with ThreadPoolExecutor(threads_of_process()) as threads:
-            prepared = chain.from_iterable(threads.map(prepare, range(0, count, _TOGETHER)))
-            return list(track(prepared, "decoding", count, transient=True, disable=silent))
+        prepared = mapped_in_threads(partial(self._prepare, sizes=sizes), range(count))
+        return list(track(prepared, "decoding", count, transient=True, disable=silent))
 
     def _check(self, augmentation: Augmentation) -> None:
         across, down = self._border
@@ -483,9 +477,6 @@ def _check_points(face: Face) -> None:
             "data.strict=false"
         )
 
-
-_TOGETHER = 16
-"""Number of faces that a thread prepares at a time: a task for each face would take longer than its crop."""
 
 _MANY = 500
 """Smallest number of faces for which decoding shows a progress bar."""

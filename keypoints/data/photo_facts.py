@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -12,7 +11,7 @@ from keypoints.data.photo_names import composed
 from keypoints.data.photos import Photo
 from keypoints.errors import DataError
 from keypoints.input_files import MOST_PHOTO, read_bytes
-from keypoints.threads import threads_of_process
+from keypoints.threads import mapped_in_threads
 
 
 class Facts(NamedTuple):
@@ -55,8 +54,7 @@ def read_photo_facts(paths: Iterable[Path], naming: Naming = PLAIN) -> dict[Path
     distinct = list(dict.fromkeys(paths))
     originals = {path: naming.original(path) for path in distinct}
     files = list(dict.fromkeys(chain(distinct, originals.values())))
-    with ThreadPoolExecutor(threads_of_process()) as threads:  # files are read outside the interpreter's lock
-        seen = dict(zip(files, threads.map(partial(_read_facts, naming), files), strict=True))
+    seen = dict(zip(files, mapped_in_threads(partial(_read_facts, naming), files), strict=True))
     return {path: _with_original(seen[path], seen[originals[path]]) for path in distinct}
 
 

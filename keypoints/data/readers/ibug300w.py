@@ -157,9 +157,10 @@ def photo_in_300w(path: Path) -> str | None:
     >>> photo_in_300w(Path("/data/300w/images/helen/trainset/100032540_1.jpg"))
     'helen/trainset/100032540'
     """
+    above = path.parts[:-1]
     for folder in chain.from_iterable(PROTOCOL.values()):
-        parts = Path(folder).parts
-        if path.parent.parts[-len(parts) :] == parts and _NAME_IN_300W.fullmatch(path.stem):
+        parts = tuple(folder.split("/"))
+        if above[-len(parts) :] == parts and _NAME_IN_300W.fullmatch(path.stem):
             return photo_of(f"{folder}/{path.name}")
     return None
 
