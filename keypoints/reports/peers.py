@@ -10,17 +10,23 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from keypoints.benchmark.peers import OURS, Row, read_rows
+from keypoints.benchmark.peer_prediction import BOX, NETWORK, PHOTO, SMALL
+from keypoints.benchmark.peers import EPOCH, OURS, STEPS, Row, read_rows
 from keypoints.formatting import shown
 from keypoints.reports.figures import new_figure, save
 
 _TITLES = {
-    "box": "points of a face whose box is given",
-    "photo": "detection and points in a whole photo",
-    "photo, not doubled": "the same, dlib without doubling the photo",
-    "network": "network alone",
+    BOX: "points of a face whose box is given",
+    PHOTO: "detection and points in a whole photo",
 }
 """Titles of the parts of a prediction."""
+
+_WITHIN = {
+    NETWORK: (BOX, "network alone"),
+    SMALL: (PHOTO, "not doubled"),
+    STEPS: (EPOCH, "steps alone"),
+}
+"""Parts that are shown among the bars of another part, and what is added to the names of their ways."""
 
 
 def draw_peers(results: Mapping[str, Sequence[Row]]) -> Figure:
@@ -30,13 +36,13 @@ def draw_peers(results: Mapping[str, Sequence[Row]]) -> Figure:
         results: rows of each task, not empty.
     """
     rows = [row for of_task in results.values() for row in of_task]
-    works = list(dict.fromkeys((row.work, row.part) for row in rows))
+    works = list(dict.fromkeys((row.work, _part(row)) for row in rows))
     threads = sorted({row.threads for row in rows})
     figure = new_figure(6 * len(threads), 0.6 + 1.5 * len(works))
     axes = figure.subplots(len(works), len(threads), squeeze=False)
     for line, work in enumerate(works):
         for column, number in enumerate(threads):
-            shown_here = [row for row in rows if (row.work, row.part, row.threads) == (*work, number)]
+            shown_here = [row for row in rows if (row.work, _part(row), row.threads) == (*work, number)]
             if shown_here:
                 _draw_panel(axes[line, column], shown_here)
             else:
@@ -45,8 +51,15 @@ def draw_peers(results: Mapping[str, Sequence[Row]]) -> Figure:
     return figure
 
 
+def _part(row: Row) -> str:
+    return _WITHIN.get(row.part, (row.part, ""))[0]
+
+
+def _name(row: Row) -> str:
+    return f"{row.way}, {_WITHIN[row.part][1]}" if row.part in _WITHIN else row.way
+
+
 def _draw_panel(axes: Axes, rows: Sequence[Row]) -> None:
-    names = [row.way for row in rows]
     for offset, kind, label in (
         (-0.2, "wall", "wall-clock time"),
         (0.2, "processor", "CPU time of all cores"),
@@ -58,7 +71,7 @@ def _draw_panel(axes: Axes, rows: Sequence[Row]) -> None:
             [spread.highest - spread.median for spread in spreads],
         ]
         places = [place + offset for place in range(len(rows))]
-        colours = [("tab:blue" if name == OURS else "tab:gray") for name in names]
+        colours = ["tab:blue" if row.way == OURS else "tab:gray" for row in rows]
         bars = axes.barh(
             places,
             medians,
@@ -72,10 +85,10 @@ def _draw_panel(axes: Axes, rows: Sequence[Row]) -> None:
         )
         axes.bar_label(bars, [shown(value) for value in medians], padding=6, fontsize=7)
     first = rows[0]
-    axes.set_yticks(range(len(rows)), names, fontsize=8)
+    axes.set_yticks(range(len(rows)), [_name(row) for row in rows], fontsize=8)
     axes.invert_yaxis()
     axes.margins(x=0.2)
-    what = _TITLES.get(first.part) or f"{first.work}: {first.part}"
+    what = _TITLES.get(_part(first)) or f"{first.work}: {_part(first)}"
     threads = "one thread" if first.threads == 1 else f"{first.threads} threads"
     axes.set_title(f"{what}, {threads}", fontsize=9)
     axes.set_xlabel(f"{first.unit}, median; lowest to highest", fontsize=8)

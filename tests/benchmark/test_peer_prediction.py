@@ -34,7 +34,7 @@ def test_only_photos_with_a_found_face_are_timed():
     assert min(times["wall"]) > 0
 
 
-def test_what_precedes_the_prediction_is_done_outside_of_the_time():
+def test_preparation_is_done_outside_of_the_time():
     done = []
 
     def way(pixels, _):
@@ -69,7 +69,7 @@ def test_a_process_is_kept_to_its_cores(monkeypatch):
     assert kept == [[3, 5]]
 
 
-def test_a_missing_library_is_named_by_a_script_without_keypoints(tmp_path):
+def test_a_missing_library_is_named_without_keypoints(tmp_path):
     script = peer_prediction.__file__
     words = [script, "dlib", str(tmp_path), "1"]
     blocked = (

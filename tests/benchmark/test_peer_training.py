@@ -30,8 +30,9 @@ def test_each_way_times_its_epochs(made_up_imm, tmp_path, way):
     assert ("steps" in times) == (way == "bare loop")
 
 
-def test_the_bare_loop_learns_with_the_optimizer_of_the_configuration(made_up_imm, tmp_path):
-    parts = parts_of(configured(made_up_imm, tmp_path, "optimizer.lr=3e-3", "scheduler=cosine"))
+def test_the_bare_loop_learns_with_the_configured_optimizer(made_up_imm, tmp_path):
+    overrides = ["optimizer.lr=3e-3", "scheduler=cosine", "trainer.max_epochs=8"]
+    parts = parts_of(configured(made_up_imm, tmp_path, *overrides))
     assert parts.optimizer.param_groups[0]["lr"] == 3e-3
     losses = train_bare(parts, 4, Clock(tmp_path / "times.json"), tmp_path)
     assert losses[-1] < losses[0]
