@@ -309,7 +309,7 @@ class Library:
         self._process.stdin.flush()
         times = self._answer()
         if not times.get("wall"):
-            raise DataError(f"{self.name} found points in no face ({way})")
+            raise DataError(f"{self.name}: no face has points ({way})")
         self.faces[way] = len(times["wall"])
         return Times(*(statistics.median(times[kind]) for kind in Times._fields))
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from keypoints.benchmark.peer_prediction import BOX, NETWORK, PHOTO, SMALL
 from keypoints.benchmark.peers import EPOCH, OURS, STEPS, Row, read_rows
-from keypoints.formatting import shown
+from keypoints.formatting import counted, shown
 from keypoints.reports.figures import new_figure, save
 
 _TITLES = {
@@ -89,7 +89,7 @@ def _draw_panel(axes: Axes, rows: Sequence[Row]) -> None:
     axes.invert_yaxis()
     axes.margins(x=0.2)
     what = _TITLES.get(_part(first)) or f"{first.work}: {_part(first)}"
-    threads = "one thread" if first.threads == 1 else f"{first.threads} threads"
+    threads = counted(first.threads, "thread")
     axes.set_title(f"{what}, {threads}", fontsize=9)
     axes.set_xlabel(f"{first.unit}, median; lowest to highest", fontsize=8)
 

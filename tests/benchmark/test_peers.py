@@ -109,7 +109,7 @@ print('{"ways": ["box"]}', flush=True)
 for _ in sys.stdin: print('{"wall": [], "processor": []}', flush=True)"""
     with (
         Library("blind", [peers.sys.executable, "-c", answers], 1) as library,
-        pytest.raises(DataError, match=r"^blind found points in no face \(box\)"),
+        pytest.raises(DataError, match=r"^blind: no face has points \(box\)"),
     ):
         library.measure()
 

@@ -10,9 +10,9 @@ def test_a_panel_shows_all_ways_of_a_work():
     figure = draw_peers({"train": rows, "predict": faces})
     shown = {axes.get_title(): axes for axes in figure.axes if axes.get_visible()}
     assert list(shown) == [
-        "nose_tip: epoch, one thread",
+        "nose_tip: epoch, 1 thread",
         "nose_tip: epoch, 2 threads",
-        "points of a face whose box is given, one thread",
+        "points of a face whose box is given, 1 thread",
     ]
     epoch, _, box = shown.values()
     assert [bar.get_width() for bar in epoch.patches] == [2, 1, 0.5, 3, 1, 0.75]
