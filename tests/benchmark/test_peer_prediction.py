@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def photos(tmp_path):
 def test_photos_are_read_as_they_were_written(photos):
     for (pixels, box), picture in zip(photos, portraits(2), strict=True):
         assert np.array_equal(pixels, picture.pixels)
-        assert box == pytest.approx([*picture.boxes[0]])
+        assert box == pytest.approx([*astuple(picture.boxes[0])])
 
 
 def test_only_photos_with_a_found_face_are_timed():
