@@ -44,11 +44,16 @@ def allowed_cores(system: Path = _SYSTEM) -> int:
     Args:
         system: root of the file system with the control groups.
     """
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = _bound_cores() or os.cpu_count() or 1
     if (task := os.environ.get(_SLURM, "")).isdecimal() and int(task):
         cores = min(cores, int(task))
     return max(1, min([cores, *(math.ceil(quota) for quota in _quotas(system))]))
+
+
+def _bound_cores() -> int | None:
+    """Return the number of cores to which this process is bound; ``None`` where the system binds none."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else None
 
 
 def _quotas(system: Path) -> Iterator[float]:
@@ -140,8 +145,8 @@ def limit_libraries() -> None:
     take over the variable.
     """
     global _ours  # noqa: PLW0603  the variable is the whole process's, too
-    affinity = getattr(os, "sched_getaffinity", None)
-    if given_threads() is None and affinity and (cores := allowed_cores()) < len(affinity(0)):
+    bound = _bound_cores()
+    if given_threads() is None and bound is not None and (cores := allowed_cores()) < bound:
         _ours = os.environ[THREADS] = str(cores)
 
 

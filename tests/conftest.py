@@ -2,13 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import settings
+from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from PIL import Image, ImageDraw
 
@@ -57,6 +59,38 @@ def write_imm(folder: Path) -> Path:
         for view in range(1, 7):
             write_face(folder, f"{person:02}-{view}m", tuple(random.uniform((40, 40), (120, 80))))
     return folder
+
+
+def _blank() -> bytes:
+    picture = BytesIO()
+    Image.new("RGB", (40, 30), "white").save(picture, format="PNG")
+    return picture.getvalue()
+
+
+BLANK = _blank()
+"""Picture in the place of a figure that is not drawn."""
+
+
+_draw = Figure.savefig
+
+
+def _leave_blank(figure: Figure, file: Path, **_: object) -> None:
+    Path(file).write_bytes(BLANK)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def without_drawing() -> Iterator[None]:
+    """Write a blank picture for each figure: to draw the figures of a run takes longer than its training."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Figure, "savefig", _leave_blank)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw the figures of tests that are marked ``draws``, and of modules about figures and pictures."""
+    if request.node.get_closest_marker("draws") or request.path.stem.endswith(("figures", "pictures")):
+        monkeypatch.setattr(Figure, "savefig", _draw)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

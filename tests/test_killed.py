@@ -1,4 +1,8 @@
-"""Runs, sweeps and resumed runs that are killed at any file operation lose nothing."""
+"""Runs, sweeps and resumed runs that are killed at any file operation lose nothing.
+
+A process is not killed at each operation, which would repeat all that was done before it. It runs once, and
+its folder is copied before each operation: what a kill would leave.
+"""
 
 import os
 import re
@@ -22,8 +26,10 @@ OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.trun
 KILLED, FAILED = 9, 1
 
 
-def in_a_process(action, folder, kill_at=None):
+def in_a_process(action, folder, kill_at=None, copies=None):
     """Run ``action`` in a fork, which is killed before its operation ``kill_at`` in ``folder``.
+
+    With the folder ``copies``, ``folder`` is copied there before each operation, under its number.
 
     Returns:
         The exit status, and the fork's file operations.
@@ -34,7 +40,7 @@ def in_a_process(action, folder, kill_at=None):
         os.close(reading)
         status = FAILED
         try:
-            watch(folder, kill_at, writing)
+            watch(folder, kill_at, writing, copies)
             action()
             status = 0
         except SystemExit as ended:
@@ -51,8 +57,8 @@ def in_a_process(action, folder, kill_at=None):
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), operations
 
 
-def watch(folder, kill_at, told):
-    """Record this process's operations on files in ``folder``, and end it before operation ``kill_at``."""
+def watch(folder, kill_at, told, copies):
+    """Record this process's operations on files in ``folder``; see :func:`in_a_process`."""
     done = 0
 
     def hook(event, arguments):
@@ -66,6 +72,8 @@ def watch(folder, kill_at, told):
             return
         if done == kill_at:
             os._exit(KILLED)
+        if copies is not None and folder.is_dir():
+            shutil.copytree(folder, copies / str(done))
         done += 1
         name = re.sub(r"\.\d+-[0-9a-f]+\.part", ".part", os.path.relpath(arguments[0], folder))
         os.write(told, f"{event} {name}\n".encode())
@@ -86,6 +94,19 @@ def place(made_up_imm, tmp_path_factory):
     run = folder / "whole"
     train(compose("train", [*overrides, f"output={run}"]))
     return folder, overrides, result(run)
+
+
+def put(copy, folder):
+    """Put a copy of a folder in its place; the folder is gone if there is no copy."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if copy.is_dir():
+        shutil.copytree(copy, folder)
+
+
+def files(folder):
+    """Return the names of a folder's files, without the random part of the names of temporary ones."""
+    names = (str(path.relative_to(folder)) for path in folder.rglob("*"))
+    return {re.sub(r"\.\d+-[0-9a-f]+\.part", ".part", name) for name in names if "tfevents" not in name}
 
 
 def result(folder):
@@ -118,18 +139,33 @@ def without_figures(monkeypatch):
         monkeypatch.setattr(f"keypoints.reports.run.{name}", lambda *_, **__: None)
 
 
-def test_a_run_killed_at_any_operation_can_be_resumed(place):
+def test_a_kill_leaves_what_was_copied(place, tmp_path):
+    folder, overrides, _ = place
+    run, copies = folder / "killed", tmp_path / "copies"
+
+    def begin():
+        train(compose("train", [*overrides, f"output={run}"]))
+
+    _, operations = in_a_process(begin, run, copies=copies)
+    for number in (len(operations) // 3, len(operations) - 2):
+        shutil.rmtree(run)
+        assert in_a_process(begin, run, number)[0] == KILLED
+        assert files(run) == files(copies / str(number))
+
+
+def test_a_run_killed_at_any_operation_can_be_resumed(place, tmp_path):
     folder, overrides, wanted = place
     run = folder / "run"
 
     def begin():
         train(compose("train", [*overrides, f"output={run}"]))
 
-    _, operations = in_a_process(begin, run)
+    copies = tmp_path / "copies"
+    status, operations = in_a_process(begin, run, copies=copies)
+    assert status == 0
     assert len(operations) > 15
     for number, operation in enumerate(operations):
-        shutil.rmtree(run, ignore_errors=True)
-        assert in_a_process(begin, run, number)[0] == KILLED
+        put(copies / str(number), run)
         if RunFolder(run).status_file.is_file():
             assert read_status(RunFolder(run)).state == "running", operation
             resume(run)
@@ -138,7 +174,7 @@ def test_a_run_killed_at_any_operation_can_be_resumed(place):
         same(result(run), wanted)
 
 
-def test_a_resumed_run_killed_at_any_operation_can_be_resumed(place):
+def test_a_resumed_run_killed_at_any_operation_can_be_resumed(place, tmp_path):
     folder, overrides, wanted = place
     run, stopped = folder / "resumed", folder / "stopped"
 
@@ -149,39 +185,38 @@ def test_a_resumed_run_killed_at_any_operation_can_be_resumed(place):
     shutil.rmtree(run)
     in_a_process(begin, run, 1 + operations.index("os.rename checkpoints/.last.ckpt.part"))
     run.rename(stopped)
-    number = 0
-    while True:
-        shutil.rmtree(run, ignore_errors=True)
-        shutil.copytree(stopped, run)
-        status, _ = in_a_process(lambda: resume(run), run, number)
-        if status == 0:
-            break
-        assert status == KILLED
+    shutil.copytree(stopped, run)
+    copies = tmp_path / "copies"
+    status, operations = in_a_process(lambda: resume(run), run, copies=copies)
+    assert status == 0
+    same(result(run), wanted)
+    assert len(operations) > 10
+    for number in range(len(operations)):
+        put(copies / str(number), run)
         resume(run)
         same(result(run), wanted)
-        number += 1
-    assert number > 10
-    same(result(run), wanted)
 
 
-@pytest.mark.timeout(900)  # some hundred sweeps, one after the other
-def test_a_sweep_killed_at_any_operation_can_be_resumed(place):
+def test_a_sweep_killed_at_any_operation_can_be_resumed(place, tmp_path):
     folder, overrides, _ = place
-    sweep = folder / "sweep"
+    sweep, copies = folder / "sweep", tmp_path / "copies"
     typed = ["train", "-m", *overrides, "trainer.max_epochs=1", "seed=0", f"output={sweep}"]
-    status, operations = in_a_process(lambda: main(typed), sweep)
+    status, operations = in_a_process(lambda: main(typed), sweep, copies=copies)
     assert status == 0
     wanted = result(sweep / "0")
     names = [each.partition(" ")[2] for each in operations]
     own = [number for number, name in enumerate(names) if name.partition("/")[0] != "0"]
     for written in ("sweep.yaml", "multirun.yaml", "summary.csv", "comparison.png", "report.html"):
         assert any(written in names[number] for number in own), written
-    for number in own:
-        shutil.rmtree(sweep, ignore_errors=True)
-        assert in_a_process(lambda: main(typed), sweep, number)[0] == KILLED
-        again = ["train", f"resume={sweep}"] if (sweep / "sweep.yaml").is_file() else typed
-        in_a_process(partial(main, again), sweep, number)  # killed a second time
-        again = ["train", f"resume={sweep}"] if (sweep / "sweep.yaml").is_file() else typed
-        assert in_a_process(partial(main, again), sweep)[0] == 0, operations[number]
+    for turn, number in enumerate(own):
+        put(copies / str(number), sweep)
+        if turn % 4 == 0:
+            in_a_process(partial(main, again(sweep, typed)), sweep, number)  # killed a second time
+        assert in_a_process(partial(main, again(sweep, typed)), sweep)[0] == 0, operations[number]
         same(result(sweep / "0"), wanted)
         assert set(pd.read_csv(sweep / "summary.csv")["status"]) == {"finished"}
+
+
+def again(sweep, typed):
+    """Return the words that resume a sweep, or else begin it."""
+    return ["train", f"resume={sweep}"] if (sweep / "sweep.yaml").is_file() else typed

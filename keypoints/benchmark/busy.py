@@ -1,8 +1,9 @@
-"""Time of commands on idle cores and beside busy processes, with our threads and with actively waiting ones.
+"""Time of commands on idle cores and beside busy processes, beside an earlier version or active waiting.
 
 ``python -m keypoints.benchmark.busy <table> --input <photos>``. Each round runs every command in every state
 once, in alternating order, so that a change of the machine's speed meets all states alike. A busy process is
-an endless loop of Python. Processor time is that of the command with all its processes.
+an endless loop of Python. Processor time is that of the command with all its processes. ``--before`` names a
+checkout of an earlier version; without it, ours is compared with as many threads as cores that wait actively.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import resource
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,23 +27,26 @@ from keypoints.threads import THREADS, allowed_cores
 TRAININGS = {
     "nose_tip": ("experiment=nose_tip", "trainer.max_epochs=6"),
     "full_face": ("experiment=full_face", "trainer.max_epochs=2"),
-    "ibug300w": ("experiment=ibug300w", "trainer.max_epochs=1", "trainer.limit_train_batches=4"),
+    "ibug300w": (
+        *("experiment=ibug300w", "data.width=128", "data.height=128"),
+        *("trainer.max_epochs=1", "trainer.limit_train_batches=16"),
+    ),
 }
 """Measured trainings by name: their overrides."""
 
 PREDICT = "predict"
 """Name of the measured prediction."""
 
-OURS, ACTIVE = "ours", "active"
-"""Names of the ways in which threads are chosen: ours, and as many as cores that wait actively."""
+OURS, ACTIVE, BEFORE = "ours", "active", "before"
+"""Names of the ways: ours, as many threads as cores that wait actively, and an earlier version."""
 
 
 class Took(NamedTuple):
     """Time of a command."""
 
     command: str
-    threads: str
-    """:data:`OURS` or :data:`ACTIVE`."""
+    way: str
+    """:data:`OURS`, :data:`ACTIVE` or :data:`BEFORE`."""
     busy: int
     """Number of busy processes beside it."""
     wall_s: float
@@ -65,44 +69,54 @@ def busy_processes(count: int) -> Iterator[None]:
             loop.wait()
 
 
-def commands(scratch: Path, names: Sequence[str], model: Path, photos: str | None) -> dict[str, list[str]]:
-    """Return the measured commands by name; each call needs another scratch folder.
+def check_names(names: Iterable[str], photos: str | None) -> None:
+    """Check the names of commands.
 
     Args:
-        scratch: folder for their output.
         names: names in :data:`TRAININGS`, or :data:`PREDICT`.
-        model: model of the prediction.
         photos: photos of the prediction.
 
     Raises:
         ConfigError: if a name is not known, or there are no photos to predict.
     """
     known = (*TRAININGS, PREDICT)
-    if unknown := [name for name in names if name not in known]:
-        raise ConfigError(f"{unknown[0]}: is none of {', '.join(known)}")
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{name}: is none of {', '.join(known)}")
     if PREDICT in names and photos is None:
         raise ConfigError("predict needs photos: --input <folder>")
+
+
+def command_of(name: str, output: Path, model: Path, photos: str | None) -> list[str]:
+    """Return the words of a command.
+
+    Args:
+        name: name in :data:`TRAININGS`, or :data:`PREDICT`.
+        output: new folder for its output.
+        model: model of the prediction.
+        photos: photos of the prediction.
+    """
     keypoints = [sys.executable, "-m", "keypoints"]
-    made = {
-        name: [*keypoints, "train", *overrides, "trainer=cpu", f"output={scratch / name}"]
-        for name, overrides in TRAININGS.items()
-    }
-    made[PREDICT] = [*keypoints, "predict", str(model), f"input={photos}", f"output={scratch / PREDICT}"]
-    return {name: made[name] for name in names}
+    if name == PREDICT:
+        return [*keypoints, PREDICT, str(model), f"input={photos}", f"output={output}"]
+    return [*keypoints, "train", *TRAININGS[name], "trainer=cpu", f"output={output}"]
 
 
-def timed(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float, float]:
+def timed(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> tuple[float, float]:
     """Run a command; return its seconds by the clock and of the processor.
 
     Args:
         command: words of the command.
         environment: variables to set besides the present ones.
+        folder: folder in which it runs.
 
     Raises:
         ConfigError: if it fails.
     """
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
-    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=os.environ | environment, cwd=folder, capture_output=True, text=True, check=False
+    )
     wall, after = perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:]
@@ -110,58 +124,94 @@ def timed(command: Sequence[str], environment: Mapping[str, str]) -> tuple[float
     return wall, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
+def ways_of(before: Path | None) -> dict[str, dict[str, str]]:
+    """Return the variables of the ways, by name.
+
+    Args:
+        before: checkout of an earlier version; ``None`` compares with threads that wait actively.
+
+    Raises:
+        ConfigError: if the checkout holds no such package.
+    """
+    ours = Path(__file__).resolve().parents[2]
+    data = {"KEYPOINTS_DATA": str(Path(os.environ.get("KEYPOINTS_DATA", "data")).resolve())}
+    ways = {OURS: data | {"PYTHONPATH": str(ours)}}
+    if before is None:
+        return ways | {ACTIVE: ways[OURS] | {"OMP_WAIT_POLICY": "ACTIVE", THREADS: str(allowed_cores())}}
+    if not (before / "keypoints" / "__main__.py").is_file():
+        raise ConfigError(f"{before}: is no checkout of keypoints")
+    return ways | {BEFORE: data | {"PYTHONPATH": str(before.resolve())}}
+
+
 def measure(
-    names: Sequence[str], rounds: int, model: Path, photos: str | None, busy: Sequence[int] = (0, 1)
+    names: Sequence[str],
+    rounds: int,
+    model: Path,
+    photos: str | None,
+    busy: Sequence[int] = (0, 1),
+    before: Path | None = None,
 ) -> list[Took]:
     """Return the times of all commands in all states and rounds.
 
     Args:
-        names: names of the commands, see :func:`commands`.
+        names: names of the commands, see :func:`check_names`.
         rounds: number of rounds.
         model: model of the prediction.
         photos: photos of the prediction.
         busy: numbers of busy processes.
+        before: see :func:`ways_of`.
 
     Raises:
-        ConfigError: as :func:`commands` and :func:`timed`.
+        ConfigError: as :func:`check_names`, :func:`ways_of` and :func:`timed`.
     """
-    ways = {OURS: {}, ACTIVE: {"OMP_WAIT_POLICY": "ACTIVE", THREADS: str(allowed_cores())}}
+    check_names(names, photos)
+    ways = ways_of(before)
     states = [(way, count) for count in busy for way in ways]
     took = []
     for number in range(rounds):
         for name in names:
             for way, count in states if number % 2 else states[::-1]:
                 with TemporaryDirectory() as scratch, busy_processes(count):
-                    (command,) = commands(Path(scratch), [name], model, photos).values()
-                    took.append(Took(name, way, count, *timed(command, ways[way])))
+                    folder = Path(scratch)
+                    command = command_of(name, folder / name, model, photos)
+                    took.append(Took(name, way, count, *timed(command, ways[way], folder)))
                 print(took[-1], flush=True)
     return took
 
 
 def summary(took: Sequence[Took]) -> str:
-    """Return a table in Markdown: medians by command and state, and the ratios of busy to idle time.
+    """Return a table in Markdown: medians by command and way, and ratios of the same round.
 
     Args:
         took: the times.
     """
-    lines = ["| command | threads | idle: wall, processor s | busy: wall, processor s | busy / idle |"]
-    lines.append("| --- | --- | --- | --- | --- |")
-    for name, way in dict.fromkeys((each.command, each.threads) for each in took):
-        idle, busy = (
-            [each for each in took if (each.command, each.threads, bool(each.busy)) == (name, way, state)]
-            for state in (False, True)
+    lines = [
+        "| command | way | idle: wall, processor s | busy: wall, processor s | busy / idle | ours / it |"
+    ]
+    lines.append("| --- | --- | --- | --- | --- | --- |")
+    for name, way in dict.fromkeys((each.command, each.way) for each in took):
+        ours, idle, busy = (
+            [each for each in took if (each.command, each.way, bool(each.busy)) == state]
+            for state in ((name, OURS, False), (name, way, False), (name, way, True))
         )
-        shown = [
-            f"{statistics.median(each.wall_s for each in some):.1f}, "
-            f"{statistics.median(each.processor_s for each in some):.1f}"
-            if some
-            else "–"
-            for some in (idle, busy)
-        ]
-        ratios = [one.wall_s / other.wall_s for one, other in zip(busy, idle, strict=False)]
-        ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} – {max(ratios):.2f})" if ratios else "–"
-        lines.append(f"| `{name}` | {way} | {shown[0]} | {shown[1]} | {ratio} |")
+        cells = [f"`{name}`", way, _medians(idle), _medians(busy), _ratio(busy, idle)]
+        cells.append("1" if way == OURS else _ratio(ours, idle))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _medians(took: Sequence[Took]) -> str:
+    """Return the medians of elapsed and processor time, as text."""
+    if not took:
+        return "–"
+    wall, processor = (statistics.median(times) for times in zip(*(each[-2:] for each in took), strict=True))
+    return f"{wall:.1f}, {processor:.1f}"
+
+
+def _ratio(took: Sequence[Took], others: Sequence[Took]) -> str:
+    """Return the ratio of elapsed times round by round, as text: its median, lowest and highest."""
+    ratios = [one.wall_s / other.wall_s for one, other in zip(took, others, strict=False)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} – {max(ratios):.2f})" if ratios else "–"
 
 
 def write_times(path: Path, took: Sequence[Took]) -> None:
@@ -173,7 +223,7 @@ def write_times(path: Path, took: Sequence[Took]) -> None:
     """
     rows = [",".join(Took._fields)]
     rows += [
-        f"{each.command},{each.threads},{each.busy},{each.wall_s:.2f},{each.processor_s:.2f}" for each in took
+        f"{each.command},{each.way},{each.busy},{each.wall_s:.2f},{each.processor_s:.2f}" for each in took
     ]
     write_atomically(path, "\n".join(rows) + "\n")
 
@@ -188,7 +238,7 @@ def read_times(path: Path) -> list[Took]:
         return [
             Took(
                 row["command"],
-                row["threads"],
+                row["way"],
                 int(row["busy"]),
                 float(row["wall_s"]),
                 float(row["processor_s"]),
@@ -212,10 +262,17 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--busy", type=int, default=1, help="number of busy processes")
     parser.add_argument("--model", type=Path, default=Path("results/ibug300w_best/model.onnx"))
     parser.add_argument("--input", help="photos to predict")
+    parser.add_argument("--before", type=Path, help="checkout of an earlier version to compare with")
     given = parser.parse_args(words)
+    photos = given.input and str(Path(given.input).resolve())
     try:
         took = measure(
-            given.command or [*TRAININGS, PREDICT], given.rounds, given.model, given.input, (0, given.busy)
+            given.command or [*TRAININGS, PREDICT],
+            given.rounds,
+            given.model.resolve(),
+            photos,
+            (0, given.busy),
+            given.before,
         )
         write_times(given.table, took)
     except (KeypointsError, OSError) as error:

@@ -1,7 +1,19 @@
 """Provenance of a model: the part of its training data that its file stores. Imports no torch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
+
+
+def data_name(train: object, root: object) -> str | None:
+    """Return the name under which training data are recorded: that of their list, or else of their folder.
+
+    Args:
+        train: path of the training list, if there is one.
+        root: path of the folder, if there is one.
+    """
+    place = train or root
+    return None if place is None else Path(str(place)).name
 
 
 class TrainingFaces(NamedTuple):

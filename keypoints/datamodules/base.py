@@ -18,7 +18,7 @@ from keypoints.data.dataset import Batch, FaceDataset, collate, pixels_of
 from keypoints.data.face import Face
 from keypoints.data.loader import BatchLoader
 from keypoints.data.photo_facts import is_of_photo, read_photo_facts
-from keypoints.data.provenance import TrainedOn, TrainingFaces
+from keypoints.data.provenance import TrainedOn, TrainingFaces, data_name
 from keypoints.data.readers.ibug300w import NAMING
 from keypoints.data.sampler import EpochSampler, even_batch_size
 from keypoints.data.splits import split_into_folds, split_off
@@ -314,9 +314,9 @@ class FaceDataModule(FaceSettings, pl.LightningDataModule, ABC):
         """Provenance of the training faces, computed once for all checkpoints: it reads the photos."""
         mean: list[list[float]] = self.dataset("train").mean_target().tolist()
         train, val = (self._ties(split) for split in ("train", "val"))
-        # As RunFolder.data_name; a datamodule of the user may have neither.
-        place = getattr(self, "train", None) or getattr(self, "root", None)
-        return TrainedOn(train, mean, val, self._support, None if place is None else Path(str(place)).name)
+        # A datamodule of the user may have neither a list nor a folder.
+        name = data_name(getattr(self, "train", None), getattr(self, "root", None))
+        return TrainedOn(train, mean, val, self._support, name)
 
     def _ties(self, split: str) -> list[str]:
         """Return the groups and photos of a split, the photos by name and contents."""

@@ -3,7 +3,6 @@
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from keypoints.errors import ConfigError, DataError, one_line
 from keypoints.files import holds_others, locked, replaced, write_atomically
 from keypoints.formatting import counted, pluralised
 from keypoints.geometry import Box, ByteArray
-from keypoints.threads import threads_of_process
+from keypoints.threads import mapped_in_threads
 
 _SETTINGS = "shrink.json"
 """File that marks a folder as a compact copy, and records its settings."""
@@ -77,9 +76,8 @@ def _write_copy(cfg: DictConfig, root: Path, output: Path, plan: Plan, settings:
     def make(piece: Piece) -> Cut:
         return _write_piece(root, output, plan, piece, side=side, context=cfg.context, quality=cfg.quality)
 
-    with ThreadPoolExecutor(threads_of_process()) as threads:  # Pillow releases the interpreter's lock
-        done = track(threads.map(make, plan.pieces), "shrinking", total=len(plan.pieces))
-        cuts = {piece.name: found for piece, found in zip(plan.pieces, done, strict=True)}
+    done = track(mapped_in_threads(make, plan.pieces), "shrinking", total=len(plan.pieces))
+    cuts = {piece.name: found for piece, found in zip(plan.pieces, done, strict=True)}
     texts = {
         name: format_dlib_xml(
             (_entry_in_copy(entry, piece, cuts[piece.name]) for entry, piece in entries), name
@@ -206,34 +204,33 @@ def _fitting_side(root: Path, plan: Plan, cfg: DictConfig) -> int:
         ConfigError: if even the smallest side takes more.
     """
     sample = plan.pieces[:: -(-len(plan.pieces) // _SAMPLE)]
-    with ThreadPoolExecutor(threads_of_process()) as threads:
 
-        def part_of(piece: Piece) -> tuple[ByteArray, float]:
-            pixels = Photo(root / piece.file).decode(3)
-            part, longer = kept_part(piece, (pixels.shape[1], pixels.shape[0]), cfg.context, root)
-            return cut(pixels, part, (int(part.width), int(part.height))), longer
+    def part_of(piece: Piece) -> tuple[ByteArray, float]:
+        pixels = Photo(root / piece.file).decode(3)
+        part, longer = kept_part(piece, (pixels.shape[1], pixels.shape[0]), cfg.context, root)
+        return cut(pixels, part, (int(part.width), int(part.height))), longer
 
-        parts = list(threads.map(part_of, sample))
+    parts = list(mapped_in_threads(part_of, sample))
 
-        def megabytes(side: int) -> float:
-            def size(item: tuple[ByteArray, float]) -> int:
-                pixels, longer = item
-                part = Box.of_image((pixels.shape[1], pixels.shape[0]))
-                return len(_jpeg(cut(pixels, *scaled_down(part, longer, side)), cfg.quality))
+    def megabytes(side: int) -> float:
+        def size(item: tuple[ByteArray, float]) -> int:
+            pixels, longer = item
+            part = Box.of_image((pixels.shape[1], pixels.shape[0]))
+            return len(_jpeg(cut(pixels, *scaled_down(part, longer, side)), cfg.quality))
 
-            pictures = sum(threads.map(size, parts)) / len(parts) * len(plan.pieces)
-            return (pictures + _annotations(root, plan)) / 1e6
+        pictures = sum(mapped_in_threads(size, parts)) / len(parts) * len(plan.pieces)
+        return (pictures + _annotations(root, plan)) / 1e6
 
-        low, high = _LEAST_SIDE, max(_LEAST_SIDE, int(max(longer for _, longer in parts)) + 1)
-        if megabytes(low) > _SAFETY * cfg.total_mb:
-            raise ConfigError(
-                f"total_mb={cfg.total_mb:g} is too little: {counted(len(plan.pieces), 'picture')} "
-                f"{pluralised(len(plan.pieces), 'takes', 'take')} "
-                f"{megabytes(low):.1f} MB even with side={low}"
-            )
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if megabytes(middle) <= _SAFETY * cfg.total_mb else (low, middle - 1)
+    low, high = _LEAST_SIDE, max(_LEAST_SIDE, int(max(longer for _, longer in parts)) + 1)
+    if megabytes(low) > _SAFETY * cfg.total_mb:
+        raise ConfigError(
+            f"total_mb={cfg.total_mb:g} is too little: {counted(len(plan.pieces), 'picture')} "
+            f"{pluralised(len(plan.pieces), 'takes', 'take')} "
+            f"{megabytes(low):.1f} MB even with side={low}"
+        )
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if megabytes(middle) <= _SAFETY * cfg.total_mb else (low, middle - 1)
     return low
 
 

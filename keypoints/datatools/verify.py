@@ -5,7 +5,6 @@ import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +37,7 @@ from keypoints.files import write_atomically
 from keypoints.formatting import counted, pluralised
 from keypoints.landmarks import LandmarkScheme
 from keypoints.schemes import IBUG68, scheme_named
-from keypoints.threads import threads_of_process
+from keypoints.threads import mapped_in_threads
 
 IMM_PERSONS = 40
 LISTED = {ibug300w.TRAIN_LIST: 6666, ibug300w.TEST_LIST: 1008, ibug300w.PARSED_LIST: 1008}
@@ -212,14 +211,8 @@ def _write(path: Path, findings: Iterable[Finding]) -> None:
 def _decode_all(paths: Iterable[Path]) -> dict[Path, Seen | DataError]:
     """Decode every picture; return its content, or the error, by path."""
     distinct = list(dict.fromkeys(paths))
-    with ThreadPoolExecutor(threads_of_process()) as threads:  # Pillow releases the interpreter's lock
-        return dict(
-            zip(
-                distinct,
-                track(threads.map(look, distinct), "checking the pictures", total=len(distinct)),
-                strict=True,
-            )
-        )
+    seen = track(mapped_in_threads(look, distinct), "checking the pictures", total=len(distinct))
+    return dict(zip(distinct, seen, strict=True))
 
 
 def _pictures(root: Path) -> list[Path]:

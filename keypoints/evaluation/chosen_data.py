@@ -5,8 +5,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-import keypoints
-from keypoints.components import package_names, trusting
+from keypoints.components import find_class, package_names, trusting
 from keypoints.config.compose import option
 from keypoints.data.dataset_folders import dataset_in
 from keypoints.data.face import Face
@@ -68,8 +67,8 @@ def chosen_data(
 
 def _with_split(settings: dict[str, Any], split: str | None) -> dict[str, Any]:
     """Return an option's settings, changed so that the data have the split."""
-    module = getattr(keypoints, str(settings["_target_"]).rpartition(".")[2])
-    return {**settings, **module.settings_with(split)}
+    found = find_class(str(settings["_target_"]), (FaceDataModule,))
+    return {**settings, **found.settings_with(split)}
 
 
 def _with_data(cfg: DictConfig, settings: Any, changes: Mapping[str, Any], source: str | None) -> DictConfig:

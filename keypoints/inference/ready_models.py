@@ -87,10 +87,10 @@ def ready_model(name: str, source: str | Path | None = None) -> Path:
     place = os.environ.get(PLACE)
     if source is None and place:
         source = f"{place.rstrip('/')}/{name}.onnx"
+    if str(source).startswith(("http://", "https://")):
+        return _downloaded(name, model, str(source))
     if source is None:
         path = _CHECKOUT / model.file
-    elif str(source).startswith(("http://", "https://")):
-        path = _downloaded(name, model, str(source))
     else:
         path = Path(source)
         path = path / f"{name}.onnx" if path.is_dir() else path

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from keypoints.data.provenance import data_name
 from keypoints.errors import ConfigError, DataError, one_line
 from keypoints.landmarks import LandmarkScheme
 from keypoints.older_names import current
@@ -201,8 +202,7 @@ class RunFolder:
     @property
     def data_name(self) -> str | None:
         """Name of the list or folder of the training data, if the configuration has one."""
-        place = self.setting("data.train") or self.setting("data.root")
-        return None if place is None else Path(str(place)).name
+        return data_name(self.setting("data.train"), self.setting("data.root"))
 
     def figure(self, name: str) -> Path:
         """Return the path of the figure ``name``."""
