@@ -12,7 +12,7 @@ LOGS ?= outputs
 PIP := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup format format-check lint types unit test test-extras docs test-docs demo tensorboard clean
+.PHONY: help setup format format-check lint types unit test test-fast test-extras docs test-docs demo tensorboard clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,16 +52,26 @@ lint: $(DEVELOPERS) ## check the code with ruff
 types: $(DEVELOPERS) ## check the types
 	@$(BIN)/mypy
 
-# One process per core, each with one torch thread; more than four would need too much memory.
+# One process per core, each with one torch thread; more than four would need too much memory. Byte code is kept,
+# because the tests start many processes.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/pytest
+PARALLEL := --numprocesses=logical --maxprocesses=4 --dist=worksteal
+# Tests that train nothing, of parts on which the others build.
+FAST := config data datamodules loggers runs schemes synthetic tasks \
+	$(patsubst %,test_%.py,crop components file_kinds geometry import_layers landmarks language structured_files threads)
+
 unit: $(DEVELOPERS) ## run only the tests
-	@OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=4 --dist=worksteal
+	@$(PYTEST) $(PARALLEL)
+
+test-fast: $(DEVELOPERS) ## run the tests of data, configuration and tasks, while you write
+	@$(PYTEST) $(PARALLEL) $(addprefix tests/,$(FAST))
 
 test: format-check lint types unit ## check format, lint and types, and run the tests
 
 # Not part of `make test`: it installs some fifty packages that a training does not need.
 test-extras: $(DEVELOPERS) ## install wandb, mlflow and timm, and test with them
 	@$(PIP) --no-build-isolation --editable '.[dev,parallel,slurm,search,wandb,mlflow,timm]'
-	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/extras tests/models/test_timm.py
+	@$(PYTEST) tests/extras tests/models/test_timm.py
 
 # --fresh-env: Sphinx does not see that the schemas or its extension changed.
 docs: $(MANUAL) ## build the manual in docs/_build, offline; a broken link is an error
@@ -70,7 +80,7 @@ docs: $(MANUAL) ## build the manual in docs/_build, offline; a broken link is an
 
 # Not part of `make test`: it builds the manual.
 test-docs: $(DEVELOPERS) $(MANUAL) ## build the manual, and test what its pages show
-	@OMP_NUM_THREADS=1 $(BIN)/pytest tests/test_readme.py tests/docs
+	@$(PYTEST) tests/test_readme.py tests/docs
 
 demo: $(READY) ## make up faces, train on them with three learning rates, and compare
 	@$(BIN)/keypoints data synthesize
