@@ -57,14 +57,15 @@ types: $(DEVELOPERS) ## check the types
 PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/pytest
 PARALLEL := --numprocesses=logical --maxprocesses=4 --dist=worksteal
 # Tests that train nothing, of parts on which the others build.
-FAST := config data datamodules loggers runs schemes synthetic tasks \
+FAST := config data datamodules runs schemes synthetic tasks \
 	$(patsubst %,test_%.py,crop components file_kinds geometry import_layers landmarks language structured_files threads)
+SLOW := config/test_options.py config/test_compose.py data/test_augmentation.py
 
 unit: $(DEVELOPERS) ## run only the tests
 	@$(PYTEST) $(PARALLEL)
 
 test-fast: $(DEVELOPERS) ## run the tests of data, configuration and tasks, while you write
-	@$(PYTEST) $(PARALLEL) $(addprefix tests/,$(FAST))
+	@$(PYTEST) $(PARALLEL) $(addprefix tests/,$(FAST)) $(addprefix --ignore=tests/,$(SLOW))
 
 test: format-check lint types unit ## check format, lint and types, and run the tests
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.module import (
@@ -9,6 +10,7 @@ from torch.nn.modules.module import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
+from torch.utils import deterministic
 
 from keypoints.formatting import counted
 
@@ -28,7 +30,8 @@ def bounded(weights: int, tensors: int) -> Iterator[None]:
     """Refuse a network that is built in the block and registers far more weights than its file holds.
 
     The limit is twice the file's weights plus ``_SPARE``: some networks build layers and then replace them.
-    Weights are registered before they are initialised, so the memory of refused weights is never used.
+    Weights are registered before they are initialised, so the memory of refused weights is never used; torch
+    does not fill it either, as it would in its deterministic mode.
 
     Args:
         weights: total number of weights in the state dict that is loaded into the network afterwards.
@@ -61,8 +64,11 @@ def bounded(weights: int, tensors: int) -> Iterator[None]:
         register_module_buffer_registration_hook(count),
         register_module_module_registration_hook(count_module),
     )
+    memory: Any = deterministic  # torch declares no type for its setting
+    filled, memory.fill_uninitialized_memory = memory.fill_uninitialized_memory, False
     try:
         yield
     finally:
+        memory.fill_uninitialized_memory = filled
         for hook in hooks:
             hook.remove()

@@ -1,8 +1,10 @@
 """Basis of all figures: plain data in, matplotlib without a display, PNG files out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from matplotlib.artist import Artist
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -36,12 +38,20 @@ def _make_literal(figure: Figure) -> None:
 
     Numbers at the axes are not changed, because powers of ten are formulas.
     """
-    axes = [axis for each in figure.axes for axis in (each.xaxis, each.yaxis)]
-    numbers = {label for axis in axes for label in axis.get_ticklabels(which="both")}
-    for text in figure.findobj(Text):
-        if isinstance(text, Text) and text not in numbers:
-            text.set_parse_math(False)
-            text.set_text(printable(text.get_text(), lines=True))
+    for text in _texts(figure):
+        text.set_parse_math(False)
+        text.set_text(printable(text.get_text(), lines=True))
+
+
+def _texts(artist: Artist) -> Iterator[Text]:
+    """Yield all texts of an artist without the numbers at axes, which do not exist before they are drawn."""
+    if isinstance(artist, Axis):
+        yield artist.label
+        return
+    if isinstance(artist, Text):
+        yield artist
+    for child in artist.get_children():
+        yield from _texts(child)
 
 
 def legend_label(name: str) -> str:

@@ -85,6 +85,7 @@ def test_an_earlier_version_runs_its_own_code(tmp_path):
         ways_of(tmp_path / "earlier")
     package = tmp_path / "earlier" / "keypoints"
     package.mkdir(parents=True)
+    (package / "__init__.py").touch()
     (package / "__main__.py").write_text("import sys; sys.exit(f'earlier, with {sys.argv[1]}')")
     ways = ways_of(tmp_path / "earlier")
     assert list(ways) == [OURS, BEFORE]

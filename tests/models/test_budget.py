@@ -1,5 +1,6 @@
 import pytest
 from torch import nn
+from torch.utils import deterministic
 
 from keypoints.models.budget import TooLargeError, bounded
 
@@ -31,3 +32,9 @@ def test_networks_are_not_limited_after_the_block():
     with pytest.raises(TooLargeError), bounded(0, 0):
         nn.Linear(20_000, 10_000)
     nn.Linear(10_000, 1000)
+
+
+def test_refused_weights_are_not_filled_in_deterministic_mode():
+    with bounded(0, 0):
+        assert not deterministic.fill_uninitialized_memory
+    assert deterministic.fill_uninitialized_memory

@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 
 from keypoints.reports.annotation_bias import draw_bias
 from keypoints.reports.figures import save
 
 
+@pytest.mark.draws
 def test_arrows_point_from_predictions_to_labels(tmp_path):
     bias = np.zeros((68, 2))
     bias[30] = [0.02, 0.0]
