@@ -14,6 +14,8 @@ from keypoints.reports.run import report_run
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status, record
 
+pytestmark = pytest.mark.draws
+
 
 @pytest.fixture
 def run(finished_run, tmp_path):
