@@ -9,7 +9,6 @@ checkout of an earlier version; without it, ours is compared with as many thread
 import argparse
 import csv
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -17,9 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import NamedTuple
 
+from keypoints.benchmark.processes import run_command
+from keypoints.benchmark.spread import Spread
 from keypoints.errors import ConfigError, KeypointsError
 from keypoints.files import write_atomically
 from keypoints.threads import THREADS, allowed_cores
@@ -113,15 +113,10 @@ def timed(command: Sequence[str], environment: Mapping[str, str], folder: Path) 
     Raises:
         ConfigError: if it fails.
     """
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), perf_counter()
-    done = subprocess.run(
-        command, env=os.environ | environment, cwd=folder, capture_output=True, text=True, check=False
-    )
-    wall, after = perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        raise ConfigError(f"{' '.join(command[2:])}: exit status {done.returncode}: {''.join(last)}")
-    return wall, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    ran = run_command(command, folder / "output.log", environment, folder)
+    if ran.status:
+        raise ConfigError(f"{' '.join(command[2:])}: exit status {ran.status}: {ran.last_line}")
+    return ran.seconds, ran.processor_s
 
 
 def ways_of(before: Path | None) -> dict[str, dict[str, str]]:
@@ -211,7 +206,10 @@ def _medians(took: Sequence[Took]) -> str:
 def _ratio(took: Sequence[Took], others: Sequence[Took]) -> str:
     """Return the ratio of elapsed times round by round, as text: its median, lowest and highest."""
     ratios = [one.wall_s / other.wall_s for one, other in zip(took, others, strict=False)]
-    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} – {max(ratios):.2f})" if ratios else "–"
+    if not ratios:
+        return "–"
+    spread = Spread.of(ratios)
+    return f"{spread.median:.2f} ({spread.lowest:.2f} – {spread.highest:.2f})"
 
 
 def write_times(path: Path, took: Sequence[Took]) -> None:

@@ -12,17 +12,16 @@ import json
 import math
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
 from omegaconf import OmegaConf
 from PIL import Image
 
+from keypoints.benchmark.processes import Ran, run_command
 from keypoints.errors import ConfigError, DataError, KeypointsError
 from keypoints.files import write_atomically
 
@@ -70,40 +69,17 @@ class Cost(NamedTuple):
     """Error message of a wrong row."""
 
 
-class Took(NamedTuple):
-    """Result of a command."""
-
-    status: int
-    seconds: float
-    processor_s: float
-    memory_mb: float
-    last_line: str
-
-
-def run(words: Sequence[str], log: Path) -> Took:
+def run(words: Sequence[str], log: Path) -> Ran:
     """Run a verb of the command line in a process of its own.
 
     Args:
         words: words after ``keypoints``.
         log: file for its output.
     """
-    began = perf_counter()
-    with log.open("wb") as file:
-        process = subprocess.Popen([sys.executable, "-m", "keypoints", *words], stdout=file, stderr=file)
-        # Only wait4 tells the memory of one child. No memory of this process counts, since it is small.
-        _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return Took(
-        process.returncode,
-        perf_counter() - began,
-        used.ru_utime + used.ru_stime,
-        used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6,
-        lines[-1] if lines else "",
-    )
+    return run_command([sys.executable, "-m", "keypoints", *words], log)
 
 
-Run = Callable[[Sequence[str], Path], Took]
+Run = Callable[[Sequence[str], Path], Ran]
 """Function that runs a command, such as :func:`run`."""
 
 
@@ -188,13 +164,13 @@ def start(kind: str, size: int, path: Path, run: Run = run) -> Cost:
     )
 
 
-def _without_step(kind: str, size: int, took: Took, written: float) -> Cost:
+def _without_step(kind: str, size: int, took: Ran, written: float) -> Cost:
     """Return the cost of a command that reached no training step."""
     none = math.nan
     return Cost(kind, size, none, none, none, took.seconds, took.processor_s, took.memory_mb, written)
 
 
-def _check(took: Took, words: Sequence[str]) -> None:
+def _check(took: Ran, words: Sequence[str]) -> None:
     if took.status:
         raise ConfigError(f"{' '.join(words)}: exit status {took.status}: {took.last_line}")
 

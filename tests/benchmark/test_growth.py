@@ -12,7 +12,6 @@ from keypoints.benchmark.growth import (
     RUNS,
     WRONG,
     Cost,
-    Took,
     main,
     measure,
     read_costs,
@@ -21,6 +20,7 @@ from keypoints.benchmark.growth import (
     write_costs,
     write_list,
 )
+from keypoints.benchmark.processes import Ran
 from keypoints.commands import compose
 from keypoints.data.readers.labelled import read_labelled
 from keypoints.errors import ConfigError, KeypointsError
@@ -41,8 +41,8 @@ def in_process(words, log):
         else:
             report_sweep(SweepFolder(Path(words[1])))
     except KeypointsError as error:
-        return Took(1, 1.0, 2.0, 3.0, f"error: {error}")
-    return Took(0, 1.0, 2.0, 3.0, "")
+        return Ran(1, 1.0, 2.0, 3.0, f"error: {error}")
+    return Ran(0, 1.0, 2.0, 3.0, "")
 
 
 def test_a_start_is_measured(tmp_path):
@@ -59,7 +59,7 @@ def test_lists_have_the_asked_rows_and_points(tmp_path):
         checkpoint = log.with_name(f"{path.stem}-run") / "checkpoints" / "best.ckpt"
         checkpoint.parent.mkdir(parents=True)
         checkpoint.write_bytes(bytes(2_000_000))
-        return Took(0, 1.0, 2.0, 3.0, "")
+        return Ran(0, 1.0, 2.0, 3.0, "")
 
     costs = measure(tmp_path / "new", [20], [3], run=without_training)
     assert costs == [Cost(ROWS, 20, 4, 4, 4, 1, 2, 3, 2), Cost(POINTS, 3, 4, 4, 4, 1, 2, 3, 2)]
@@ -76,7 +76,7 @@ def test_a_wrong_row_is_named(tmp_path):
     assert math.isnan(cost.first_s)
     assert cost.said.endswith("wrong-17.csv: line 18: '12.3.4' is not a number")
     with pytest.raises(ConfigError, match="its wrong row was read"):
-        measure(tmp_path / "again", wrong=[17], run=lambda *_: Took(0, 1.0, 2.0, 3.0, ""))
+        measure(tmp_path / "again", wrong=[17], run=lambda *_: Ran(0, 1.0, 2.0, 3.0, ""))
 
 
 def test_a_sweep_of_copies_has_settings_and_seeds(tmp_path):
@@ -86,7 +86,7 @@ def test_a_sweep_of_copies_has_settings_and_seeds(tmp_path):
     folder = tmp_path / "new" / "sweeps" / "runs-10"
     assert pd.read_csv(folder / "settings.csv")["seeds"].tolist() == [2] * 5
     with pytest.raises(ConfigError, match=r"^report .*: exit status 1: error: x$"):
-        report(folder, 10, lambda *_: Took(1, 1.0, 2.0, 3.0, "error: x"))
+        report(folder, 10, lambda *_: Ran(1, 1.0, 2.0, 3.0, "error: x"))
 
 
 def test_faces_share_photos_unless_each_row_has_its_own(tmp_path):
