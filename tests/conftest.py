@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +25,10 @@ from keypoints.data.readers.imm import format_asf
 from keypoints.geometry import Box
 from keypoints.inference.detectors import DETECTORS
 from keypoints.landmarks import LandmarkScheme
+from keypoints.reports import error_figures, face_figures, filter_figures, training_figures
 from keypoints.schemes import IBUG68, IMM58
 from keypoints.synthetic.portrait import Head, Person, Pose, portrait
+from tests import compositions
 
 if TYPE_CHECKING:
     from keypoints.reports.compared import Compared
@@ -71,26 +74,46 @@ BLANK = _blank()
 """Picture in the place of a figure that is not drawn."""
 
 
-_draw = Figure.savefig
+def _figures() -> Iterator[tuple[ModuleType, str]]:
+    """Yield the functions that plot a figure, each as a module and a name."""
+    for module in (error_figures, face_figures, filter_figures, training_figures):
+        for name, value in vars(module).items():
+            if not name.startswith("_") and getattr(value, "__annotations__", {}).get("return") is Figure:
+                yield module, name
 
 
-def _leave_blank(figure: Figure, file: Path, **_: object) -> None:
-    Path(file).write_bytes(BLANK)
+DRAWN: list[tuple[Any, str, Any]] = [
+    (Figure, "savefig", lambda figure, file, **_: Path(file).write_bytes(BLANK)),
+    (face_figures, "draw_closeup", lambda *_, **__: np.zeros((30, 40, 3), np.uint8)),
+    *((module, name, lambda *_, **__: Figure()) for module, name in _figures()),
+]
+"""What draws, and what replaces it where nobody looks: a run takes longer to draw than to train."""
 
 
 @pytest.fixture(autouse=True, scope="session")
-def without_drawing() -> Iterator[None]:
-    """Write a blank picture for each figure: to draw the figures of a run takes longer than its training."""
+def real_drawing() -> Iterator[list[tuple[Any, str, Any]]]:
+    """Write a blank picture for each figure; the functions that draw are returned."""
+    real = [(place, name, getattr(place, name)) for place, name, _ in DRAWN]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(Figure, "savefig", _leave_blank)
-        yield
+        for place, name, blank in DRAWN:
+            patched.setattr(place, name, blank)
+        yield real
 
 
 @pytest.fixture(autouse=True)
-def drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, real_drawing: Any) -> None:
     """Draw the figures of tests that are marked ``draws``, and of modules about figures and pictures."""
     if request.node.get_closest_marker("draws") or request.path.stem.endswith(("figures", "pictures")):
-        monkeypatch.setattr(Figure, "savefig", _draw)
+        for place, name, draw in real_drawing:
+            monkeypatch.setattr(place, name, draw)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def remembering() -> Iterator[None]:
+    """Compose equal configurations once: a composition takes a fifth of a second, and there are hundreds."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("hydra.compose", compositions.compose)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,5 +1,6 @@
 """Composition of a verb's Hydra configuration. Imports no torch."""
 
+import pickle
 from collections.abc import Sequence
 from functools import wraps
 from pathlib import Path
@@ -36,7 +37,7 @@ def check_files() -> None:
     """Make Hydra check a user's YAML file with ``read_yaml`` first, which reports errors clearly.
 
     Hydra itself raises ten kinds of errors, or follows anchors without end. The package's own configuration
-    files are not checked.
+    files are not checked, and are parsed once: a command composes several times, and a multirun for each job.
     """
     from hydra._internal.sources_registry import SourcesRegistry
     from hydra.core.plugins import Plugins
@@ -47,16 +48,27 @@ def check_files() -> None:
     if hasattr(load, "__wrapped__"):
         return
 
+    parsed: dict[tuple[Any, ...], bytes] = {}
+
     @wraps(load)
     def checked(self: Any, config_path: str) -> Any:
         path = Path(self.path, self._normalize_file_name(config_path))
-        if path.exists() and not path.is_relative_to(conf_dir()):
-            _check_defaults(path, OmegaConf.to_container(read_yaml(path)))
-        loaded = load(self, config_path)
-        keep_missing(loaded.config)
-        return loaded
+        if not (path.exists() and path.is_relative_to(conf_dir())):
+            if path.exists():
+                _check_defaults(path, OmegaConf.to_container(read_yaml(path)))
+            return _complete(load(self, config_path))
+        version = (self.provider, self.path, path, path.stat().st_mtime_ns)
+        if version not in parsed:
+            parsed[version] = pickle.dumps(_complete(load(self, config_path)))
+        return pickle.loads(parsed[version])  # faster than YAML
 
     source.load_config = checked
+
+
+def _complete(loaded: Any) -> Any:
+    """Return a file that Hydra loaded, whose required values replace those of earlier files."""
+    keep_missing(loaded.config)
+    return loaded
 
 
 def _check_defaults(path: Path, values: Any) -> None:

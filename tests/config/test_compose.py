@@ -1,10 +1,11 @@
+import shutil
 from itertools import zip_longest
 
 import pytest
 from omegaconf import OmegaConf
 
 from keypoints.commands import compose
-from keypoints.config.compose import preview
+from keypoints.config.compose import composed, preview
 
 
 def test_every_option_of_every_group_composes(conf):
@@ -85,6 +86,17 @@ def test_each_backbone_is_a_network_of_torchvision(conf, experiment):
     names = sweep["model.net.name"].split(",")
     assert len(set(names)) == 6
     assert set(names) <= set(torchvision.models.list_models(module=torchvision.models))
+
+
+def test_a_changed_file_of_the_package_is_read_again(conf, tmp_path, monkeypatch):
+    ours = shutil.copytree(conf, tmp_path / "conf")
+    monkeypatch.setattr("keypoints.config.compose.conf_dir", lambda: ours)
+    first = composed("train", ["trainer=cpu"], with_hydra=True)
+    assert composed("train", ["trainer=cpu"], with_hydra=True) == first
+    with (ours / "trainer" / "default.yaml").open("a") as file:
+        file.write("\nmy_epochs: 1234\n")
+    assert composed("train", ["trainer=cpu"], with_hydra=True).trainer.my_epochs == 1234
+    assert "my_epochs" not in first.trainer
 
 
 def test_an_invalid_configuration_has_no_preview():

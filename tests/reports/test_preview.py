@@ -18,6 +18,7 @@ def preview_of(made_up_imm, folder, *overrides):
     return preview(compose("preview", [f"data.root={made_up_imm}", f"output={folder}", *overrides]))
 
 
+@pytest.mark.draws
 def test_samples_numbers_and_a_histogram_are_written(made_up_imm, tmp_path, caplog):
     with caplog.at_level("INFO"):
         sheet = preview_of(made_up_imm, tmp_path / "seen", "experiment=full_face", "faces=2", "draws=3")
@@ -76,6 +77,7 @@ def labels_of(axes):
     return {text.get_text(): tuple(np.round(text.xy, 2).tolist()) for text in axes.texts}
 
 
+@pytest.mark.draws
 def test_points_of_the_mirrored_copy_stay_on_their_side(own, drawn):
     preview_of_own(own, "five.yaml")
     first, second = drawn[0].axes
@@ -96,6 +98,7 @@ def test_points_of_the_mirrored_copy_stay_on_their_side(own, drawn):
     assert "hollow: hidden\nfive: flip_indices agree" in drawn[0].get_suptitle()
 
 
+@pytest.mark.draws
 def test_a_wrong_mirror_permutation_is_reported_and_plotted(own, drawn, caplog):
     with (own / "five.yaml").open("a") as file:
         file.write("flip_indices: [0, 1, 2, 4, 3]\n")
