@@ -55,15 +55,32 @@ def test_the_python_program_crops_as_keypoints_does(program, channels, box, size
     np.testing.assert_allclose(program["photo_points"](ratios, box, crop.to_dict()), expected, atol=1e-9)
 
 
+def assert_worked_number(command, shown):
+    done = subprocess.run([*command, MODEL], capture_output=True, text=True, check=True, timeout=120)
+    found = [float(number) for number in NUMBERS.search(done.stdout).groups()]
+    assert found[:4] == pytest.approx(shown[:4], abs=CLOSE)
+    assert found[4] == pytest.approx(shown[4], abs=0.1)
+
+
 def test_the_javascript_program_predicts_the_worked_number(shown):
     """It needs node, and onnxruntime-web in a folder of ``NODE_PATH``."""
     node = shutil.which("node")
     folders = os.environ.get("NODE_PATH", "").split(os.pathsep)
     if node is None or not any(os.path.isdir(f"{folder}/onnxruntime-web") for folder in folders):  # noqa: PTH112
         pytest.skip("node or onnxruntime-web is not installed (NODE_PATH)")
-    done = subprocess.run(
-        [node, EXAMPLES / "predict.cjs", MODEL], capture_output=True, text=True, check=True, timeout=120
-    )
-    found = [float(number) for number in NUMBERS.search(done.stdout).groups()]
-    assert found[:4] == pytest.approx(shown[:4], abs=CLOSE)
-    assert found[4] == pytest.approx(shown[4], abs=0.1)
+    assert_worked_number([node, EXAMPLES / "predict.cjs"], shown)
+
+
+def test_the_cpp_program_predicts_the_worked_number(shown, tmp_path):
+    """It needs g++, and onnxruntime and nlohmann/json in the folders that g++ and the loader search."""
+    compiler = shutil.which("g++")
+    headers = "#include <onnxruntime_cxx_api.h>\n#include <nlohmann/json.hpp>\n"
+    preprocess = [compiler, "-E", "-x", "c++", "-"]
+    if (
+        compiler is None
+        or subprocess.run(preprocess, input=headers, text=True, check=False, capture_output=True).returncode
+    ):
+        pytest.skip("g++, onnxruntime or nlohmann/json is not installed (CPLUS_INCLUDE_PATH)")
+    built = [compiler, "-std=c++17", "-Wall", "-Wextra", "-Werror", EXAMPLES / "predict.cpp"]
+    subprocess.run([*built, "-lonnxruntime", "-o", tmp_path / "predict"], check=True)
+    assert_worked_number([tmp_path / "predict"], shown)
