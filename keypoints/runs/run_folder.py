@@ -1,5 +1,6 @@
 """Folder of a run: paths of its files, and its configuration. Imports no torch."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,6 +42,8 @@ _CONFIG = {
     "logger": _COMPONENTS,
 }
 """Kinds of the values of ``config.yaml`` that are used before the components check their own."""
+_NEEDED = ("data", "model", "name", "output", "seed", "trainer")
+"""Keys of a complete configuration."""
 
 DEV_RUN = "a trial of a few batches, which logs nothing and keeps no checkpoint"
 """Description of Lightning's ``fast_dev_run``."""
@@ -171,7 +174,12 @@ class RunFolder:
         Raises:
             DataError: if the file is missing or damaged.
         """
-        return _configuration(self.config, needed=("data", "model", "name", "output", "seed", "trainer"))
+        try:
+            loaded = copy.deepcopy(self._kept())
+        except FileNotFoundError as error:
+            raise DataError(f"{self.config}: no such file") from error
+        _check(self.config, loaded, _NEEDED)
+        return loaded
 
     def setting(self, key: str) -> Any:
         """Return a value of the run's configuration; ``None`` if it or the file is missing.
@@ -183,13 +191,16 @@ class RunFolder:
             DataError: if the configuration exists and is damaged.
         """
         try:
-            changed = self.config.stat().st_mtime_ns
+            return OmegaConf.select(self._kept(), key)
         except OSError:
             return None
-        try:
-            return OmegaConf.select(_cached_configuration(self.config, changed), key)
         except OmegaConfBaseException as error:
             raise DataError(f"{self.config}: {key}: {one_line(error).partition(' full_key:')[0]}") from error
+
+    def _kept(self) -> DictConfig:
+        """Return the configuration that is kept, which nobody may change."""
+        facts = self.config.stat()
+        return _configuration(self.config, facts.st_mtime_ns, facts.st_size)
 
     @property
     def monitor(self) -> Monitor:
@@ -219,21 +230,37 @@ class RunFolder:
         return self.path / "status.json"
 
 
-def _configuration(path: Path, needed: Sequence[str] = ()) -> DictConfig:
+@lru_cache(maxsize=1024)  # a report reads those of all its runs several times; each takes 0.1 MB
+def _configuration(path: Path, changed: int, size: int) -> DictConfig:  # noqa: ARG001
+    """Return the configuration in a file, kept until the file changes: a training reads it some ten times.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        DataError: if it is damaged.
+    """
     try:
         loaded = read_yaml(path, resolved=True)
-        check_kinds(OmegaConf.to_container(loaded), _CONFIG, needed)  # type: ignore[arg-type]  # a mapping gives a dict
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file") from error
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
+    _check(path, loaded)
     if not loaded:
         raise DataError(f"{path}: is empty")
     renamed: DictConfig = OmegaConf.create(current(OmegaConf.to_container(loaded)))
     return renamed
 
 
-@lru_cache(maxsize=1024)  # a report reads those of all its runs several times; each takes 0.1 MB
-def _cached_configuration(path: Path, changed: int) -> DictConfig:  # noqa: ARG001
-    """Return the configuration, cached until the file changes: a report reads ten of its values."""
-    return _configuration(path)
+def _check(path: Path, loaded: DictConfig, needed: Sequence[str] = ()) -> None:
+    """Check the kinds of a configuration's values.
+
+    Args:
+        path: its file.
+        loaded: the configuration.
+        needed: keys that may not be missing.
+
+    Raises:
+        DataError: if a value is of another kind, or a key is missing.
+    """
+    try:
+        check_kinds(OmegaConf.to_container(loaded), _CONFIG, needed)  # type: ignore[arg-type]  # a mapping gives a dict
+    except ValueError as error:
+        raise DataError(f"{path}: {error}") from error
