@@ -9,7 +9,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs" / "_ext")]
 from keypoints import __version__  # noqa: E402
 
 project = "keypoints"
-author = "the maintainers of keypoints"
+author = "the keypoints authors"
+project_copyright = "2026, the keypoints authors"
 version = release = __version__
 language = "en"
 

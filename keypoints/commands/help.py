@@ -163,7 +163,8 @@ def _current_value(cfg: DictConfig, setting: Setting) -> Any:
 
 
 def _entry(setting: Setting, value: Any = None) -> Entry:
-    notes = [f"default {as_yaml(value)}"] if value is not None and not setting.required else []
+    shown = value if setting.choices else as_yaml(value)  # a choice such as false needs no quotes
+    notes = [f"default {shown}"] if value is not None and not setting.required else []
     notes += [str(setting.bounds)] if str(setting.bounds) else []
     sentence = setting.sentence if setting.sentence.endswith((".", "…", "*")) else f"{setting.sentence}."
     behind = f" ({', '.join(notes)})" if notes else ""

@@ -69,6 +69,12 @@ def test_help_shows_chosen_options_and_values(shown):
     assert "(default 4, from 0 up)" in " ".join(text.split())
 
 
+def test_a_default_choice_is_shown_as_it_is_typed(shown):
+    flowing = " ".join(shown("evaluate").split())
+    assert "or false. (default false)" in flowing  # refine, whose choices are words
+    assert "smaller errors. (default false)" in flowing  # flip_test, a boolean
+
+
 def test_help_lists_a_users_own_options(shown, tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.yaml").write_text(
