@@ -14,6 +14,7 @@ from keypoints.cli import _WITH_VALUE, NO_READER, _is_of_output, main, split_fla
 from keypoints.errors import DataError
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
+from tests.command_lines import in_forks
 from tests.conftest import SMALL
 
 LARGE = {
@@ -21,16 +22,6 @@ LARGE = {
     *("tensorboard", "torch", "torchmetrics", "torchvision"),
 }
 """Packages that take long to import."""
-
-
-def call(*arguments, **how):
-    """Run the command in a new process; return its result, with the packages that it imported."""
-    command = [sys.executable, "-X", "importtime", "-m", "keypoints", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **how)
-    imports = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
-    done.imported = {line.rpartition("|")[2].strip().split(".")[0] for line in imports}
-    done.stderr = "\n".join(line for line in done.stderr.splitlines() if line not in imports)
-    return done
 
 
 ENDING = """
@@ -63,52 +54,67 @@ def test_a_command_ends_after_threads_and_exit_handlers(status, code, says):
     assert done.stdout == "a thread ended\nexit handlers ran\n"
 
 
+ANSWERED = [
+    (["--help"], 0, "train "),
+    ([], 0, "train "),
+    (["trian"], 2, "invalid choice: 'trian'"),
+    (["train", "--help"], 0, r"  optimizer\n  \* adam "),
+    (["train", "--cfg", "job"], 0, "max_epochs: 25"),
+    (["train", "experiment=nose"], 1, "error: .*'experiment/nose' .*nose_tip"),
+    (["train", "optimizer.speed=1"], 1, "error: .*'optimizer.speed'"),
+    (["train", "model.net.kernel_sizes=[7"], 1, "error: "),
+    (["report", "nowhere"], 1, "error: nowhere: no such folder"),
+    (["data", "verify", "imm", "root=a, [b]"], 1, r"error: a, \[b\]: no such folder; get it .http"),
+    (
+        ["data", "shrink", "ibug300w"],
+        1,
+        "error: output has no value .* give output=<path>, folder of the copy",
+    ),
+    (["data", "convert", "source=no.csv", "format=coco", "output=x"], 1, "error: no.csv: cannot be read"),
+    (
+        ["predict", "model.onnx", "input=photos"],
+        1,
+        "error: output has no value .* give output=<path>, folder for the results",
+    ),
+    (
+        ["predict", "a.onnx", "input=no, [1]", "output=out"],
+        1,
+        r"error: no, \[1\]: no such file or folder",
+    ),
+    (["data", "download", "wflw"], 1, "error: dataset is one of imm, ibug300w, not 'wflw'"),
+    (["train", "optimizer=adamant"], 1, "error: .*optimizer/adamant.*adam, adamw, sgd|adamw"),
+    (["train", "-m", "seed=3,4", "--cfg", "job", "--package=data"], 0, "seed: .*\\{?seed"),
+    (["train", "experiment=ibug300w_fine"], 1, "error: start_from has no value .* a run's folder"),
+]
+"""Command lines that ask for help or have a mistake, with their exit statuses and what they say."""
+
+
+WARM = "from keypoints.commands import compose; compose('train')"
+"""Code that imports Hydra and its plugins, and none of the large libraries."""
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory):
+    """Results of the command lines in ``ANSWERED``."""
+    commands = {" ".join(words): words for words, _, _ in ANSWERED}
+    return in_forks(commands, tmp_path_factory.mktemp("answered"), WARM)
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
-    [
-        (["--help"], 0, "train "),
-        ([], 0, "train "),
-        (["trian"], 2, "invalid choice: 'trian'"),
-        (["train", "--help"], 0, r"  optimizer\n  \* adam "),
-        (["train", "--cfg", "job"], 0, "max_epochs: 25"),
-        (["train", "experiment=nose"], 1, "error: .*'experiment/nose' .*nose_tip"),
-        (["train", "optimizer.speed=1"], 1, "error: .*'optimizer.speed'"),
-        (["train", "model.net.kernel_sizes=[7"], 1, "error: "),
-        (["report", "nowhere"], 1, "error: nowhere: no such folder"),
-        (["data", "verify", "imm", "root=a, [b]"], 1, r"error: a, \[b\]: no such folder; get it .http"),
-        (
-            ["data", "shrink", "ibug300w"],
-            1,
-            "error: output has no value .* give output=<path>, folder of the copy",
-        ),
-        (["data", "convert", "source=no.csv", "format=coco", "output=x"], 1, "error: no.csv: cannot be read"),
-        (
-            ["predict", "model.onnx", "input=photos"],
-            1,
-            "error: output has no value .* give output=<path>, folder for the results",
-        ),
-        (
-            ["predict", "a.onnx", "input=no, [1]", "output=out"],
-            1,
-            r"error: no, \[1\]: no such file or folder",
-        ),
-        (["data", "download", "wflw"], 1, "error: dataset is one of imm, ibug300w, not 'wflw'"),
-        (["train", "optimizer=adamant"], 1, "error: .*optimizer/adamant.*adam, adamw, sgd|adamw"),
-        (["train", "-m", "seed=3,4", "--cfg", "job", "--package=data"], 0, "seed: .*\\{?seed"),
-        (["train", "experiment=ibug300w_fine"], 1, "error: start_from has no value .* a run's folder"),
-    ],
+    ANSWERED,
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_help_and_mistakes_load_no_large_library(tmp_path, arguments, status, says):
-    done = call(*arguments, cwd=tmp_path)
+def test_help_and_mistakes_load_no_large_library(answered, arguments, status, says):
+    done = answered[" ".join(arguments)]
     assert done.returncode == status
     assert not LARGE & done.imported
     assert "Traceback" not in done.stderr
     if status == 1:
-        assert done.stderr.count("\n") == 0, done.stderr
+        assert done.stderr.count("\n") == 1, done.stderr
         assert done.stderr.startswith("error: ")
     assert re.search(says, done.stdout + done.stderr), done.stdout + done.stderr
-    assert not list(tmp_path.iterdir())
+    assert not list(done.cwd.iterdir())
 
 
 @pytest.fixture
@@ -120,16 +126,22 @@ def own(tmp_path):
     return folder
 
 
-@pytest.mark.parametrize("verb", ["train", "bench", "evaluate", "data preview"])
+ANYWHERE = [
+    ["{}", "--config-dir", "{own}", "--cfg", "job"],
+    ["--config-dir={own}", "{}", "--cfg=job"],
+    ["-m", "-c", "job", "-cd", "{own}", "{}"],
+    ["{}", "-cjob", "--config-dir", "{own}", "--multirun", "-p", "_global_"],
+]
+"""Flags of Hydra with and around an override."""
+
+
 @pytest.mark.parametrize(
-    "flags",
+    ("verb", "flags"),
     [
-        ["{}", "--config-dir", "{own}", "--cfg", "job"],
-        ["--config-dir={own}", "{}", "--cfg=job"],
-        ["-m", "-c", "job", "-cd", "{own}", "{}"],
-        ["{}", "-cjob", "--config-dir", "{own}", "--multirun", "-p", "_global_"],
+        *(("train", flags) for flags in ANYWHERE),
+        *zip(("bench", "evaluate", "data preview", "evaluate"), ANYWHERE, strict=True),
     ],
-    ids=" ".join,
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_flags_of_hydra_may_be_anywhere(verb, flags, own, capsys):
     main([*verb.split(), *(flag.format("data=mine", own=own) for flag in flags)])
@@ -189,21 +201,17 @@ def test_the_version_is_printed(capsys):
     assert capsys.readouterr().out == f"keypoints {__version__}\n"
 
 
-def test_a_run_is_written_to_output(made_up_imm, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    main(["train", *SMALL, f"data.root={made_up_imm}", "output=a run, [1]~ø"])
-    run = RunFolder(tmp_path / "a run, [1]~ø")
+def test_the_folders_of_data_and_output_may_have_any_name(made_up_imm, tmp_path, monkeypatch):
+    odd, place = tmp_path / "my data, (1) = [x]", tmp_path / "place"
+    odd.mkdir()
+    place.mkdir()
+    (odd / "imm_face_db").symlink_to(made_up_imm)
+    monkeypatch.chdir(place)
+    main(["train", *SMALL, "trainer.max_epochs=1", f"paths.data={odd}", "output=a run, [1]~ø"])
+    run = RunFolder(place / "a run, [1]~ø")
     assert read_status(run).state == "finished"
     assert "validation MSE" in (run.path / "train.log").read_text()
-    assert [path.name for path in tmp_path.iterdir()] == [run.path.name]
-
-
-def test_the_data_root_may_have_any_name(made_up_imm, tmp_path):
-    odd = tmp_path / "my data, (1) = [x]"
-    odd.mkdir()
-    (odd / "imm_face_db").symlink_to(made_up_imm)
-    main(["train", *SMALL, f"paths.data={odd}", f"output={tmp_path / 'run'}"])
-    assert read_status(RunFolder(tmp_path / "run")).state == "finished"
+    assert [path.name for path in place.iterdir()] == [run.path.name]
 
 
 def test_a_failed_run_has_a_message_status_and_exit_code(own_imm, tmp_path, capsys):
@@ -229,7 +237,7 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "error: No space left on device; free disk space\n"
 
 
-def test_an_environment_variable_shows_the_full_traceback(own_imm, tmp_path, monkeypatch):
+def test_an_environment_variable_shows_the_full_traceback(tmp_path, monkeypatch):
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     from keypoints.errors import DataError
 
@@ -364,14 +372,14 @@ def test_errors_of_the_output_are_recognised(error, output, its_own):
     assert _is_of_output(error, output) == its_own
 
 
-def test_a_run_uses_the_prepared_folder(made_up_imm, tmp_path, monkeypatch):
+def test_a_run_uses_the_prepared_folder(tmp_path, monkeypatch):
     """Check that the time in the folder's name is read once, however long Hydra takes."""
     monkeypatch.chdir(tmp_path)
-    given = ["train", *SMALL, "trainer.max_epochs=1", f"data.root={made_up_imm}"]
-    main([*given, "output='runs, 1/${now:%f}'"])  # microseconds
+    with pytest.raises(SystemExit, match="1"):  # the run begins, and then misses its data
+        main(["train", *SMALL, "data.root=nowhere", "output='runs, 1/${now:%f}'"])  # microseconds
     (folder,) = (tmp_path / "runs, 1").iterdir()
     run = RunFolder(folder)
-    assert read_status(run).state == "finished"
+    assert read_status(run).state == "failed"
     assert run.setting("output") == str(folder)
     assert not [each for each in read_status(run).overrides if each.startswith("hydra")]
 

@@ -1,8 +1,6 @@
 """Training in several processes."""
 
 import os
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -14,7 +12,8 @@ from keypoints.errors import ConfigError
 from keypoints.runs.history import read_history
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
-from tests.conftest import ROOT, SMALL
+from tests.command_lines import BLANK_FIGURES, in_forks
+from tests.conftest import SMALL
 from tests.working import train
 
 
@@ -44,23 +43,39 @@ def test_a_further_process_of_a_launcher_writes_nothing(made_up_imm, tmp_path, m
     assert not (folder / "config.yaml").exists()
 
 
-def in_processes(arguments):
-    """Run ``keypoints train`` in a new process, which can start further processes."""
-    command = [sys.executable, "-m", "keypoints", "train", *arguments]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=270, check=False)
+AS_A_MODULE = """
+import __main__, keypoints.__main__
+import pytorch_lightning, torch.utils.tensorboard  # once, and not in each fork
+
+__main__.__spec__ = keypoints.__main__.__spec__
+"""
+"""Code after which Lightning starts further processes as from ``python -m keypoints``."""
 
 
-def test_two_processes_give_the_metrics_of_one(made_up_imm, tmp_path):
+@pytest.fixture(scope="module")
+def ended(made_up_imm, tmp_path_factory):
+    """Folder of two trainings in two processes each, and how their commands ended.
+
+    One of them diverges.
+    """
+    folder = tmp_path_factory.mktemp("distributed")
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", f"data.root={made_up_imm}"]
+    own = {"two, [x]": ["data.batch_size=4"], "diverging": ["optimizer=sgd", "optimizer.lr=1e30"]}
+    commands = {
+        name: ["train", *SMALL, *two, *given, f"output={folder / name}"] for name, given in own.items()
+    }
+    first = BLANK_FIGURES + AS_A_MODULE
+    return folder, in_forks(commands, folder / "forks", first, OMP_NUM_THREADS="1")
+
+
+def test_two_processes_give_the_metrics_of_one(ended, made_up_imm, tmp_path):
     """Use the same global batch and no batch normalisation; 24 faces for training, 6 for validation."""
-    common = [*SMALL, f"data.root={made_up_imm}"]
-    train(compose("train", [*common, "data.batch_size=8", f"output={tmp_path / 'one'}"]))
-    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "data.batch_size=4"]
-    done = in_processes([*common, *two, f"output={tmp_path / 'two, [x]'}"])
+    one, other = RunFolder(tmp_path / "one"), RunFolder(ended[0] / "two, [x]")
+    train(compose("train", [*SMALL, f"data.root={made_up_imm}", "data.batch_size=8", f"output={one.path}"]))
+    done = ended[1]["two, [x]"]
     assert done.returncode == 0, done.stderr
-    one, other = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two, [x]")
     assert read_status(other).state == "finished"
-    assert len(list(tmp_path.rglob("status.json"))) == 2
+    assert len(list(ended[0].rglob("status.json"))) == 2  # with that of the diverging run
     for folder in (other.path, other.path / "validation", other.path / "baseline"):
         assert len(list(folder.glob("events.out.tfevents.*"))) == 1
     expected, found = read_history(one), read_history(other)
@@ -69,18 +84,11 @@ def test_two_processes_give_the_metrics_of_one(made_up_imm, tmp_path):
     assert len(pd.read_csv(other.faces)) == 6
 
 
-def test_two_processes_stop_together_at_a_nan_loss(made_up_imm, tmp_path):
-    two = [
-        "trainer=ddp",
-        "trainer.accelerator=cpu",
-        "trainer.devices=2",
-        "optimizer=sgd",
-        "optimizer.lr=1e30",
-    ]
-    done = in_processes([*SMALL, *two, f"data.root={made_up_imm}", f"output={tmp_path / 'run'}"])
+def test_two_processes_stop_together_at_a_nan_loss(ended):
+    done = ended[1]["diverging"]
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    status = read_status(RunFolder(tmp_path / "run"))
+    status = read_status(RunFolder(ended[0] / "diverging"))
     assert status.state == "failed"
     assert "of epoch 0: the loss is" in status.error
 

@@ -1,11 +1,12 @@
 """Commands that are killed at any file operation can be repeated; two at once do not interfere."""
 
 import os
+import re
+import shutil
 import sys
 import traceback
 import zipfile
 from dataclasses import replace
-from itertools import count
 
 import pytest
 from PIL import Image
@@ -28,8 +29,11 @@ OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.
 DONE, REFUSED, KILLED, BROKEN = 0, 1, 9, 3
 
 
-def in_fork(action, folder, kill_at=None):
-    """Run ``action`` in a fork, killed before its operation ``kill_at`` in ``folder``; return its status."""
+def in_fork(action, folder, kill_at=None, copies=None):
+    """Run ``action`` in a fork, killed before its operation ``kill_at`` in ``folder``; return its status.
+
+    With the folder ``copies``, ``folder`` is copied there before each operation, under its number.
+    """
     process = os.fork()
     if process:
         return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
@@ -38,7 +42,8 @@ def in_fork(action, folder, kill_at=None):
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(1)  # a fork does not have its parent's threads
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        kill_before(folder, kill_at)
+        if kill_at is not None or copies is not None:
+            watch(folder, kill_at, copies)
         action()
         status = DONE
     except DataError:
@@ -49,8 +54,8 @@ def in_fork(action, folder, kill_at=None):
         os._exit(status)
 
 
-def kill_before(folder, kill_at):
-    """End this process before its operation ``kill_at`` on files in ``folder``."""
+def watch(folder, kill_at, copies):
+    """Count this process's operations on files in ``folder``; see :func:`in_fork`."""
     done = 0
 
     def hook(event, arguments):
@@ -61,6 +66,8 @@ def kill_before(folder, kill_at):
             return
         if done == kill_at:
             os._exit(KILLED)
+        if copies is not None:
+            shutil.copytree(folder, copies / str(done))
         done += 1
 
     sys.addaudithook(hook)
@@ -74,7 +81,9 @@ def contents(folder):
 
 
 def kill_at_each_operation(action, prepare, folder, complete, step=1):
-    """Kill ``action`` at each file operation, repeat it, and compare with an undisturbed one.
+    """Repeat ``action`` after a kill at each file operation, and compare with an undisturbed one.
+
+    It runs once, and ``folder`` is copied before each operation: what a kill would leave, as one kill shows.
 
     Args:
         action: the command.
@@ -84,26 +93,37 @@ def kill_at_each_operation(action, prepare, folder, complete, step=1):
         step: distance of the operations at which the command is killed.
     """
 
-    def fresh():
+    def empty():
         for path in sorted(folder.rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() else path.unlink()
-        prepare()
 
-    fresh()
-    assert in_fork(action, folder) == DONE
+    copies = folder.with_name("copies")
+    empty()
+    prepare()
+    assert in_fork(action, folder, copies=copies) == DONE
     wanted = contents(folder)
-    killed = 0
-    for at in count(0, step):
-        fresh()
-        status = in_fork(action, folder, at)
-        if status == DONE:
-            break
-        assert status == KILLED, at
+    numbers = range(0, len(list(copies.iterdir())), step)
+    assert len(numbers) > 5
+    empty()
+    prepare()
+    at = numbers[len(numbers) // 2]
+    assert in_fork(action, folder, kill_at=at) == KILLED
+    assert names(folder) == names(copies / str(at))
+    before = None
+    for at in numbers:
+        empty()
+        shutil.copytree(copies / str(at), folder, dirs_exist_ok=True)
+        if contents(folder) == before:
+            continue
+        before = contents(folder)
         allowed = (DONE, REFUSED) if complete() else (DONE,)
         assert in_fork(action, folder) in allowed, at
         assert contents(folder) == wanted, at
-        killed += 1
-    assert killed > 5
+
+
+def names(folder):
+    """Return the names of all files and folders, without the random part of the names of temporary ones."""
+    return {re.sub(r"\.\d+-[0-9a-f]+\.part", ".part", name) for name in contents(folder)}
 
 
 @pytest.fixture

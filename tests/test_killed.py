@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import traceback
+from copy import deepcopy
 from functools import partial
 
 import pandas as pd
@@ -16,6 +17,8 @@ import pytest
 
 from keypoints.cli import main
 from keypoints.commands import compose
+from keypoints.commands.jobs import end_sweep
+from keypoints.files import locked
 from keypoints.runs.history import read_logged
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
@@ -24,6 +27,8 @@ from tests.working import resume, train
 
 OPERATIONS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 KILLED, FAILED = 9, 1
+RUN_ENDED = "os.remove .0.lock"
+"""Operation of a sweep right after its run has ended."""
 
 
 def in_a_process(action, folder, kill_at=None, copies=None):
@@ -132,37 +137,41 @@ def one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(autouse=True)
-def without_figures(monkeypatch):
+@pytest.fixture(autouse=True, scope="module")
+def without_figures():
     """Plot no figures, which can be plotted again at any time."""
-    for name in ("draw_batch", "draw_feature_maps", "report_run"):
-        monkeypatch.setattr(f"keypoints.reports.run.{name}", lambda *_, **__: None)
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("draw_batch", "draw_feature_maps", "report_run"):
+            patched.setattr(f"keypoints.reports.run.{name}", lambda *_, **__: None)
+        yield
 
 
-def test_a_kill_leaves_what_was_copied(place, tmp_path):
+@pytest.fixture(scope="module")
+def begun(place):
+    """Run that went undisturbed: its folder, a function that begins it, its operations, and their copies."""
     folder, overrides, _ = place
-    run, copies = folder / "killed", tmp_path / "copies"
+    run, copies = folder / "run", folder / "copies_of_run"
+    cfg = compose("train", [*overrides, f"output={run}"])
 
     def begin():
-        train(compose("train", [*overrides, f"output={run}"]))
+        train(deepcopy(cfg))
 
-    _, operations = in_a_process(begin, run, copies=copies)
+    status, operations = in_a_process(begin, run, copies=copies)
+    assert status == 0
+    return run, begin, operations, copies
+
+
+def test_a_kill_leaves_what_was_copied(begun):
+    run, begin, operations, copies = begun
     for number in (len(operations) // 3, len(operations) - 2):
         shutil.rmtree(run)
         assert in_a_process(begin, run, number)[0] == KILLED
         assert files(run) == files(copies / str(number))
 
 
-def test_a_run_killed_at_any_operation_can_be_resumed(place, tmp_path):
-    folder, overrides, wanted = place
-    run = folder / "run"
-
-    def begin():
-        train(compose("train", [*overrides, f"output={run}"]))
-
-    copies = tmp_path / "copies"
-    status, operations = in_a_process(begin, run, copies=copies)
-    assert status == 0
+def test_a_run_killed_at_any_operation_can_be_resumed(place, begun):
+    wanted = place[2]
+    run, begin, operations, copies = begun
     assert len(operations) > 15
     for number, operation in enumerate(operations):
         put(copies / str(number), run)
@@ -174,47 +183,95 @@ def test_a_run_killed_at_any_operation_can_be_resumed(place, tmp_path):
         same(result(run), wanted)
 
 
-def test_a_resumed_run_killed_at_any_operation_can_be_resumed(place, tmp_path):
-    folder, overrides, wanted = place
-    run, stopped = folder / "resumed", folder / "stopped"
-
-    def begin():
-        train(compose("train", [*overrides, f"output={run}"]))
-
-    _, operations = in_a_process(begin, run)
-    shutil.rmtree(run)
-    in_a_process(begin, run, 1 + operations.index("os.rename checkpoints/.last.ckpt.part"))
-    run.rename(stopped)
-    shutil.copytree(stopped, run)
-    copies = tmp_path / "copies"
-    status, operations = in_a_process(lambda: resume(run), run, copies=copies)
+def test_a_resumed_run_killed_at_any_operation_can_be_resumed(place, begun, tmp_path):
+    wanted = place[2]
+    run, _, operations, copies = begun
+    put(copies / str(1 + operations.index("os.rename checkpoints/.last.ckpt.part")), run)
+    again = tmp_path / "copies"
+    status, operations = in_a_process(lambda: resume(run), run, copies=again)
     assert status == 0
     same(result(run), wanted)
     assert len(operations) > 10
     for number in range(len(operations)):
-        put(copies / str(number), run)
+        put(again / str(number), run)
         resume(run)
         same(result(run), wanted)
 
 
-def test_a_sweep_killed_at_any_operation_can_be_resumed(place, tmp_path):
+@pytest.fixture(scope="module")
+def swept(place):
+    """Sweep of one run that went undisturbed: its folder, the command, its operations, and their copies."""
     folder, overrides, _ = place
-    sweep, copies = folder / "sweep", tmp_path / "copies"
+    sweep, copies = folder / "sweep", folder / "copies_of_sweep"
     typed = ["train", "-m", *overrides, "trainer.max_epochs=1", "seed=0", f"output={sweep}"]
     status, operations = in_a_process(lambda: main(typed), sweep, copies=copies)
     assert status == 0
-    wanted = result(sweep / "0")
+    return sweep, typed, operations, copies, result(sweep / "0")
+
+
+def test_a_sweep_killed_outside_its_run_can_be_resumed(swept):
+    sweep, typed, operations, copies, wanted = swept
+    complete(sweep, wanted)
     names = [each.partition(" ")[2] for each in operations]
-    own = [number for number, name in enumerate(names) if name.partition("/")[0] != "0"]
-    for written in ("sweep.yaml", "multirun.yaml", "summary.csv", "comparison.png", "report.html"):
-        assert any(written in names[number] for number in own), written
-    for turn, number in enumerate(own):
+    ended = operations.index(RUN_ENDED)
+    begins = [number for number, name in enumerate(names[:ended]) if name.partition("/")[0] != "0"]
+    assert any("sweep.yaml" in names[number] for number in begins)
+    assert any("multirun.yaml" in names[number] for number in begins)
+    for number in distinct(copies, [*begins, ended, len(operations) - 1]):
+        if number == 0:
+            continue  # nothing had begun
         put(copies / str(number), sweep)
-        if turn % 4 == 0:
-            in_a_process(partial(main, again(sweep, typed)), sweep, number)  # killed a second time
-        assert in_a_process(partial(main, again(sweep, typed)), sweep)[0] == 0, operations[number]
-        same(result(sweep / "0"), wanted)
-        assert set(pd.read_csv(sweep / "summary.csv")["status"]) == {"finished"}
+        if operations[number] == "os.rename .sweep.yaml.part":
+            killed = in_a_process(partial(main, again(sweep, typed)), sweep, number)
+            assert killed[0] == KILLED  # a second time
+        main(again(sweep, typed))
+        complete(sweep, wanted)
+
+
+def test_a_sweep_killed_while_its_report_is_written_can_be_resumed(swept, tmp_path):
+    """Write the report again without the command, whose run is finished: the test above gives the command."""
+    sweep, _, operations, copies, wanted = swept
+    written = range(operations.index(RUN_ENDED), len(operations))
+    for name in ("summary.csv", "comparison.png", "report.html"):
+        assert any(name in operations[number] for number in written), name
+    for number in distinct(copies, written):
+        put(copies / str(number), sweep)
+        report(sweep)
+        complete(sweep, wanted)
+    put(copies / str(operations.index("os.rename .new.part/losses.png")), sweep)
+    again = tmp_path / "copies"
+    status, operations = in_a_process(partial(report, sweep), sweep, copies=again)
+    assert status == 0
+    assert len(operations) > 10
+    for number in range(0, len(operations), 4):
+        put(again / str(number), sweep)  # killed a second time
+        report(sweep)
+        complete(sweep, wanted)
+
+
+def report(sweep):
+    """End a sweep as the command does that holds its lock."""
+    with locked(sweep):
+        assert end_sweep(sweep, stopped=False) == 0
+
+
+def complete(sweep, wanted):
+    """Check that a sweep's run and report are those of an undisturbed one, and that no part is left."""
+    same(result(sweep / "0"), wanted)
+    assert set(pd.read_csv(sweep / "summary.csv")["status"]) == {"finished"}
+    assert not list(sweep.glob(".*.part"))
+    assert "seed=0" in (sweep / "report.html").read_text()
+
+
+def distinct(copies, numbers):
+    """Return the numbers of copies of which no earlier one holds the same files."""
+    found = {}
+    for number in numbers:
+        copy = copies / str(number)
+        held = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+        state = (files(copy), frozenset((path.relative_to(copy), text) for path, text in held.items()))
+        found.setdefault((copy.is_dir(), *map(frozenset, state)), number)
+    return list(found.values())
 
 
 def again(sweep, typed):

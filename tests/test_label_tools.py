@@ -12,10 +12,11 @@ from keypoints.data.readers.imm import read_imm
 from keypoints.data.readers.labelled import read_list, write_labelled
 from keypoints.errors import ConfigError
 from keypoints.schemes import IMM58, scheme_named
-from tests.conftest import SMALL, save_untrained
+from tests.conftest import save_untrained
 from tests.working import predict, train
 
-SMALLER = [each for each in SMALL if not each.startswith(("experiment", "data", "model"))]
+SMALLER = ["trainer=cpu", "trainer.max_epochs=1", "~callbacks.progress"]
+HEATMAPS = ["model=heatmap", "model.net.encoder.channels=[4,8,8]"]
 INPUT = ["data.source=image", "data.width=64", "data.height=48"]
 
 
@@ -33,7 +34,7 @@ def predicting(run, photos, output, *more):
 def test_predictions_are_corrected_and_trained_on(made_up_imm, tmp_path):
     first = tmp_path / "list.json"
     write_labelled(read_imm(made_up_imm), first, "coco", root=made_up_imm, scheme=IMM58)
-    training(first, tmp_path / "first", f"data.root={made_up_imm}", "model=heatmap")
+    training(first, tmp_path / "first", f"data.root={made_up_imm}", *HEATMAPS)
     photos = tmp_path / "photos"
     photos.mkdir()
     for face in read_imm(made_up_imm)[:12]:
@@ -50,7 +51,7 @@ def test_predictions_are_corrected_and_trained_on(made_up_imm, tmp_path):
     face = read_list(labels, root=photos).faces[0]
     assert face.landmarks()[0].tolist() == [12.5, 20.25]
     assert face.labelled().tolist() == [True, False, *[True] * 56]
-    metrics = training(labels, tmp_path / "second", f"data.root={photos}", "model=heatmap")
+    metrics = training(labels, tmp_path / "second", f"data.root={photos}", *HEATMAPS)
     assert all(np.isfinite(value) for value in metrics.values())
     assert json.loads((tmp_path / "second" / "landmarks.json").read_text())["name"] == "imm58"
 
@@ -61,14 +62,14 @@ def test_fine_tuning_names_the_scheme_that_a_list_lacks(made_up_imm, tmp_path, c
     scheme.write_text(f"points: [{', '.join(points)}]\nnormalizing_points: [left_0, right_0]\n")
     named = tmp_path / "list.json"
     write_labelled(read_imm(made_up_imm), named, "coco", root=made_up_imm, scheme=scheme_named(scheme))
-    root = f"data.root={made_up_imm}"
-    training(named, tmp_path / "first", root, f"data.scheme={scheme}")
+    given = [f"data.root={made_up_imm}", "model.net.channels=[4,4,4]", "model.net.hidden=8"]
+    training(named, tmp_path / "first", *given, f"data.scheme={scheme}")
     caplog.clear()
-    training(named, tmp_path / "second", root, f"start_from={tmp_path / 'first'}")
+    training(named, tmp_path / "second", *given, f"start_from={tmp_path / 'first'}")
     assert "the landmarks of face; the points have the same names" in caplog.text
     assert "data.scheme=<file>" in caplog.text
     caplog.clear()
-    training(named, tmp_path / "third", root, f"start_from={tmp_path / 'first'}", f"data.scheme={scheme}")
+    training(named, tmp_path / "third", *given, f"start_from={tmp_path / 'first'}", f"data.scheme={scheme}")
     assert "same names" not in caplog.text
 
 

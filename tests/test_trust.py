@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from keypoints.runs.status import read_status
 from keypoints.runs.sweep_folder import SweepFolder
 from keypoints.tasks.base import load_task
 from keypoints.tasks.regression import RegressionTask
+from tests.command_lines import BLANK_FIGURES
 from tests.conftest import SMALL, change_checkpoint, write_wild
 
 PACKAGE = """
@@ -84,17 +86,54 @@ def place(tmp_path_factory):
     return place
 
 
-def python(place, *arguments):
-    """Run Python in a new process in the folder ``place``, with the package on ``PYTHONPATH``."""
+SESSION = """
+import io, json, sys
+from contextlib import redirect_stderr, redirect_stdout
+from keypoints.cli import main
+from keypoints.components import trusted_by_user
+
+{blank}
+told = sys.stdout
+for line in sys.stdin:
+    out, err, status = io.StringIO(), io.StringIO(), 0
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            main(json.loads(line))
+    except SystemExit as end:
+        status = end.code
+    ended = [status, out.getvalue(), err.getvalue(), sorted(trusted_by_user())]
+    print(json.dumps(ended), file=told, flush=True)
+"""
+"""Program that runs commands: their exit status, what they say, and which packages stay trusted."""
+
+
+class Ended(NamedTuple):
+    status: int
+    out: str
+    err: str
+    still_trusted: list[str]
+
+
+@pytest.fixture(scope="module")
+def session(place):
+    """Function that runs a command in one process, which starts in the folder ``place`` with the package."""
     own = {"PYTHONPATH": str(place / "code"), "KEYPOINTS_DATA": str(place / "data")}
-    return subprocess.run(
-        [sys.executable, *arguments],
+    program = SESSION.format(blank=BLANK_FIGURES)
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
         cwd=place,
         env={**os.environ, **own},
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
-    )
+    ) as process:
+
+        def run(words):
+            print(json.dumps(words), file=process.stdin, flush=True)
+            return Ended(*json.loads(process.stdout.readline()))
+
+        yield run
+        process.stdin.close()
 
 
 GROUPS = ["data=mine", "model=mine", "loss=mine", "callbacks=mine"]
@@ -102,31 +141,21 @@ TINY = ["data.width=32", "data.height=32", "data.batch_size=2", "trainer=cpu", "
 
 
 @pytest.fixture(scope="module")
-def trained(place):
+def trained(place, session):
     """Folder of a run of two epochs whose data, model, loss and callback come from the package."""
-    done = python(
-        place,
-        "-m",
-        "keypoints",
-        "train",
-        "--config-dir",
-        "my_conf",
-        *GROUPS,
-        *TINY,
-        "trainer.max_epochs=2",
-        "output=run",
-    )
-    assert done.returncode == 0, done.stderr
-    assert "hello from mypackage" in done.stdout
+    done = session(["train", "--config-dir", "my_conf", *GROUPS, *TINY, "trainer.max_epochs=2", "output=run"])
+    assert done.status == 0, done.err
+    assert "hello from mypackage" in done.out
     return place / "run"
 
 
+LISTED = "data/ibug_300W_large_face_landmark_dataset/labels_ibug_300W_test.xml"
 VERBS = {
     "evaluate": ["evaluate", "run", "split=val"],
     "predict": [
         "predict",
         "run",
-        "input=data/ibug_300W_large_face_landmark_dataset/labels_ibug_300W_test.xml",
+        f"input={LISTED}",
         "output=predicted",
     ],
     "export": ["export", "run", "output=model.onnx"],
@@ -163,47 +192,25 @@ def pretend_stopped(folder):
     (folder / "status.json").write_text(json.dumps({**status, "status": "interrupted"}))
 
 
-ONE_AFTER_THE_OTHER = """
-import io, json, sys
-from contextlib import redirect_stderr
-from keypoints.cli import main
-from keypoints.components import trusted_by_user
-
-ended = {}
-for verb, words in json.loads(sys.argv[1]).items():
-    said, status = io.StringIO(), 0
-    try:
-        with redirect_stderr(said):
-            main(words)
-    except SystemExit as end:
-        status = end.code
-    ended[verb] = [status, said.getvalue(), sorted(trusted_by_user())]
-with open("ended.json", "w") as file:
-    json.dump(ended, file)
-"""
-"""Program that runs commands: their exit status, what they say, and which packages stay trusted."""
-
-
 @pytest.fixture(scope="module")
-def ended(place, trained):
-    """Result of each verb with trusted code, all in one process, which takes seconds to start."""
-    shutil.copytree(trained, place / "stopped", dirs_exist_ok=True)
-    pretend_stopped(place / "stopped")
-    trust = {verb: [] if verb in TRUSTING_BY_ITSELF else ["trust=mypackage"] for verb in VERBS}
-    typed = json.dumps({verb: [*words, *trust[verb]] for verb, words in VERBS.items()})
-    done = python(place, "-c", ONE_AFTER_THE_OTHER, typed)
-    assert done.returncode == 0, done.stderr
-    return json.loads((place / "ended.json").read_text())
+def ended(session, trained):
+    """Function that runs a verb with trusted code."""
+
+    def run(verb):
+        trust = [] if verb in TRUSTING_BY_ITSELF else ["trust=mypackage"]
+        return session([*VERBS[verb], *trust])
+
+    return run
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_each_verb_runs_trusted_code(ended, verb):
-    status, said, still_trusted = ended[verb]
+def test_each_verb_runs_trusted_code(ended, stopped, verb):
+    done = ended(verb)
     if verb == "demo":  # the model is read before the address is tried
-        assert "cannot listen at no.such.host.invalid:" in said
+        assert "cannot listen at no.such.host.invalid:" in done.err
     else:
-        assert status == 0, said
-    assert still_trusted == []
+        assert done.status == 0, done.err
+    assert done.still_trusted == []
 
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in TRUSTING_BY_ITSELF])
@@ -223,6 +230,7 @@ def test_untrusted_code_is_refused_with_the_way_to_trust_it(
 
 
 def test_trust_comes_from_the_environment_or_a_list(place, trained, monkeypatch):
+    given = ["predict", str(trained), f"input={place / LISTED}"]
     monkeypatch.syspath_prepend(place / "code")
     with pytest.raises(CheckpointError, match="trust=mypackage"):
         load_task(trained / "checkpoints" / "best.ckpt")
@@ -230,7 +238,7 @@ def test_trust_comes_from_the_environment_or_a_list(place, trained, monkeypatch)
         patch.setenv("KEYPOINTS_TRUST", "other,mypackage")
         load_task(trained / "checkpoints" / "best.ckpt")
     for number, written in enumerate(("trust=[other,mypackage]", "trust=other,mypackage", "trust=mypackage")):
-        main(["export", str(trained), f"output={place / f'listed-{number}.onnx'}", written])
+        main([*given, f"output={place / f'listed-{number}'}", written])
 
 
 def test_a_task_remembers_the_trust_for_its_optimizer(untrained):
@@ -498,7 +506,7 @@ def test_resume_takes_only_trust_and_settings_of_hydra(tmp_path):
         (lambda own: own["hyper_parameters"]["net"].update(channels=[2**13, 2**13]), "asks for a network"),
         (
             lambda own: own["hyper_parameters"]["net"].update(
-                kernel_sizes=[1] * 30_000, channels=[1] * 30_000, pooling=1
+                kernel_sizes=[1] * 3_000, channels=[1] * 3_000, pooling=1
             ),
             "asks for a network of more than",
         ),
@@ -513,7 +521,8 @@ def test_resume_takes_only_trust_and_settings_of_hydra(tmp_path):
     ],
     ids=["wide", "channels", "deep", "input", "claims"],
 )
-def test_a_checkpoint_of_an_oversized_network_is_refused(untrained, tmp_path, change, says):
+def test_a_checkpoint_of_an_oversized_network_is_refused(untrained, tmp_path, monkeypatch, change, says):
+    monkeypatch.setattr("keypoints.models.budget._MODULES", 2_000)  # to build more of them takes seconds
     path = shutil.copy(untrained, tmp_path / "large.ckpt")
     change_checkpoint(path, change)
     with pytest.raises(CheckpointError, match=rf"large\.ckpt: .*{says}"):

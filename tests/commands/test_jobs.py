@@ -2,7 +2,6 @@ import json
 import re
 import shlex
 import shutil
-import signal
 import threading
 
 import pandas as pd
@@ -14,33 +13,6 @@ from keypoints.commands.jobs import _remaining_work, _run_locked, check_swept_fo
 from keypoints.config.compose import preview
 from keypoints.runs.run_folder import OWN_SWEEP_FILE, RunFolder
 from tests.conftest import SMALL
-
-
-def test_an_interrupted_sweep_resumes_with_its_unfinished_runs(made_up_imm, tmp_path, monkeypatch, capsys):
-    from keypoints.tasks.base import Task
-
-    step, handler = Task.training_step, signal.getsignal(signal.SIGINT)
-
-    def interrupted(task, batch, batch_idx):
-        if task.hparams["optimizer"]["lr"] == 1e-3:
-            raise KeyboardInterrupt
-        return step(task, batch, batch_idx)
-
-    folder = tmp_path / "a sweep, [1]"
-    monkeypatch.setattr(Task, "training_step", interrupted)
-    with pytest.raises(SystemExit):
-        main(["train", *SMALL, "sweep=learning_rate", f"data.root={made_up_imm}", f"output={folder}"])
-    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal after the first one
-    assert list(pd.read_csv(folder / "summary.csv")["status"]) == ["finished", "interrupted", "not begun"]
-    before = (folder / "lr-0.01" / "status.json").stat().st_mtime_ns
-
-    monkeypatch.setattr(Task, "training_step", step)
-    main(["train", f"resume={folder}"])
-    summary = pd.read_csv(folder / "summary.csv")
-    assert list(summary["run"]) == ["lr-0.01", "lr-0.001", "lr-0.0001"]
-    assert list(summary["status"]) == ["finished"] * 3
-    assert (folder / "lr-0.01" / "status.json").stat().st_mtime_ns == before
-    assert "lr-0.0001" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -64,34 +36,6 @@ def test_folds_out_of_range_are_refused_before_the_first_run(typed, says, tmp_pa
 def test_folds_of_several_data_sets_are_checked_by_their_runs():
     overrides = ["data=imm,udacity", "data.fold=0,4"]
     check_swept_folds(preview("train", ["-m"], overrides), overrides)
-
-
-def test_an_interrupted_run_is_resumed(made_up_imm, tmp_path, monkeypatch, capsys):
-    from keypoints.tasks.base import Task
-
-    step, handler = Task.training_step, signal.getsignal(signal.SIGINT)
-
-    def interrupted(task, batch, batch_idx):
-        if task.trainer.current_epoch == 1:
-            raise KeyboardInterrupt
-        return step(task, batch, batch_idx)
-
-    folder = tmp_path / "a run, [1]"
-    monkeypatch.setattr(Task, "training_step", interrupted)
-    with pytest.raises(SystemExit):
-        main(["train", *SMALL, f"data.root={made_up_imm}", f"output={folder}"])
-    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal after the first one
-    monkeypatch.setattr(Task, "training_step", step)
-    capsys.readouterr()
-    main(["train", f"resume={folder}"])
-    assert capsys.readouterr().out.startswith(f"reading the run in {folder}")
-    status = json.loads((folder / "status.json").read_text())
-    assert status["status"] == "finished"
-    assert status["metrics"]["last/epoch"] == 1
-    assert f"resuming {folder}" in (folder / "train.log").read_text()
-    with pytest.raises(SystemExit, match="1"):
-        main(["train", f"resume={folder}"])
-    assert "is finished; there is nothing to resume" in capsys.readouterr().err
 
 
 def test_a_repeated_setting_keeps_its_first_result(made_up_imm, tmp_path, capsys):
