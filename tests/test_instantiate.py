@@ -18,9 +18,18 @@ from keypoints.tasks.regression import RegressionTask
 from tests.conftest import SMALL
 
 
+@pytest.fixture(scope="module")
+def composed(made_up_imm):
+    """Return the configuration of a small training; read-only."""
+    return compose("train", [*SMALL, "augmentation=wild", f"data.root={made_up_imm}", "output=nowhere"])
+
+
 @pytest.fixture
-def cfg(made_up_imm, tmp_path):
-    return compose("train", [*SMALL, "augmentation=wild", f"data.root={made_up_imm}", f"output={tmp_path}"])
+def cfg(composed, tmp_path):
+    """Return a copy of this configuration, which a test may change."""
+    own = composed.copy()
+    own.output = str(tmp_path)
+    return own
 
 
 def test_datamodule_task_and_trainer_of_a_configuration_fit_together(cfg):
@@ -88,24 +97,20 @@ def test_gradients_are_clipped_on_request(cfg):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_optimizers_are_fused_unless_lightning_refuses_it(made_up_imm, tmp_path, optimizer, precision):
+def test_optimizers_are_fused_unless_lightning_refuses_it(made_up_imm, tmp_path, optimizer):
     small = [*SMALL, f"data.root={made_up_imm}", f"output={tmp_path}", f"optimizer={optimizer}"]
-    for given, clip, fused in [
-        ("null", "null", True),
-        ("null", "1", precision == "32-true"),
-        ("false", "null", False),
+    cfg = compose("train", [*small, "trainer.fast_dev_run=1"])
+    assert cfg.optimizer.fused is None
+    for given, clip, precision, fused in [
+        (None, None, "32-true", True),
+        (None, 1, "32-true", True),
+        (False, None, "32-true", False),
+        (None, None, "bf16-mixed", True),
+        (None, 1, "bf16-mixed", False),
+        (False, None, "bf16-mixed", False),
     ]:
-        cfg = compose(
-            "train",
-            [
-                *small,
-                f"optimizer.fused={given}",
-                f"trainer.gradient_clip_val={clip}",
-                f"trainer.precision={precision}",
-                "trainer.fast_dev_run=1",
-            ],
-        )
+        cfg.optimizer.fused = given
+        cfg.trainer.update(gradient_clip_val=clip, precision=precision)
         data = make_data(cfg)
         trainer, task = make_trainer(cfg), make_task(cfg, data)
         trainer.fit(task, datamodule=data)
@@ -122,9 +127,8 @@ def test_every_model_works_with_experiments(model):
     """Check a third of the experiments for each model; each experiment meets a third of the models."""
     place = MODELS.index(model)
     for experiment in EXPERIMENTS[place % 3 :: 3]:
-        cfg = compose(
-            "train", [f"experiment={experiment}", f"model={model}", "data.width=160", "data.height=160"]
-        )
+        cfg = compose("train", [f"experiment={experiment}", f"model={model}"])
+        cfg.data.update(width=160, height=160)
         data = make_data(cfg)
         images = torch.zeros(2, data.crop.channels, data.crop.height, data.crop.width)
         assert make_task(cfg, data)(images).shape == (2, len(data.scheme), 2)
@@ -238,6 +242,8 @@ def test_precisions_with_weights_in_32_bits_are_accepted(cfg, precision):
 def test_the_parts_of_a_configuration_have_public_names(cfg):
     import keypoints
 
+    with open_dict(cfg):
+        cfg.trainer.fast_dev_run = 1
     data = keypoints.make_data(cfg)
     task = keypoints.make_task(cfg, data)
     keypoints.make_trainer(cfg).fit(task, datamodule=data)

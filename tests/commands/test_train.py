@@ -1,9 +1,6 @@
 import json
 import shutil
-import signal
-import statistics
-import subprocess
-import sys
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -14,24 +11,22 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from keypoints.commands import compose
+from keypoints.config.registry import conf_dir
 from keypoints.datamodules.imm import IMMDataModule
 from keypoints.errors import CheckpointError, ConfigError, DataError, TrainingError
 from keypoints.runs.history import read_logged
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
 from keypoints.schemes import IMM58
+from keypoints.structured_files import read_yaml
 from keypoints.tasks.base import Task, load_task
-from tests.conftest import ROOT, SMALL
-from tests.working import interrupted_at, resume, train, weights
+from tests.conftest import SMALL
+from tests.working import interrupted_at, resume, train
 
 
-def test_a_run_writes_all_its_files(configured, tmp_path):
-    cfg = configured()
-    metrics = train(cfg)
-    run = RunFolder(tmp_path / "run")
-    status = read_status(run)
-    assert status.state == "finished"
-    assert status.metrics == metrics
+def test_a_run_writes_all_its_files(finished_run):
+    run = RunFolder(finished_run)
+    assert read_status(run).state == "finished"
     assert {path.name for path in run.path.iterdir()} >= {
         "config.yaml",
         "checkpoints",
@@ -51,29 +46,38 @@ def test_a_run_writes_all_its_files(configured, tmp_path):
     assert "${" not in run.config.read_text()
 
 
-def test_the_same_command_twice_gives_identical_metrics(configured):
-    first, second = configured(output="first"), configured(output="second")
-    assert train(first) == train(second)
-    for one, other in zip(weights(first, "last").values(), weights(second, "last").values(), strict=True):
-        assert torch.equal(one, other)
+def test_the_same_command_twice_gives_identical_metrics(configured, finished_run):
+    again = configured(output="again")
+    assert train(again) == read_status(RunFolder(finished_run)).metrics
+    same_weights(Path(again.output), finished_run)
 
 
-def test_another_seed_gives_another_run(configured):
-    assert train(configured(output="first")) != train(configured("seed=1", output="second"))
+def same_weights(folder, other):
+    """Check that the last checkpoints of two runs have the same weights."""
+    one, two = (
+        torch.load(RunFolder(run).last_checkpoint, weights_only=True)["state_dict"] for run in (folder, other)
+    )
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_the_best_checkpoint_is_of_the_best_epoch(configured, made_up_imm):
-    cfg = configured("optimizer.lr=0.1", "trainer.max_epochs=4")
+def test_another_seed_gives_another_run(configured, finished_run):
+    assert train(configured("seed=1")) != read_status(RunFolder(finished_run)).metrics
+
+
+def test_best_and_last_checkpoints_are_of_those_epochs(configured):
+    cfg = configured("optimizer.lr=0.3", "trainer.max_epochs=4", "loss=l1")
     metrics = train(cfg)
-    checkpoint = torch.load(Path(cfg.output) / "checkpoints/best.ckpt", weights_only=True)
-    assert checkpoint["epoch"] == metrics["best/epoch"]
+    assert metrics["best/epoch"] < metrics["last/epoch"] == 3
+    for which in ("best", "last"):
+        checkpoint = torch.load(Path(cfg.output) / f"checkpoints/{which}.ckpt", weights_only=True)
+        assert checkpoint["epoch"] == metrics[f"{which}/epoch"]
     assert load_task(Path(cfg.output) / "checkpoints/last.ckpt").scheme.name == "imm58-nose_tip"
 
 
-def test_tensorboard_has_images_scalars_and_hyperparameters(configured, tmp_path):
-    train(configured())
-    events = EventAccumulator(str(tmp_path / "run"), size_guidance={"images": 0}).Reload()
-    validation = EventAccumulator(str(tmp_path / "run" / "validation")).Reload()
+def test_tensorboard_has_images_scalars_and_hyperparameters(finished_run):
+    events = EventAccumulator(str(finished_run), size_guidance={"images": 0}).Reload()
+    validation = EventAccumulator(str(finished_run / "validation")).Reload()
     tags = events.Tags()
     assert set(tags["images"]) == {
         "training batch",
@@ -181,12 +185,11 @@ def test_an_invalid_training_fails_with_one_line_and_that_status(
     [
         ["+trainer.fast_dev_run=2"],
         ["+trainer.overfit_batches=1", "augmentation=wild"],
-        ["trainer.precision=bf16-mixed"],
-        ["+trainer.enable_checkpointing=false"],
-        ["+trainer.logger=false"],
+        ["trainer.precision=bf16-mixed", "trainer.max_epochs=-1", "+trainer.max_steps=6"],
+        ["+trainer.enable_checkpointing=false", "+trainer.limit_val_batches=1"],
         ["trainer.num_sanity_val_steps=1", "scheduler=plateau", "+trainer.check_val_every_n_epoch=2"],
-        ["trainer.max_epochs=-1", "+trainer.max_steps=6"],
         [
+            "+trainer.logger=false",
             "+callbacks.es._target_=pytorch_lightning.callbacks.EarlyStopping",
             "+callbacks.es.monitor=loss/val",
         ],
@@ -204,15 +207,17 @@ def test_trainer_options_of_lightning_end_in_a_finished_run(configured, tmp_path
     assert metrics["best/mse"] > 0
     assert "best epoch" in run.report.read_text()
     kept = {path.name for path in run.path.rglob("*.ckpt")}
-    without = "+trainer.fast_dev_run=2" in overrides or "+trainer.enable_checkpointing=false" in overrides
+    trial = "+trainer.fast_dev_run=2" in overrides
+    without = trial or "+trainer.enable_checkpointing=false" in overrides
     assert kept == (set() if without else {"best.ckpt", "last.ckpt"})
+    said = "trainer.fast_dev_run=2: a trial of a few batches" in run.report.read_text()
+    assert said == trial
+    assert run.metrics.exists() == (not trial and "+trainer.logger=false" not in overrides)
+    status_is_strict_json(run)
 
 
-def test_the_report_of_a_trial_run_says_so(configured, tmp_path):
-    train(configured("+trainer.fast_dev_run=true"))
-    run = RunFolder(tmp_path / "run")
-    assert "trainer.fast_dev_run=True: a trial of a few batches" in run.report.read_text()
-    assert not run.metrics.exists()
+def status_is_strict_json(run):
+    json.loads(run.status_file.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
 def test_checkpoints_of_other_names_are_listed_and_kept(configured, tmp_path):
@@ -225,32 +230,12 @@ def test_checkpoints_of_other_names_are_listed_and_kept(configured, tmp_path):
     assert resume(run.path)["last/epoch"] == 1
 
 
-def test_a_folder_that_holds_a_run_is_not_changed(configured, tmp_path):
-    train(configured())
+def test_a_folder_that_holds_a_run_is_not_changed(configured, finished_run, tmp_path):
+    shutil.copytree(finished_run, tmp_path / "run")
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
     with pytest.raises(ConfigError, match="holds a run already"):
         train(configured())
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
-
-
-def test_an_interrupted_run_has_that_status(configured, tmp_path, monkeypatch):
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Task, "training_step", interrupt)
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises((KeyboardInterrupt, SystemExit)):
-        train(configured())
-    signal.signal(signal.SIGINT, handler)  # Lightning ignores the signal after the first one
-    assert read_status(RunFolder(tmp_path / "run")).state == "interrupted"
-
-
-def test_the_status_is_strict_json(configured, tmp_path):
-    train(configured("+trainer.limit_val_batches=1"))
-    json.loads(
-        (tmp_path / "run" / "status.json").read_text(),
-        parse_constant=lambda name: pytest.fail(f"{name} is not JSON"),
-    )
 
 
 class Dropping(nn.Sequential):
@@ -262,17 +247,19 @@ class Dropping(nn.Sequential):
 
 
 RESUMED = [
+    *(override for override in SMALL if not override.startswith("model.net.")),
     "augmentation=wild",
     "trainer.max_epochs=4",
     "data.batch_size=8",
     "callbacks.last_checkpoint.seconds=0",
     "model.net._target_=tests.commands.test_train.Dropping",
-    *(f"~model.net.{name}" for name in compose("train").model.net if name != "_target_"),
+    *(
+        f"~model.net.{name}"
+        for name in read_yaml(conf_dir() / "model/convnet.yaml").net
+        if name != "_target_"
+    ),
 ]
-
-
-def without_smalls(overrides):
-    return [override for override in overrides if not override.startswith("model.net.")]
+"""Overrides of a training with random augmentation, order and dropout: three steps per epoch."""
 
 
 @pytest.fixture
@@ -281,10 +268,29 @@ def dropping(made_up_imm, tmp_path, monkeypatch):
     monkeypatch.setenv("KEYPOINTS_TRUST", "tests")  # resuming instantiates Dropping from the run's folder
 
     def make(*overrides, output="run"):
-        ours = [*without_smalls(SMALL), *RESUMED, f"data.root={made_up_imm}", f"output={tmp_path / output}"]
-        return compose("train", [*ours, *overrides])
+        return compose(
+            "train", [*RESUMED, f"data.root={made_up_imm}", f"output={tmp_path / output}", *overrides]
+        )
 
     return make
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(made_up_imm, tmp_path_factory):
+    """Function that returns the folder and the metrics of such a training that is never stopped.
+
+    It trains once for all calls with the same overrides.
+    """
+
+    @cache
+    def trained(*overrides):
+        folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+        metrics = train(
+            compose("train", [*RESUMED, f"data.root={made_up_imm}", f"output={folder}", *overrides])
+        )
+        return folder, metrics
+
+    return trained
 
 
 def logged(folder):
@@ -292,78 +298,83 @@ def logged(folder):
     return read_logged(RunFolder(folder)).sort_values(["step", "epoch"], ignore_index=True)
 
 
+AVERAGING = ("callbacks=weight_averaging", "callbacks.weight_averaging.decay=0.5")
+
+
 @pytest.mark.parametrize(
-    "how",
+    ("how", "stopped"),
     [
-        ["scheduler=none", "data.num_workers=2"],
-        ["scheduler=cosine"],
-        ["scheduler=cosine", "callbacks.last_checkpoint.seconds=60"],
-        ["scheduler=one_cycle", "trainer.log_every_n_steps=2"],
-        ["scheduler=plateau", "scheduler.patience=0", "scheduler.factor=0.1"],
-        ["scheduler=cosine", "+trainer.val_check_interval=0.34"],
-        ["scheduler=cosine", "+trainer.check_val_every_n_epoch=2"],
-        ["scheduler=cosine", "callbacks=weight_averaging", "callbacks.weight_averaging.decay=0.5"],
+        ([], ["data.num_workers=2"]),
+        (["scheduler=cosine"], []),
+        (["scheduler=cosine"], ["callbacks.last_checkpoint.seconds=60"]),
+        (["scheduler=one_cycle", "trainer.log_every_n_steps=2", *AVERAGING], []),
+        (["scheduler=cosine", "+trainer.check_val_every_n_epoch=2"], []),
+        (
+            [
+                "scheduler=plateau",
+                "scheduler.patience=0",
+                "scheduler.factor=0.1",
+                "+trainer.val_check_interval=0.34",
+            ],
+            [],
+        ),
     ],
     ids=" ".join,
 )
-def test_a_resumed_run_equals_one_that_was_never_stopped(dropping, tmp_path, how):
-    whole = train(dropping(*how, output="whole"))
+def test_a_resumed_run_equals_one_that_was_never_stopped(dropping, uninterrupted, tmp_path, how, stopped):
+    whole, metrics = uninterrupted(*how)
     with interrupted_at(step=7):  # three steps per epoch: in the middle of the third epoch
-        train(dropping(*how, output="stopped"))
-    assert read_status(RunFolder(tmp_path / "stopped")).state == "interrupted"
-    resumed = resume(tmp_path / "stopped")
-    assert resumed == whole
-    one, other = weights(dropping(output="whole"), "last"), weights(dropping(output="stopped"), "last")
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    if "scheduler=none" not in how:
-        assert logged(tmp_path / "whole")["lr-Adam"].nunique() > 1
-    assert logged(tmp_path / "whole")["loss/train_step"].count() == (6 if "one_cycle" in how[0] else 1)
-    pd.testing.assert_frame_equal(logged(tmp_path / "stopped"), logged(tmp_path / "whole"), check_like=True)
-    status = read_status(RunFolder(tmp_path / "stopped"))
+        train(dropping(*how, *stopped))
+    run = RunFolder(tmp_path / "run")
+    assert read_status(run).state == "interrupted"
+    assert resume(run.path) == metrics
+    same_weights(run.path, whole)
+    if how:
+        assert logged(whole)["lr-Adam"].nunique() > 1
+    assert logged(whole)["loss/train_step"].count() == (6 if "scheduler=one_cycle" in how else 1)
+    pd.testing.assert_frame_equal(logged(run.path), logged(whole), check_like=True)
+    status = read_status(run)
     assert status.state == "finished"
     assert len(status.resumed) == 1
 
 
-KILLED = """
-import os, signal, sys
-from keypoints.commands import compose
-from keypoints.tasks.base import Task
-from tests.working import train
-
-before = Task.training_step
-
-def training_step(self, batch, batch_idx):
-    if self.trainer.global_step == 10:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return before(self, batch, batch_idx)
-
-Task.training_step = training_step
-train(compose("train", sys.argv[1:]))
-"""
-
-
-def test_averaged_weights_are_validated_and_saved(dropping, tmp_path):
-    averaged = ["callbacks=weight_averaging", "scheduler=none"]
-    train(dropping(*averaged, "callbacks.weight_averaging.decay=0.0", output="none"))
-    train(dropping("scheduler=none", output="plain"))
-    train(dropping(*averaged, "callbacks.weight_averaging.decay=0.9", output="averaged"))
-    none, plain, mean = (weights(dropping(output=name), "last") for name in ("none", "plain", "averaged"))
-    assert all(torch.allclose(none[name], plain[name]) for name in plain)  # an average of one is itself
-    assert not all(torch.allclose(mean[name], plain[name]) for name in plain)
-    errors = [logged(tmp_path / name)["val/mse"].dropna().tolist() for name in ("none", "plain", "averaged")]
+def test_averaged_weights_are_validated_and_saved(dropping, uninterrupted, tmp_path):
+    plain, _ = uninterrupted()
+    averaged = "callbacks=weight_averaging"
+    train(dropping(averaged, "callbacks.weight_averaging.decay=0.0", output="none"))
+    train(dropping(averaged, "callbacks.weight_averaging.decay=0.9", output="averaged"))
+    folders = (tmp_path / "none", plain, tmp_path / "averaged")
+    none, one, mean = (
+        torch.load(RunFolder(folder).last_checkpoint, weights_only=True)["state_dict"] for folder in folders
+    )
+    assert all(torch.allclose(none[name], one[name]) for name in one)  # an average of one is itself
+    assert not all(torch.allclose(mean[name], one[name]) for name in one)
+    errors = [logged(folder)["val/mse"].dropna().tolist() for folder in folders]
     assert errors[0] == pytest.approx(errors[1])
     assert errors[2] != pytest.approx(errors[1])
 
 
-def test_a_run_whose_process_was_killed_is_resumed(dropping, made_up_imm, tmp_path):
-    ours = [*without_smalls(SMALL), *RESUMED, f"data.root={made_up_imm}", f"output={tmp_path / 'killed'}"]
-    done = subprocess.run([sys.executable, "-c", KILLED, *ours], cwd=ROOT, check=False, capture_output=True)
-    assert done.returncode == -signal.SIGKILL
-    assert read_status(RunFolder(tmp_path / "killed")).state == "running"
-    assert resume(tmp_path / "killed") == train(dropping(output="whole"))
+def test_a_run_is_resumed_from_what_a_kill_leaves(dropping, tmp_path, monkeypatch):
+    """The folder is copied in the middle of the last epoch, which is what SIGKILL would leave."""
+    run, killed, step = tmp_path / "run", tmp_path / "killed", Task.training_step
+
+    def copying(self, batch, batch_idx):
+        if self.trainer.global_step == 10:
+            shutil.copytree(run, killed)
+        return step(self, batch, batch_idx)
+
+    monkeypatch.setattr(Task, "training_step", copying)
+    metrics = train(dropping())
+    monkeypatch.setattr(Task, "training_step", step)
+    shutil.rmtree(run)
+    killed.rename(run)
+    status = json.loads((run / "status.json").read_text())
+    (run / "status.json").write_text(json.dumps({**status, "process_began": 0}))  # of another process
+    assert read_status(RunFolder(run)).state == "running"
+    assert resume(run) == metrics
 
 
-def test_a_run_that_cannot_be_resumed_is_refused_with_the_reason(dropping, tmp_path):
+def test_a_run_that_cannot_be_resumed_is_refused_with_the_reason(dropping, uninterrupted, tmp_path):
     with pytest.raises(DataError, match="holds no run"):
         resume(tmp_path / "nothing")
     with interrupted_at(step=7):
@@ -375,9 +386,8 @@ def test_a_run_that_cannot_be_resumed_is_refused_with_the_reason(dropping, tmp_p
     run.last_checkpoint.write_bytes(run.last_checkpoint.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match=r"last\.ckpt: truncated"):
         resume(run.path)
-    train(dropping(output="whole"))
     with pytest.raises(ConfigError, match="is finished"):
-        resume(tmp_path / "whole")
+        resume(uninterrupted()[0])
     with pytest.raises(ConfigError):
         train(dropping("scheduler=plateau", "scheduler.monitor=val/nonsense", output="failed"))
     with pytest.raises(ConfigError, match="val/nonsense is not logged"):  # it starts again, and fails again
@@ -390,16 +400,17 @@ def test_a_run_that_cannot_be_resumed_is_refused_with_the_reason(dropping, tmp_p
             resume(tmp_path / "failed")
 
 
-def test_a_run_stopped_before_its_first_checkpoint_starts_again(dropping, tmp_path):
+def test_a_run_stopped_before_its_first_checkpoint_starts_again(dropping, uninterrupted, tmp_path):
     with interrupted_at(step=1):
         train(dropping(output="early"))
     run = RunFolder(tmp_path / "early")
+    assert read_status(run).state == "interrupted"
     assert not run.last_checkpoint.exists()
-    assert resume(run.path) == train(dropping(output="whole"))
+    assert resume(run.path) == uninterrupted()[1]
     assert len(read_status(run).resumed) == 1
 
 
-def test_a_failed_attempt_to_resume_loses_nothing(dropping, made_up_imm, tmp_path):
+def test_a_failed_attempt_to_resume_loses_nothing(dropping, uninterrupted, made_up_imm, tmp_path):
     away = tmp_path / "imm_face_db"
     shutil.copytree(made_up_imm, away)
     with interrupted_at(step=7):
@@ -408,7 +419,7 @@ def test_a_failed_attempt_to_resume_loses_nothing(dropping, made_up_imm, tmp_pat
     with pytest.raises(DataError, match="no such folder"):
         resume(tmp_path / "run")
     (tmp_path / "elsewhere").rename(away)
-    assert resume(tmp_path / "run") == train(dropping(f"data.root={away}", output="whole"))
+    assert resume(tmp_path / "run") == uninterrupted()[1]
 
 
 def test_a_task_trained_further_keeps_its_earlier_training_data(finished_run, made_up_imm, tmp_path):
@@ -422,21 +433,11 @@ def test_a_task_trained_further_keeps_its_earlier_training_data(finished_run, ma
     assert set(load_task(tmp_path / "again.ckpt").trained_on.groups) == before
 
 
-def test_the_last_checkpoint_is_of_the_last_epoch(configured):
-    cfg = configured("optimizer.lr=0.3", "trainer.max_epochs=4", "loss=l1")
-    metrics = train(cfg)
-    assert metrics["best/epoch"] < metrics["last/epoch"] == 3
-    assert torch.load(Path(cfg.output) / "checkpoints/last.ckpt", weights_only=True)["epoch"] == 3
-
-
 def test_real_nose_tips_are_predicted_better_than_the_baseline(real_imm, tmp_path):
-    root = f"data.root={real_imm}"
-    base = ["experiment=nose_tip", "trainer=cpu", "trainer.max_epochs=12", "~callbacks.progress", root]
-    best = [
-        train(compose("train", [*base, f"seed={seed}", f"output={tmp_path / str(seed)}"]))["best/mse"]
-        for seed in range(2)
-    ]
-    assert statistics.mean(best) < 0.0030  # mean-shape baseline: 0.0051; 25 epochs reach 0.0013
+    overrides = ["trainer=cpu", "trainer.max_epochs=9", "~callbacks.progress", f"data.root={real_imm}"]
+    metrics = train(compose("train", ["experiment=nose_tip", *overrides, f"output={tmp_path / 'run'}"]))
+    assert metrics["constant/mse"] == pytest.approx(0.0051, abs=0.0001)  # of the mean-shape baseline
+    assert metrics["best/mse"] < 0.0035  # 0.0018 to 0.0022 with other seeds; 25 epochs reach 0.0013
 
 
 def test_keep_best_removes_the_last_checkpoint_of_a_finished_run(configured, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import numpy as np
@@ -12,11 +13,11 @@ from keypoints.commands import compose
 from keypoints.components import configure
 from keypoints.confidence import ConfidenceCalibration
 from keypoints.data.provenance import TrainedOn
+from keypoints.datamodules.ibug300w import IBUG300WDataModule
 from keypoints.errors import CheckpointError, ConfigError, DataError
 from keypoints.evaluation.face_tables import points_of
 from keypoints.inference.detectors import open_detector
 from keypoints.inference.predictor import Predictor
-from keypoints.instantiate import make_data
 from keypoints.models.encoders import ConvEncoder
 from keypoints.models.heatmap import HeatmapNet
 from keypoints.runs.checkpoint_files import find_checkpoint
@@ -24,7 +25,7 @@ from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import read_status
 from keypoints.schemes import IBUG68
 from keypoints.tasks.heatmap import HeatmapTask
-from tests.conftest import BOX_CROP, SMALL, change_checkpoint, draw_portrait, save_task
+from tests.conftest import BOX_CROP, SMALL, change_checkpoint, draw_portrait, save_task, write_wild
 from tests.working import evaluate, train
 
 
@@ -40,19 +41,25 @@ def full_face(made_up_imm, tmp_path_factory):
 
 
 def of(*overrides):
-    return evaluate(compose("evaluate", list(overrides)))
+    """Evaluate a model, and plot one face unless the overrides say how many."""
+    return evaluate(compose("evaluate", ["faces=1", *overrides]))
 
 
-def test_a_run_is_evaluated_on_its_validation_faces(full_face, tmp_path):
-    done = of(f"checkpoint={full_face}", f"output={tmp_path / 'out'}", "faces=2")
-    result = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert result == done.result
+@pytest.fixture(scope="module")
+def evaluated(full_face, tmp_path_factory):
+    """Return the evaluation of this run, and its folder."""
+    return of(f"checkpoint={full_face}", f"output={tmp_path_factory.mktemp('evaluated') / 'out'}")
+
+
+def test_a_run_is_evaluated_on_its_validation_faces(full_face, evaluated):
+    result = json.loads((evaluated.folder / "metrics.json").read_text())
+    assert result == evaluated.result
     logged = read_status(RunFolder(full_face)).metrics
     assert result["metrics"]["mse"] == pytest.approx(logged["best/mse"], rel=1e-4)
     assert result["constant"]["mse"] == pytest.approx(logged["constant/mse"], rel=1e-4)
     assert result["metrics"]["variance_ratio"] == pytest.approx(logged["best/variance_ratio"], rel=1e-3)
     assert result["norm"] == "pair"
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+    assert {path.name for path in evaluated.folder.iterdir()} == {
         "metrics.json",
         "faces.csv",
         "report.html",
@@ -63,26 +70,9 @@ def test_a_run_is_evaluated_on_its_validation_faces(full_face, tmp_path):
     }
 
 
-def test_heatmaps_are_evaluated_with_their_confidence(made_up_imm, tmp_path):
-    smaller = [override for override in SMALL if not override.startswith("model")]
-    net = [
-        "model=heatmap",
-        "model.net.encoder.channels=[4,8]",
-        "model.net.width=8",
-        "data.width=80",
-        "data.height=60",
-    ]
-    train(compose("train", [*smaller, *net, f"data.root={made_up_imm}", f"output={tmp_path / 'run'}"]))
-    result = of(f"checkpoint={tmp_path / 'run'}", f"output={tmp_path / 'out'}").result
-    assert (
-        sum(group["points"] for group in result["by_confidence"]) == result["faces"] == 6
-    )  # one point per face
-    assert (tmp_path / "out" / "confidence.png").is_file()
-    assert pd.read_csv(tmp_path / "out" / "faces.csv")["confidence"].between(0, 1).all()
-
-
 def unsure_model(path):
     """Save an untrained model of boxes whose confidence is always low."""
+    torch.manual_seed(0)
     net = configure(HeatmapNet, encoder=configure(ConvEncoder, channels=[4, 8]), width=8)
     task = HeatmapTask(IBUG68, BOX_CROP, net=net)
     task.confidence_calibration = ConfidenceCalibration(1.0, (0.5,), (0.1,), "pair", 100)
@@ -91,26 +81,44 @@ def unsure_model(path):
     return save_task(path, task)
 
 
+@pytest.fixture(scope="module")
+def unsure(tmp_path_factory):
+    """Return such a model, a tiny 300-W, and overrides that evaluate the model on its training faces."""
+    folder = tmp_path_factory.mktemp("unsure")
+    model, wild = unsure_model(folder / "best.ckpt"), write_wild(folder / "300-W")
+    return model, wild, [f"checkpoint={model}", "data=ibug300w", f"data.root={wild}", "split=train"]
+
+
+@pytest.fixture(scope="module")
+def unsure_evaluated(unsure, tmp_path_factory):
+    """Return the evaluation of that model without a second pass, and its folder."""
+    return of(*unsure[2], f"output={tmp_path_factory.mktemp('evaluated') / 'out'}")
+
+
+def test_heatmaps_are_evaluated_with_their_confidence(unsure_evaluated):
+    result = unsure_evaluated.result
+    assert sum(group["points"] for group in result["by_confidence"]) == 68 * result["faces"]
+    assert (unsure_evaluated.folder / "confidence.png").is_file()
+    assert pd.read_csv(unsure_evaluated.folder / "faces.csv")["confidence"].between(0, 1).all()
+
+
 @pytest.mark.parametrize("refine", ["auto", True])
-def test_a_second_pass_is_evaluated_as_it_is_predicted(refine, wild, tmp_path):
-    model = unsure_model(tmp_path / "best.ckpt")
-    data = [f"checkpoint={model}", "data=ibug300w", f"data.root={wild}", "split=train"]
-    first = of(*data, f"output={tmp_path / 'first'}").result
-    result = of(*data, f"refine={refine}", f"output={tmp_path / 'second'}").result
-    assert (first["refine"], result["refine"]) == (False, refine)
-    assert result["metrics"]["nme"] != first["metrics"]["nme"]
-    rows = pd.read_csv(tmp_path / "second" / "faces.csv")
+def test_a_second_pass_is_evaluated_as_it_is_predicted(refine, unsure, unsure_evaluated, tmp_path):
+    model, wild, data = unsure
+    result = of(*data, f"refine={refine}", f"output={tmp_path}").result
+    assert (unsure_evaluated.result["refine"], result["refine"]) == (False, refine)
+    assert result["metrics"]["nme"] != unsure_evaluated.result["metrics"]["nme"]
+    rows = pd.read_csv(tmp_path / "faces.csv")
     predictor = Predictor(model, refine=refine)
-    faces = make_data(compose("train", ["experiment=ibug300w", f"data.root={wild}"])).splits["train"]
+    faces = IBUG300WDataModule(wild).splits["train"]
     for row, face in zip(points_of(rows, "predicted"), faces, strict=True):
         (predicted,) = predictor(face.photo.path, [face.box])
         np.testing.assert_allclose(row, predicted.points, atol=0.01)
 
 
-def test_errors_by_angle_are_on_the_page(wild, tmp_path, monkeypatch):
+def test_errors_by_angle_are_on_the_page(unsure, tmp_path, monkeypatch):
     monkeypatch.setattr("keypoints.evaluation.angles.ANGLES", (0, 90))
-    model = unsure_model(tmp_path / "best.ckpt")
-    data = [f"checkpoint={model}", "data=ibug300w", f"data.root={wild}", "split=train"]
+    *_, data = unsure
     of(*data, "angles=true", "stress_faces=1", f"output={tmp_path / 'out'}")
     rows = pd.read_csv(tmp_path / "out" / "angles.csv")
     assert rows["angle"].tolist() == [0, 0, 90, 90]
@@ -126,9 +134,9 @@ def test_a_second_pass_that_is_not_possible_is_said_first(untrained, wild, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_the_table_of_faces_and_parts_agrees_with_the_metrics(full_face, tmp_path):
-    result = of(f"checkpoint={full_face}", f"output={tmp_path}").result
-    rows = pd.read_csv(tmp_path / "faces.csv", dtype={"view": str})
+def test_the_table_of_faces_and_parts_agrees_with_the_metrics(evaluated):
+    result = evaluated.result
+    rows = pd.read_csv(evaluated.folder / "faces.csv", dtype={"view": str})
     assert len(rows) == result["faces"] == 6
     assert rows["nme"].mean() == pytest.approx(result["metrics"]["nme"], rel=1e-4)
     assert (rows["nme"] > 0.08).mean() == pytest.approx(result["metrics"]["failure_rate"])
@@ -156,13 +164,13 @@ def test_the_table_of_faces_and_parts_agrees_with_the_metrics(full_face, tmp_pat
 
 
 def test_only_tags_that_group_faces_have_metrics(full_face, tmp_path):
-    done = of(f"checkpoint={full_face}", "split=train", f"output={tmp_path}", "faces=1")
+    done = of(f"checkpoint={full_face}", "split=train", f"output={tmp_path}")
     assert set(done.result["by_tag"]["person"]) == {"01", "02", "03", "04"}
     assert done.result["by_tag"]["view"]["6"]["faces"] == 4
     assert "gender" not in done.result["by_tag"]  # the same for all faces
 
 
-def test_a_checkpoint_outside_its_run_knows_its_data_set(full_face, made_up_imm, tmp_path):
+def test_a_checkpoint_outside_its_run_knows_its_data_set(full_face, evaluated, made_up_imm, tmp_path):
     best = full_face / "checkpoints" / "best.ckpt"
     assert find_checkpoint(str(best), "best") == find_checkpoint(str(full_face), "best")
     alone = tmp_path / "alone.ckpt"
@@ -173,8 +181,9 @@ def test_a_checkpoint_outside_its_run_knows_its_data_set(full_face, made_up_imm,
     torch.save(contents, alone)
     with pytest.raises(ConfigError, match=r"alone\.ckpt: is not in a run's folder, so say on which data"):
         of(f"checkpoint={alone}")
-    other = of(f"checkpoint={best}", f"output={tmp_path / 'other'}")
-    assert one.result["metrics"] == other.result["metrics"]  # with the crop and landmarks of the checkpoint
+    assert (
+        one.result["metrics"] == evaluated.result["metrics"]
+    )  # with the crop and landmarks of the checkpoint
 
 
 def test_crop_and_landmarks_are_those_of_the_checkpoint(finished_run, made_up_imm, tmp_path):
@@ -194,7 +203,7 @@ def test_moved_data_are_read_from_the_given_root(full_face, made_up_imm, tmp_pat
 
 def test_stress_is_measured_and_plotted(full_face, tmp_path, monkeypatch):
     monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few_stresses())
-    done = of(f"checkpoint={full_face}", "stress=true", f"output={tmp_path}", "faces=1")
+    done = of(f"checkpoint={full_face}", "stress=true", f"output={tmp_path}")
     table = pd.read_csv(tmp_path / "stress.csv")
     assert list(table["level"]) == [0, 2, 0, 10]
     assert table["nme"][0] == pytest.approx(done.result["metrics"]["nme"], rel=1e-3)
@@ -208,9 +217,9 @@ def test_stress_is_measured_and_plotted(full_face, tmp_path, monkeypatch):
             "keypoints.reports.evaluation.write_report", raises(OSError(28, "No space left on device"))
         )
         with pytest.raises(OSError, match="No space left"):
-            of(f"checkpoint={full_face}", f"output={tmp_path}", "faces=1")
+            of(f"checkpoint={full_face}", f"output={tmp_path}")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-    of(f"checkpoint={full_face}", f"output={tmp_path}", "faces=1")
+    of(f"checkpoint={full_face}", f"output={tmp_path}")
     assert not list(tmp_path.glob("stress*"))  # an older stress table does not belong to these metrics
 
 
@@ -233,11 +242,14 @@ def few_stresses():
 
 
 @pytest.mark.parametrize(("stress", "level"), [("true", "WARNING"), ("false", "INFO")])
-def test_another_opencv_than_in_the_training_is_told(full_face, tmp_path, caplog, stress, level):
+def test_another_opencv_than_in_the_training_is_told(
+    full_face, made_up_imm, tmp_path, monkeypatch, caplog, stress, level
+):
     path = tmp_path / "other.ckpt"
     shutil.copy(RunFolder(full_face).best_checkpoint, path)
     change_checkpoint(path, lambda checkpoint: checkpoint["keypoints"]["versions"].update(opencv="3.4.18"))
-    data = [f"data.root={RunFolder(full_face).setting('data.root')}", "data=imm", "faces=1", "stress_faces=1"]
+    monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few_stresses())
+    data = [f"data.root={made_up_imm}", "data=imm", "stress_faces=1"]
     with caplog.at_level("INFO", "keypoints"):
         of(f"checkpoint={path}", *data, f"stress={stress}", f"output={tmp_path / 'out'}")
     told = [each for each in caplog.records if "trained with OpenCV 3.4.18" in each.message]
@@ -296,8 +308,7 @@ def test_an_unusable_checkpoint_is_refused_in_one_line(full_face, tmp_path, caps
         main(["evaluate", str(path), f"output={tmp_path / 'out'}"])
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith(f"error: {path}: ")
-    with pytest.raises(CheckpointError, match=says):
-        of(f"checkpoint={path}")
+    assert re.search(says, line)
     assert not (tmp_path / "out").exists()
 
 
@@ -364,10 +375,7 @@ def test_broken_weights_are_noted_and_count_as_failures(full_face, tmp_path):
 
 def test_best_and_last_have_their_own_folders_and_titles(full_face, tmp_path):
     run = shutil.copytree(full_face, tmp_path / "run")
-    folders = {
-        of(f"checkpoint={run / 'checkpoints' / which}.ckpt", "faces=1").folder.name
-        for which in ("best", "last")
-    }
+    folders = {of(f"checkpoint={run / 'checkpoints' / which}.ckpt").folder.name for which in ("best", "last")}
     assert folders == {"val", "val-last"}
     assert "last epoch" in (run / "evaluations" / "val-last" / "report.html").read_text()
 
@@ -378,9 +386,6 @@ def test_a_checkpoint_in_the_working_directory_belongs_to_its_run(full_face, mon
 
 
 def test_training_faces_are_evaluated_only_with_force(full_face, made_up_imm, tmp_path):
-    of(
-        f"checkpoint={full_face}", "split=train", f"output={tmp_path / 'train'}"
-    )  # allowed: the user named the training split
     fold = ["data=imm", f"data.root={made_up_imm}", "data.fold=0", f"output={tmp_path / 'out'}"]
     with pytest.raises(ConfigError, match=r"was trained on 6 of the 6 faces of val.*force=true"):
         of(f"checkpoint={full_face}", *fold)
@@ -389,63 +394,64 @@ def test_training_faces_are_evaluated_only_with_force(full_face, made_up_imm, tm
     assert "forced: the model was trained on 6 of these faces" in result["notes"][-1]
 
 
+SIZE = (320, 240)
+
+
+def portraits(folder, count, first=0):
+    """Return a list of made-up faces with 68 points and boxes, next to the photos."""
+    folder.mkdir(exist_ok=True)
+    rows = []
+    for seed in range(first, first + count):
+        picture, points = draw_portrait(seed, (160, 115), 40, SIZE)
+        Image.fromarray(picture).save(folder / f"{seed}.png")
+        rows.append([f"{seed}.png", 90, 70, 140, 140, *points.ravel()])
+    head = ["image", "left", "top", "width", "height", *(f"{axis}{i}" for i in range(68) for axis in "xy")]
+    pd.DataFrame(rows, columns=head).to_csv(folder / "list.csv", index=False)
+    return folder / "list.csv"
+
+
 def test_faces_are_evaluated_with_detected_boxes(untrained, full_face, tmp_path):
     pytest.importorskip("dlib", reason="dlib is not installed (extra detect)")
-    rows = []
-    for seed in range(4):
-        picture, points = draw_portrait(seed)
-        picture = picture if seed else np.full_like(picture, 90)
-        Image.fromarray(picture).save(tmp_path / f"{seed}.png")
-        rows.append([f"{seed}.png", 200, 160, 240, 240, *points.ravel()])
-    head = ["image", "left", "top", "width", "height", *(f"{axis}{i}" for i in range(68) for axis in "xy")]
-    for name, chosen in (("train", rows[3:]), ("val", rows[:3])):
-        pd.DataFrame(chosen, columns=head).to_csv(tmp_path / f"{name}.csv", index=False)
-    data = ["data=labelled", f"data.train={tmp_path / 'train.csv'}", f"data.val={tmp_path / 'val.csv'}"]
-    asked = [f"checkpoint={untrained}", *data, "data.scheme=ibug68", "force=true"]
+    listed = portraits(tmp_path / "photos", 3)
+    Image.new("RGB", SIZE, "grey").save(tmp_path / "photos" / "0.png")
+    asked = [f"checkpoint={untrained}", f"data.test={listed}", "force=true"]
     given, detected = (
         of(*asked, f"boxes={boxes}", f"output={tmp_path / boxes}").result for boxes in ("given", "detected")
     )
     assert (given["faces"], detected["faces"], detected["not_found"]) == (3, 2, 1)
-    assert detected["detector"] == open_detector().name
-    assert (
-        detected["notes"][-1] == f"the detector ({open_detector().name}) did not find 1 of 3 faces: left out"
-    )
+    name = open_detector().name
+    assert detected["detector"] == name
+    assert detected["notes"][-1] == f"the detector ({name}) did not find 1 of 3 faces: left out"
+    assert detected["metrics"]["nme"] != given["metrics"]["nme"]
     assert of(*asked, "boxes=detected", "detector=dlib").result["detector"] == "dlib"
     with pytest.raises(ConfigError, match="detector: applies to boxes=detected only"):
         of(*asked, "detector=dlib")
-    assert detected["metrics"]["nme"] != given["metrics"]["nme"]
     with pytest.raises(ConfigError, match="boxes=detected: this model was trained on full images"):
         of(f"checkpoint={full_face}", "boxes=detected")
     with pytest.raises(ConfigError, match="boxes is one of given, detected, points, not 'found'"):
         of(f"checkpoint={full_face}", "boxes=found")
 
 
-def test_faces_without_points_are_refused(wild, tmp_path):
-    size = ["data.width=64", "data.height=64", "data.num_workers=0", "trainer=cpu", "trainer.max_epochs=1"]
-    where = [f"data.root={wild}", f"output={tmp_path / 'run'}", "~callbacks.progress"]
-    train(compose("train", ["experiment=ibug300w", *size, *where]))
+def test_faces_without_points_are_refused(untrained, wild):
     with pytest.raises(DataError, match="no points to measure against; keypoints submit"):
-        of(f"checkpoint={tmp_path / 'run'}", "split=test")
+        of(f"checkpoint={untrained}", "data=ibug300w", f"data.root={wild}", "split=test")
 
 
-def test_results_on_a_compact_copy_are_in_pixels_of_the_originals(wild, tmp_path):
+def test_results_on_a_compact_copy_are_in_pixels_of_the_originals(unsure, tmp_path):
     from keypoints.datatools.shrink import shrink
 
-    size = ["data.width=64", "data.height=64", "data.num_workers=0", "trainer=cpu", "trainer.max_epochs=1"]
-    where = [f"data.root={wild}", "data.split=official", f"output={tmp_path / 'run'}", "~callbacks.progress"]
-    train(compose("train", ["experiment=ibug300w", *size, *where]))
+    model, wild, _ = unsure
     shrink(compose("shrink", ["dataset=ibug300w", f"root={wild}", f"output={tmp_path / 'copy'}", "side=40"]))
-    results = [
-        of(
-            f"checkpoint={tmp_path / 'run'}", "split=common", "faces=1", f"root={root}", f"output={root}-out"
-        ).result
-        for root in (wild, tmp_path / "copy")
-    ]
-    original, copy = (result["metrics"] for result in results)
+    data = [f"checkpoint={model}", "data=ibug300w", "data.split=official", "split=common"]
+    folders = [tmp_path / name for name in ("of_originals", "of_copy")]
+    original, copy = (
+        of(*data, f"data.root={root}", f"output={folder}").result["metrics"]
+        for root, folder in zip((wild, tmp_path / "copy"), folders, strict=True)
+    )
     assert copy["nme"] == pytest.approx(original["nme"], rel=0.02)
     assert copy["mae_px"] == pytest.approx(original["mae_px"], rel=0.02)
     assert copy["mse"] == pytest.approx(original["mse"], rel=0.05)
-    rows = [pd.read_csv(f"{root}-out/faces.csv") for root in (wild, tmp_path / "copy")]
+    rows = [pd.read_csv(folder / "faces.csv") for folder in folders]
     assert rows[1]["truth_x8"].to_numpy() == pytest.approx(rows[0]["truth_x8"].to_numpy(), abs=0.1)
 
 
@@ -454,7 +460,7 @@ def test_faces_that_selected_the_best_epoch_are_noted(full_face, made_up_imm, tm
     checkpoint = torch.load(full_face / "checkpoints" / "best.ckpt", weights_only=True)
     checkpoint["keypoints"]["trained_on"].update(groups=[], validated=["01"])
     torch.save(checkpoint, path)
-    data = ["data=imm", f"data.root={made_up_imm}", "split=train", f"output={tmp_path / 'out'}", "faces=1"]
+    data = ["data=imm", f"data.root={made_up_imm}", "split=train", f"output={tmp_path / 'out'}"]
     assert "selected on 6 of these faces" in of(f"checkpoint={path}", *data).result["notes"][-1]
 
 
@@ -478,7 +484,7 @@ def test_an_onnx_file_has_the_metrics_of_its_checkpoint(
     full_face, exported_run, made_up_imm, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few_stresses())
-    data = ["data=imm", f"data.root={made_up_imm}", "faces=1", "stress=true"]
+    data = ["data=imm", f"data.root={made_up_imm}", "stress=true"]
     one, other = (
         of(f"checkpoint={model}", *data, f"output={tmp_path / name}").result
         for model, name in ((full_face, "one"), (exported_run, "other"))
@@ -509,23 +515,10 @@ def test_settings_that_onnx_files_lack_are_refused(exported_run, tmp_path):
             of(f"checkpoint={exported_run}", override)
 
 
-def portraits(folder, count, first=0):
-    """Return a list of made-up faces with 68 points and boxes, next to the photos."""
-    folder.mkdir(exist_ok=True)
-    rows = []
-    for seed in range(first, first + count):
-        picture, points = draw_portrait(seed)
-        Image.fromarray(picture).save(folder / f"{seed}.png")
-        rows.append([f"{seed}.png", 200, 160, 240, 240, *points.ravel()])
-    head = ["image", "left", "top", "width", "height", *(f"{axis}{i}" for i in range(68) for axis in "xy")]
-    pd.DataFrame(rows, columns=head).to_csv(folder / "list.csv", index=False)
-    return folder / "list.csv"
-
-
 def test_a_test_list_is_enough_to_evaluate_a_model(untrained, exported, full_face, tmp_path):
     listed = portraits(tmp_path / "photos", 3)
     one, other = (
-        of(f"checkpoint={model}", f"data.test={listed}", f"output={tmp_path / 'out'}", "faces=1").result
+        of(f"checkpoint={model}", f"data.test={listed}", f"output={tmp_path / 'out'}").result
         for model in (untrained, exported)
     )
     assert (one["split"], one["faces"], one["scheme"], one["norm"]) == ("test", 3, "ibug68", "pair")
@@ -540,7 +533,7 @@ def test_boxes_are_placed_around_true_points_as_in_a_list(untrained, full_face, 
     boxed = portraits(tmp_path / "photos", 3)
     boxless = boxed.with_name("boxless.csv")
     pd.read_csv(boxed).drop(columns=["left", "top", "width", "height"]).to_csv(boxless, index=False)
-    asked = [f"checkpoint={untrained}", f"data.test={boxless}", f"output={tmp_path / 'out'}", "faces=1"]
+    asked = [f"checkpoint={untrained}", f"data.test={boxless}", f"output={tmp_path / 'out'}"]
     result = of(*asked, "boxes=points", f"boxes_like={boxed}").result
     assert (result["faces"], result["boxes"], result["not_found"]) == (3, "points", 0)
     assert "around the true points" in result["notes"][-1]
@@ -555,15 +548,15 @@ def test_boxes_are_placed_around_true_points_as_in_a_list(untrained, full_face, 
 
 
 def test_a_test_list_is_added_to_the_lists_of_a_run(tmp_path):
-    train_list, test_list = (portraits(tmp_path / name, 4, first) for name, first in (("a", 0), ("b", 10)))
+    train_list, test_list = portraits(tmp_path / "a", 4), portraits(tmp_path / "b", 2, first=10)
     smaller = [override for override in SMALL if not override.startswith(("experiment", "model"))]
     net = ["model.net.kernel_sizes=[3]", "model.net.channels=[2]", "model.net.hidden=4", "data.width=32"]
     lists = ["data=labelled", f"data.train={train_list}", "data.scheme=ibug68", "data.height=32"]
     run = tmp_path / "run"
     train(compose("train", [*smaller, *net, *lists, f"output={run}"]))
-    done = of(f"checkpoint={run}", f"data.test={test_list}", "faces=1")
+    done = of(f"checkpoint={run}", f"data.test={test_list}")
     assert done.folder == run / "evaluations" / "test"
-    assert (done.result["faces"], done.result["norm"]) == (4, "pair")
+    assert (done.result["faces"], done.result["norm"]) == (2, "pair")
     assert done.result["constant"] is not None
     own = of(f"checkpoint={run}", f"data.test={test_list}", "split=val", f"output={tmp_path / 'val'}").result
     assert own["faces"] == 1

@@ -1,25 +1,55 @@
 import logging
+import shutil
+from functools import cache
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from keypoints.cli import main
+from keypoints.commands import compose
 from keypoints.errors import ConfigError
 from keypoints.runs.history import read_history, read_logged
 from keypoints.runs.run_folder import RunFolder
 from keypoints.runs.status import command_of, read_status
+from tests.conftest import SMALL
 from tests.working import interrupted_at, resume, train
 
 
+@pytest.fixture(scope="module")
+def trained(made_up_imm, tmp_path_factory):
+    """Return a function that trains, once for equal overrides, and returns the folder and a copy of it."""
+
+    @cache
+    def train_once(*overrides):
+        folder = tmp_path_factory.mktemp("runs") / "run"
+        small = [*SMALL, "callbacks.last_checkpoint.seconds=0", f"data.root={made_up_imm}"]
+        train(compose("train", [*small, f"output={folder}", *overrides]))
+        return folder, shutil.copytree(folder, folder.with_name("copy"))
+
+    return train_once
+
+
 @pytest.fixture
-def finished(configured, tmp_path):
-    """Return a function that trains two epochs of 6 steps with a schedule and returns the run's folder."""
+def finished(trained):
+    """Return a function that returns the folder of a training of two epochs of 6 steps.
 
-    def trained(*overrides, output="run"):
-        train(configured("callbacks.last_checkpoint.seconds=0", *overrides, output=output))
-        return RunFolder(tmp_path / output)
+    The folder is as the training left it, whatever other tests did to it.
+    """
 
-    return trained
+    def restored(*overrides):
+        folder, copy = trained(*overrides)
+        shutil.rmtree(folder)
+        return RunFolder(shutil.copytree(copy, folder))
+
+    return restored
+
+
+def change_setting(run, key, value):
+    """Change a setting in a run's recorded configuration."""
+    cfg = OmegaConf.load(run.config)
+    OmegaConf.update(cfg, key, value, force_add=True)
+    run.config.write_text(OmegaConf.to_yaml(cfg))
 
 
 def rates(run):
@@ -27,9 +57,9 @@ def rates(run):
 
 
 @pytest.mark.parametrize("scheduler", ["none", "plateau"])
-def test_a_lengthened_run_equals_a_longer_one(finished, configured, scheduler):
+def test_a_lengthened_run_equals_a_longer_one(finished, scheduler):
     run = finished(f"scheduler={scheduler}")
-    whole = finished(f"scheduler={scheduler}", "trainer.max_epochs=4", output="whole")
+    whole = finished(f"scheduler={scheduler}", "trainer.max_epochs=4")
     assert resume(run.path, 4) == read_status(whole).metrics
     one, other = (torch.load(each.last_checkpoint, weights_only=True)["state_dict"] for each in (run, whole))
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -40,7 +70,7 @@ def test_a_lengthened_run_equals_a_longer_one(finished, configured, scheduler):
 @pytest.mark.parametrize("scheduler", ["cosine", "one_cycle"])
 def test_a_schedule_becomes_that_of_the_new_length(finished, caplog, scheduler):
     run = finished(f"scheduler={scheduler}")
-    whole = finished(f"scheduler={scheduler}", "trainer.max_epochs=4", output="whole")
+    whole = finished(f"scheduler={scheduler}", "trainer.max_epochs=4")
     with caplog.at_level(logging.INFO, "keypoints"):
         resume(run.path, 4)
     assert rates(run)[2:] == pytest.approx(rates(whole)[2:], rel=1e-6)
@@ -49,12 +79,14 @@ def test_a_schedule_becomes_that_of_the_new_length(finished, caplog, scheduler):
     assert "becomes that of 4 epochs: the learning rate changes from" in caplog.text
 
 
-def test_a_stopped_lengthened_run_resumes_exactly(finished, tmp_path):
-    run, whole = finished("scheduler=cosine"), finished("scheduler=cosine", output="whole")
+def test_a_stopped_lengthened_run_resumes_exactly(finished):
+    run = finished("scheduler=cosine")
+    metrics, wanted = resume(run.path, 4), rates(run)
+    run = finished("scheduler=cosine")
     with interrupted_at(step=14):  # in the third epoch, before its checkpoint
         resume(run.path, 4)
-    assert resume(run.path) == resume(whole.path, 4)
-    assert rates(run) == rates(whole)
+    assert resume(run.path) == metrics
+    assert rates(run) == wanted
 
 
 def test_early_stopping_counts_again_in_a_lengthened_run(finished, caplog):
@@ -77,13 +109,13 @@ def test_a_run_that_a_time_limit_ended_can_be_lengthened(finished):
     assert len(read_history(run)) == epochs + 1
 
 
-def with_finder(name):
-    settings = "max_trials: 1" if name == "BatchSizeFinder" else "num_training_steps: 12"
-    return f"+callbacks.finder={{_target_: pytorch_lightning.callbacks.{name}, {settings}}}"
+FINDER = (
+    "+callbacks.finder={_target_: pytorch_lightning.callbacks.LearningRateFinder, num_training_steps: 12}"
+)
 
 
 def test_a_resumed_run_keeps_the_learning_rate_that_was_found(finished, caplog):
-    run = finished(with_finder("LearningRateFinder"), "scheduler=none")
+    run = finished(FINDER, "scheduler=none")
     before = rates(run)
     with caplog.at_level(logging.INFO, "keypoints"):
         resume(run.path, 3)
@@ -93,7 +125,9 @@ def test_a_resumed_run_keeps_the_learning_rate_that_was_found(finished, caplog):
 
 
 def test_a_run_with_a_batch_size_finder_is_not_resumed(finished):
-    run = finished(with_finder("BatchSizeFinder"))
+    run = finished("scheduler=none")
+    finder = {"_target_": "pytorch_lightning.callbacks.BatchSizeFinder", "max_trials": 1}
+    change_setting(run, "callbacks.finder", finder)
     with pytest.raises(
         ConfigError, match=r"BatchSizeFinder cannot be resumed, .*start_from=.* data\.batch_size="
     ):
@@ -115,15 +149,17 @@ def test_the_command_line_lengthens_a_run(finished, capsys):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "epochs", "says"),
+    ("scheduler", "changed", "epochs", "says"),
     [
-        ([], 2, "has 2 epochs already; give more: trainer.max_epochs=4"),
-        (["trainer.max_steps=12"], 4, "its length is trainer.max_steps=12"),
-        (["scheduler=one_cycle", "scheduler.total_steps=12"], 4, "ends after scheduler.total_steps=12"),
+        ("none", {}, 2, "has 2 epochs already; give more: trainer.max_epochs=4"),
+        ("none", {"trainer.max_steps": 12}, 4, "its length is trainer.max_steps=12"),
+        ("one_cycle", {"scheduler.total_steps": 12}, 4, "ends after scheduler.total_steps=12"),
     ],
 )
-def test_a_run_that_cannot_be_lengthened_stays_as_it_is(finished, overrides, epochs, says):
-    run = finished(*overrides)
+def test_a_run_that_cannot_be_lengthened_stays_as_it_is(finished, scheduler, changed, epochs, says):
+    run = finished(f"scheduler={scheduler}")
+    for key, value in changed.items():
+        change_setting(run, key, value)
     before = run.last_checkpoint.read_bytes(), run.config.read_text()
     with pytest.raises(ConfigError, match=says):
         resume(run.path, epochs)
