@@ -116,6 +116,7 @@ def test_a_second_pass_is_evaluated_as_it_is_predicted(refine, unsure, unsure_ev
         np.testing.assert_allclose(row, predicted.points, atol=0.01)
 
 
+@pytest.mark.draws
 def test_errors_by_angle_are_on_the_page(unsure, tmp_path, monkeypatch):
     monkeypatch.setattr("keypoints.evaluation.angles.ANGLES", (0, 90))
     *_, data = unsure
@@ -201,6 +202,7 @@ def test_moved_data_are_read_from_the_given_root(full_face, made_up_imm, tmp_pat
     assert done.result["faces"] == 6
 
 
+@pytest.mark.draws
 def test_stress_is_measured_and_plotted(full_face, tmp_path, monkeypatch):
     monkeypatch.setattr("keypoints.evaluation.robustness.STRESSES", few_stresses())
     done = of(f"checkpoint={full_face}", "stress=true", f"output={tmp_path}")
