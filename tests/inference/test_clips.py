@@ -140,17 +140,17 @@ def points(rows):
     return np.array([[float(row[key]) for key in keys] for row in rows if row["x0"]]).reshape(-1, 68, 2)
 
 
-@pytest.fixture
-def clips(tmp_path):
-    """Folder with a photo and a clip of a face, and clips that cannot be used in full."""
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Folder with a photo and a clip of a face, and clips that cannot be used in full; read-only."""
     pytest.importorskip("dlib", reason="no detector is installed (extra detect)")
-    root = tmp_path / "clips, [1] ø"
+    root = tmp_path_factory.mktemp("written") / "clips, [1] ø"
     root.mkdir()
     tile = face_tile(1)[0]
     grain = np.random.default_rng(0).normal(0, 20, (30, *tile.shape))
     frames = np.clip(tile + grain, 0, 255).astype(np.uint8)
     write_clip(root / "a.mp4", frames[:6], [0, 0.04, 0.1, 0.5, 0.54, 0.6])
-    whole = write_clip(tmp_path / "whole.mp4", frames, movflags="faststart")
+    whole = write_clip(root.with_name("whole.mp4"), frames, movflags="faststart")
     cut_short(whole, root / "cut.MP4", 0.4)
     write_clip(root / "lawn.mov", [np.full((100, 120, 3), (20, 160, 20), np.uint8)] * 3)
     write_sound(root / "song.mp4")

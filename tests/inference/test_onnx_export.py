@@ -20,7 +20,7 @@ from keypoints.geometry import Box
 from keypoints.inference.onnx_export import TOLERANCE, _labelled_faces, export, made_up_crops
 from keypoints.inference.onnx_model import ExportedModel, Located
 from keypoints.inference.predictor import Predictor
-from keypoints.models.encoders import TorchvisionEncoder
+from keypoints.models.encoders import ConvEncoder, TorchvisionEncoder
 from keypoints.models.heatmap import HeatmapNet
 from keypoints.schemes import IBUG68, IMM58
 from keypoints.tasks.base import load_task
@@ -56,10 +56,13 @@ def test_the_file_predicts_what_the_checkpoint_predicts(untrained, exported):
     assert np.ptp(wanted, axis=0).max() > 100 * TOLERANCE  # the predictions of the faces differ
 
 
-def save_heatmaps(path, **settings):
+SMALL_ENCODER = configure(ConvEncoder, channels=[4, 8])
+LARGE_ENCODER = configure(TorchvisionEncoder, name="resnet18", antialiased=True)
+
+
+def save_heatmaps(path, encoder=SMALL_ENCODER):
     """Save an untrained network that gives a confidence."""
     torch.manual_seed(0)
-    encoder = configure(TorchvisionEncoder, name="resnet18", **settings)
     task = HeatmapTask(IBUG68, BOX_CROP, net=configure(HeatmapNet, encoder=encoder, width=8))
     with torch.no_grad():
         task.net.maps.weight.mul_(30)  # spreads the points
@@ -67,9 +70,9 @@ def save_heatmaps(path, **settings):
     return save_task(path, task)
 
 
-@pytest.mark.parametrize("settings", [{}, {"antialiased": True}])
-def test_heatmaps_are_exported_with_their_confidence(settings, tmp_path):
-    path = save_heatmaps(tmp_path / "best.ckpt", **settings)
+@pytest.mark.parametrize("encoder", [SMALL_ENCODER, LARGE_ENCODER], ids=["convolutions", "torchvision"])
+def test_heatmaps_are_exported_with_their_confidence(encoder, tmp_path):
+    path = save_heatmaps(tmp_path / "best.ckpt", encoder)
     exporting(checkpoint=path, output=tmp_path / "m.onnx")
     images = as_input(made_up_crops(BOX_CROP))
     points, confidence, _ = ExportedModel(tmp_path / "m.onnx")(images)
@@ -83,9 +86,23 @@ def test_heatmaps_are_exported_with_their_confidence(settings, tmp_path):
     assert np.ptp(points, axis=0).max() > 100 * TOLERANCE
 
 
-def test_a_file_has_no_paths_of_the_machine_that_wrote_it(exported, untrained, photos, tmp_path):
-    exporting(checkpoint=untrained, output=tmp_path / "int8.onnx", precision="int8", calibration=photos)
-    for path in (exported, tmp_path / "int8.onnx"):
+@pytest.fixture(scope="module")
+def smaller(untrained, photos, tmp_path_factory):
+    """Return the exports of a checkpoint in fp16 and in int8, in one folder."""
+    folder = tmp_path_factory.mktemp("smaller")
+    return [
+        exporting(
+            checkpoint=untrained,
+            output=folder / f"{precision}.onnx",
+            precision=precision,
+            calibration=photos,
+        )
+        for precision in ("fp16", "int8")
+    ]
+
+
+def test_a_file_has_no_paths_of_the_machine_that_wrote_it(exported, smaller):
+    for path in (exported, *(done.path for done in smaller)):
         written = path.read_bytes()
         assert not [place for place in (str(ROOT), sys.prefix, "site-packages") if place.encode() in written]
 
@@ -96,16 +113,14 @@ def test_made_up_crops_follow_the_crop_convention(crop):
     assert {own.shape for own in crops} == {(crop.height, crop.width, crop.channels)}
 
 
-def test_the_loss_of_precision_of_smaller_files_is_reported(untrained, exported, photos, tmp_path):
+def test_the_loss_of_precision_of_smaller_files_is_reported(exported, smaller):
     whole = exported.stat().st_size / 1e6
-    for precision, most in (("fp16", 0.7), ("int8", 0.7)):
-        output = tmp_path / f"{precision}.onnx"
-        done = exporting(checkpoint=untrained, output=output, precision=precision, calibration=photos)
+    for done, precision in zip(smaller, ("fp16", "int8"), strict=True):
         assert (done.crops, done.nme) == (2, None)
         assert 0 < done.mean_shift <= done.largest_shift < 2
-        assert done.megabytes < most * whole
-        assert ExportedModel(output).precision == precision
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        assert done.megabytes < 0.7 * whole
+        assert ExportedModel(done.path).precision == precision
+    assert sorted(path.name for path in smaller[0].path.parent.iterdir()) == [
         f"{precision}.{ending}" for precision in ("fp16", "int8") for ending in ("card.md", "onnx")
     ]
 
