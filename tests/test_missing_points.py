@@ -13,7 +13,9 @@ from keypoints.commands import compose
 from keypoints.data.photos import Photo
 from keypoints.data.readers.imm import read_imm
 from keypoints.data.readers.labelled import read_labelled, write_labelled
+from keypoints.evaluation import robustness
 from keypoints.evaluation.face_tables import hidden_of, read_faces
+from keypoints.evaluation.robustness import STRESSES
 from keypoints.reports import error_figures
 from keypoints.schemes import IMM58
 from tests.conftest import SMALL
@@ -60,7 +62,8 @@ def test_faces_with_missing_points_are_trained_on_and_measured(lists, tmp_path, 
     monkeypatch.setattr(
         error_figures, "stressed_faces", lambda rows, title: titles.append(title) or plot(rows, title)
     )
-    stress = ["stress=true", "stress_faces=2"]
+    monkeypatch.setattr(robustness, "STRESSES", {"blur": replace(STRESSES["blur"], levels=(0, 2))})
+    stress = ["stress=true", "stress_faces=2", "faces=2"]
     done = evaluate(
         compose("evaluate", [f"checkpoint={run}", "split=test", f"output={tmp_path / 'out'}", *stress])
     )

@@ -2,6 +2,7 @@ import inspect
 import pickle
 import re
 import textwrap
+from functools import cache
 
 import albumentations
 import cv2
@@ -29,6 +30,7 @@ SHAPE = (192, 256, 1)
 POINTS = np.array([[128.0, 96.0], [100.25, 80.0], [150.0, 120.5], [-20.0, 300.0]])
 
 
+@cache
 def settings_of(name):
     """Return the settings of a shipped augmentation, with those of the file that it extends."""
     return compose("train", [f"augmentation={name}"]).augmentation

@@ -80,7 +80,8 @@ def test_a_sweep_stands_for_its_finished_runs(finished_sweep, tmp_path):
     assert settings["verdict"][0] == "reference"
 
 
-def test_evaluations_are_compared_with_times(finished_sweep, tmp_path):
+def test_evaluations_are_compared_with_times(finished_sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr("keypoints.reports.compare._SECONDS", 0)  # shortest time that is measured
     runs = [finished_sweep / f"kernel-sizes-{name}--seed-0" for name in ("5-3-2", "7-5-3")]
     folders = [evaluation(tmp_path / name / "val", run, 0.001) for name, run in zip("ab", runs, strict=True)]
     settings = compare_folders(folders, tmp_path / "out", measure="mse", which="best")
