@@ -17,7 +17,7 @@ from keypoints.runs.status import read_status
 from keypoints.schemes import IMM58
 from keypoints.tasks.base import load_task
 from tests.conftest import SMALL
-from tests.working import interrupted_at, resume, train, weights
+from tests.working import interrupted_at, resume, train
 
 
 def groups_of(folder):
@@ -25,24 +25,27 @@ def groups_of(folder):
     return {group for group in groups if not is_of_photo(group)}
 
 
-def test_a_run_is_initialised_from_the_weights_of_another(configured, tmp_path, caplog):
-    train(configured(output="first"))
+def weights_of(folder, which):
+    """Return the weights in a run's checkpoint, ``best`` or ``last``."""
+    return torch.load(folder / f"checkpoints/{which}.ckpt", weights_only=True)["state_dict"]
+
+
+def test_a_run_is_initialised_from_the_weights_of_another(configured, finished_run, tmp_path, caplog):
     with caplog.at_level("INFO", "keypoints"):
-        train(configured(f"start_from={tmp_path / 'first'}", "optimizer.lr=0", output="second"))
-    first, second = (
-        weights(configured(output=name), which) for name, which in (("first", "best"), ("second", "last"))
-    )
+        train(configured(f"start_from={finished_run}", "optimizer.lr=0", output="second"))
+    first, second = weights_of(finished_run, "best"), weights_of(tmp_path / "second", "last")
     assert all(torch.equal(first[name], second[name]) for name in second)
-    assert f"initialised from the weights of {tmp_path / 'first/checkpoints/best.ckpt'}" in caplog.text
+    assert f"initialised from the weights of {finished_run / 'checkpoints/best.ckpt'}" in caplog.text
     assert "from scratch" not in caplog.text
     assert "was trained on" not in caplog.text
 
 
-def test_weights_of_other_landmarks_are_named_and_initialised_from_scratch(configured, tmp_path, caplog):
-    train(configured(output="first"))
-    start = f"start_from={tmp_path / 'first/checkpoints/last.ckpt'}"
+def test_weights_of_other_landmarks_are_named_and_initialised_from_scratch(
+    configured, finished_run, tmp_path, caplog
+):
+    start = f"start_from={finished_run / 'checkpoints/last.ckpt'}"
     train(configured(start, "optimizer.lr=0", "data.landmarks=left_eye", output="second"))
-    first, second = weights(configured(output="first"), "last"), weights(configured(output="second"), "last")
+    first, second = weights_of(finished_run, "last"), weights_of(tmp_path / "second", "last")
     fitting = [name for name in second if second[name].shape == first[name].shape]
     assert len(second) - 2 == len(fitting) > 2
     assert all(torch.equal(first[name], second[name]) for name in fitting)
@@ -66,9 +69,8 @@ def test_training_data_of_the_first_run_count_for_the_second(configured, tmp_pat
     assert sum(map(is_of_photo, task.trained_on.groups)) == 3 * 6  # also each photo of the persons
 
 
-def test_weights_of_another_network_are_refused(configured, tmp_path):
-    train(configured(output="first"))
-    start = f"start_from={tmp_path / 'first'}"
+def test_weights_of_another_network_are_refused(configured, finished_run, tmp_path):
+    start = f"start_from={finished_run}"
     with pytest.raises(
         CheckpointError, match=r"best\.ckpt: has [\d,]+ of this network's [\d,]+ weights; take"
     ):
