@@ -25,7 +25,8 @@ def compose(
     overrides = overrides or []
     if return_hydra_config or any(each.startswith("hydra.") for each in overrides):
         return hydras(config_name, overrides, return_hydra_config)
-    paths = {found[1]: found[2] for each in overrides if (found := _PATH.fullmatch(each))}
+    last = {each.lstrip("+~").partition("=")[0]: each for each in overrides}  # a later one replaces a path
+    paths = {found[1]: found[2] for each in last.values() if (found := _PATH.fullmatch(each))}
     common = tuple(_PATH.sub(r"\1='/'", each) for each in overrides)
     key = (config_name, common)
     if key not in _remembered:

@@ -15,6 +15,7 @@ from tests import compositions
             "train",
             ["output=/a/run", "data=labelled", "data.train=/a.csv", "data.val=/b.csv", "output=/b/run"],
         ),
+        ("bench", ["input=/photos", "predict=/a.onnx", "input=null", "output=/out"]),
         ("evaluate", ["checkpoint=/a/best.ckpt", "data=ibug300w", "data.root=/some", "paths.data=/other"]),
         ("predict", ["checkpoint=/a/best.ckpt", "input=/photos", "output=/somewhere/new"]),
     ],
