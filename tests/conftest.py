@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hydra.core.config_store import ConfigStore
 from hypothesis import settings
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
@@ -110,9 +111,13 @@ def drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, rea
 
 @pytest.fixture(autouse=True, scope="session")
 def remembering() -> Iterator[None]:
-    """Compose equal configurations once: a composition takes a fifth of a second, and there are hundreds."""
+    """Compose equal configurations once: a composition takes a fifth of a second, and there are hundreds.
+
+    Others are composed faster: Hydra copies its store of schemas each time, although it copies what it takes.
+    """
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("hydra.compose", compositions.compose)
+        patched.setattr(ConfigStore, "__deepcopy__", lambda store, _: store, raising=False)
         yield
 
 

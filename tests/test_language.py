@@ -9,8 +9,6 @@ import re
 import textwrap
 import tokenize
 
-import pytest
-
 import keypoints
 from tests.conftest import ROOT
 from tests.docs.pages import PAGES
@@ -110,32 +108,42 @@ def idioms(lines):
     ]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=label)
-def test_docstrings_begin_with_an_imperative_or_a_noun(path):
-    assert [f"line {line}: {text[:60]}" for line, text in docstrings(path) if NO_OPENING.match(text)] == []
+def found_in(paths, look):
+    """Return what ``look`` finds, by the names of the files in which it finds anything."""
+    assert paths
+    return {label(path): found for path in paths if (found := look(path))}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=label)
-def test_code_speaks_in_standard_terms(path):
-    assert idioms(texts(path)) == []
+def wrong_openings(path):
+    return [f"line {line}: {text[:60]}" for line, text in docstrings(path) if NO_OPENING.match(text)]
 
 
-@pytest.mark.parametrize("path", TEXTS, ids=label)
-def test_pages_and_configuration_speak_in_standard_terms(path):
-    text = path.read_text(encoding="utf-8")
-    assert idioms((text.count("\n", 0, at) + 1, part) for at, part in paragraphs(text)) == []
+def test_docstrings_begin_with_an_imperative_or_a_noun():
+    assert found_in(MODULES, wrong_openings) == {}
+
+
+def test_code_speaks_in_standard_terms():
+    assert found_in(MODULES, lambda path: idioms(texts(path))) == {}
+
+
+def test_pages_and_configuration_speak_in_standard_terms():
+    assert found_in(TEXTS, lambda path: idioms(paragraphs(path.read_text(encoding="utf-8")))) == {}
 
 
 def paragraphs(text):
-    return [(found.start(), found.group()) for found in re.finditer(r"(?:.+\n?)+", text)]
+    """Return the paragraphs of a text, each with the number of its first line."""
+    parts = re.finditer(r"(?:.+\n?)+", text)
+    return [(text.count("\n", 0, found.start()) + 1, found.group()) for found in parts]
 
 
-@pytest.mark.parametrize("path", TESTS, ids=label)
-def test_names_of_tests_are_short_sentences(path):
+def long_names(path):
     _, tree = parsed(path)
     names = [node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    tests = [name for name in names if name.startswith("test_")]
-    assert [name for name in tests if name.count("_") > LONGEST_NAME] == []
+    return [name for name in names if name.startswith("test_") and name.count("_") > LONGEST_NAME]
+
+
+def test_names_of_tests_are_short_sentences():
+    assert found_in(TESTS, long_names) == {}
 
 
 def plurals(path):
@@ -157,9 +165,8 @@ def plurals(path):
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=label)
-def test_one_function_words_all_counts(path):
-    assert plurals(path) == []
+def test_one_function_words_all_counts():
+    assert found_in(MODULES, plurals) == {}
 
 
 def public_callables():
