@@ -1,3 +1,5 @@
+from itertools import zip_longest
+
 import pytest
 
 from keypoints.commands import compose
@@ -69,9 +71,12 @@ def test_a_description_is_the_nearest_comment_else_the_docstring(folders):
 
 def test_every_value_in_a_group_of_the_package_is_described():
     folders = (conf_dir(),)
-    for group in ("data", "model", "trainer", "augmentation", "callbacks"):
-        for option in options.options(folders, group):
-            cfg = compose("train", [f"{group}={option}", "output=x"])
+    groups = ("data", "model", "trainer", "augmentation", "callbacks")
+    choices = zip_longest(*(options.options(folders, group) for group in groups))
+    for chosen in choices:  # one option of each group at a time: a composition takes a fifth of a second
+        named = {group: option for group, option in zip(groups, chosen, strict=True) if option is not None}
+        cfg = compose("train", [*(f"{group}={option}" for group, option in named.items()), "output=x"])
+        for group, option in named.items():
             for key in dict(options.leaves({group: cfg.get(group) or {}})):
                 if key.endswith("._target_") or not options.is_ours(cfg, key):
                     continue

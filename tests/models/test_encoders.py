@@ -137,7 +137,7 @@ def test_invalid_settings_are_refused(settings, says):
     [
         ({"name": "resnet19"}, "no classification network 'resnet19'"),
         ({"in_channels": 2}, "1 or 3 channels, not 2"),
-        ({"name": "vgg11", "input_size": (16, 16)}, "vgg11 does not take images of 16 × 16"),
+        ({"name": "alexnet", "input_size": (16, 16)}, "alexnet does not take images of 16 × 16"),
     ],
 )
 def test_unknown_networks_and_unsuitable_images_are_refused(settings, says):
