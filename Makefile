@@ -55,7 +55,7 @@ types: $(DEVELOPERS) ## check the types
 # One process per core, each with one torch thread; more than four would need too much memory. Byte code is kept,
 # because the tests start many processes.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(BIN)/pytest
-PARALLEL := --numprocesses=logical --maxprocesses=4 --dist=worksteal
+PARALLEL := --numprocesses=logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 # Tests that train nothing, of parts on which the others build.
 FAST := config data datamodules runs schemes synthetic tasks \
 	$(patsubst %,test_%.py,crop components file_kinds geometry import_layers landmarks language structured_files threads)

@@ -128,7 +128,7 @@ def test_every_model_works_with_experiments(model):
     place = MODELS.index(model)
     for experiment in EXPERIMENTS[place % 3 :: 3]:
         cfg = compose("train", [f"experiment={experiment}", f"model={model}"])
-        cfg.data.update(width=160, height=160)
+        cfg.data.update(width=96, height=96)
         data = make_data(cfg)
         images = torch.zeros(2, data.crop.channels, data.crop.height, data.crop.width)
         assert make_task(cfg, data)(images).shape == (2, len(data.scheme), 2)
