@@ -268,9 +268,8 @@ def distinct(copies, numbers):
     found = {}
     for number in numbers:
         copy = copies / str(number)
-        held = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
-        state = (files(copy), frozenset((path.relative_to(copy), text) for path, text in held.items()))
-        found.setdefault((copy.is_dir(), *map(frozenset, state)), number)
+        held = {path.relative_to(copy): path.is_file() and path.read_bytes() for path in copy.rglob("*")}
+        found.setdefault((copy.is_dir(), frozenset(held.items())), number)
     return list(found.values())
 
 

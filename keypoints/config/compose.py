@@ -53,9 +53,10 @@ def check_files() -> None:
     @wraps(load)
     def checked(self: Any, config_path: str) -> Any:
         path = Path(self.path, self._normalize_file_name(config_path))
-        if not (path.exists() and path.is_relative_to(conf_dir())):
-            if path.exists():
-                _check_defaults(path, OmegaConf.to_container(read_yaml(path)))
+        if not path.exists():
+            return load(self, config_path)  # which raises Hydra's error
+        if not path.is_relative_to(conf_dir()):
+            _check_defaults(path, OmegaConf.to_container(read_yaml(path)))
             return _complete(load(self, config_path))
         version = (self.provider, self.path, path, path.stat().st_mtime_ns)
         if version not in parsed:

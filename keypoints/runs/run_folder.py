@@ -1,7 +1,6 @@
 """Folder of a run: paths of its files, and its configuration. Imports no torch."""
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -176,9 +175,11 @@ class RunFolder:
         """
         try:
             loaded = copy.deepcopy(self._kept())
+            check_kinds(dict.fromkeys(loaded), {}, _NEEDED)
         except FileNotFoundError as error:
             raise DataError(f"{self.config}: no such file") from error
-        _check(self.config, loaded, _NEEDED)
+        except ValueError as error:
+            raise DataError(f"{self.config}: {error}") from error
         return loaded
 
     def setting(self, key: str) -> Any:
@@ -240,27 +241,10 @@ def _configuration(path: Path, changed: int, size: int) -> DictConfig:  # noqa: 
     """
     try:
         loaded = read_yaml(path, resolved=True)
+        check_kinds(OmegaConf.to_container(loaded), _CONFIG)  # type: ignore[arg-type]  # a mapping gives a dict
     except ValueError as error:
         raise DataError(f"{path}: {error}") from error
-    _check(path, loaded)
     if not loaded:
         raise DataError(f"{path}: is empty")
     renamed: DictConfig = OmegaConf.create(current(OmegaConf.to_container(loaded)))
     return renamed
-
-
-def _check(path: Path, loaded: DictConfig, needed: Sequence[str] = ()) -> None:
-    """Check the kinds of a configuration's values.
-
-    Args:
-        path: its file.
-        loaded: the configuration.
-        needed: keys that may not be missing.
-
-    Raises:
-        DataError: if a value is of another kind, or a key is missing.
-    """
-    try:
-        check_kinds(OmegaConf.to_container(loaded), _CONFIG, needed)  # type: ignore[arg-type]  # a mapping gives a dict
-    except ValueError as error:
-        raise DataError(f"{path}: {error}") from error
